@@ -1,0 +1,11 @@
+"""Data sets by their command-line names; the values are import paths, so that listing them imports nothing."""
+
+DATA = {
+    "digits": "data.digits.Digits",
+    "faces": "data.faces.Faces",
+    "mnist": "data.mnist.MNIST",
+    "fashion-mnist": "data.mnist.FashionMNIST",
+    "kmnist": "data.mnist.KMNIST",
+    "olivetti": "data.olivetti.Olivetti",
+    "folder": "data.folder.Folder",
+}

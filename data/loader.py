@@ -1,0 +1,208 @@
+"""Batches sliced from tensors that stay in memory, in an order that a resumed run repeats exactly.
+
+A ``DataLoader`` over a ``TensorDataset`` calls Python once per picture; for small pictures that costs more than
+the network. Here the whole set is one tensor, an epoch is one permutation, and a batch is one ``index_select``.
+
+Everything random is a function of where the run stands, never of what it did before:
+
+    order of epoch e          = permutation seeded by (seed, e)
+    augmentation of batch k   = generator seeded by (seed, e, k)
+
+so a run that restarts at batch k of epoch e sees the same pictures as one that was never stopped. With several
+processes each takes every W-th picture of the *same* batch: the batch the optimiser sees is that of one process.
+
+Letters: N pictures, C channels, H height, W processes, B batch size.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+_MASK = 2**64 - 1
+_ORDER, _AUGMENT = 1, 2  # separate streams, so that augmentation never reuses the bits that made the order
+
+
+def mix_seed(*numbers: int) -> int:
+    """One seed from several integers; different tuples give different, unrelated seeds.
+
+    A sum such as ``seed * 100_003 + epoch`` meets itself again for a neighbouring seed; a hash of each number in
+    turn does not.
+
+    Args:
+        numbers: Any integers, e.g. seed, epoch, batch.
+
+    Returns:
+        An integer in 0..2^63-1, as ``torch.Generator.manual_seed`` takes it.
+
+    Source:
+        Steele, Lea, Flood (2014), Fast splittable pseudorandom number generators, the finaliser of SplitMix64.
+    """
+    state = 0
+    for number in numbers:
+        state = (state + 0x9E3779B97F4A7C15 + (number & _MASK)) & _MASK
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+        state ^= state >> 31
+    return state >> 1
+
+
+def epoch_order(size: int, seed: int, epoch: int) -> Tensor:
+    """The order of an epoch: a permutation that depends on (seed, epoch) only, the same on every device.
+
+    Args:
+        size: Number of pictures.
+        seed: The run's seed.
+        epoch: Epoch, from 0.
+
+    Returns:
+        Permutation of 0..size-1 on the CPU, int64, shape (N,).
+    """
+    generator = torch.Generator().manual_seed(mix_seed(seed, epoch, _ORDER))
+    return torch.randperm(size, generator=generator)
+
+
+def batch_bounds(size: int, batch_size: int, drop_last: bool, world_size: int = 1, equal: bool = False) -> list[int]:
+    """Where batches begin and end: batch k is ``bounds[k]:bounds[k + 1]`` of the order.
+
+    There is always at least one batch: ``drop_last`` drops a remainder, never the only batch. With several processes
+    all get the same number of batches and none gets an empty one.
+
+    Args:
+        size: Number of pictures, at least 1.
+        batch_size: Pictures a batch, over all processes together.
+        drop_last: Leave out a last batch smaller than ``batch_size``.
+        world_size: Number of processes.
+        equal: Cut the last batch to a multiple of ``world_size`` (at most ``world_size - 1`` pictures of an epoch are
+            left out), so that the mean of the processes' gradients is the gradient of the whole batch. Otherwise a
+            remainder smaller than ``world_size`` joins the batch before it and no picture is left out.
+
+    Returns:
+        Increasing list of B + 1 positions, from 0.
+    """
+    full, rest = divmod(size, batch_size)
+    if equal:
+        rest -= rest % world_size
+    bounds = [batch * batch_size for batch in range(full + 1)]
+    if rest and not (drop_last and full):
+        if rest < world_size and full:
+            bounds[-1] += rest
+        else:
+            bounds.append(full * batch_size + rest)
+    return bounds
+
+
+class EpochSampler:
+    """Remembers the epoch; Lightning calls ``set_epoch`` on ``loader.sampler`` before each one."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self.epoch = epoch
+
+
+class TensorLoader:
+    """Iterable over ``(images, labels)`` batches of resident tensors; resumes exactly.
+
+    Lightning stores ``state_dict`` in its checkpoints and restores it by itself.
+
+    Args:
+        images: Pictures, uint8 in 0..255 or floating point in 0..1, shape (N, C, H, W).
+        labels: Class of each picture, int64, shape (N,), on the same device.
+        batch_size: Pictures a batch, over all processes together, at least 1.
+        shuffle: A new order each epoch; otherwise the order of the tensors, sliced without copying.
+        seed: Seed of the order and of the augmentation.
+        augment: Function of a batch and a generator on the batch's device; gives the pictures to train on.
+        drop_last: Leave out a last batch smaller than ``batch_size`` (unless it is the only one).
+        rank: This process among ``world_size``; None asks ``torch.distributed``, when it is initialised.
+        world_size: Number of processes; None asks ``torch.distributed``.
+
+    Raises:
+        ValueError: If a size does not fit: no pictures, not a label for each, ``batch_size`` below 1 or, when
+            shuffling for several processes, not a multiple of ``world_size``.
+    """
+
+    # Lightning asks every loader that has a sampler for its batch_sampler too.
+    batch_sampler = None
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        augment: Augment | None = None,
+        drop_last: bool = False,
+        rank: int | None = None,
+        world_size: int | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if len(images) != len(labels):
+            raise ValueError(f"{len(images)} images but {len(labels)} labels: there must be one label for each image")
+        if len(images) == 0:
+            raise ValueError("a loader needs at least 1 image, got 0")
+        in_group = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if world_size is None:
+            world_size = torch.distributed.get_world_size() if in_group else 1
+        if rank is None:
+            rank = torch.distributed.get_rank() if in_group and world_size > 1 else 0
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank must be in 0..{world_size - 1} for world_size {world_size}, got {rank}")
+        if shuffle and batch_size % world_size:
+            raise ValueError(f"batch_size must be a multiple of the {world_size} processes, got {batch_size}")
+        if min(batch_size, len(images)) < world_size:
+            raise ValueError(f"batch_size {batch_size} of {len(images)} images is too small for {world_size} processes")
+        self.images, self.labels, self.batch_size = images, labels, batch_size
+        self.shuffle, self.seed, self.augment = shuffle, seed, augment
+        self.rank, self.world_size = rank, world_size
+        self.sampler = EpochSampler()
+        self.bounds = batch_bounds(len(images), batch_size, drop_last, world_size, equal=shuffle)
+        self.position = 0  # batches of this epoch already handed out
+        self._resume: tuple[int, int] | None = None
+
+    def __len__(self) -> int:
+        """Number of batches of an epoch."""
+        return len(self.bounds) - 1
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of the sampler's epoch, from the position of a loaded state on."""
+        # A generator: nothing below runs before the first batch is asked for. Lightning makes the iterator of the
+        # first epoch before it calls set_epoch.
+        epoch = self.sampler.epoch
+        resume, self._resume = self._resume, None
+        # Another epoch than the stored one starts afresh (limit_train_batches stores a position below len); the
+        # modulo does the same for a state stored after the last batch, when this epoch is repeated.
+        first = resume[1] % len(self) if resume is not None and resume[0] == epoch else 0
+        order = epoch_order(len(self.images), self.seed, epoch).to(self.images.device) if self.shuffle else None
+        for batch in range(first, len(self)):
+            part = slice(self.bounds[batch] + self.rank, self.bounds[batch + 1], self.world_size)
+            images, labels = self.images, self.labels
+            if order is None:
+                images, labels = images[part], labels[part]
+            else:
+                images, labels = images.index_select(0, order[part]), labels.index_select(0, order[part])
+            if self.augment is not None:
+                images = self.augment(images, self.generator(epoch, batch))
+            self.position = batch + 1
+            yield images, labels
+
+    def generator(self, epoch: int, batch: int) -> torch.Generator:
+        """Generator of one batch's augmentation; each process draws its own numbers."""
+        seed = mix_seed(self.seed, epoch, _AUGMENT, batch, self.rank)
+        return torch.Generator(self.images.device).manual_seed(seed)
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the loader stands: the epoch, and how many of its batches were handed out."""
+        return {"epoch": self.sampler.epoch, "batch": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after the batches that ``state`` says were handed out."""
+        self.sampler.epoch, self.position = state["epoch"], state["batch"]
+        self._resume = (state["epoch"], state["batch"])
