@@ -39,7 +39,7 @@ def orientation_votes(vertical: Tensor, horizontal: Tensor, bins: int = 9) -> Te
     """Share each gradient's length linearly between the two directions nearest to it.
 
     Directions are unsigned: a step from dark to bright and one from bright to dark count alike, so they live on a
-    circle of length π. The centre of bin b is b·π / B, and the votes of a pixel add up to the length of its gradient.
+    circle of length π. Bin b has its centre at (b + 1/2)π / B, and the votes of a pixel add up to the length of its gradient.
 
     Args:
         vertical: g_y, shape (N, H, W).
@@ -51,10 +51,10 @@ def orientation_votes(vertical: Tensor, horizontal: Tensor, bins: int = 9) -> Te
     """
     length = torch.hypot(vertical, horizontal)  # (N, H, W)
     angle = torch.atan2(vertical, horizontal).remainder(math.pi)
-    position = angle * (bins / math.pi)  # in 0..B
+    position = angle * (bins / math.pi) - 0.5  # in units of a bin, -1/2..B - 1/2
     lower = position.floor()
     share = position - lower  # of the upper neighbour
-    below = lower.long().remainder(bins)  # rounding may give B itself, which is direction 0
+    below = lower.long().remainder(bins)  # the half circle closes: bin -1 is bin B - 1
     above = (below + 1).remainder(bins)
     votes = length.new_zeros(length.shape[0], bins, *length.shape[1:])  # (N, B, H, W)
     votes.scatter_add_(1, below.unsqueeze(1), ((1 - share) * length).unsqueeze(1))
