@@ -1,0 +1,44 @@
+"""The score sheet of the fault suite: one number from 0 to 3 for each case.
+
+0 is silently wrong, 1 is a crash whose cause is unclear, 2 is a clear error that names the file or the option, 3 recovers
+correctly and says so. A test calls :func:`record` after its assertions have passed, so that a score is never better than
+the behaviour that was seen. ``FAULT_SCORES=FILE pytest tests/faults`` also writes the sheet as JSON, from which the figure
+"fault by tool" is drawn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+# Where an error is the right answer, a clear error is full marks.
+ERROR_IS_RIGHT = frozenset({"D2", "D16", "T7", "T14", "T16", "T18", "T19", "T20"})
+
+SCORES: dict[str, int] = {}
+
+
+def record(case: str, score: int) -> int:
+    """Note the score of one fault case; a case that is tested in parts keeps its lowest score.
+
+    Args:
+        case: Identifier from the fault suite, such as ``"D4"``.
+        score: 0, 1, 2 or 3.
+
+    Returns:
+        The score kept for the case.
+
+    Raises:
+        ValueError: If the score is not 0, 1, 2 or 3, or is below 2, which no test of ours may accept.
+    """
+    if score not in (0, 1, 2, 3):
+        raise ValueError(f"score of {case} must be 0, 1, 2 or 3, got {score!r}")
+    if score < 2:
+        raise ValueError(f"{case} scored {score}: a fault must end in a clear error (2) or in a recovery (3)")
+    SCORES[case] = min(score, SCORES.get(case, 3))
+    sheet = os.environ.get("FAULT_SCORES")
+    if sheet:
+        path = Path(sheet)
+        known = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps({**known, **SCORES}, indent=1, sort_keys=True) + "\n")
+    return SCORES[case]
