@@ -39,7 +39,8 @@ def orientation_votes(vertical: Tensor, horizontal: Tensor, bins: int = 9) -> Te
     """Share each gradient's length linearly between the two directions nearest to it.
 
     Directions are unsigned: a step from dark to bright and one from bright to dark count alike, so they live on a
-    circle of length π. Bin b has its centre at (b + 1/2)π / B, and the votes of a pixel add up to the length of its gradient.
+    circle of length π. Bin b has its centre at (b + 1/2)π / B, and the votes of a pixel add up to the length of its
+    gradient.
 
     Args:
         vertical: g_y, shape (N, H, W).
