@@ -34,7 +34,7 @@ def stratified_counts(class_sizes: list[int], total: int) -> list[int]:
         )
     if not num_classes <= total <= size - num_classes:
         raise ValueError(
-            f"cannot hold out {total} of {size} pictures with at least 1 of each of {num_classes} classes on both sides; "
+            f"cannot hold out {total} of {size} pictures and have each of {num_classes} classes on both sides; "
             f"allowed: {num_classes} to {size - num_classes}"
         )
     quotas = [total * class_size / size for class_size in class_sizes]
