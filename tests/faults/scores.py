@@ -1,9 +1,9 @@
 """The score sheet of the fault suite: one number from 0 to 3 for each case.
 
-0 is silently wrong, 1 is a crash whose cause is unclear, 2 is a clear error that names the file or the option, 3 recovers
-correctly and says so. A test calls :func:`record` after its assertions have passed, so that a score is never better than
-the behaviour that was seen. ``FAULT_SCORES=FILE pytest tests/faults`` also writes the sheet as JSON, from which the figure
-"fault by tool" is drawn.
+0 is silently wrong, 1 is a crash whose cause is unclear, 2 is a clear error that names the file or the option, 3
+recovers correctly and says so. A test calls :func:`record` after its assertions have passed, so that a score is never
+better than the behaviour that was seen. ``FAULT_SCORES=FILE pytest tests/faults`` also writes the sheet as JSON, from
+which the figure "fault by tool" is drawn.
 """
 
 from __future__ import annotations
