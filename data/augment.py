@@ -1,7 +1,7 @@
 """Augmentation of a whole batch at once: shifts, small affine maps, elastic deformation, flips and erased squares.
 
 A label does not change when the picture is moved or bent a little; training on moved pictures tells the network so.
-Each transformation is a pure function of pictures and explicit parameters; ``Augmentation`` draws the parameters from one
+Each transformation is a pure function of pictures and explicit parameters; ``Augmentation`` draws these from one
 ``torch.Generator``, so that the same generator state gives the same pictures. All work runs on the pictures' device.
 
     shift     whole pixels: one gather, uint8 stays uint8
