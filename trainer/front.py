@@ -1,0 +1,250 @@
+"""The short front of the command line: names, recipes, aliases and suggestions, without importing torch.
+
+``read`` turns ``--model cnn --data mnist --epochs 3 --model.width 32`` into a `Request`: which model, which data, one
+nested dictionary of settings (recipe, then files, then the command line) and where each setting came from. Everything
+that can be found wrong before the heavy libraries load is found here, in one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trainer.errors import UserError
+
+ALIASES = {
+    "epochs": "trainer.max_epochs",
+    "batch_size": "data.batch_size",
+    "lr": "model.lr",
+    "seed": "seed_everything",
+    "device": "trainer.accelerator",
+}
+SWITCHES = ("help", "print_config", "model.help", "data.help", "trainer.help")
+OWN = ("model", "data", "config", "resume", "root")
+TOP_LEVEL = ("seed_everything", "report", "early_stopping.patience")
+
+
+@dataclass
+class Request:
+    """What the user asked for, before any class is imported.
+
+    Attributes:
+        model: Command-line name of the model, such as ``cnn``.
+        data: Command-line name of the data, such as ``digits``; ``folder`` when a path was given.
+        settings: Nested settings from the recipe and the files, groups ``model``, ``data``, ``trainer`` and top-level keys.
+        overrides: Dotted settings of the command line, as text, in the order given.
+        origin: For each dotted key of ``settings``, the file it came from.
+        root: Folder that holds the runs.
+        resume: What ``--resume`` named, or None.
+        switches: Those of `SWITCHES` that were given.
+        command: The command as typed.
+    """
+
+    model: str = ""
+    data: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, str] = field(default_factory=dict)
+    origin: dict[str, str] = field(default_factory=dict)
+    root: str = "runs"
+    resume: str | None = None
+    switches: set[str] = field(default_factory=set)
+    command: str = ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``", did you mean 'cnn'?"`` for the known name nearest to ``name``, or an empty text."""
+    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f", did you mean {match[0]!r}?" if match else ""
+
+
+def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as dotted keys: ``{"model": {"width": 3}}`` to ``{"model.width": 3}``."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        dotted = f"{prefix}{key}"
+        flat.update(flatten(value, dotted + ".") if isinstance(value, dict) else {dotted: value})
+    return flat
+
+
+def nest(flat: dict[str, Any]) -> dict[str, Any]:
+    """Inverse of `flatten`."""
+    nested: dict[str, Any] = {}
+    for dotted, value in flat.items():
+        *groups, key = dotted.split(".")
+        inner = nested
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        inner[key] = value
+    return nested
+
+
+def read_tokens(argv: Sequence[str]) -> tuple[dict[str, list[str]], set[str]]:
+    """Splits a command line into options with their values and switches without.
+
+    Args:
+        argv: Words after the program's name: ``--key value``, ``--key=value``, ``-c FILE``, ``-h`` and `SWITCHES`.
+
+    Returns:
+        The values given for each option, in order, with aliases resolved, and the set of switches.
+
+    Raises:
+        UserError: For a word that belongs to no option, an option without its value, or one given twice.
+    """
+    options: dict[str, list[str]] = {}
+    spelled: dict[str, str] = {}
+    switches: set[str] = set()
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        name, equals, value = {"-h": "--help", "-c": "--config"}.get(word, word).partition("=")
+        if not name.startswith("--") or len(name) < 3:
+            raise UserError(f"{word!r} belongs to no option; options look like --epochs 3 (see --help)")
+        name = name[2:]
+        if name in SWITCHES and not equals:
+            switches.add(name)
+            continue
+        if not equals:
+            if not words or (words[0].startswith("--") and len(words[0]) > 2):
+                if name not in {*OWN, *ALIASES, *TOP_LEVEL} and "." not in name:
+                    raise UserError(f"no option '--{name}'{_suggest_option(name)}")
+                raise UserError(f"--{name} needs a value")
+            value = words.pop(0)
+        key = ALIASES.get(name, name)
+        if key in options and key != "config":
+            raise UserError(f"--{name} says again what --{spelled[key]} said: give one of them")
+        options.setdefault(key, []).append(value)
+        spelled[key] = name
+    return options, switches
+
+
+def _suggest_option(name: str) -> str:
+    known = (*OWN, *ALIASES, *TOP_LEVEL, "help", "print_config")
+    return nearest(name, known).replace("did you mean '", "did you mean '--")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads one settings file into groups; ``model: cnn`` is short for ``model: {name: cnn}``.
+
+    Raises:
+        UserError: When the file is missing, is no YAML, or is no mapping of settings.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read the settings file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no text file (byte {error.start} is not UTF-8)") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no settings: expected 'model:', 'data:', 'trainer:' at its top level")
+    for group in ("model", "data"):
+        if isinstance(content.get(group), str):
+            content[group] = {"name": content[group]}
+    for group in ("model", "data", "trainer", "early_stopping"):
+        if content.get(group) is not None and not isinstance(content[group], dict):
+            raise UserError(f"{path}: '{group}:' must hold settings, not {content[group]!r}")
+    return {key: value for key, value in content.items() if value is not None or key not in ("model", "data", "trainer")}
+
+
+def recipe_file(model: str, data: str | None, folder: Path) -> Path:
+    """The recipe for a model on a data set: ``MODEL-DATA.yaml`` when there is one, else ``MODEL.yaml``."""
+    special = folder / f"{model}-{data}.yaml"
+    return special if data and special.exists() else folder / f"{model}.yaml"
+
+
+def name_data(value: str, known: dict[str, str]) -> tuple[str, str | None]:
+    """Reads ``--data``: a known name, or a path (then the name is ``folder``).
+
+    Returns:
+        The data's name and the path, or None when a name was given.
+
+    Raises:
+        UserError: When it is neither.
+    """
+    if value in known and value != "folder":
+        return value, None
+    path = Path(value).expanduser()
+    looks_like_path = path.exists() or "/" in value or value.startswith(("~", "."))
+    if not looks_like_path:
+        raise UserError(
+            f"no data named {value!r}{nearest(value, known) or ','} known: {', '.join(sorted(set(known) - {'folder'}))}, "
+            "or the path of a folder of pictures"
+        )
+    if not path.exists():
+        raise UserError(f"--data {value}: there is no such folder")
+    return "folder", str(path)
+
+
+def read(argv: Sequence[str], models: dict[str, str], data: dict[str, str], recipes: Path) -> Request:
+    """Reads the command line and the files it names.
+
+    Args:
+        argv: Words after the program's name.
+        models: Known models by name.
+        data: Known data by name.
+        recipes: Folder that holds ``MODEL.yaml`` and ``MODEL-DATA.yaml``.
+
+    Raises:
+        UserError: One line that names the option, file or value at fault.
+    """
+    options, switches = read_tokens(argv)
+    request = Request(switches=switches, command=" ".join(["python train.py", *argv]))
+    if "help" in switches:
+        return request
+    files = [Path(name).expanduser() for name in options.pop("config", [])]
+    contents = [(file, read_yaml(file)) for file in files]
+    request.root = options.pop("root", [request.root])[0]
+    request.resume = options.pop("resume", [None])[0]  # type: ignore[list-item]
+
+    given_model = options.pop("model", [None])[0]
+    given_data = options.pop("data", [None])[0]
+    in_files = {group: next((c[group]["name"] for _, c in reversed(contents) if "name" in c.get(group, {})), None)
+                for group in ("model", "data")}  # fmt: skip
+    request.model = given_model or in_files["model"] or ""
+    if not request.model and not request.resume:
+        raise UserError(f"--model is missing; known: {', '.join(models)} (python train.py --help shows more)")
+    if request.model and request.model not in models:
+        raise UserError(f"no model named {request.model!r}{nearest(request.model, models) or ', known: ' + ', '.join(models)}")
+    if request.resume and not request.model:
+        return _with_overrides(request, options)
+
+    path = None
+    if given_data:
+        request.data, path = name_data(given_data, data)
+    if in_files["model"] != request.model:  # a file that names the model stands alone; otherwise the recipe comes first
+        recipe = recipe_file(request.model, request.data or in_files["data"], recipes)
+        contents.insert(0, (recipe, read_yaml(recipe)))
+    for file, content in contents:
+        named = content.get("data", {}).get("name")
+        request.data = request.data or (in_files["data"] or named or "")
+        if named and named != request.data:  # settings of another data set do not fit this one
+            content = {**content, "data": {"name": named}}
+        for key, value in flatten(content).items():
+            if key not in ("model.name", "data.name"):
+                request.settings[key] = value
+                request.origin[key] = str(file)
+    if not request.data:
+        raise UserError("--data is missing")
+    if request.data not in data:
+        raise UserError(f"no data named {request.data!r}{nearest(request.data, data)}")
+    if path is not None:
+        if "data.path" in options:
+            raise UserError("--data PATH and --data.path say the same thing: give one of them")
+        options["data.path"] = [path]
+    request.settings = nest(request.settings)
+    return _with_overrides(request, options)
+
+
+def _with_overrides(request: Request, options: dict[str, list[str]]) -> Request:
+    for key in options:
+        group = key.partition(".")[0]
+        if key not in TOP_LEVEL and (group not in ("model", "data", "trainer") or "." not in key):
+            raise UserError(f"no option '--{key}'{_suggest_option(key)}")
+    request.overrides = {key: values[0] for key, values in options.items()}
+    return request

@@ -1,0 +1,148 @@
+"""Typed options: the front's settings checked against the signatures of one model, one data module and the Trainer.
+
+The names are resolved before the parser is built, so every option is an argument of exactly the classes that will run:
+an unknown name is found with the nearest known one, and a wrong type is named with its option and its file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from trainer.errors import UserError
+from trainer.front import Request, flatten, nearest
+
+# What the house decides itself: run folder, callbacks and logging are not the user's to replace from the command line.
+TRAINER_SKIPPED = {
+    "barebones", "callbacks", "default_root_dir", "enable_autolog_hparams", "enable_checkpointing", "enable_model_summary",
+    "enable_progress_bar", "fast_dev_run", "logger", "model_registry", "num_sanity_val_steps", "plugins", "precision",
+    "profiler", "reload_dataloaders_every_n_epochs", "use_distributed_sampler",
+}  # fmt: skip
+
+
+@dataclass
+class Settings:
+    """Checked settings of one run.
+
+    Attributes:
+        model: Arguments of the task, without the facts that come from the data.
+        data: Arguments of the data module.
+        trainer: Arguments of Lightning's Trainer.
+        seed: Seed of weights, order and augmentation.
+        report: How much is drawn at the end: ``full``, ``brief`` (numbers only) or ``none``.
+        patience: Epochs without improvement after which training stops, or None.
+    """
+
+    model: dict[str, Any]
+    data: dict[str, Any]
+    trainer: dict[str, Any]
+    seed: int
+    report: str
+    patience: int | None
+
+
+def load_class(path: str) -> type:
+    """Imports ``package.module.Class`` by its dotted path."""
+    module, _, name = path.rpartition(".")
+    found: type = getattr(importlib.import_module(module), name)
+    return found
+
+
+def build_parser(task: type, data: type) -> ArgumentParser:
+    """A parser whose options are the arguments of this task, this data module and the Trainer."""
+    from lightning.pytorch import Trainer
+
+    parser = ArgumentParser(prog="train.py", exit_on_error=False, add_help=False)
+    facts = set(getattr(data, "FACTS", ())) & set(inspect.signature(task.__init__).parameters)
+    parser.add_class_arguments(task, "model", skip=facts)
+    parser.add_class_arguments(data, "data")
+    parser.add_class_arguments(Trainer, "trainer", skip=TRAINER_SKIPPED)
+    parser.add_argument(
+        "--trainer.precision",
+        type=str,
+        default="auto",
+        help="auto, 32-true, bf16-mixed, 16-mixed, 64-true; auto takes bf16 where the hardware has it",
+    )
+    parser.add_argument("--seed_everything", type=int, default=0, help="seed of weights, order and augmentation")
+    parser.add_argument("--report", type=str, default="full", help="what is drawn at the end: full, brief or none")
+    parser.add_argument(
+        "--early_stopping.patience",
+        type=int | None,
+        default=None,
+        help="stop after so many epochs without a better validation metric",
+    )
+    return parser
+
+
+def option_names(parser: ArgumentParser) -> set[str]:
+    """The dotted names that the parser knows, without groups and helpers."""
+    destinations = {action.dest for action in parser._actions}
+    groups = {name.rpartition(".")[0] for name in destinations}
+    return {name for name in destinations if not name.endswith(".help") and name not in groups} - {"print_shtab", "help"}
+
+
+def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace]:
+    """Checks the request's settings and overrides, in this order of precedence.
+
+    Raises:
+        UserError: One line naming the option and, for a setting, its file.
+    """
+    known = option_names(parser)
+    flat = flatten(request.settings)
+    for key in flat:
+        if key not in known:
+            raise UserError(f"{request.origin.get(key, 'settings')}: no setting '{key}'{nearest(key, known)}")
+    for key in request.overrides:
+        if key not in known:
+            raise UserError(f"no option '--{key}'{nearest(key, known).replace(chr(39), chr(39) + '--', 1)}")
+    namespace: Namespace | None = None
+    for key, value in flat.items():  # one by one, so that a wrong type is blamed on its own file
+        namespace = _accept(parser, key, value, f"{request.origin.get(key, 'settings')}: {key}", namespace)
+    for key, text in request.overrides.items():
+        try:
+            namespace = parser.parse_args([f"--{key}={text}"], namespace=namespace)
+        except Exception as error:
+            raise UserError(_explain(f"--{key}", text, error)) from error
+    final = parser.parse_args([], namespace=namespace)
+    values = final.as_dict()
+    if values["report"] not in ("full", "brief", "none"):
+        raise UserError(f"--report: expected full, brief or none, got {values['report']!r}")
+    if values["seed_everything"] < 0:
+        raise UserError(f"--seed: expected a whole number from 0, got {values['seed_everything']}")
+    return (
+        Settings(
+            model=values.get("model") or {},
+            data=values.get("data") or {},
+            trainer=values["trainer"],
+            seed=values["seed_everything"],
+            report=values["report"],
+            patience=values["early_stopping"]["patience"],
+        ),
+        final,
+    )
+
+
+def _accept(parser: ArgumentParser, key: str, value: Any, where: str, namespace: Namespace | None) -> Namespace:
+    nested: Any = value
+    for part in reversed(key.split(".")):
+        nested = {part: nested}
+    try:
+        accepted: Namespace = parser.parse_object(nested, cfg_base=namespace)
+    except Exception as error:
+        raise UserError(_explain(where, value, error)) from error
+    return accepted
+
+
+def _explain(where: str, value: Any, error: Exception) -> str:
+    """Turns the parser's account of a wrong type into ``--model.width: expected int, got 'wide'``."""
+    expected = re.findall(r"Expected an? (?:<class '(\w+)'>|([^\n]+?))(?:\. Got value|\n|$)", str(error))
+    names = [(first or second).removeprefix("typing.") for first, second in expected]
+    names = ["none" if name == "NoneType" else re.sub(r"Literal\[(.*)\]", r"\1", name).replace("'", "") for name in names]
+    if not names:
+        return f"{where}: {value!r} does not fit: {' '.join(str(error).split())}"
+    return f"{where}: expected {' or '.join(dict.fromkeys(names))}, got {value!r}"
