@@ -1,0 +1,196 @@
+"""Calibration: among the pictures answered with confidence 0.8, are 80% right?
+
+A network trained by cross entropy to zero training error goes on enlarging its logits, and becomes surer than it is
+right. Dividing all logits by one temperature T > 0 changes no answer, only the confidence. The T that minimises the
+loss on validation pictures is found exactly: with β = 1/T the loss
+
+    L(β) = mean_n [ log Σ_c exp(β z_nc) - β z_ny ],    L'(β) = mean_n [ E z - z_ny ],    L''(β) = mean_n [ Var z ] ≥ 0
+
+is convex in one number (E and Var under softmax(β z)), so Newton's method inside a bracket cannot miss.
+
+Symbols: N pictures, C classes, B bins, z logits, p probabilities, y labels.
+
+Sources:
+    Guo, Pleiss, Sun, Weinberger (2017), On calibration of modern neural networks, ICML, sections 2 and 4.2.
+    Naeini, Cooper, Hauskrecht (2015), Obtaining well calibrated probabilities using Bayesian binning, AAAI.
+    Brier (1950), Verification of forecasts expressed in terms of probability, Monthly Weather Review 78.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class ReliabilityCurve(NamedTuple):
+    """Confidence and accuracy in equal bins of confidence, each of shape (B,); empty bins hold nan.
+
+    Bin b takes confidences in (b/B, (b + 1)/B]; ``share`` is its part of all pictures.
+    """
+
+    edges: Tensor
+    confidence: Tensor
+    accuracy: Tensor
+    share: Tensor
+
+
+def reliability_curve(probabilities: Tensor, labels: Tensor, bins: int = 15) -> ReliabilityCurve:
+    """Mean confidence and accuracy of the most probable class, in bins of equal width.
+
+    Args:
+        probabilities: Rows that sum to 1, shape (N, C), N at least 1.
+        labels: Right classes, shape (N,).
+        bins: B, at least 1; usually 15.
+
+    Returns:
+        Edges (B + 1,), and confidence, accuracy and share of each bin (B,), in float64.
+
+    Raises:
+        ValueError: If the probabilities are none, the shapes do not fit, or a label is no class.
+    """
+    _check(probabilities, labels)
+    if bins < 1:
+        raise ValueError(f"bins must be at least 1, not {bins}")
+    if bool((probabilities < 0).any()) or bool(((probabilities.sum(dim=1) - 1).abs() > 1e-3).any()):
+        raise ValueError("probabilities must be at least 0 and sum to 1 in each row; are these logits?")
+    confidence, answer = probabilities.double().max(dim=1)  # (N,) each
+    right = (answer == labels).double()
+    edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=confidence.device)
+    place = torch.bucketize(confidence.clamp(max=1.0), edges[1:])  # (N,): the bin whose upper edge is the next
+    counts = torch.bincount(place, minlength=bins).double()  # (B,)
+    return ReliabilityCurve(
+        edges=edges,
+        confidence=torch.bincount(place, confidence, minlength=bins) / counts,
+        accuracy=torch.bincount(place, right, minlength=bins) / counts,
+        share=counts / len(labels),
+    )
+
+
+def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
+    """ECE = Σ_b share_b |accuracy_b - confidence_b|, the mean gap of the reliability curve.
+
+    It depends on the bins and is biased upwards for few pictures: even a perfectly calibrated network gets about
+    Σ_b √(share_b · 2 p_b (1 - p_b) / (π N)). Compare at equal N and B alone.
+
+    Args:
+        probabilities: Shape (N, C).
+        labels: Shape (N,).
+        bins: B, usually 15.
+
+    Returns:
+        ECE in 0..1.
+
+    Raises:
+        ValueError: See ``reliability_curve``.
+
+    Source:
+        Guo et al. (2017), equation 3.
+    """
+    curve = reliability_curve(probabilities, labels, bins)
+    gaps = curve.share * (curve.accuracy - curve.confidence).abs()
+    return float(gaps[curve.share > 0].sum())
+
+
+def brier_score(probabilities: Tensor, labels: Tensor) -> float:
+    """Mean squared distance of the probabilities from the truth, mean_n Σ_c (p_nc - [c = y_n])².
+
+    Args:
+        probabilities: Shape (N, C).
+        labels: Shape (N,).
+
+    Returns:
+        Score in 0..2 (Brier's own definition, summed over classes); 0 is perfect, 1 - 1/C knows nothing.
+
+    Raises:
+        ValueError: If the shapes do not fit or a label is no class.
+    """
+    _check(probabilities, labels)
+    truth = F.one_hot(labels, probabilities.shape[1])
+    return float((probabilities.double() - truth).square().sum(dim=1).mean())
+
+
+def negative_log_likelihood(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> float:
+    """Cross entropy in nats, mean_n [ log Σ_c exp(z_nc / T) - z_ny / T ].
+
+    Args:
+        logits: Shape (N, C).
+        labels: Shape (N,).
+        temperature: T > 0.
+
+    Returns:
+        Nats per picture; log C knows nothing.
+
+    Raises:
+        ValueError: If the shapes do not fit, a label is no class or T is not positive.
+    """
+    _check(logits, labels)
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, not {temperature}")
+    return float(F.cross_entropy(logits.double() / temperature, labels))
+
+
+def fit_temperature(logits: Tensor, labels: Tensor, *, lowest: float = 0.01, highest: float = 100.0) -> float:
+    """Temperature of smallest cross entropy, by Newton's method on L'(β) = 0 with β = 1/T inside a shrinking bracket.
+
+    If every answer is right, the loss falls for ever as T → 0; if they are worse than chance it falls as T → ∞. The
+    ends of the range are the answer then. A Newton step that leaves the bracket is replaced by a bisection.
+
+    Args:
+        logits: Of validation pictures, never of training or test, shape (N, C).
+        labels: Shape (N,).
+        lowest: Smallest T allowed, positive.
+        highest: Largest T allowed.
+
+    Returns:
+        T in lowest..highest, to a relative 1e-12.
+
+    Raises:
+        ValueError: If the shapes do not fit, a label is no class, a logit is not finite, or the range is empty.
+    """
+    _check(logits, labels)
+    if not 0 < lowest < highest < math.inf:
+        raise ValueError(f"temperatures need 0 < lowest < highest, not {lowest}, {highest}")
+    if not bool(torch.isfinite(logits).all()):
+        raise ValueError("a logit is not finite")
+    # A constant in each row changes no probability; logits relative to the right one make z_ny = 0.
+    margins = logits.double() - logits.double().gather(1, labels.unsqueeze(1))  # (N, C)
+    low, high = 1 / highest, 1 / lowest  # of β
+    if _slope(margins, low)[0] >= 0:
+        return highest
+    if _slope(margins, high)[0] <= 0:
+        return lowest
+    beta = min(max(1.0, low), high)
+    for _ in range(100):
+        slope, curvature = _slope(margins, beta)
+        if slope > 0:
+            high = beta
+        else:
+            low = beta
+        step = beta - slope / curvature if curvature > 0 else math.inf
+        following = step if low < step < high else (low + high) / 2
+        if abs(following - beta) <= 1e-12 * beta or slope == 0:
+            break
+        beta = following
+    return 1 / beta
+
+
+def _slope(margins: Tensor, beta: float) -> tuple[float, float]:
+    """L' and L'' at β from logits relative to the right class, shape (N, C)."""
+    weight = (beta * margins).softmax(dim=1)  # (N, C)
+    mean = (weight * margins).sum(dim=1, keepdim=True)  # (N, 1)
+    variance = (weight * (margins - mean).square()).sum(dim=1)  # (N,)
+    return float(mean.mean()), float(variance.mean())
+
+
+def _check(scores: Tensor, labels: Tensor) -> None:
+    if scores.ndim != 2 or labels.shape != scores.shape[:1] or len(labels) == 0:
+        raise ValueError(
+            "calibration takes scores (N, C) and labels (N,) with N >= 1, "
+            f"not {tuple(scores.shape)}, {tuple(labels.shape)}"
+        )
+    if int(labels.min()) < 0 or int(labels.max()) >= scores.shape[1]:
+        raise ValueError(f"labels must be in 0..{scores.shape[1] - 1}, not {int(labels.min())}..{int(labels.max())}")
