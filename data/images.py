@@ -1,0 +1,203 @@
+"""Picture sets that fit into memory: the LightningDataModule shared by the digits, faces, MNIST and Olivetti sets.
+
+A set says in ``read`` what its pictures are; this module carves the validation set from the training pictures
+(stratified, seeded), moves each part to the device once and hands out loaders that resume exactly.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from data.augment import Augmentation, Padding
+from data.loader import TensorLoader
+from data.split import stratified_split
+
+DEFAULT_ROOT = "~/.cache/deep-learning-mathematics"
+
+
+class Pictures(NamedTuple):
+    """Pictures (uint8, shape (N, C, H, W)) and the class of each (int64, shape (N,))."""
+
+    images: Tensor
+    labels: Tensor
+
+    def at(self, indices: Tensor) -> "Pictures":
+        """The pictures at ``indices``, int64, shape (M,)."""
+        return Pictures(self.images.index_select(0, indices), self.labels.index_select(0, indices))
+
+
+def resolve_root(root: str | None) -> Path:
+    """The folder of the data sets: the one given, else ``$DATA_ROOT``, else a cache in the home folder."""
+    return Path(root or os.environ.get("DATA_ROOT") or DEFAULT_ROOT).expanduser()
+
+
+def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel over all pixels, on the scale 0..1, from exact counts of the values.
+
+    Args:
+        images: uint8, shape (N, C, H, W).
+
+    Returns:
+        Mean and standard deviation, one number a channel each.
+    """
+    values = torch.arange(256, dtype=torch.float64) / 255
+    means, deviations = [], []
+    for channel in images.unbind(1):
+        share = torch.bincount(channel.reshape(-1), minlength=256).double() / channel.numel()  # (256,)
+        mean = float(share @ values)
+        means.append(mean)
+        deviations.append(float(share @ (values - mean).square()) ** 0.5)
+    return means, deviations
+
+
+class Images(LightningDataModule):
+    """Pictures in memory, split into training, validation and test sets.
+
+    Args:
+        root: Folder of the data sets; without it $DATA_ROOT, else ~/.cache/deep-learning-mathematics.
+        batch_size: Pictures a step, over all processes together.
+        val_fraction: Share of the training pictures to validate on, in [0, 1), the same of every class; 0 means no
+            validation set.
+        split_seed: Seed of the split into training, validation and test pictures.
+        seed: Seed of the order and the augmentation; without it the run's seed.
+        aug: Augmentation of the training pictures: none, whole-pixel shifts, small affine maps, or affine and elastic.
+        max_shift: Largest shift of the augmentation, in pixels.
+        degrees: Largest rotation of affine and elastic augmentation, in degrees.
+        scale: Largest relative change of size of affine and elastic augmentation, 0.1 is ±10 %.
+        shear: Largest shear of affine and elastic augmentation, in degrees.
+        strength: Standard deviation of the elastic displacement, in pixels.
+        smoothness: Distance over which elastic displacements stay similar, in pixels.
+        flip: Probability of mirroring a training picture left to right.
+        erase: Side of a square erased from each training picture, in pixels; 0 for none.
+    """
+
+    FACTS = ("class_names", "in_channels", "image_size", "mean", "std")
+    name: str = ""
+    source: str = ""
+    class_names: tuple[str, ...] = ()
+    padding: Padding = "zeros"
+
+    def __init__(
+        self,
+        root: str | None = None,
+        batch_size: int = 64,
+        val_fraction: float = 0.1,
+        split_seed: int = 0,
+        seed: int | None = None,
+        aug: Literal["none", "shift", "affine", "elastic"] = "none",
+        max_shift: int = 1,
+        degrees: float = 10.0,
+        scale: float = 0.1,
+        shear: float = 5.0,
+        strength: float = 1.0,
+        smoothness: float = 4.0,
+        flip: float = 0.0,
+        erase: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if not 0 <= val_fraction < 1:
+            raise ValueError(f"val_fraction must be in [0, 1), got {val_fraction}")
+        if split_seed < 0:
+            raise ValueError(f"split_seed must be 0 or more, got {split_seed}")
+        self.root = resolve_root(root)
+        self.batch_size, self.val_fraction, self.split_seed, self.seed = batch_size, val_fraction, split_seed, seed
+        self.augmentation = Augmentation(
+            kind=aug, max_shift=max_shift, degrees=degrees, scale=scale, shear=shear, strength=strength,
+            smoothness=smoothness, flip=flip, erase=erase, padding=self.padding,
+        )  # fmt: skip
+        self._parts: dict[str, Pictures] = {}
+        self._resident: dict[str, Pictures] = {}
+        self._facts: dict[str, Any] = {}
+
+    def read(self) -> dict[str, Pictures]:
+        """The pictures by part: "train", "test" and, where the set has its own, "val". Each set overrides this."""
+        raise NotImplementedError
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the set and split it; a second call does nothing.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            ValueError: If a file is corrupt or an option does not fit the set.
+        """
+        if self._parts:
+            return
+        parts = self.read()
+        if "val" not in parts and self.val_fraction > 0:
+            kept, held_out = self.carve(parts["train"].labels)
+            parts = {"train": parts["train"].at(kept), "val": parts["train"].at(held_out), "test": parts["test"]}
+        self._parts = parts
+
+    def carve(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices of the training pictures to train on and to validate on.
+
+        Raises:
+            ValueError: If ``val_fraction`` leaves a class without a picture on one side.
+        """
+        try:
+            return stratified_split(labels, round(self.val_fraction * len(labels)), self.split_seed)
+        except ValueError as error:
+            raise ValueError(f"val_fraction {self.val_fraction} does not fit {self.name}: {error}") from None
+
+    def part(self, name: str) -> Pictures:
+        """The pictures of "train", "val" or "test", on the CPU; an empty "val" has no pictures."""
+        self.setup()
+        empty = torch.zeros(0, dtype=torch.int64)
+        return self._parts[name] if name in self._parts else self._parts["train"].at(empty)
+
+    def facts(self) -> dict[str, Any]:
+        """What a model must know: class_names, in_channels, image_size [H, W], mean and std of the training pictures.
+
+        mean and std are one number a channel, on the scale 0..1.
+        """
+        if not self._facts:
+            images = self.part("train").images
+            mean, std = channel_statistics(images)
+            self._facts = {
+                "class_names": list(self.class_names),
+                "in_channels": images.shape[1],
+                "image_size": list(images.shape[2:]),
+                "mean": mean,
+                "std": std,
+            }
+        return dict(self._facts)
+
+    def summary(self) -> dict[str, Any]:
+        """What the set is, in words and counts, for the start of a run and its report."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "splits": {part: len(self.part(part).labels) for part in ("train", "val", "test")},
+            "classes": len(self.class_names),
+            "shape": "×".join(str(size) for size in self.part("train").images.shape[1:]),
+            "split_seed": self.split_seed,
+            "augmentation": self.augmentation.kind,
+        }
+
+    def _loader(self, part: str, training: bool = False) -> TensorLoader:
+        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        if part not in self._resident or self._resident[part].labels.device != device:
+            self._resident[part] = Pictures(*(tensor.to(device) for tensor in self.part(part)))
+        seed = self.seed if self.seed is not None else int(os.environ.get("PL_GLOBAL_SEED", 0))
+        # Trainer(overfit_batches=...) wants the same batches in every epoch.
+        shuffle = training and not getattr(self.trainer, "overfit_batches", 0)
+        augment = None if not training or self.augmentation.is_identity else self.augmentation
+        return TensorLoader(*self._resident[part], self.batch_size, shuffle=shuffle, seed=seed, augment=augment)
+
+    def train_dataloader(self) -> TensorLoader:
+        """Shuffled, augmented batches of the training pictures."""
+        return self._loader("train", training=True)
+
+    def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
+        """Batches of the validation pictures in order; an empty list, which Lightning skips, when there are none."""
+        return self._loader("val") if len(self.part("val").labels) else []
+
+    def test_dataloader(self) -> TensorLoader:
+        """Batches of the test pictures in order."""
+        return self._loader("test")
