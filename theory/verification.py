@@ -100,6 +100,9 @@ def equal_error_rate(same: Tensor, different: Tensor) -> EqualError:
     before = after - 1  # exists: the surplus starts at -1
     share = float(-surplus[before] / (surplus[after] - surplus[before]))  # in (0, 1]
     rate = float(torch.lerp(false_accept[before], false_accept[after], share))
+    # Both rates stay as they are down to the next score: the middle of that gap is the safest place.
+    if share == 1.0 and after + 1 < len(thresholds):
+        return EqualError(rate, float(thresholds[after : after + 2].mean()))
     # Above the highest score there is no threshold to interpolate with.
     if before == 0:
         return EqualError(rate, float(thresholds[after]))
