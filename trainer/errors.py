@@ -1,16 +1,29 @@
-"""Errors that end the program with one plain line and a defined exit status."""
+"""The two ways in which a run ends badly, each with its exit status.
+
+0 success, 1 the run failed, 2 the user's input is wrong (one line, no traceback), 130 SIGINT, 143 SIGTERM.
+
+Source:
+    The exit statuses 128 + n of a process ended by signal n are those of POSIX shells.
+"""
+
+from __future__ import annotations
+
+SIGINT_EXIT = 130
+SIGTERM_EXIT = 143
 
 
 class UserError(ValueError):
-    """The user's input is wrong; one line that names the option, file or value. Exit status 2."""
+    """The user's input is wrong: one line on stderr that names the value given and those allowed, exit status 2."""
+
+    exit_code = 2
 
 
-class RunFailed(RuntimeError):
-    """A run that could not do its job.
+class RunFailed(RuntimeError):  # noqa: N818  (a sentence to raise, not a type of fault)
+    """The run could not go on.
 
     Args:
-        message: One line for the user.
-        exit_code: 1 when the run failed, 130 after SIGINT, 143 after SIGTERM.
+        message: One line for the user: what happened, and what was saved.
+        exit_code: Exit status of the process: 1, 130 or 143.
     """
 
     def __init__(self, message: str, exit_code: int = 1) -> None:

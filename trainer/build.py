@@ -1,0 +1,192 @@
+"""Puts the trainer together, and runs it with the right exit status.
+
+Lightning does the loop. What is added: safe checkpoints, exact resume, signals, guards, timing, a log that survives.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from trainer.checkpoint import BestCheckpoint, HouseRecord, LastCheckpoint, Mode, SafeCheckpointIO
+from trainer.device import check_device, resolve_precision
+from trainer.errors import SIGINT_EXIT, RunFailed, UserError
+from trainer.folder import RunFolder
+from trainer.guard import FiniteGuard, LoaderGuard, check_training_batches
+from trainer.hooks import lean
+from trainer.logger import RunLogger
+from trainer.notice import notice, quieten
+from trainer.progress import EpochProgress
+from trainer.resume import StepSeed
+from trainer.signals import Signals, StopOnSignal
+from trainer.timing import Timing
+
+LOG_EVERY = 50
+
+
+@lean
+class LogInterval(Callback):
+    """Logs at least once an epoch, at most every 50 steps: with fewer batches Lightning's default shows nothing."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The number of batches is known now."""
+        interval = int(max(1, min(LOG_EVERY, trainer.num_training_batches)))
+        trainer.log_every_n_steps = interval  # type: ignore[attr-defined]
+
+
+def make_trainer(
+    run: RunFolder,
+    trainer_options: dict[str, Any],
+    *,
+    seed: int,
+    monitor: str | None,
+    mode: Mode = "max",
+    layout: dict[str, Any] | None = None,
+    hparams: dict[str, Any],
+    house: dict[str, Any],
+    early_stopping_patience: int | None = None,
+    resume_step: int | None = None,
+    checkpoint_every_n_steps: int = 0,
+) -> Trainer:
+    """A Lightning trainer that writes into ``run``.
+
+    Args:
+        run: The run folder.
+        trainer_options: Options of ``lightning.pytorch.Trainer``; ``callbacks`` are added to ours, ``precision`` may
+            be ``auto``, ``enable_checkpointing=False`` leaves both checkpoints out, ``logger=False`` the log.
+        seed: The run's seed.
+        monitor: Tag of the metric that ``best.ckpt`` is chosen by; None keeps ``last.ckpt`` only.
+        mode: ``max`` or ``min``: which value of the metric is the best.
+        layout: Layout of TensorBoard's Custom Scalars tab.
+        hparams: Settings for TensorBoard's HPARAMS table.
+        house: Plain values that every checkpoint carries under the key ``house``.
+        early_stopping_patience: Stop after so many epochs without a better metric; None trains to the end.
+        resume_step: ``logged_step(checkpoint)`` when resuming, None at the first start.
+        checkpoint_every_n_steps: Also write ``last.ckpt`` inside epochs; 0 for never.
+
+    Raises:
+        UserError: If an option is unknown or refused by Lightning, or the device is absent.
+    """
+    quieten()
+    options = dict(trainer_options)
+    if early_stopping_patience is not None and monitor is None:
+        raise UserError("early stopping needs a metric to watch, and there is none")
+    checkpoints = bool(options.pop("enable_checkpointing", True))
+    log = options.pop("logger", True) is not False
+    own_interval = options.get("log_every_n_steps") is None
+    options["log_every_n_steps"] = LOG_EVERY if own_interval else options["log_every_n_steps"]
+    plugins = [SafeCheckpointIO(), *_listed(options.pop("plugins", None))]
+    accelerator = options.get("accelerator") or "auto"
+    if isinstance(accelerator, str) and accelerator in ("auto", "cpu", "cuda", "gpu", "mps"):
+        accelerator = options["accelerator"] = check_device(accelerator)
+        options["precision"], _ = resolve_precision(str(options.get("precision") or "auto"), accelerator)
+
+    last = LastCheckpoint(run, checkpoint_every_n_steps) if checkpoints else None
+    timing = Timing()
+    callbacks: list[Callback] = [
+        StepSeed(seed),
+        FiniteGuard(run),
+        LoaderGuard(monitor, patient=early_stopping_patience is not None),
+        timing,
+        EpochProgress(timing, monitor),
+        HouseRecord(house),
+        *([LogInterval()] if own_interval else []),
+        *_listed(options.pop("callbacks", None)),
+        StopOnSignal(Signals(), last),
+    ]
+    if early_stopping_patience is not None and monitor is not None:
+        callbacks.append(EarlyStopping(monitor, patience=early_stopping_patience, mode=mode, check_finite=False))
+    if last is not None:
+        callbacks += [*([BestCheckpoint(run, monitor, mode)] if monitor else []), last]
+    try:
+        return Trainer(
+            **{"num_sanity_val_steps": 0, "enable_model_summary": False, "enable_progress_bar": False, **options},
+            default_root_dir=str(run.path),
+            logger=RunLogger(run, hparams, layout, resume_step) if log else False,
+            callbacks=callbacks,
+            plugins=plugins,
+            enable_checkpointing=checkpoints,
+        )
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise UserError(f"trainer options: {' '.join(str(error).split())}") from error
+
+
+def _listed(value: Any) -> list[Any]:
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _find(trainer: Trainer, kind: type[Any]) -> Any:
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return next((callback for callback in callbacks if isinstance(callback, kind)), None)
+
+
+def fit(
+    trainer: Trainer,
+    task: LightningModule,
+    datamodule: LightningDataModule | None,
+    ckpt_path: Path | str | None = None,
+) -> None:
+    """Train; return when all is well.
+
+    Args:
+        trainer: From :func:`make_trainer`.
+        task: The task.
+        datamodule: Its data.
+        ckpt_path: Checkpoint to go on from, as ``find_resume`` gives it.
+
+    Raises:
+        RunFailed: With exit status 1 (not finite, disk full), 130 (SIGINT) or 143 (SIGTERM).
+        UserError: If there is nothing to train or validate on, or the metric's name is wrong.
+    """
+    stopper: StopOnSignal = _find(trainer, StopOnSignal)
+    path = None if ckpt_path is None else str(ckpt_path)
+    with stopper.signals.installed() as signals:
+        try:
+            trainer.fit(task, datamodule=datamodule, ckpt_path=path, weights_only=True if path else None)
+        except (KeyboardInterrupt, SystemExit) as error:
+            raise RunFailed(f"stopped by {type(error).__name__}: nothing was saved", SIGINT_EXIT) from error
+        check_training_batches(trainer)
+        last: LastCheckpoint | None = _find(trainer, LastCheckpoint)
+        written = last is not None and last.path.is_file()
+        dry = trainer.fast_dev_run  # type: ignore[attr-defined]
+        if last is not None and not written and trainer.global_step and not dry:
+            raise RunFailed(f"training ended, but {last.path} does not exist")
+        if signals.received is not None:
+            signals.stop(last.path if last is not None and written else None)
+
+
+def test(
+    trainer: Trainer,
+    task: LightningModule,
+    datamodule: LightningDataModule | None,
+    which: Literal["best", "last"] = "best",  # noqa: PT028
+) -> dict[str, float]:
+    """Test with the weights of a checkpoint; give the metrics.
+
+    Args:
+        trainer: The one that was fitted.
+        task: The task.
+        datamodule: Its data.
+        which: ``best`` falls back to ``last`` when no best was kept, and says so.
+
+    Raises:
+        RunFailed: With exit status 130 or 143 after a signal.
+    """
+    stopper: StopOnSignal = _find(trainer, StopOnSignal)
+    kept = {"best": _find(trainer, BestCheckpoint), "last": _find(trainer, LastCheckpoint)}
+    path = next((kept[name].path for name in (which, "last") if kept[name] and kept[name].path.is_file()), None)
+    if path is not None and path.stem != which:
+        notice(f"no {which}.ckpt was kept: testing {path}")
+    with stopper.signals.installed():
+        results = trainer.test(
+            task,
+            datamodule=datamodule,
+            ckpt_path=None if path is None else str(path),
+            weights_only=True if path else None,
+            verbose=False,
+        )
+    return {name: float(value) for result in results for name, value in result.items()}

@@ -1,0 +1,166 @@
+"""Which checkpoints are kept: ``best.ckpt`` and ``last.ckpt``, each by a callback of its own, under fixed names.
+
+One callback for both loses work: while the metric gets worse, its "last" stays at the best epoch. Both files are
+written at the end of a training epoch, after validation, when weights, optimiser, loaders and metrics agree.
+A checkpoint on an epoch's last batch would resume without that epoch's validation, so none is written there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from trainer.errors import UserError
+from trainer.folder import RunFolder
+from trainer.hooks import lean
+from trainer.notice import notice
+from trainer.safe_file import SafeCheckpointIO, load_checkpoint, remove_litter
+
+__all__ = ["BestCheckpoint", "HouseRecord", "LastCheckpoint", "SafeCheckpointIO", "load_checkpoint"]
+
+Mode = Literal["max", "min"]
+
+
+def between_steps(trainer: Trainer) -> bool:
+    """Whether a checkpoint after this batch resumes exactly.
+
+    Not inside an accumulation of gradients, which no checkpoint holds, and not on an epoch's last batch.
+    """
+    loop = trainer.fit_loop.epoch_loop
+    return not trainer.fit_loop._should_accumulate() and not loop._num_ready_batches_reached()
+
+
+def check_monitor(monitor: str, logged: dict[str, Any]) -> None:
+    """Refuse a metric that nobody logs.
+
+    Raises:
+        UserError: With the nearest name and all names there are.
+    """
+    if monitor not in logged:
+        near = difflib.get_close_matches(monitor, logged, n=1)
+        hint = f", did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"no metric {monitor!r} to choose the best by{hint} Logged: {', '.join(sorted(logged))}")
+
+
+@lean
+class HouseRecord(Callback):
+    """Puts the key ``house`` into every checkpoint: model, data, recipe, versions.
+
+    Args:
+        house: Plain values only.
+    """
+
+    def __init__(self, house: dict[str, Any]) -> None:
+        self.house = house
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the key."""
+        checkpoint["house"] = self.house
+
+
+@lean
+class LastCheckpoint(Checkpoint):
+    """Keeps the newest state in ``last.ckpt``.
+
+    Args:
+        run: Where it goes.
+        every_n_steps: Also write after every n optimiser steps inside an epoch; 0 for never.
+    """
+
+    def __init__(self, run: RunFolder, every_n_steps: int = 0) -> None:
+        if every_n_steps < 0:
+            raise UserError(f"checkpoint_every_n_steps must be 0 (never) or more, got {every_n_steps}")
+        self.path = run.last
+        self.every_n_steps = every_n_steps
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Remove what a killed process left behind."""
+        if stage == "fit" and trainer.is_global_zero:
+            for path in remove_litter(self.path.parent):
+                notice(f"removed {path}, left by an interrupted save")
+
+    def save(self, trainer: Trainer) -> Path | None:
+        """Write the present state; None in a dry run (``fast_dev_run``)."""
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return None
+        trainer.save_checkpoint(self.path, weights_only=False)
+        return self.path
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write inside the epoch when it is time."""
+        if self.every_n_steps and trainer.global_step % self.every_n_steps == 0 and between_steps(trainer):
+            self.save(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write at the epoch's end, after its validation."""
+        self.save(trainer)
+
+
+@lean
+class BestCheckpoint(Checkpoint):
+    """Keeps the state with the best value of a metric in ``best.ckpt``.
+
+    The value is judged at the end of each training epoch in which it was measured. NaN is never the best.
+
+    Args:
+        run: Where it goes.
+        monitor: Tag of the metric, e.g. ``val/accuracy``.
+        mode: Whether the largest (``max``) or the smallest (``min``) value is the best.
+    """
+
+    def __init__(self, run: RunFolder, monitor: str, mode: Mode) -> None:
+        if mode not in ("max", "min"):
+            raise UserError(f"mode must be 'max' or 'min', got {mode!r}")
+        self.path = run.best
+        self.monitor = monitor
+        self.mode = mode
+        self.score: float | None = None
+        self.epoch: int | None = None
+        self._measured = False
+
+    def better(self, value: float) -> bool:
+        """Whether ``value`` beats the best so far."""
+        if math.isnan(value) or self.score is None:
+            return not math.isnan(value)
+        return value > self.score if self.mode == "max" else value < self.score
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """After a resume, a best file that is gone must not stop a new one from being written."""
+        if self.score is not None and not self.path.exists():
+            notice(f"{self.path} is gone: the best is chosen anew from here on")
+            self.score = self.epoch = None
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A metric of validation is there now; if not, its name is wrong."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._measured = True
+            if self.monitor.startswith("val/"):
+                check_monitor(self.monitor, trainer.callback_metrics)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write when the epoch was the best one."""
+        if not self._measured and not self.monitor.startswith("train/"):
+            return
+        self._measured = False
+        check_monitor(self.monitor, trainer.callback_metrics)
+        value = float(torch.as_tensor(trainer.callback_metrics[self.monitor]))
+        if self.better(value) and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self.score, self.epoch = value, trainer.current_epoch
+            trainer.save_checkpoint(self.path, weights_only=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value and its epoch."""
+        return {"monitor": self.monitor, "score": self.score, "epoch": self.epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on comparing with the stored value, if it is of the same metric."""
+        if state_dict["monitor"] == self.monitor:
+            self.score, self.epoch = state_dict["score"], state_dict["epoch"]

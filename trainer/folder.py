@@ -1,0 +1,191 @@
+"""The run folder ``runs/<model>-<data>/<YYYYmmdd-HHMMSS>-s<seed>/``: where everything about a run lies.
+
+It is created with ``exist_ok=False``, so two runs that start in the same second get two folders, and it is written to
+before training starts: a folder that cannot be written to costs a second, not a night.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import UserError
+from trainer.notice import notice
+
+CHECKPOINTS = "checkpoints"
+
+
+def file_mode() -> int:
+    """Permission bits of a new file under the process's umask, e.g. 0o644."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename inside ``folder`` survive a power cut."""
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old one or the new one, never a part.
+
+    Args:
+        path: The file; its folder exists.
+        text: Content, written as UTF-8.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, file_mode())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def probe(folder: Path) -> None:
+    """Write, read back and delete a small file in ``folder``, which is made when it is missing.
+
+    Raises:
+        UserError: If that fails; the message names the folder and the cause.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".probe.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(b"probe")
+            if Path(name).read_bytes() != b"probe":
+                raise OSError("what was written could not be read back")
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
+def flat_json(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Values as one flat JSON object.
+
+    Args:
+        values: Tag to number, text, bool or None; tensors with one element count as numbers. ``"versions"`` alone
+            may be a mapping of names to texts.
+
+    Returns:
+        The object, with None in place of numbers that JSON does not have, and the tags of those.
+
+    Raises:
+        UserError: If a value is none of these.
+    """
+    flat: dict[str, Any] = {}
+    missing: list[str] = []
+    for tag, value in values.items():
+        if hasattr(value, "item") and not isinstance(value, str):
+            value = value.item()
+        if isinstance(value, float) and not math.isfinite(value):
+            missing.append(tag)
+            value = None
+        if isinstance(value, Mapping) and tag == "versions":
+            value = {str(name): str(version) for name, version in value.items()}
+        elif not isinstance(value, str | int | float | None):
+            raise UserError(f"metrics are numbers, text, bool or None; {tag!r} is {type(value).__name__}")
+        flat[tag] = value
+    return flat, missing
+
+
+class RunFolder:
+    """Paths of one run.
+
+    Args:
+        path: The run's folder.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / CHECKPOINTS
+        self.best = self.checkpoints / "best.ckpt"
+        self.last = self.checkpoints / "last.ckpt"
+        self.config = self.path / "config.yaml"
+        self.metrics = self.path / "metrics.json"
+        self.report = self.path / "report.md"
+        self.figures = self.path / "figures"
+        self.nonfinite = self.path / "nonfinite"
+
+    @classmethod
+    def create(
+        cls,
+        root: str | os.PathLike[str],
+        model: str,
+        data: str,
+        seed: int,
+        clock: Callable[[], datetime.datetime] = datetime.datetime.now,
+    ) -> RunFolder:
+        """Make a folder that no other run has, and prove that it can be written to.
+
+        Args:
+            root: Folder of all runs, usually ``runs``.
+            model: Short name of the model.
+            data: Short name of the data.
+            seed: The run's seed.
+            clock: Gives the local time; replaced in tests.
+
+        Raises:
+            UserError: If it cannot be made or written to.
+        """
+        parent = Path(root) / f"{model}-{data}"
+        stamp = f"{clock():%Y%m%d-%H%M%S}-s{seed}"
+        number = 1
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                path = parent / (stamp if number == 1 else f"{stamp}-{number}")
+                try:
+                    path.mkdir(exist_ok=False)
+                    break
+                except FileExistsError:
+                    number += 1
+        except OSError as error:
+            raise UserError(f"cannot make a run folder in {root}: {error.strerror or error}") from error
+        run = cls(path)
+        probe(run.checkpoints)
+        return run
+
+    @classmethod
+    def reopen(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """The run that a run folder, its checkpoints folder or a file in either belongs to.
+
+        Raises:
+            UserError: If there is no such path, or it cannot be written to.
+        """
+        place = Path(path)
+        if not place.exists():
+            raise UserError(f"no run at {place}: give a run folder, its checkpoints folder or a checkpoint file")
+        folder = place if place.is_dir() else place.parent
+        run = cls(folder.parent if folder.name == CHECKPOINTS else folder)
+        probe(run.checkpoints)
+        return run
+
+    def write_metrics(self, values: Mapping[str, Any]) -> None:
+        """Write ``metrics.json``: one flat object; numbers that are not finite become null, and a line says which."""
+        flat, missing = flat_json(values)
+        if missing:
+            notice(f"warning: not finite, written as null in {self.metrics}: {', '.join(missing)}")
+        write_atomically(self.metrics, json.dumps(flat, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"

@@ -1,0 +1,180 @@
+"""Resume so exactly that, on a CPU, the weights equal those of a run that was never stopped, bit for bit.
+
+Three parts are needed. Lightning stores optimiser, schedulers and progress; a loader whose order depends on
+(seed, epoch) stores its position; and :class:`StepSeed` makes dropout, mixing and sampling a function of
+(seed, epoch, batch), so that nothing depends on how many random numbers were drawn before.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from trainer.errors import UserError
+from trainer.folder import CHECKPOINTS, RunFolder
+from trainer.hooks import lean
+from trainer.notice import notice
+from trainer.safe_file import load_checkpoint, read_size
+
+_MASK = 2**64 - 1
+
+
+def position_seed(*numbers: int) -> int:
+    """One seed in 0..2^63-1 from several integers, e.g. (seed, epoch, batch).
+
+    Source:
+        Steele, Lea, Flood (2014), Fast splittable pseudorandom number generators, the finaliser of SplitMix64.
+    """
+    state = 0
+    for number in numbers:
+        state = (state + 0x9E3779B97F4A7C15 + (number & _MASK)) & _MASK
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+        state ^= state >> 31
+    return state >> 1
+
+
+@lean
+class StepSeed(Callback):
+    """Seeds torch's global generators before each training batch, and before each evaluation, from the position alone.
+
+    The position is (epoch, batch), not the optimiser's step count: a task that steps several optimisers in a batch, or
+    none, still draws new numbers for each batch. Several processes draw different ones.
+
+    Args:
+        seed: The run's seed.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def _seed(self, trainer: Trainer, batch: int) -> None:
+        number = position_seed(self.seed, trainer.current_epoch, batch, trainer.global_rank)
+        if trainer.strategy.root_device.type == "cpu":
+            torch.default_generator.manual_seed(number)  # torch.manual_seed also visits every other device
+        else:
+            torch.manual_seed(number)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Seed this batch."""
+        self._seed(trainer, batch_idx)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Seed this validation; the one after batch k has a stream of its own."""
+        self._seed(trainer, -2 - trainer.fit_loop.batch_idx)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Seed the test; its numbers do not depend on the training before it."""
+        torch.manual_seed(position_seed(self.seed, -1))
+
+
+def logged_step(checkpoint: dict[str, Any]) -> int:
+    """First step of the loggers after a resume from this checkpoint: what was logged from there on is repeated.
+
+    Lightning's loggers count batches that stepped, which is not ``global_step`` when a task steps by hand.
+    """
+    progress = checkpoint.get("loops", {}).get("fit_loop", {})
+    steps = progress.get("epoch_loop.state_dict", {}).get("_batches_that_stepped", checkpoint.get("global_step", 0))
+    current = progress.get("epoch_loop.batch_progress", {}).get("current", {})
+    # Inside an epoch Lightning saves before it counts the batch.
+    return int(steps) + int(current.get("processed", 0) > current.get("completed", 0))
+
+
+def find_resume(
+    what: str | os.PathLike[str],
+    root: str | os.PathLike[str] = "runs",
+    model: str | None = None,
+    data: str | None = None,
+) -> tuple[RunFolder, Path]:
+    """The run to go on with, and the checkpoint to start from.
+
+    Args:
+        what: A run folder or its checkpoints folder (then ``last.ckpt``), a checkpoint file, or ``auto``: the newest
+            run below ``root`` whose checkpoint can be read, which is said when it is not the newest of all.
+        root: Folder of all runs, for ``auto``.
+        model: With ``data``, limits ``auto`` to runs of that model on that data.
+        data: See ``model``.
+
+    Returns:
+        The reopened run folder and a checkpoint that was read without error.
+
+    Raises:
+        UserError: If there is none, or the one asked for cannot be read; the message names the file and its size.
+    """
+    if str(what) == "auto":
+        return _newest_readable(Path(root), f"{model}-{data}" if model and data else "*")
+    if "://" in str(what):
+        raise UserError(f"--resume takes a run folder or a file on this machine, got {what}")
+    place = Path(what)
+    if place.is_file():
+        load_checkpoint(place)
+        return RunFolder.reopen(place), place
+    run = RunFolder.reopen(place)
+    try:
+        load_checkpoint(run.last)
+    except UserError as error:
+        raise UserError(f"cannot resume: {error}{_alternative(run)}") from error
+    return run, run.last
+
+
+def _alternative(run: RunFolder) -> str:
+    return f". There is also {run.best} ({read_size(run.best)})" if run.best.is_file() else ""
+
+
+def _newest_readable(root: Path, pattern: str) -> tuple[RunFolder, Path]:
+    """The last, else the best checkpoint of the newest run that has a readable one."""
+    folders = sorted(root.glob(f"{pattern}/*/{CHECKPOINTS}"), key=lambda folder: folder.parent.name, reverse=True)
+    problems = []
+    for folder in folders:
+        run = RunFolder(folder.parent)
+        for path in (run.last, run.best):
+            try:
+                load_checkpoint(path)
+            except UserError as error:
+                problems.append(str(error))
+                continue
+            if problems:
+                notice(f"resuming from {path}, because {'; '.join(problems)}")
+            return RunFolder.reopen(run.path), path
+    if problems:
+        raise UserError(f"nothing to resume: {'; '.join(problems)}")
+    raise UserError(f"nothing to resume: no run in {root / pattern}")
+
+
+def check_compatible(
+    checkpoint: dict[str, Any], hyper_parameters: dict[str, Any], house: dict[str, Any] | None = None
+) -> None:
+    """Refuse to go on with other settings than those the checkpoint was trained with.
+
+    The optimiser's state would silently override some of them, and others would not fit the weights.
+
+    Args:
+        checkpoint: As :func:`load_checkpoint` gives it.
+        hyper_parameters: Those of the task about to resume; only those that both know are compared, so that files of
+            older versions load.
+        house: The key ``house`` about to be written: its ``model`` and ``data`` are compared.
+
+    Raises:
+        UserError: Naming each difference: what the checkpoint has and what was asked for.
+    """
+    stored = checkpoint.get("house", {})
+    then = {name: stored[name] for name in ("model", "data") if name in stored}
+    now: dict[str, Any] = {name: (house or {})[name] for name in then if name in (house or {})}
+    then.update(checkpoint.get("hyper_parameters", {}))
+    now.update(hyper_parameters)
+    differences = [
+        f"{name} was {then[name]!r}, now {now[name]!r}"
+        for name in then
+        if name in now and _plain(then[name]) != _plain(now[name])
+    ]
+    if differences:
+        raise UserError(f"cannot resume with other settings: {'; '.join(differences)}. Start a new run for these")
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists: YAML and checkpoints do not tell them apart."""
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,146 @@
+"""Checkpoint files that are whole or not there, and that run nothing when they are read.
+
+A checkpoint is written beside its target, synced, read back with ``weights_only=True`` and only then renamed over the
+old one: after a crash, a kill or a full disk the old file or the new one loads, never neither. Reading with
+``weights_only=True`` refuses everything but tensors and plain values, so a file from a stranger cannot run code.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from torch import Tensor
+
+from trainer.errors import RunFailed, UserError
+from trainer.folder import file_mode, sync_folder
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def read_size(path: Path) -> str:
+    """Size of a file for a message, e.g. "5,312 bytes"."""
+    return f"{path.stat().st_size:,} bytes"
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a checkpoint to the CPU without running anything in it.
+
+    Args:
+        path: A file on this machine.
+
+    Returns:
+        The checkpoint, at least with the key ``state_dict``.
+
+    Raises:
+        UserError: If it is a URL, is missing, empty, damaged or not a checkpoint, or holds more than tensors and plain
+            values. The message names the file and its size.
+    """
+    if "://" in str(path):
+        raise UserError(f"checkpoints are read from this machine's disk only, not from {path}: download it first")
+    file = Path(path)
+    if not file.is_file():
+        raise UserError(f"no checkpoint at {file}" + (": it is a folder" if file.is_dir() else ""))
+    if file.stat().st_size == 0:
+        raise UserError(f"the checkpoint {file} is empty (0 bytes)")
+    try:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "GLOBAL" in str(error) or "global" in str(error):
+            raise UserError(
+                f"refused {file} ({read_size(file)}): it holds more than tensors and plain values; nothing was executed"
+            ) from error
+        raise UserError(f"{file} ({read_size(file)}) is not a checkpoint, or is damaged") from error
+    except PermissionError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}") from error
+    except Exception as error:  # torch raises many types for a damaged file
+        raise UserError(f"the checkpoint {file} ({read_size(file)}) is damaged or cut off") from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise UserError(f"{file} ({read_size(file)}) is not a checkpoint: it has no state_dict")
+    return checkpoint
+
+
+def is_mask(value: Tensor) -> bool:
+    """Whether a tensor holds nothing but 0 and -inf, as the mask of an attention does."""
+    return bool(((value == 0) | torch.isneginf(value)).all())
+
+
+def nonfinite_weights(state: dict[str, Any]) -> list[str]:
+    """Names of the tensors with NaN or infinite values, masks aside."""
+    return [
+        name
+        for name, value in state.items()
+        if isinstance(value, Tensor) and not bool(torch.isfinite(value).all()) and not is_mask(value)
+    ]
+
+
+def remove_litter(folder: Path) -> list[Path]:
+    """Delete the temporary files that a killed process of ours left in ``folder``; give their paths."""
+    litter = [path for path in folder.glob(".*.tmp") if path.is_file()]
+    for path in litter:
+        path.unlink(missing_ok=True)
+    return litter
+
+
+def save_safely(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint beside ``path``, sync it, read it back, rename it over ``path``.
+
+    Args:
+        checkpoint: Tensors and plain values only.
+        path: Target; what is there stays until the new file has been read back.
+
+    Raises:
+        RunFailed: If the weights are not finite, the disk is full, or the file cannot be read back. The old file and
+            its content are then untouched.
+    """
+    bad = nonfinite_weights(checkpoint.get("state_dict", {}))
+    if bad:
+        raise RunFailed(f"weights are not finite ({', '.join(bad[:3])}): {path} is not written, the last one is kept")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")  # same disk: atomic rename
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        torch.load(name, weights_only=True, map_location="cpu")
+        os.chmod(name, file_mode())  # mkstemp makes 0600
+        os.replace(name, path)
+        sync_folder(path.parent)
+    except pickle.UnpicklingError as error:
+        raise RunFailed(
+            f"{path} is not written: it would hold more than tensors and plain values "
+            f"(hyper-parameters must be str, int, float, bool, None, list or dict): {str(error).splitlines()[-1]}"
+        ) from error
+    except (OSError, RuntimeError) as error:
+        cause = disk_error(error)
+        why = "the disk is full" if cause is not None and cause.errno in DISK_FULL else str(cause or error)
+        kept = "the one before it is intact" if path.exists() else "no earlier one exists"
+        raise RunFailed(f"could not write the checkpoint {path}: {why} ({kept})") from error
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def disk_error(error: BaseException | None) -> OSError | None:
+    """The OSError at the root of an error; ``torch.save`` hides it behind a RuntimeError of its archive writer."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+class SafeCheckpointIO(TorchCheckpointIO):
+    """Lightning's way to our files: ``Trainer(plugins=[SafeCheckpointIO()])``."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write safely, see :func:`save_safely`."""
+        save_safely(checkpoint, Path(path))
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read without running anything, see :func:`load_checkpoint`; always on the CPU and ``weights_only``."""
+        return load_checkpoint(path)

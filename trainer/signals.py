@@ -1,0 +1,152 @@
+"""SIGTERM and SIGINT: save, say so, end with 143 or 130. A second SIGINT ends the process at once.
+
+A handler only notes the signal; the save happens between two batches, where the state is whole. During validation the
+save is marked so that the resumed run repeats that validation from its first batch. Lightning 2.6.6 ends with status 0
+after a SIGTERM, without a checkpoint, and a scheduler takes that for success.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from trainer.checkpoint import LastCheckpoint, between_steps
+from trainer.errors import SIGINT_EXIT, SIGTERM_EXIT, RunFailed
+from trainer.hooks import lean
+from trainer.notice import notice
+
+_EXIT = {signal.SIGINT: SIGINT_EXIT, signal.SIGTERM: SIGTERM_EXIT}
+
+
+class Signals:
+    """Notes the first signal; before training starts, there is nothing to save and it raises at once."""
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self.can_wait = False  # whether somebody looks at ``received`` soon
+        self._process = os.getpid()
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """The handler of both signals."""
+        received = signal.Signals(number)
+        if os.getpid() != self._process:  # a loader's worker, which inherited the handler
+            if received == signal.SIGTERM:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            return
+        if self.received is not None:
+            if received == signal.SIGINT:
+                notice("\nsecond interrupt: stopping at once, nothing more is saved")
+                os._exit(SIGINT_EXIT)
+            return
+        self.received = received
+        if not self.can_wait:
+            self.stop(None)
+        notice(f"\n{received.name} received: saving after this batch")
+
+    def install(self) -> None:
+        """Take over both signals; only the main thread may."""
+        if threading.current_thread() is threading.main_thread():
+            for number in _EXIT:
+                signal.signal(number, self.handle)
+
+    def stop(self, saved: Path | None) -> NoReturn:
+        """Leave the run.
+
+        Raises:
+            RunFailed: Always, with the exit status of the signal.
+        """
+        assert self.received is not None
+        what = f"the state is in {saved}" if saved else "nothing was saved"
+        raise RunFailed(f"stopped by {self.received.name}: {what}", _EXIT[self.received])
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[Signals]:
+        """Take over both signals for a while, then give them back to their former handlers."""
+        former = {number: signal.getsignal(number) for number in _EXIT}
+        self.received, self.can_wait = None, False
+        self.install()
+        try:
+            yield self
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                for number, handler in former.items():
+                    signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+@lean
+class StopOnSignal(Callback):
+    """Looks at the noted signal between batches, saves and leaves.
+
+    Args:
+        signals: Where the handler notes.
+        last: Writes ``last.ckpt``; None when checkpoints are off.
+    """
+
+    def __init__(self, signals: Signals, last: LastCheckpoint | None) -> None:
+        self.signals = signals
+        self.last = last
+        self._validation_pending = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lightning has put handlers of its own in front by now; take over again."""
+        self.signals.install()
+        self.signals.can_wait = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Nobody looks any more."""
+        self.signals.can_wait = False
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Inside an epoch; its last batch is followed by a validation or by the end of the epoch."""
+        if self.signals.received is not None and between_steps(trainer):
+            self._save_and_stop(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Before a validation that would take long."""
+        self._stop_in_validation(trainer)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Inside a validation."""
+        self._stop_in_validation(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """After the end of an epoch, whose metrics are logged and whose checkpoint is written."""
+        if self.signals.received is not None:
+            self.signals.stop(self.last.path if self.last and self.last.path.exists() else None)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Mark the validation as begun with no batch done: then Lightning runs all of it after the resume."""
+        if self._validation_pending:
+            nothing = {"ready": 0, "started": 0, "processed": 0, "completed": 0}
+            checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"] = {
+                "total": {**nothing, "ready": 1, "started": 1},
+                "current": nothing,
+                "is_last_batch": False,
+            }
+
+    def _stop_in_validation(self, trainer: Trainer) -> None:
+        if self.signals.received is not None and trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._validation_pending = True
+            self._save_and_stop(trainer)
+
+    def _save_and_stop(self, trainer: Trainer) -> NoReturn:
+        self.signals.stop(self.last.save(trainer) if self.last else None)
