@@ -1,0 +1,267 @@
+"""One picture file to upright 8-bit pixels, whatever its size, mode and suffix; every failure names the file.
+
+Training and prediction read pictures through this file only, so that a picture looks the same in both. What it settles:
+
+    suffix       ignored: the first bytes say what a file is
+    EXIF         orientations 1 to 8 are undone, as the camera's owner sees the picture
+    16-bit grey  divided by 65535 (``convert("RGB")`` would clip nearly all of it to white)
+    float        [0, 1] is scaled to 0..255; another range has no agreed meaning and is refused
+    alpha        laid on a stated background colour; CMYK, palettes, 1-bit and grey become RGB (or grey)
+    animation    the first frame
+    size         refused from the header when there are more than ``max_pixels``, before any pixel is decoded
+    JPEG         decoded at 1/2, 1/4 or 1/8 when ``short_side`` allows it (the DCT makes that nearly free)
+
+Pillow decodes, in this process: ``torchvision.io`` has crashed on damaged files, which no ``except`` can catch.
+Letters: H height, W width, C channels.
+"""
+
+import functools
+import io
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageColor
+
+MAX_PIXELS = 178_956_970  # where Pillow itself refuses; 0.5 GB as RGB
+MAX_BYTES = 2**30  # nobody trains on a picture file of 1 GiB; a video in the folder should not fill the memory
+
+# Formats that start another programme (EPS: Ghostscript) or only Windows can draw; such files are no photographs.
+_NOT_DECODED = {"EPS", "WMF", "MPEG", "PDF", "BUFR", "GRIB", "HDF5"}
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class PictureError(ValueError):
+    """A picture that cannot be used: ``path`` says which (None for bytes), ``cause`` why."""
+
+    def __init__(self, path: str | None, cause: str) -> None:
+        super().__init__(path, cause)
+        self.path, self.cause = path, cause
+
+    def __str__(self) -> str:
+        return f"{self.path or 'picture'}: {self.cause}"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture.
+
+    Args:
+        image: Upright pixels, Pillow mode "RGB" or "L"; smaller than the file's when it was draft-scaled.
+        width: Width of the upright picture as stored, in pixels.
+        height: Height of the upright picture as stored, in pixels.
+        mode: Pillow's name for how the file stores a pixel, such as "RGB", "I;16" or "CMYK".
+        format: Pillow's name of the file format, such as "JPEG".
+    """
+
+    image: Image.Image
+    width: int
+    height: int
+    mode: str
+    format: str
+
+
+def background_colour(name: str) -> tuple[int, int, int]:
+    """The RGB value, 0..255, of a colour name or ``#rrggbb``.
+
+    Raises:
+        ValueError: If there is no such colour.
+    """
+    try:
+        red, green, blue = ImageColor.getrgb(name)[:3]
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError(f"background must be a colour such as white, black or #808080, got {name!r}") from None
+    return red, green, blue
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The content of a regular file of at most ``MAX_BYTES``.
+
+    Raises:
+        PictureError: If there is no such file, or it cannot be read, or is no regular file (a pipe would block).
+    """
+    name = os.fspath(path)
+    try:
+        status = os.stat(name)
+        if stat.S_ISDIR(status.st_mode):
+            raise PictureError(name, "is a folder")
+        if not stat.S_ISREG(status.st_mode):
+            raise PictureError(name, "is no regular file")
+        if status.st_size > MAX_BYTES:
+            raise PictureError(name, f"has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
+        content = Path(name).read_bytes()
+    except FileNotFoundError:
+        dangling = os.path.islink(name)
+        raise PictureError(name, "is a link to a file that does not exist" if dangling else "no such file") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, PictureError):
+            raise
+        raise PictureError(name, getattr(error, "strerror", None) or str(error)) from None
+    return content
+
+
+def read_picture(
+    source: str | os.PathLike[str] | bytes,
+    *,
+    channels: int = 3,
+    background: str = "white",
+    max_pixels: int = MAX_PIXELS,
+    short_side: int | None = None,
+    name: str | None = None,
+) -> Picture:
+    """Decode one picture.
+
+    Args:
+        source: A path, or the bytes of a file.
+        channels: 3 for RGB, 1 for grey (ITU-R 601 luma of a colour picture).
+        background: Colour under transparent pixels: a name or ``#rrggbb``.
+        max_pixels: Largest width · height that is decoded.
+        short_side: A JPEG may be decoded smaller as long as both sides keep at least this many pixels.
+        name: What to call ``source`` in errors when it is bytes.
+
+    Returns:
+        The upright picture with what its header said.
+
+    Raises:
+        PictureError: If the file cannot be decoded, with its path and the cause.
+        ValueError: If ``channels`` or ``background`` is not one of those allowed.
+    """
+    if channels not in (1, 3):
+        raise ValueError(f"channels must be 1 or 3, got {channels}")
+    colour = background_colour(background)
+    path = name if isinstance(source, bytes) else os.fspath(source)
+    content = source if isinstance(source, bytes) else read_bytes(source)
+    if not content:
+        raise PictureError(path, "is empty (0 bytes)")
+    with _pillow_settings(max_pixels):
+        try:
+            with Image.open(io.BytesIO(content), formats=_formats()) as image:
+                return _decode(image, channels, colour, max_pixels, short_side)
+        except Image.UnidentifiedImageError:
+            raise PictureError(path, f"is no picture that Pillow knows; it begins with {content[:12]!r}") from None
+        except Image.DecompressionBombError:
+            raise PictureError(path, f"has more than max_pixels = {max_pixels:,} pixels") from None
+        except MemoryError:
+            raise PictureError(path, "does not fit into memory") from None
+        except PictureError as error:
+            raise PictureError(path, error.cause) from None
+        except Exception as error:  # a damaged file makes Pillow raise nearly anything
+            raise PictureError(path, f"cannot be decoded: {str(error) or type(error).__name__}") from None
+
+
+def decode(source: str | os.PathLike[str] | bytes, **options: Any) -> np.ndarray:
+    """As :func:`read_picture`, giving the pixels: uint8 in 0..255, shape (H, W, C)."""
+    image = read_picture(source, **options).image
+    return np.array(image, dtype=np.uint8).reshape(image.height, image.width, -1)  # (H, W, C)
+
+
+def _decode(
+    image: Image.Image, channels: int, background: tuple[int, int, int], max_pixels: int, short_side: int | None
+) -> Picture:
+    mode, file_format = image.mode, image.format or "?"
+    width, height = image.size
+    if width * height > max_pixels:
+        raise PictureError(None, f"has {width}×{height} pixels, more than max_pixels = {max_pixels:,}")
+    if width < 1 or height < 1:
+        raise PictureError(None, f"has no pixels ({width}×{height})")
+    if short_side is not None and file_format in ("JPEG", "MPO"):
+        image.draft("L" if channels == 1 and mode in ("L", "RGB") else mode, (short_side, short_side))
+    image.load()
+    upright, swapped = _upright(_to_8_bit(image, file_format, channels, background), image)
+    if short_side is None or file_format not in ("JPEG", "MPO"):
+        width, height = upright.size
+    elif swapped:
+        width, height = height, width
+    return Picture(upright, width, height, mode, file_format)
+
+
+def _to_8_bit(image: Image.Image, file_format: str, channels: int, background: tuple[int, int, int]) -> Image.Image:
+    """The picture in mode "L" or "RGB"."""
+    target = "L" if channels == 1 else "RGB"
+    if image.mode.startswith("I;16") or (image.mode == "I" and file_format in ("PNG", "PPM")):
+        values = np.asarray(image).astype(np.float32)  # (H, W)
+        image = Image.fromarray(np.round(values * (255 / 65535)).clip(0, 255).astype(np.uint8))
+    elif image.mode == "I":
+        low, high = _range(np.asarray(image))
+        raise PictureError(None, f"has 32-bit integers in {low:g}..{high:g}; save it with 8 or 16 bits a channel")
+    elif image.mode == "F":
+        values = np.asarray(image)
+        low, high = _range(values)
+        if not (low >= 0 and high <= 1):
+            raise PictureError(None, f"has floating-point values in {low:g}..{high:g}; only 0..1 has a known meaning")
+        image = Image.fromarray(np.round(values * 255).astype(np.uint8))
+    elif image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        picture = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+        below = Image.new("RGBA", picture.size, (*background, 255))
+        image = Image.alpha_composite(below, picture)
+    return image if image.mode == target else image.convert(target)
+
+
+def _range(values: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest value; NaN when one is not finite."""
+    if not np.isfinite(values).all():
+        return float("nan"), float("nan")
+    return float(values.min()), float(values.max())
+
+
+def _upright(pixels: Image.Image, source: Image.Image) -> tuple[Image.Image, bool]:
+    """Undo the EXIF orientation, and say whether width and height changed places.
+
+    TIFF has undone its own when it was loaded, and then says 1.
+    """
+    try:
+        orientation = source.getexif().get(0x0112, 1)
+    except Exception:  # a damaged EXIF block does not make the pixels wrong
+        orientation = 1
+    turn = _TURNS.get(orientation)
+    return (pixels, False) if turn is None else (pixels.transpose(turn), orientation >= 5)
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in Image.ID if name not in _NOT_DECODED)
+
+
+_lock = threading.Lock()
+_active: list[int] = []
+_restore: list[Any] = []
+
+
+@contextmanager
+def _pillow_settings(max_pixels: int) -> Iterator[None]:
+    """Our pixel limit instead of Pillow's, and no warnings that name no file; put back when the last thread leaves.
+
+    Both are global in Python, so threads share one change: the first one in makes it, the last one out undoes it.
+    """
+    with _lock:
+        if not _active:
+            quiet = warnings.catch_warnings()
+            quiet.__enter__()
+            warnings.simplefilter("ignore")
+            _restore[:] = [quiet, Image.MAX_IMAGE_PIXELS]
+        _active.append(max_pixels)
+        Image.MAX_IMAGE_PIXELS = max(_active) // 2 + 1  # Pillow warns above this and raises above twice this
+    try:
+        yield
+    finally:
+        with _lock:
+            _active.remove(max_pixels)
+            if not _active:
+                quiet, Image.MAX_IMAGE_PIXELS = _restore
+                quiet.__exit__(None, None, None)

@@ -1,0 +1,186 @@
+"""A drawing of one character, in any size and colours, brought to the convention of MNIST: light ink on a dark frame.
+
+A network trained on MNIST knows one kind of picture only. A user's scan or photo differs in polarity, light, size,
+place and thickness of the pen, and each of these alone makes the network guess. In this order:
+
+    ink        |grey - paper|, where the paper is the plane of light fitted to the picture's border
+    threshold  Otsu's between paper and ink; specks far smaller than the character go
+    pen        strokes much thinner than MNIST's are widened, else they fade when the picture shrinks
+    box        scaled to a share of the frame, antialiased, keeping its proportions
+    place      the centre of mass (or of the box) goes to the middle, without pushing ink out of the frame
+
+Letters: H height, W width of the frame in pixels.
+
+Source: LeCun, Bottou, Bengio, Haffner (1998), Gradient-based learning applied to document recognition, section III.A;
+Otsu (1979), A threshold selection method from gray-level histograms.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from data.decode import PictureError, background_colour, read_picture
+
+_WORKING_SIDE = 256  # pixels of the longer side while the ink is found
+_CONTRAST = 12  # grey levels between paper and ink below which a picture counts as empty
+_FINE = 112  # pixels a frame's side has at least while the character is placed, before block means
+_PEN = 0.11  # width of a stroke over the character's longer side: MNIST's median is 0.12, digits' larger
+
+
+def ink_pixels(
+    source: str | os.PathLike[str] | bytes, settings: Mapping[str, Any], options: dict[str, Any]
+) -> np.ndarray:
+    """The character in ``source`` in the training convention.
+
+    Args:
+        source: A path, or the bytes of a file.
+        settings: Preprocessing of kind "ink": image_size, box, centre, peak.
+        options: Further arguments of ``read_picture``.
+
+    Returns:
+        uint8 in 0..peak, shape (H, W).
+
+    Raises:
+        PictureError: If the picture cannot be decoded, or shows no ink.
+    """
+    height, width = settings["image_size"]
+    picture = read_picture(source, channels=1, short_side=_WORKING_SIDE, **options)
+    grey = np.asarray(picture.image, dtype=np.float32)
+    if grey.shape == (height, width) and grey.min() == 0 and _border(grey).max() < 255 and _mostly_dark(grey):
+        return grey.astype(np.uint8)  # already in the convention: what was trained on is left alone
+    ink = find_ink(grey)
+    if ink is None:  # white ink on a transparent ground cannot be seen on white paper: lay it on the opposite colour
+        opposite = "#{:02x}{:02x}{:02x}".format(*(255 - value for value in background_colour(options["background"])))
+        other = read_picture(source, channels=1, short_side=_WORKING_SIDE, **options | {"background": opposite})
+        ink = find_ink(np.asarray(other.image, dtype=np.float32))
+    if ink is None:
+        path = options["name"] if isinstance(source, bytes) else os.fspath(source)
+        raise PictureError(path, f"shows no ink: its grey levels differ by less than {_CONTRAST} of 255")
+    return place_ink(ink, height, width, settings["box"], settings["centre"], settings["peak"])
+
+
+def _border(grey: np.ndarray) -> np.ndarray:
+    """The outermost pixels, about a twentieth of the picture on each side."""
+    rim = np.zeros(grey.shape, dtype=bool)
+    depth = [max(1, side // 20) for side in grey.shape]
+    rim[: depth[0]] = rim[-depth[0] :] = True
+    rim[:, : depth[1]] = rim[:, -depth[1] :] = True
+    return grey[rim]
+
+
+def _mostly_dark(grey: np.ndarray) -> bool:
+    return float(np.median(grey)) < 128 and float(np.median(_border(grey))) < 64
+
+
+def find_ink(grey: np.ndarray) -> np.ndarray | None:
+    """Ink in 0..1, cut to its bounding box; None when there is none.
+
+    Args:
+        grey: Grey levels in 0..255, any polarity, shape (h, w).
+    """
+    from scipy import ndimage
+
+    scale = _WORKING_SIDE / max(grey.shape)
+    if scale < 1:
+        size = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
+        grey = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
+    difference = grey - paper_plane(grey)
+    # Ink is what departs from the paper; its side is the one with the greater departure.
+    if -np.percentile(difference, 0.5) > np.percentile(difference, 99.5):
+        difference = -difference
+    difference = np.clip(difference, 0, None)
+    if difference.max() < _CONTRAST:
+        return None
+    threshold = otsu(difference)
+    parts, count = ndimage.label(difference > threshold, structure=np.ones((3, 3)))
+    if count == 0:
+        return None
+    areas = np.bincount(parts.ravel())[1:]
+    kept = np.isin(parts, 1 + np.flatnonzero(areas >= 0.02 * areas.max()))
+    full = float(np.median(difference[kept]))
+    # Half-covered pixels at the edge of a stroke are ink too; a margin of one pixel keeps them, specks stay out.
+    near = ndimage.binary_dilation(kept, structure=np.ones((3, 3)))
+    ink = np.where(near & (difference > 0.15 * full), np.minimum(difference / full, 1), 0).astype(np.float32)
+    rows, columns = np.flatnonzero(kept.any(1)), np.flatnonzero(kept.any(0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def paper_plane(grey: np.ndarray) -> np.ndarray:
+    """The paper's brightness: a plane through the border's grey levels, robust to ink that touches the border.
+
+    Args:
+        grey: Grey levels, shape (h, w).
+
+    Returns:
+        Brightness of the paper, shape (h, w).
+    """
+    height, width = grey.shape
+    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    levels = _border(grey).astype(np.float64)
+    design = np.stack([np.ones_like(levels), _border(x), _border(y)], axis=1)  # (B, 3)
+    plane = np.array([np.median(levels), 0.0, 0.0])
+    for _ in range(3):  # refit without what departs from the paper
+        residual = np.abs(levels - design @ plane)
+        paper = residual <= max(2.5 * float(np.median(residual)), 8.0)
+        if paper.sum() < 8:
+            break
+        plane = np.linalg.lstsq(design[paper], levels[paper], rcond=None)[0]
+    return (plane[0] + plane[1] * x + plane[2] * y).astype(np.float32)
+
+
+def otsu(values: np.ndarray) -> float:
+    """The threshold that splits values into two classes with the greatest variance between them."""
+    counts, edges = np.histogram(values, bins=256)
+    centres = (edges[:-1] + edges[1:]) / 2
+    below, above = np.cumsum(counts)[:-1], np.cumsum(counts[::-1])[::-1][1:]
+    sums = np.cumsum(counts * centres)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (sums[:-1] / below - (sums[-1] - sums[:-1]) / above) ** 2
+    return float(edges[1:-1][np.nanargmax(between)])
+
+
+def place_ink(ink: np.ndarray, height: int, width: int, box: list[float], centre: str, peak: int) -> np.ndarray:
+    """Scale a character to its share of the frame and put it in the middle.
+
+    Args:
+        ink: Ink in 0..1, cut to its bounding box, shape (h, w).
+        height: H.
+        width: W.
+        box: Share of the frame's height and width that the character may fill.
+        centre: "mass" or "box": what goes to the middle of the frame.
+        peak: Value of full ink.
+
+    Returns:
+        uint8 in 0..peak, shape (H, W).
+    """
+    from scipy import ndimage
+
+    fine = -(-_FINE // min(height, width))  # fine pixels along a pixel's side
+    frame = np.zeros((height * fine, width * fine), dtype=np.float32)
+    scale = min(frame.shape[0] * box[0] / ink.shape[0], frame.shape[1] * box[1] / ink.shape[1])
+    size = max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale))
+    character = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BILINEAR))
+    longer = max(size)
+    # In a strip of width w the distance to the edge is w/4 on average; pad, since the box's edge is the ink's edge.
+    pen = (
+        4 * float(ndimage.distance_transform_edt(np.pad(character > 0.5, 1))[1:-1, 1:-1][character > 0.5].mean() - 0.5)
+        if (character > 0.5).any()
+        else 1.0
+    )
+    wider = int(round((_PEN * longer - pen) / 2))
+    if wider > 0 and min(size) > 2 * wider + 2:
+        # Shrink by what the pen will add, so that the character still fits its box.
+        inner = Image.fromarray(character).resize((size[0] - 2 * wider, size[1] - 2 * wider), Image.Resampling.BILINEAR)
+        y, x = np.ogrid[-wider : wider + 1, -wider : wider + 1]
+        character = ndimage.grey_dilation(np.pad(np.asarray(inner), wider), footprint=x * x + y * y <= wider * wider)
+    mass = ndimage.center_of_mass(character) if centre == "mass" else [(side - 1) / 2 for side in character.shape]
+    corner = []
+    for axis in (0, 1):
+        start = round((frame.shape[axis] - 1) / 2 - mass[axis])
+        corner.append(min(max(start, 0), frame.shape[axis] - character.shape[axis]))
+    frame[corner[0] : corner[0] + character.shape[0], corner[1] : corner[1] + character.shape[1]] = character
+    blocks = frame.reshape(height, fine, width, fine).mean(axis=(1, 3))  # (H, W)
+    return np.round(blocks * peak).clip(0, peak).astype(np.uint8)
