@@ -55,7 +55,8 @@ def reliability_curve(probabilities: Tensor, labels: Tensor, bins: int = 15) -> 
     _check(probabilities, labels)
     if bins < 1:
         raise ValueError(f"bins must be at least 1, not {bins}")
-    if bool((probabilities < 0).any()) or bool(((probabilities.sum(dim=1) - 1).abs() > 1e-3).any()):
+    sums = probabilities.double().sum(dim=1)
+    if not bool(((probabilities >= 0).all(dim=1) & ((sums - 1).abs() <= 1e-3)).all()):  # nan is refused too
         raise ValueError("probabilities must be at least 0 and sum to 1 in each row; are these logits?")
     confidence, answer = probabilities.double().max(dim=1)  # (N,) each
     right = (answer == labels).double()
@@ -82,7 +83,7 @@ def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int 
         bins: B, usually 15.
 
     Returns:
-        ECE in 0..1.
+        ECE in 0..1; nan if a probability is nan, as it is for a network that has diverged.
 
     Raises:
         ValueError: See ``reliability_curve``.
@@ -90,6 +91,8 @@ def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int 
     Source:
         Guo et al. (2017), equation 3.
     """
+    if bool(probabilities.isnan().any()):
+        return math.nan
     curve = reliability_curve(probabilities, labels, bins)
     gaps = curve.share * (curve.accuracy - curve.confidence).abs()
     return float(gaps[curve.share > 0].sum())

@@ -41,15 +41,10 @@ class ClassStatistics(NamedTuple):
 
 
 class PairDistances(NamedTuple):
-    """Mean squared Euclidean distance of pairs of one class, and of pairs of two classes."""
+    """Mean squared Euclidean distance of pairs of one class (nan without such a pair), and of pairs of two classes."""
 
     within: float
     between: float
-
-    @property
-    def ratio(self) -> float:
-        """Within over between: 0 when classes are points, near 1 when they are mixed, nan when all samples are one."""
-        return self.within / self.between if self.between else math.nan
 
 
 def class_statistics(samples: Tensor, labels: Tensor) -> ClassStatistics:
@@ -91,18 +86,33 @@ def pair_distances(samples: Tensor, labels: Tensor) -> PairDistances:
         The two means, over unordered pairs of two different samples.
 
     Raises:
-        ValueError: If no class has two samples, or see ``class_statistics``.
+        ValueError: See ``class_statistics``.
     """
     means, variances, counts = class_statistics(samples, labels)
     sizes = counts.double()
-    if int(counts.max()) < 2:
-        raise ValueError("distances within classes need a class with at least 2 samples")
     within = (2 * sizes.square() * variances).sum() / (sizes * (sizes - 1)).sum()
     distance = torch.cdist(means, means, compute_mode="donot_use_mm_for_euclid_dist").square()  # (C, C)
     distance = distance + variances.unsqueeze(0) + variances.unsqueeze(1)
     weight = sizes.unsqueeze(0) * sizes.unsqueeze(1)
     weight.fill_diagonal_(0)
     return PairDistances(float(within), float((weight * distance).sum() / weight.sum()))
+
+
+def distance_ratio(samples: Tensor, labels: Tensor) -> float:
+    """Mean squared distance of pairs within classes over that of pairs between classes, W / B.
+
+    Args:
+        samples: Shape (N, ...).
+        labels: Shape (N,).
+
+    Returns:
+        0 when classes are points, near 1 when they are mixed; nan when all samples are one point or no class has two.
+
+    Raises:
+        ValueError: See ``class_statistics``.
+    """
+    within, between = pair_distances(samples, labels)
+    return within / between if between else math.nan
 
 
 def neural_distance(features: Tensor, pixels: Tensor, labels: Tensor) -> float:
@@ -115,14 +125,13 @@ def neural_distance(features: Tensor, pixels: Tensor, labels: Tensor) -> float:
 
     Returns:
         1 for an isometry times any factor, below 1 when the features separate the classes better than the pixels,
-        0 at neural collapse; nan if all features are one point.
+        0 at neural collapse; nan if there is nothing to compare (all features one point, pixels collapsed already).
 
     Raises:
-        ValueError: See ``pair_distances``.
+        ValueError: See ``class_statistics``.
     """
-    pixel_ratio = pair_distances(pixels, labels).ratio
-    # Pixels that are collapsed already leave nothing to compare with.
-    return pair_distances(features, labels).ratio / pixel_ratio if pixel_ratio else math.nan
+    pixel_ratio = distance_ratio(pixels, labels)
+    return distance_ratio(features, labels) / pixel_ratio if pixel_ratio else math.nan
 
 
 def class_mean_cosines(samples: Tensor, labels: Tensor) -> Tensor:

@@ -122,6 +122,9 @@ def test_wrong_inputs_are_refused() -> None:
     logits, labels = drawn(10, 1.0)
     with pytest.raises(ValueError, match="are these logits"):
         expected_calibration_error(logits, labels)
+    with pytest.raises(ValueError, match="are these logits"):
+        reliability_curve(logits.softmax(1) * math.nan, labels)
+    assert math.isnan(expected_calibration_error(logits.softmax(1) * math.nan, labels))
     with pytest.raises(ValueError, match="bins"):
         reliability_curve(logits.softmax(1), labels, bins=0)
     with pytest.raises(ValueError, match="N >= 1"):

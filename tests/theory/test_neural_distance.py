@@ -10,6 +10,7 @@ import torch
 from theory.neural_distance import (
     class_mean_cosines,
     collapse_ratio,
+    distance_ratio,
     neural_distance,
     pair_distances,
     simplex_frame,
@@ -35,7 +36,7 @@ def test_distances_equal_those_of_all_pairs() -> None:
     ours = pair_distances(samples, labels)
     assert ours.within == pytest.approx(sum(within) / len(within), rel=1e-12)
     assert ours.between == pytest.approx(sum(between) / len(between), rel=1e-12)
-    assert ours.ratio == ours.within / ours.between
+    assert distance_ratio(samples, labels) == ours.within / ours.between
     # Pictures are flattened.
     assert pair_distances(torch.cat([samples, samples], 1).view(60, 1, 2, 7), labels).within == pytest.approx(
         2 * ours.within, rel=1e-12
@@ -107,13 +108,12 @@ def test_cosines_by_hand() -> None:
 
 def test_degenerate_samples() -> None:
     labels = torch.tensor([0, 0, 1, 1])
-    assert math.isnan(pair_distances(torch.ones(4, 3), labels).ratio)
+    assert math.isnan(distance_ratio(torch.ones(4, 3), labels))
+    assert math.isnan(distance_ratio(torch.rand(4, 3), torch.arange(4)))  # no pair within a class
     assert math.isnan(collapse_ratio(torch.ones(4, 3), labels))
     assert math.isnan(neural_distance(torch.rand(4, 3), labels.unsqueeze(1).float(), labels))
     with pytest.raises(ValueError, match="at least 2 classes"):
         pair_distances(torch.rand(4, 3), torch.zeros(4))
-    with pytest.raises(ValueError, match="at least 2 samples"):
-        pair_distances(torch.rand(4, 3), torch.arange(4))
     with pytest.raises(ValueError, match="one label a sample"):
         pair_distances(torch.rand(4, 3), labels[:2])
     with pytest.raises(ValueError, match="at least 2"):
