@@ -1,0 +1,222 @@
+"""Pretrained networks as features and a linear head: forward(x) = head(features(x)).
+
+    network = build_backbone("efficientnet_lite0", num_classes=2)
+    features = network.features(x)  # (N, D)
+    logits = network.head(features)  # (N, K)
+
+Whatever its family, a network is cut at its last layer: everything before it makes D numbers from a picture, and one
+linear layer, new for the user's classes, makes K logits from them. The cut is what transfer learning rests on: the
+features were learnt on 1.3 million pictures, the head needs only a few.
+
+Source:
+    Yosinski, Clune, Bengio, Lipson (2014), How transferable are features in deep neural networks?
+    Tan, Le (2019), EfficientNet; the "Lite" variants by R. Liu (2020) leave out squeeze-and-excitation and use ReLU6.
+"""
+# N batch, C channels, H height, W width, D features, K classes
+
+from __future__ import annotations
+
+import difflib
+import logging
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.architectures import LITE0, Architecture, build_architecture
+from models.channels import adapt_channels, channel_values, first_convolution
+from models.pretrained import hub_file, lite0_state
+from models.stages import split_stages
+from models.weights import in_order, read_weights, rename, split_reference, state_dict_of, with_metadata
+
+logger = logging.getLogger(__name__)
+
+
+class Backbone(nn.Module):
+    """A network that ends in features, and a linear head on them.
+
+    Args:
+        architecture: The network and where its parts are; its last layer is taken off.
+        num_classes: K.
+        in_channels: C of the pictures; the first convolution must have as many.
+
+    Attributes:
+        body: Everything before the head.
+        head: The linear layer D → K.
+        preprocessing: What the weights expect, primitives only: ``image_size`` [H, W] in pixels, ``mean`` and ``std``
+            per channel in 0..1, ``interpolation`` (``bilinear`` or ``bicubic``), ``crop_fraction`` (the picture's
+            shorter side is resized to image size / crop fraction before the centre is cut out).
+        notes: What the user should know about the weights, one sentence each.
+    """
+
+    def __init__(self, architecture: Architecture, num_classes: int, in_channels: int = 3) -> None:
+        super().__init__()
+        self.name = architecture.name
+        self.in_channels = in_channels
+        self.num_features = architecture.num_features
+        self.body = architecture.network
+        if architecture.head_name:
+            self.body.set_submodule(architecture.head_name, nn.Identity())
+        self.head = nn.Linear(architecture.num_features, num_classes)
+        self.preprocessing: dict[str, Any] = architecture.preprocessing | {
+            key: channel_values(architecture.preprocessing[key], in_channels) for key in ("mean", "std")
+        }
+        self.notes: list[str] = []
+        self._last_map = architecture.last_map
+        self._fixed_size = tuple(architecture.preprocessing["image_size"]) if architecture.fixed_size else None
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the head sees.
+
+        Args:
+            x: Normalised pictures, shape (N, C, H, W).
+
+        Returns:
+            Features, shape (N, D).
+
+        Raises:
+            ValueError: If the network reads pictures of one size only, and these have another.
+        """
+        if self._fixed_size is not None and x.shape[-2:] != self._fixed_size:
+            height, width = self._fixed_size
+            raise ValueError(
+                f"{self.name} reads pictures of {height}×{width} only, got {x.shape[-2]}×{x.shape[-1]}: "
+                "give that size, or choose a convolutional backbone"
+            )
+        features: Tensor = self.body(x)
+        return features.flatten(1)  # (N, D)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, K) of normalised pictures (N, C, H, W)."""
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+    def stages(self) -> list[tuple[str, nn.Module]]:
+        """Stages from the picture to the logits; every parameter is in exactly one, and the last one is the head.
+
+        Returns:
+            Name and module of each stage. The modules hold parameters and layers and are not to be called.
+        """
+        return [*split_stages(self.body), ("head", self.head)]
+
+    def last_spatial(self) -> nn.Module | None:
+        """The module whose output map (N, C', H', W') explains a decision (Grad-CAM), or None where there is no map."""
+        if not self._last_map or self._last_map not in dict(self.body.named_modules()):
+            return None
+        module = self.body.get_submodule(self._last_map)
+        shapes: list[torch.Size] = []
+        hook = module.register_forward_hook(lambda _module, _inputs, output: shapes.append(output.shape))
+        modes = {part: part.training for part in self.modules()}
+        like = next(self.parameters())
+        try:
+            with torch.no_grad():
+                self.eval().features(like.new_zeros(1, self.in_channels, *self.preprocessing["image_size"]))
+        finally:
+            hook.remove()
+            for part, training in modes.items():
+                part.training = training
+        is_map = bool(shapes) and len(shapes[0]) == 4 and shapes[0][1] >= shapes[0][3]  # channels first
+        return module if is_map else None
+
+
+def build_backbone(name: str, num_classes: int, in_channels: int = 3, weights: str = "default") -> Backbone:
+    """A network by name, with pretrained weights and a head for the classes at hand.
+
+    Args:
+        name: ``efficientnet_lite0`` (whose weights need no download), any torchvision classification model such as
+            ``resnet18``, or any timm model as ``timm/NAME``.
+        num_classes: K, at least 1.
+        in_channels: C, at least 1; the first convolution is adapted, see `models.channels.adapt_channels`.
+        weights: ``default`` (pretrained: from the package, from ``TORCH_HOME``, else downloaded), ``none`` (random),
+            or a file (``.pth``, ``.safetensors``, a checkpoint of ours), also as ``FILE#sha256=HEX``.
+
+    Returns:
+        The network. Its head keeps the weights' own when that has the same shape, and is random otherwise.
+
+    Raises:
+        ValueError: If the name, the weights or a number is not usable; the message says what is.
+    """
+    for label, number in (("num_classes", num_classes), ("in_channels", in_channels)):
+        if number < 1:
+            raise ValueError(f"{label} must be at least 1, got {number}")
+    from_timm = weights == "default" and name.startswith("timm/")
+    architecture = build_architecture(name, pretrained_timm=from_timm)
+    network, head_name = architecture.network, architecture.head_name
+    if weights == "none":
+        state: dict[str, Tensor] = {}
+    elif from_timm:
+        state = network.state_dict()
+    elif weights == "default" and name == LITE0:
+        state = lite0_state(network.state_dict())
+    elif weights == "default":
+        path = hub_file(architecture.url, name)
+        state = rename(state_dict_of(read_weights(path), path), network.state_dict(), head_name)
+    else:
+        state = _state_of_file(weights, architecture)
+    head = {part: state.pop(f"{head_name}.{part}") for part in ("weight", "bias") if f"{head_name}.{part}" in state}
+    if in_channels != 3:
+        _adapt_stem(network, state, in_channels)
+    notes = _load(network, state, architecture, weights) if state else []
+
+    backbone = Backbone(architecture, num_classes, in_channels)
+    wanted, given = tuple(backbone.head.weight.shape), tuple(head["weight"].shape) if "weight" in head else None
+    if given == wanted:
+        backbone.head.load_state_dict(head, strict=False)
+    elif weights not in ("default", "none"):
+        what = f"has shape {given}, not {wanted}" if given else "is missing"
+        notes.append(f"the head of {weights} {what}: a new one for {num_classes} classes is trained from the start")
+    backbone.notes = notes
+    for note in notes:
+        logger.warning(note)
+    return backbone
+
+
+def _adapt_stem(network: nn.Module, state: dict[str, Tensor], in_channels: int) -> None:
+    """Gives the first convolution, and its weight in the state if there is one, another number of input channels."""
+    name, stem = first_convolution(network)
+    weight = state.get(
+        f"{name}.weight", stem.weight.detach()
+    )  # (O, 3 or C, h, w)
+    if weight.shape[1] == 3:
+        weight = adapt_channels(weight, in_channels)
+    stem.in_channels = in_channels
+    stem.weight = nn.Parameter(adapt_channels(stem.weight.detach(), in_channels))
+    if state:
+        state[f"{name}.weight"] = weight
+
+
+def _state_of_file(weights: str, architecture: Architecture) -> dict[str, Tensor]:
+    """Tensors of the user's file under the network's names."""
+    path, digest = split_reference(weights)
+    if not path.exists() and not path.suffix and (near := difflib.get_close_matches(weights, ["default", "none"], n=1)):
+        raise ValueError(f"no weights {weights!r}, did you mean {near[0]!r}? Allowed: 'default', 'none' or a file")
+    content = read_weights(path, digest)
+    foreign = state_dict_of(content, path)
+    wanted = architecture.network.state_dict()
+    state = rename(foreign, wanted, architecture.head_name)
+    if not state and architecture.name == LITE0:
+        state = in_order(foreign, wanted) or {}
+    if len(state.keys() & wanted.keys()) < len(wanted) / 2:
+        raise ValueError(
+            f"{path} holds other weights than those of {architecture.name}: {len(state.keys() & wanted.keys())} of "
+            f"{len(wanted)} tensors found, the file's first is {next(iter(foreign))!r}"
+        )
+    return state
+
+
+def _load(network: nn.Module, state: dict[str, Tensor], architecture: Architecture, weights: str) -> list[str]:
+    """Gives the state (without head) to the network, strictly; returns what the user should know."""
+    head = {f"{architecture.head_name}.weight", f"{architecture.head_name}.bias"}
+    source = "the pretrained weights" if weights == "default" else weights
+    try:
+        result = network.load_state_dict(with_metadata(state, network), strict=False)
+    except RuntimeError as error:
+        wrong = str(error).strip().splitlines()[1:] or [str(error)]
+        raise ValueError(f"{source} do not fit {architecture.name}: {wrong[0].strip()}") from None
+    missing = [name for name in result.missing_keys if name not in head and not name.endswith("num_batches_tracked")]
+    if missing:
+        raise ValueError(
+            f"{source} do not fit {architecture.name}: {len(missing)} tensors are missing, the first is {missing[0]!r}"
+        )
+    extra = [name for name in result.unexpected_keys if not name.lower().startswith("aux")]
+    return [f"{len(extra)} tensors of {source} were not used, the first is {extra[0]!r}"] if extra else []
