@@ -25,6 +25,7 @@ MARGIN, GAP = 12, 8  # pixels
 CAPTION_POINTS = 7.5
 CAPTION_LINE = 13  # pixels a line of a caption takes
 TITLE_LINE = 20  # pixels a line of the title takes
+FRAME = 208  # light grey
 MIN_WIDTH = 520  # pixels; below it a title would need many lines
 
 
@@ -55,7 +56,12 @@ def fit(picture: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
     scaled = np.asarray(Image.fromarray(picture).resize(size, method))
     square = np.full((cell, cell, 3), 255, dtype=np.uint8)
     top, left = (cell - scaled.shape[0]) // 2, (cell - scaled.shape[1]) // 2
-    square[top : top + scaled.shape[0], left : left + scaled.shape[1]] = scaled
+    # A thin frame, so that a white picture (a silent feature map) is still seen.
+    square[top : top + scaled.shape[0], left : left + scaled.shape[1]] = FRAME
+    inside = scaled[1:-1, 1:-1] if min(scaled.shape[:2]) > 2 else scaled
+    edge = (scaled.shape[0] - inside.shape[0]) // 2, (scaled.shape[1] - inside.shape[1]) // 2
+    top, left = top + edge[0], left + edge[1]
+    square[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
     return square
 
 

@@ -1,0 +1,204 @@
+"""What a convolutional network sees: its first filters, its feature maps, and where Grad-CAM says it looked.
+
+Signed values are drawn blue below zero, white at zero and red-orange above, on one scale for the whole figure, so that
+sizes can be compared between the small pictures.
+"""
+
+# N pictures, F filters or maps, K channels, H height, W width
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dashboard.grid import caption_characters, picture_grid
+from dashboard.style import BLUE, VERMILLION, as_pictures, plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WEAK = 0.1  # a filter below this share of the strongest one's norm does next to nothing
+
+
+def signed_colours(values: ArrayLike, limit: float) -> NDArray[np.uint8]:
+    """Blue for -limit, white for 0, red-orange for +limit, straight in between.
+
+    Args:
+        values: Any shape.
+        limit: Largest absolute value, above 0.
+
+    Returns:
+        uint8, the shape of ``values`` and 3 at its end.
+    """
+    from matplotlib.colors import to_rgb
+
+    amount = np.clip(np.asarray(values, dtype=np.float64) / limit, -1, 1)[..., None]
+    end = np.where(amount < 0, to_rgb(BLUE), to_rgb(VERMILLION))
+    return np.rint(255 * (1 - np.abs(amount) * (1 - end))).astype(np.uint8)
+
+
+def filters_figure(weight: ArrayLike, *, limit: int = 64) -> Figure:
+    """The filters of the first layer.
+
+    Args:
+        weight: Kernels, shape (F, K, H, W); with K = 3 a filter is drawn in its own colours around grey, otherwise the
+            first channel is drawn in blue and red-orange.
+        limit: At most so many filters are drawn.
+
+    Returns:
+        A figure; the title counts the filters that are next to zero.
+
+    Raises:
+        ValueError: If the weight is not of four axes.
+    """
+    weight = np.asarray(weight, dtype=np.float64)
+    if weight.ndim != 4 or not weight.size:
+        raise ValueError(f"filters have shape {weight.shape}; allowed: (F, K, H, W), none of them 0")
+    count, channels, height, width = weight.shape
+    norms = np.sqrt((weight**2).sum((1, 2, 3)))
+    weak = int((norms < WEAK * norms.max()).sum()) if norms.max() > 0 else count
+    largest = float(np.abs(weight).max()) or 1.0
+    if channels == 3:
+        pictures = np.rint(255 * (0.5 + weight[:limit].transpose(0, 2, 3, 1) / (2 * largest))).astype(np.uint8)
+        note = f"grey = 0, full colour = ±{largest:.2f}, one scale for all; below each its norm"
+    else:
+        pictures = signed_colours(weight[:limit, 0], largest)
+        which = "" if channels == 1 else f", channel 1 of {channels}"
+        note = f"blue −{largest:.2f}, white 0, red-orange +{largest:.2f}, one scale for all{which}; below each its norm"
+    some = f" (first {limit} shown)" if count > limit else ""
+    title = (
+        f"{count} first filters {channels}×{height}×{width}{some}: norm {norms.min():.2f} to {norms.max():.2f}; "
+        f"{weak if weak else 'none'} below a tenth of the largest"
+    )
+    captions = [f"{norm:.2g}" for norm in norms[:limit]]
+    return picture_grid(pictures, captions, title, columns=16, cell=52, note=note)
+
+
+def feature_maps_figure(image: ArrayLike, maps: ArrayLike, name: str = "", *, limit: int = 63) -> Figure:
+    """One picture and the feature maps that it makes.
+
+    Args:
+        image: uint8 in 0..255 or floating point in 0..1, shape (K, H, W) with K = 1 or 3.
+        maps: Activations of one layer, shape (F, H', W').
+        name: What the picture is, such as its class.
+        limit: At most so many maps are drawn.
+
+    Returns:
+        A figure: the picture first, then the maps, each with its largest activation; the title counts the silent maps.
+
+    Raises:
+        ValueError: If the maps are not of three axes or not finite.
+    """
+    maps = np.asarray(maps, dtype=np.float64)
+    if maps.ndim != 3 or not maps.size or not np.isfinite(maps).all():
+        raise ValueError(f"feature maps have shape {maps.shape}; allowed: (F, H, W), none of them 0, all finite")
+    count, height, width = maps.shape
+    peaks = np.abs(maps).max((1, 2))
+    largest = float(peaks.max()) or 1.0
+    silent = int((peaks == 0).sum())
+    pictures = [as_pictures(np.asarray(image)[None])[0], *signed_colours(maps[:limit], largest)]
+    cell = 64
+    captions = [plain(name, caption_characters(cell)) or "picture", *(f"{peak:.2g}" for peak in peaks[:limit])]
+    of = f" of a picture of “{plain(name)}”" if name else ""
+    some = f" (first {limit} shown)" if count > limit else ""
+    return picture_grid(
+        pictures,
+        captions,
+        f"{count} feature maps {height}×{width}{of}{some}: {silent if silent else 'none'} silent",
+        columns=12,
+        cell=cell,
+        note=f"blue −{largest:.2f}, white 0, red-orange +{largest:.2f}; below each map its largest absolute activation",
+    )
+
+
+def half_heat_share(heat: ArrayLike) -> float:
+    """The smallest share of the area that holds half of the heat: 0.5 for even heat, near 0 for one hot spot.
+
+    Args:
+        heat: At least 0, any shape.
+
+    Returns:
+        In 0..1; NaN when there is no heat at all.
+    """
+    sorted_heat = np.sort(np.asarray(heat, dtype=np.float64).ravel())[::-1]
+    total = sorted_heat.sum()
+    if not total > 0:
+        return float("nan")
+    cells = int(np.searchsorted(np.cumsum(sorted_heat), total / 2 * (1 - 1e-12))) + 1
+    return cells / sorted_heat.size
+
+
+def grad_cam_figure(
+    images: ArrayLike,
+    heat: ArrayLike,
+    truth: ArrayLike,
+    guess: ArrayLike,
+    class_names: Sequence[str],
+    *,
+    limit: int = 12,
+) -> Figure:
+    """For each picture: itself, its heat map, and both together.
+
+    Args:
+        images: uint8 in 0..255 or floating point in 0..1, shape (N, K, H, W).
+        heat: Grad-CAM, at least 0, shape (N, H', W'); each map is scaled by its own maximum and smoothly enlarged.
+        truth: True classes, shape (N,).
+        guess: Guessed classes, shape (N,); the heat explains the guess.
+        class_names: C names.
+        limit: At most so many pictures are drawn.
+
+    Returns:
+        A figure of three small pictures per sample; the title tells how concentrated the heat is.
+
+    Raises:
+        ValueError: If a heat is negative or not finite, or the numbers of pictures and maps differ.
+    """
+    from PIL import Image
+
+    heat = np.asarray(heat, dtype=np.float64)
+    pictures = as_pictures(images)
+    if heat.ndim != 3 or len(heat) != len(pictures):
+        raise ValueError(
+            f"heat has shape {heat.shape} for {len(pictures)} pictures; allowed: (N, H, W) with the same N"
+        )
+    if heat.size and not (np.isfinite(heat).all() and heat.min() >= 0):
+        raise ValueError(f"heat lies in {heat.min():g}..{heat.max():g}; allowed: finite values from 0 on")
+    truth, guess = np.asarray(truth), np.asarray(guess)
+    hottest = signed_colours(1.0, 1.0).astype(np.float64)  # (3,)
+    cell = 84
+    width = caption_characters(cell)
+    tiles: list[NDArray[np.uint8]] = []
+    captions: list[str] = []
+    colours: list[str] = []
+    for picture, one_heat, t, g in zip(pictures[:limit], heat[:limit], truth[:limit], guess[:limit], strict=True):
+        # A smooth heat map needs the pixels of the cell, so a small picture is enlarged first, by a whole factor.
+        factor = max(1, cell // max(picture.shape[:2]))
+        large = picture.repeat(factor, 0).repeat(factor, 1)  # (H, W, 3)
+        scaled = (one_heat / (one_heat.max() or 1.0)).astype(np.float32)
+        smooth = Image.fromarray(scaled).resize((large.shape[1], large.shape[0]), Image.Resampling.BILINEAR)
+        amount = np.clip(np.asarray(smooth), 0, 1)
+        coloured = signed_colours(amount, 1.0)
+        grey = large.mean(-1, keepdims=True)
+        # The hotter a place, the more of its colour: cold places show the plain picture in grey.
+        strength = 0.8 * amount[..., None]
+        mixed = grey * (1 - strength) + strength * hottest
+        tiles += [large, coloured, np.rint(mixed).astype(np.uint8)]
+        verdict = "✓ " if t == g else "✗ "
+        captions += [plain(class_names[t], width), "heat", verdict + plain(class_names[g], width - 2)]
+        colours += ["black", "black", BLUE if t == g else VERMILLION]
+    shares = [half_heat_share(one) for one in heat]
+    share = float(np.nanmedian(shares)) if np.isfinite(shares).any() else float("nan")
+    area = f"half of the heat lies on {100 * share:.0f} % of the picture (median)" if share == share else "no heat"
+    title = f"Grad-CAM of {len(pictures)} pictures, {int((truth == guess).sum())} right; {area}"
+    return picture_grid(
+        tiles,
+        captions,
+        title if len(pictures) else "Grad-CAM: no picture",
+        columns=9,
+        cell=cell,
+        caption_colours=colours,
+        note="picture and truth | heat: white 0, red-orange its maximum | both, with the guess that the heat explains",
+    )
