@@ -1,6 +1,7 @@
 """The loader: the order it promises, exact resume, and the shares of several processes."""
 
 import warnings
+from itertools import chain, pairwise
 
 import pytest
 import torch
@@ -126,7 +127,7 @@ def test_bounds(size: int, batch_size: int, world_size: int, drop_last: bool, eq
     if min(size, batch_size) < world_size or (equal and batch_size % world_size):
         return
     bounds = batch_bounds(size, batch_size, drop_last, world_size, equal)
-    sizes = [stop - start for start, stop in zip(bounds, bounds[1:], strict=False)]
+    sizes = [stop - start for start, stop in pairwise(bounds)]
     assert bounds[0] == 0
     assert sizes
     assert min(sizes) >= world_size  # nobody gets an empty batch
@@ -145,13 +146,13 @@ def test_processes_share_the_batches_of_a_single_one(size: int, shuffle: bool) -
     single = seen(TensorLoader(*numbered(size), 6, shuffle=shuffle, seed=9))
     shares = [seen(TensorLoader(*numbered(size), 6, shuffle=shuffle, seed=9, rank=r, world_size=3)) for r in range(3)]
     assert len({len(share) for share in shares}) == 1
-    together = [sorted(sum(parts, [])) for parts in zip(*shares, strict=True)]
+    together = [sorted(chain(*parts)) for parts in zip(*shares, strict=True)]
     if shuffle:
         assert all(len({len(part) for part in parts}) == 1 for parts in zip(*shares, strict=True))
         assert all(set(batch) <= set(due) for batch, due in zip(together, single, strict=False))
         assert sum(map(len, together)) == size - size % 3
     else:
-        assert sorted(sum(together, [])) == list(range(size))
+        assert sorted(chain(*together)) == list(range(size))
     for batch, due in list(zip(together, single, strict=False))[:-1]:
         assert batch == sorted(due)
 
@@ -222,7 +223,7 @@ def test_lightning_resumes_exactly(tmp_path, limit: float) -> None:
         whole = fit(None, [steps, ends])
         per_epoch = 5 if limit == 1.0 else 3
         assert len(whole) == 3 * per_epoch
-        assert sorted(sum(whole[:per_epoch], [])) == list(range(18)) or limit == 3
+        assert sorted(chain(*whole[:per_epoch])) == list(range(18)) or limit == 3
         checkpoints = sorted(tmp_path.glob("*.ckpt"))
         assert len(checkpoints) == 3 * per_epoch + 3
         for checkpoint in checkpoints:
