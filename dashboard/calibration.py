@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dashboard.style import BLUE, THEORY, VERMILLION, finding, label, legend, new_figure
+from dashboard.style import BLUE, THEORY, VERMILLION, finding, label, legend, logarithmic, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -136,13 +136,10 @@ def reliability_figure(
             histtype="step",
             color=colour,
             linewidth=1.4,
-            log=len(correct) > 20,
         )
     label(diagram, "", "accuracy (share right)")
     label(histogram, "confidence (probability of the guess)", "pictures")
-    # Plain numbers instead of powers: formulas cost matplotlib a tenth of a second.
-    histogram.yaxis.set_major_formatter("{x:g}")
-    histogram.yaxis.set_tick_params(which="minor", length=0)
+    logarithmic(histogram, y=len(correct) > 20)
     # On a logarithmic axis a bin of one picture must still have a height.
     histogram.set_ylim(bottom=0.5 if len(correct) > 20 else 0)
     legend(diagram, loc="upper left")

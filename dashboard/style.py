@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import Locator
 
 BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
@@ -82,6 +83,35 @@ def dress(axes: Axes) -> None:
     for side, spine in axes.spines.items():
         spine.set_color("#888888")
         spine.set_visible(side in ("left", "bottom"))
+
+
+def whole_numbers(axes: Axes, values: Sequence[float] | NDArray[np.floating]) -> None:
+    """Tick the first axis at whole numbers only, as epochs are; a single one gets room at both sides."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    if np.size(values) == 1:
+        axes.set_xlim(float(np.asarray(values).item()) - 1, float(np.asarray(values).item()) + 1)
+
+
+def logarithmic(axes: Axes, *, x: bool = False, y: bool = False) -> None:
+    """Logarithmic axes with plain numbers (formulas cost matplotlib a tenth of a second) and no small ticks."""
+    for wanted, scale, axis in ((x, axes.set_xscale, axes.xaxis), (y, axes.set_yscale, axes.yaxis)):
+        if wanted:
+            scale("log")
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_locator(_no_ticks())
+
+
+def _no_ticks() -> Locator:
+    from matplotlib.ticker import NullLocator
+
+    return NullLocator()
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """A number with fixed decimals and a true minus sign."""
+    return f"{value:.{digits}f}".replace("-", "−")
 
 
 def label(axes: Axes, x: str, y: str, title: str | None = None) -> None:

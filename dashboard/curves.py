@@ -1,0 +1,255 @@
+"""Curves with theory beside them: learning, neural distance, a measured curve and its formula, results over seeds.
+
+Measured lines are drawn through, theory is dashed and dark.
+"""
+
+# E epochs, P points
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dashboard.style import (
+    BLUE,
+    CYCLE,
+    THEORY,
+    VERMILLION,
+    finding,
+    label,
+    legend,
+    logarithmic,
+    names_along,
+    new_figure,
+    plain,
+    signed,
+    whole_numbers,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+UNITS = {"loss": "loss (nats)", "accuracy": "accuracy (share right)", "ece": "expected calibration error (share)"}
+
+
+def _line(x: ArrayLike, y: ArrayLike) -> dict[str, Any]:
+    """Marks on a line of few points, so that one single epoch is seen at all."""
+    return {"marker": "o", "markersize": 3.5} if np.size(x) <= 30 and np.size(y) else {}
+
+
+def _dashed(axes: Axes, references: Mapping[str, float]) -> None:
+    """A dashed horizontal line for each reference; a dash pattern of its own when there are several."""
+    patterns = (THEORY["linestyle"], (0, (1, 2)), (0, (6, 2, 1, 2)))
+    for index, (name, value) in enumerate(references.items()):
+        style = {**THEORY, "linestyle": patterns[index % len(patterns)]}
+        axes.axhline(value, label=plain(name, 40), **style)
+
+
+def best(values: ArrayLike, quantity: str) -> int:
+    """Place of the best finite value: the largest accuracy or recall, the smallest of anything else; -1 for none."""
+    values = np.asarray(values, dtype=float)
+    if not np.isfinite(values).any():
+        return -1
+    return int(np.nanargmax(values) if quantity.startswith(("accuracy", "recall")) else np.nanargmin(values))
+
+
+def learning_figure(
+    history: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    theory: Mapping[str, Mapping[str, float]] | None = None,
+    *,
+    x_label: str = "epoch",
+) -> Figure:
+    """Training and validation over the epochs, one panel per quantity.
+
+    Args:
+        history: ``{"train/loss": (epochs, values), "val/loss": …}``; curves whose tags have the same last part share a
+            panel. Each of shape (E,); non-finite values leave a hole.
+        theory: ``{"loss": {"floor: entropy of the labels": 0.1}}``, drawn dashed in that panel.
+        x_label: Unit of the first axis.
+
+    Returns:
+        A figure of one axes per quantity; the title tells the best value of each, of validation where there is one.
+
+    Raises:
+        ValueError: If there is no curve, or a curve's two arrays differ in length.
+    """
+    if not history:
+        raise ValueError("history is empty; allowed: at least one curve such as {'train/loss': (epochs, values)}")
+    quantities = list(dict.fromkeys(tag.split("/")[-1] for tag in history))
+    figure, panels = new_figure(max(4.6, 3.9 * len(quantities) + 0.5), 3.6, columns=len(quantities))
+    findings = []
+    for axes, quantity in zip(panels, quantities, strict=True):
+        curves = {tag: curve for tag, curve in history.items() if tag.split("/")[-1] == quantity}
+        for colour, (tag, (x, y)) in zip(CYCLE * (len(curves) // len(CYCLE) + 1), curves.items(), strict=False):
+            if np.shape(x) != np.shape(y):
+                raise ValueError(f"curve {tag!r} has {np.size(x)} places and {np.size(y)} values; allowed: as many")
+            axes.plot(x, y, color=colour, linewidth=1.6, label=plain(tag.rpartition("/")[0] or tag), **_line(x, y))
+        _dashed(axes, (theory or {}).get(quantity, {}))
+        whole_numbers(axes, np.concatenate([np.unique(np.asarray(x, dtype=float)) for x, _ in curves.values()])[:2])
+        label(axes, x_label, UNITS.get(quantity, plain(quantity)))
+        legend(axes)
+        tag = next((tag for tag in curves if tag.startswith("val/")), next(iter(curves)))
+        x, y = (np.asarray(values, dtype=float) for values in curves[tag])
+        place = best(y, quantity)
+        findings.append(
+            f"{plain(tag)} best {y[place]:.4g} at {x_label} {x[place]:g}" if place >= 0 else f"{plain(tag)}: none"
+        )
+    finding(figure, "; ".join(findings))
+    return figure
+
+
+def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLike, num_classes: int) -> Figure:
+    """Does training bring samples of a class together, and class means apart?
+
+    Args:
+        epochs: Shape (E,); 0 is before training.
+        ratio: Within-class over between-class distance in feature space, divided by the same in pixel space, shape
+            (E,): 1 for an isometry (the network has changed nothing), 0 at neural collapse.
+        cosine: Mean cosine between two class means, seen from their common mean, shape (E,): -1/(C-1) at collapse.
+        num_classes: C, at least 2.
+
+    Returns:
+        A figure of two axes: ratio with 1 and 0 dashed, cosine with -1/(C-1) dashed.
+
+    Raises:
+        ValueError: If C < 2 or the shapes differ or are empty.
+
+    Source:
+        Papyan, Han and Donoho (2020), Prevalence of neural collapse, section 2 (NC1 and NC2).
+    """
+    epochs, ratio, cosine = (np.asarray(values, dtype=float) for values in (epochs, ratio, cosine))
+    if num_classes < 2:
+        raise ValueError(f"num_classes is {num_classes}; allowed: 2 and more")
+    if not epochs.shape == ratio.shape == cosine.shape or not epochs.size:
+        raise ValueError(
+            f"epochs {epochs.shape}, ratio {ratio.shape}, cosine {cosine.shape}; allowed: equal, not empty"
+        )
+    figure, (left, right) = new_figure(8.2, 3.6, columns=2)
+    left.plot(epochs, ratio, color=BLUE, linewidth=1.6, label="measured", **_line(epochs, ratio))
+    _dashed(left, {"1: isometry, as far as the pixels": 1.0, "0: neural collapse": 0.0})
+    label(left, "epoch", "within ÷ between, over the pixels' (1)", "same class closer than as pixels?")
+    left.set_ylim(-0.05, max(1.1, 1.08 * np.nanmax(np.append(ratio, 0))))
+    right.plot(epochs, cosine, color=VERMILLION, linewidth=1.6, label="measured", **_line(epochs, cosine))
+    collapse = -1 / (num_classes - 1)
+    _dashed(right, {f"−1/(C−1) = {signed(collapse)}: neural collapse": collapse})
+    label(right, "epoch", "mean cosine of two class means (1)", "class means as far apart as can be?")
+    legend(left, loc="center right")
+    legend(right)
+    for axes in (left, right):
+        whole_numbers(axes, epochs)
+    verb = "closer" if ratio[-1] < 1 else "not closer"
+    finding(
+        figure,
+        f"same-class samples are {verb} than as pixels: ratio {ratio[0]:.2f} → {ratio[-1]:.2f} "
+        f"(isometry 1, collapse 0); class-mean cosine {signed(cosine[-1])} (collapse {signed(collapse)})",
+        left=0.75,
+    )
+    return figure
+
+
+def beside_theory_figure(
+    x: ArrayLike,
+    measured: ArrayLike,
+    theory: ArrayLike,
+    *,
+    x_label: str,
+    y_label: str,
+    subject: str,
+    deviation: ArrayLike | None = None,
+    theory_name: str = "theory",
+    log_x: bool = False,
+    log_y: bool = False,
+) -> Figure:
+    """A measured curve beside its formula.
+
+    Args:
+        x: Shape (P,).
+        measured: Shape (P,).
+        theory: The formula at the same places, shape (P,).
+        x_label: With its unit.
+        y_label: With its unit.
+        subject: What is compared, the beginning of the title.
+        deviation: Standard deviation of the measurement, shape (P,), drawn as a band.
+        theory_name: For the legend.
+        log_x: Logarithmic first axis.
+        log_y: Logarithmic second axis.
+
+    Returns:
+        A figure of one axes; the title tells the largest distance from theory.
+
+    Raises:
+        ValueError: If the shapes differ or are empty.
+    """
+    x, measured, theory = (np.asarray(values, dtype=float) for values in (x, measured, theory))
+    if not x.shape == measured.shape == theory.shape or not x.size:
+        raise ValueError(f"x {x.shape}, measured {measured.shape}, theory {theory.shape}; allowed: equal, not empty")
+    figure, (axes,) = new_figure(6.0, 3.8)
+    if deviation is not None:
+        low, high = measured - np.asarray(deviation), measured + np.asarray(deviation)
+        axes.fill_between(x, low, high, color=BLUE, alpha=0.18, linewidth=0, label="± deviation")
+    axes.plot(x, measured, color=BLUE, linewidth=1.6, label="measured", **_line(x, measured))
+    axes.plot(x, theory, label=plain(theory_name, 40), **THEORY)
+    logarithmic(axes, x=log_x, y=log_y)
+    label(axes, x_label, y_label)
+    legend(axes)
+    gap = np.abs(measured - theory)
+    # Relative where theory is not zero: a gap of 0.1 is nothing at 100 and everything at 0.2.
+    if np.all(np.abs(theory) > 1e-12):
+        place, unit = int(np.nanargmax(gap / np.abs(theory))), "%"
+        size = 100 * gap[place] / abs(theory[place])
+    else:
+        place, unit = int(np.nanargmax(gap)), "(absolute)"
+        size = gap[place]
+    finding(figure, f"{subject}: at most {size:.2g} {unit} from {plain(theory_name, 40)}, at {x[place]:.4g}")
+    return figure
+
+
+def repeats_figure(
+    groups: Mapping[str, ArrayLike],
+    *,
+    y_label: str,
+    subject: str,
+    theory: Mapping[str, float] | None = None,
+) -> Figure:
+    """Results over seeds or splits: every run a dot, beside them mean ± standard deviation.
+
+    Args:
+        groups: ``{"CNN": values, "eigenfaces": values}``; each of shape (runs,), at least one.
+        y_label: What is measured, with its unit.
+        subject: The beginning of the title.
+        theory: Reference values drawn dashed, such as a published record.
+
+    Returns:
+        A figure of one axes; the title tells mean ± deviation (denominator n - 1) and number of runs of each group.
+
+    Raises:
+        ValueError: If a group is empty or there is none.
+    """
+    arrays = {name: np.asarray(values, dtype=float).ravel() for name, values in groups.items()}
+    if not arrays or not all(values.size for values in arrays.values()):
+        raise ValueError("groups must hold at least one group, each of at least one value")
+    figure, (axes,) = new_figure(max(4.6, 1.6 + 1.5 * len(arrays)), 3.8)
+    texts = []
+    for place, (name, values) in enumerate(arrays.items()):
+        colour = CYCLE[place % len(CYCLE)]
+        # Dots are spread sideways in the order of the runs: the same figure every time.
+        aside = np.linspace(-0.16, 0.16, values.size) if values.size > 1 else np.zeros(1)
+        axes.plot(place - 0.08 + aside, values, "o", color=colour, markersize=4.5, alpha=0.65, linestyle="none")
+        mean, spread = float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else float("nan")
+        if values.size > 1:
+            axes.vlines(place + 0.26, mean - spread, mean + spread, color=colour, linewidth=1.6)
+        axes.plot(place + 0.26, mean, "D", color=colour, markersize=5.5)
+        around = f" ± {spread:.2g}" if values.size > 1 else ""
+        texts.append(f"{plain(name)} {mean:.4g}{around} ({values.size}\N{NO-BREAK SPACE}run{'s' * (values.size > 1)})")
+    axes.set_xlim(-0.6, len(arrays) - 0.4)
+    names_along(axes, x=[plain(name, 18) for name in arrays])
+    axes.grid(False, axis="x")
+    _dashed(axes, theory or {})
+    label(axes, "each dot one run; diamond: mean ± deviation", y_label)
+    legend(axes)
+    finding(figure, f"{subject}: " + ", ".join(texts), left=0.8)
+    return figure
