@@ -6,8 +6,10 @@ Source: Huang, Mattar, Lee, Learned-Miller (2012), Learning to align from scratc
 patches without a face are cut from the backgrounds of the same photographs.
 """
 
+import io
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -37,8 +39,8 @@ def read_faces(path: Path) -> tuple[Tensor, Tensor]:
         ValueError: If the file is corrupt.
     """
     try:
-        patches = np.load(path, allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
+        patches = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+    except (OSError, EOFError, ValueError, BadZipFile) as error:
         raise ValueError(f"{path} is corrupt: {error}") from None
     if not isinstance(patches, np.ndarray) or patches.shape != (200, 25, 25) or patches.dtype.kind != "f":
         raise ValueError(f"{path} is corrupt: expected an array of 200×25×25 floats")

@@ -10,6 +10,7 @@ Workshop on Applications of Computer Vision; AT&T Laboratories Cambridge.
 """
 
 import re
+import warnings
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal
@@ -121,7 +122,9 @@ def download(root: Path) -> None:
     try:
         from sklearn.datasets import fetch_olivetti_faces
 
-        fetch_olivetti_faces(data_home=str(root / _CACHE.parent), n_retries=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "Retry downloading": the error below says it in one line
+            fetch_olivetti_faces(data_home=str(root / _CACHE.parent), n_retries=1, delay=0.1)
     except (OSError, HTTPException) as error:  # URLError and time-outs are OSError
         reason = " ".join(str(error).split())[:120]
         raise FileNotFoundError(
