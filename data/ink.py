@@ -6,7 +6,8 @@ place and thickness of the pen, and each of these alone makes the network guess.
     ink        |grey - paper|, where the paper is the plane of light fitted to the picture's border
     threshold  Otsu's between paper and ink; specks far smaller than the character go
     pen        strokes much thinner than MNIST's are widened, else they fade when the picture shrinks
-    box        scaled to a share of the frame, antialiased, keeping its proportions
+    slant      sheared away where the training set's was ("deslant")
+    box        scaled to a share of the frame, antialiased, keeping its proportions unless the set was stretched
     place      the centre of mass (or of the box) goes to the middle, without pushing ink out of the frame
 
 Letters: H height, W width of the frame in pixels.
@@ -26,8 +27,8 @@ from data.decode import PictureError, background_colour, read_picture
 
 _WORKING_SIDE = 256  # pixels of the longer side while the ink is found
 _CONTRAST = 12  # grey levels between paper and ink below which a picture counts as empty
+_BAR = 2.5  # a character this many times as high as wide is a bar such as "1", and is not stretched
 _FINE = 112  # pixels a frame's side has at least while the character is placed, before block means
-_PEN = 0.11  # width of a stroke over the character's longer side: MNIST's median is 0.12, digits' larger
 
 
 def ink_pixels(
@@ -37,7 +38,7 @@ def ink_pixels(
 
     Args:
         source: A path, or the bytes of a file.
-        settings: Preprocessing of kind "ink": image_size, box, centre, peak.
+        settings: Preprocessing of kind "ink".
         options: Further arguments of ``read_picture``.
 
     Returns:
@@ -59,7 +60,9 @@ def ink_pixels(
     if ink is None:
         path = options["name"] if isinstance(source, bytes) else os.fspath(source)
         raise PictureError(path, f"shows no ink: its grey levels differ by less than {_CONTRAST} of 255")
-    return place_ink(ink, height, width, settings["box"], settings["centre"], settings["peak"])
+    if settings["deslant"]:
+        ink = deslant(ink)
+    return place_ink(ink, settings)
 
 
 def _border(grey: np.ndarray) -> np.ndarray:
@@ -142,45 +145,78 @@ def otsu(values: np.ndarray) -> float:
     return float(edges[1:-1][np.nanargmax(between)])
 
 
-def place_ink(ink: np.ndarray, height: int, width: int, box: list[float], centre: str, peak: int) -> np.ndarray:
+def pen_width(strokes: np.ndarray) -> float:
+    """Mean width of the strokes in pixels, from a Boolean mask, shape (h, w); 1 for an empty one.
+
+    In a long strip w pixels wide (w even), these lie on average (w + 2) / 4 from the nearest pixel outside it.
+    """
+    from scipy import ndimage
+
+    if not strokes.any():
+        return 1.0
+    distance = ndimage.distance_transform_edt(np.pad(strokes, 1))[1:-1, 1:-1]  # outside the box there is no ink
+    return max(1.0, 4 * float(distance[strokes].mean()) - 2)
+
+
+def deslant(ink: np.ndarray) -> np.ndarray:
+    """Shear a character so that its columns' centres no longer drift from row to row: covariance of x and y is 0.
+
+    Args:
+        ink: Ink in 0..1, cut to its bounding box, shape (h, w).
+
+    Returns:
+        Ink in 0..1, cut to its new bounding box.
+    """
+    from scipy import ndimage
+
+    height = ink.shape[0]
+    y, x = np.mgrid[:height, : ink.shape[1]]
+    centre = np.average(y, weights=ink)
+    spread = float((ink * (y - centre) ** 2).sum())
+    slope = float((ink * (y - centre) * x).sum()) / spread if spread > 0 else 0.0  # right per row down
+    margin = int(abs(slope) * height) + 1
+    padded = np.pad(ink, ((0, 0), (margin, margin)))
+    sheared = ndimage.affine_transform(padded, [[1, 0], [slope, 1]], offset=[0, -slope * centre], order=1)
+    inside = sheared > 0.3
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    return sheared[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else ink
+
+
+def place_ink(ink: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
     """Scale a character to its share of the frame and put it in the middle.
 
     Args:
         ink: Ink in 0..1, cut to its bounding box, shape (h, w).
-        height: H.
-        width: W.
-        box: Share of the frame's height and width that the character may fill.
-        centre: "mass" or "box": what goes to the middle of the frame.
-        peak: Value of full ink.
+        settings: image_size (H, W), box, stretch, centre, peak and pen of the preprocessing.
 
     Returns:
         uint8 in 0..peak, shape (H, W).
     """
     from scipy import ndimage
 
+    height, width = settings["image_size"]
     fine = -(-_FINE // min(height, width))  # fine pixels along a pixel's side
     frame = np.zeros((height * fine, width * fine), dtype=np.float32)
-    scale = min(frame.shape[0] * box[0] / ink.shape[0], frame.shape[1] * box[1] / ink.shape[1])
-    size = max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale))
-    character = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BILINEAR))
-    longer = max(size)
-    # In a strip of width w the distance to the edge is w/4 on average; pad, since the box's edge is the ink's edge.
-    pen = (
-        4 * float(ndimage.distance_transform_edt(np.pad(character > 0.5, 1))[1:-1, 1:-1][character > 0.5].mean() - 0.5)
-        if (character > 0.5).any()
-        else 1.0
-    )
-    wider = int(round((_PEN * longer - pen) / 2))
+    room = [side * share for side, share in zip(frame.shape, settings["box"], strict=True)]
+    scales = [space / side for space, side in zip(room, ink.shape, strict=True)]
+    if not (settings["stretch"] and ink.shape[0] < _BAR * ink.shape[1]):
+        scales = [min(scales)] * 2
+    size = [max(1, round(side * scale)) for side, scale in zip(ink.shape, scales, strict=True)]  # (h, w)
+    character = np.asarray(Image.fromarray(ink).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    wider = round((settings["pen"] * max(size) - pen_width(character > 0.5)) / 2)
     if wider > 0 and min(size) > 2 * wider + 2:
         # Shrink by what the pen will add, so that the character still fits its box.
-        inner = Image.fromarray(character).resize((size[0] - 2 * wider, size[1] - 2 * wider), Image.Resampling.BILINEAR)
+        inner = Image.fromarray(character).resize((size[1] - 2 * wider, size[0] - 2 * wider), Image.Resampling.BILINEAR)
         y, x = np.ogrid[-wider : wider + 1, -wider : wider + 1]
         character = ndimage.grey_dilation(np.pad(np.asarray(inner), wider), footprint=x * x + y * y <= wider * wider)
-    mass = ndimage.center_of_mass(character) if centre == "mass" else [(side - 1) / 2 for side in character.shape]
+    if settings["centre"] == "mass":
+        middle = ndimage.center_of_mass(character)
+    else:
+        middle = tuple((side - 1) / 2 for side in character.shape)
     corner = []
     for axis in (0, 1):
-        start = round((frame.shape[axis] - 1) / 2 - mass[axis])
+        start = round((frame.shape[axis] - 1) / 2 - middle[axis])
         corner.append(min(max(start, 0), frame.shape[axis] - character.shape[axis]))
     frame[corner[0] : corner[0] + character.shape[0], corner[1] : corner[1] + character.shape[1]] = character
     blocks = frame.reshape(height, fine, width, fine).mean(axis=(1, 3))  # (H, W)
-    return np.round(blocks * peak).clip(0, peak).astype(np.uint8)
+    return np.round(blocks * settings["peak"]).astype(np.uint8)
