@@ -1,0 +1,113 @@
+"""Trains a model, tests it once, and sets the number it reached beside the number mathematics says it must be.
+
+python train.py --model cnn                       embedded digits, on a CPU, in seconds
+python train.py --model cnn --data mnist          or fashion-mnist, kmnist, faces, olivetti
+python train.py --model cnn --data ~/photos       a folder of your own pictures
+python train.py -c runs/RUN/config.yaml           replay a run: the same weights
+python train.py --resume runs/RUN                 go on where it stopped, exactly
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from data import DATA
+from models import MODELS, SUMMARIES
+from trainer.errors import RunFailed, UserError
+from trainer.front import Request, read
+
+RECIPES = Path(__file__).parent / "models"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line; returns the exit status: 0, 1 (failed), 2 (wrong input), 130 or 143 (stopped)."""
+    started = time.perf_counter()
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        request = read(words, MODELS, DATA, RECIPES)
+        if "help" in request.switches:
+            from trainer.help import screen
+
+            print(screen(SUMMARIES, DATA), end="")
+            return 0
+        return run(request, words, started)
+    except UserError as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 2
+    except RunFailed as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def run(request: Request, words: Sequence[str], started: float) -> int:
+    """Names → classes → fit → test → report."""
+    from trainer.process import import_lightning
+
+    import_lightning()
+    from lightning.pytorch import seed_everything
+
+    from trainer.build import fit, make_trainer, test
+    from trainer.folder import RunFolder, write_atomically
+    from trainer.options import as_yaml, build_parser, group_help, load_class, parse, wanted_facts
+    from trainer.report import announce, conclude, house_record, layout, user_mistakes
+    from trainer.resume import check_compatible, find_resume, logged_step
+    from trainer.safe_file import load_checkpoint
+
+    folder, path = None, None
+    if request.resume:
+        folder, path = find_resume(request.resume, request.root, request.model, request.data)
+        request = read(words, MODELS, DATA, RECIPES, replay=folder.config)
+
+    with user_mistakes():
+        task_class, data_class = load_class(MODELS[request.model]), load_class(DATA[request.data])
+        parser = build_parser(task_class, data_class)
+        for group in ("model", "data", "trainer"):
+            if f"{group}.help" in request.switches:
+                print(group_help(parser, group), end="")
+                return 0
+        settings, namespace = parse(request, parser)
+        config = as_yaml(request, parser, namespace)
+        if "print_config" in request.switches:
+            print(config, end="")
+            return 0
+        seed_everything(settings.seed, verbose=False)
+        data = data_class(**settings.data)
+        data.prepare_data()
+        data.setup("fit")
+        facts = data.facts()
+        task = task_class(**settings.model, **{name: facts[name] for name in wanted_facts(task_class, data_class)})
+
+    house = house_record(request, settings)
+    checkpoint = None
+    if path is not None:
+        checkpoint = load_checkpoint(path)
+        check_compatible(checkpoint, dict(task.hparams), house)
+    folder = folder or RunFolder.create(request.root, request.model, request.data, settings.seed)
+    write_atomically(folder.config, config)
+    has_validation = bool(data.summary()["splits"].get("val", 1))
+    trainer = make_trainer(
+        folder,
+        settings.trainer,
+        seed=settings.seed,
+        monitor=task.monitor if has_validation else None,
+        mode=task.mode,
+        layout=None,
+        hparams={"model": request.model, "data": request.data, **settings.model, **settings.data},
+        house=house,
+        early_stopping_patience=settings.patience,
+        resume_step=logged_step(checkpoint) if checkpoint else None,
+    )
+    announce(request, folder, data, task, trainer)
+    fit_started = time.perf_counter()
+    fit(trainer, task, data, path)
+    fit_s = time.perf_counter() - fit_started
+    metrics = test(trainer, task, data)
+    conclude(request, folder, data, task, trainer, settings, {**metrics, "time/fit_s": fit_s}, started)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

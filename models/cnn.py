@@ -22,6 +22,7 @@ Source:
 """
 # N batch, C channels, H height, W width, D features, K classes
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
@@ -30,7 +31,8 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from models.evaluation import Evaluation, Outcome
-from models.optimisation import build_optimiser, learning_rate_factor
+from models.findings import Summary
+from models.optimisation import build_optimiser, learning_rate_factor, parameter_groups
 from theory.convolution import output_size
 from theory.receptive_field import Window, receptive_field
 
@@ -216,6 +218,9 @@ class CNNTask(LightningModule):
         self.register_buffer("std", torch.tensor(std).clamp_min(1e-3).view(-1, 1, 1), persistent=False)
         self.evaluation = Evaluation(class_names)
         self.train_sums = torch.zeros(3)  # loss * pictures, right ones, pictures of this epoch
+        self.history: list[tuple[int, float, float]] = []  # epoch, neural distance, mean cosine of the class means
+        self.validation: Outcome | None = None
+        self.train_pictures: tuple[Tensor, Tensor] | None = None
 
     def normalise(self, images: Tensor) -> Tensor:
         """Pictures as the network wants them: mean 0, deviation 1. Args: uint8 0..255 or float 0..1, (N, C, H, W)."""
@@ -241,6 +246,18 @@ class CNNTask(LightningModule):
         """Moves the sums to the device of the run."""
         self.train_sums = self.train_sums.to(self.device)
 
+    def on_train_start(self) -> None:
+        """Measures the distances before the first step, where an isometry would stand at 1."""
+        loader = self.trainer.val_dataloaders
+        if self.trainer.global_step or not loader:
+            return
+        with torch.no_grad():
+            self.eval()
+            for images, labels in loader:
+                self.evaluation.collect(images, labels, *self.outputs(images))
+            self.train()
+        self.remember(0, self.evaluation.finish(self.trainer))
+
     def on_train_epoch_end(self) -> None:
         """Logs the epoch's means; they are summed on the device because a log per step costs more than a small step."""
         sums = self.trainer.strategy.reduce(self.train_sums, reduce_op="sum")
@@ -254,27 +271,31 @@ class CNNTask(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Logs loss, accuracy, recalls, calibration and how far the classes have moved apart."""
-        outcome = self.evaluation.finish(self.trainer)
-        if not self.trainer.sanity_checking:
-            self.log_dict(outcome.metrics("val"))
-        self.validation = outcome
+        self.validation = self.evaluation.finish(self.trainer)
+        if self.trainer.state.fn == "fit":
+            self.log_dict(self.validation.metrics("val"))
+            self.remember(self.current_epoch + 1, self.validation)
+
+    def remember(self, epoch: int, outcome: Outcome) -> None:
+        """Adds one point to the curve of the neural distance."""
+        if 1 < len(outcome.labels.unique()) < len(outcome.labels):
+            self.history.append((epoch, *outcome.distances()))
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Collects the outputs of one test batch, averaged over the chosen views."""
         self.evaluation.collect(*batch, *self.outputs(batch[0], views=self.hparams["views"]))
 
     def on_test_epoch_end(self) -> None:
-        """Logs the final figures and, if asked, draws what explains them."""
-        outcome = self.evaluation.finish(self.trainer)
-        self.log_dict(outcome.metrics("test"))
-        self.test = outcome
+        """Logs the final figures."""
+        self.test = self.evaluation.finish(self.trainer)
+        self.log_dict(self.test.metrics("test"))
 
     def outputs(self, images: Tensor, views: str = "one") -> tuple[Tensor, Tensor]:
         """Features (N, D) and logits (N, K); the logits are the log of the mean probability over the views."""
         x = self.normalise(images)
         features = self.network.features(x)
         logits = self.network.head(features)
-        others = [self.network(view) for view in test_views(x, views)]
+        others = [self.network(view) for view in further_views(x, views)]
         if others:
             probabilities = torch.stack([logits, *others]).softmax(-1).mean(0)  # (N, K)
             logits = probabilities.clamp_min(1e-12).log()
@@ -292,6 +313,12 @@ class CNNTask(LightningModule):
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def on_fit_end(self) -> None:
+        """Keeps a view of the training pictures for the baseline that needs no training."""
+        loader = self.trainer.train_dataloader
+        if hasattr(loader, "images"):
+            self.train_pictures = (loader.images, loader.labels)
+
     def current_lr(self) -> float:
         """Learning rate of the first group at this step."""
         optimiser = self.optimizers(use_pl_optimizer=False)
@@ -299,15 +326,43 @@ class CNNTask(LightningModule):
         return float(optimiser.param_groups[0]["lr"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the sums of a half-finished epoch, so that a resumed run logs the same means."""
+        """Keeps the sums of a half-finished epoch and the curve so far, so that a resumed run reports the same."""
         checkpoint["train_sums"] = self.train_sums.cpu()
+        checkpoint["history"] = list(self.history)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what `on_save_checkpoint` kept."""
-        self.train_sums = checkpoint["train_sums"].to(self.device)
+        if self.trainer.state.fn == "fit":
+            self.train_sums = checkpoint["train_sums"].to(self.device)
+            self.history = [tuple(point) for point in checkpoint["history"]]
+
+    def describe(self) -> str:
+        """Sizes of the network, for the first lines of a run."""
+        count = sum(parameter.numel() for parameter in self.parameters())
+        field = getattr(self.network, "receptive_field", None)
+        seen = f", each last unit sees {field.size}×{field.size} pixels" if field else ""
+        return f"{self.hparams['backbone']}, {count:,} parameters{seen}"
+
+    def findings(self) -> list[tuple[str, str]]:
+        """The result and what stands beside it."""
+        return self.summary().findings()
+
+    def final_metrics(self) -> dict[str, float]:
+        """Figures beside the test's own: calibration, baseline, theory and gaps."""
+        return self.summary().metrics()
+
+    def summary(self) -> Summary:
+        """Everything the run found."""
+        return Summary(self.test, self.validation, self.history, self.train_pictures)
+
+    def figures(self) -> Iterator[tuple[str, Any]]:
+        """Figures of the run; see `models.explanation`."""
+        from models.explanation import classifier_figures
+
+        yield from classifier_figures(self, self.test, self.summary().temperature, self.history)
 
 
-def test_views(x: Tensor, views: str) -> list[Tensor]:
+def further_views(x: Tensor, views: str) -> list[Tensor]:
     """Further views of the same pictures. Args: x of shape (N, C, H, W). Returns: list of tensors of that shape."""
     if views == "mirror":
         return [x.flip(-1)]

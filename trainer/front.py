@@ -8,6 +8,7 @@ that can be found wrong before the heavy libraries load is found here, in one li
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,7 +182,9 @@ def name_data(value: str, known: dict[str, str]) -> tuple[str, str | None]:
     return "folder", str(path)
 
 
-def read(argv: Sequence[str], models: dict[str, str], data: dict[str, str], recipes: Path) -> Request:
+def read(
+    argv: Sequence[str], models: dict[str, str], data: dict[str, str], recipes: Path, replay: Path | None = None
+) -> Request:
     """Reads the command line and the files it names.
 
     Args:
@@ -189,15 +192,16 @@ def read(argv: Sequence[str], models: dict[str, str], data: dict[str, str], reci
         models: Known models by name.
         data: Known data by name.
         recipes: Folder that holds ``MODEL.yaml`` and ``MODEL-DATA.yaml``.
+        replay: Settings of the run to resume; they take the place of the recipe.
 
     Raises:
         UserError: One line that names the option, file or value at fault.
     """
     options, switches = read_tokens(argv)
-    request = Request(switches=switches, command=" ".join(["python train.py", *argv]))
+    request = Request(switches=switches, command=shlex.join(["python", "train.py", *argv]))
     if "help" in switches:
         return request
-    files = [Path(name).expanduser() for name in options.pop("config", [])]
+    files = [*([replay] if replay else []), *(Path(name).expanduser() for name in options.pop("config", []))]
     contents = [(file, read_yaml(file)) for file in files]
     request.root = options.pop("root", [request.root])[0]
     request.resume = options.pop("resume", [None])[0]  # type: ignore[list-item]
@@ -211,12 +215,11 @@ def read(argv: Sequence[str], models: dict[str, str], data: dict[str, str], reci
         raise UserError(f"--model is missing; known: {', '.join(models)} (python train.py --help shows more)")
     if request.model and request.model not in models:
         raise UserError(f"no model named {request.model!r}{nearest(request.model, models) or ', known: ' + ', '.join(models)}")
-    if request.resume and not request.model:
-        return _with_overrides(request, options)
-
     path = None
     if given_data:
         request.data, path = name_data(given_data, data)
+    if request.resume and not replay:  # the run's own settings are read first
+        return request
     if in_files["model"] != request.model:  # a file that names the model stands alone; otherwise the recipe comes first
         recipe = recipe_file(request.model, request.data or in_files["data"], recipes)
         contents.insert(0, (recipe, read_yaml(recipe)))

@@ -53,13 +53,27 @@ def load_class(path: str) -> type:
     return found
 
 
+def wanted_facts(task: type, data: type) -> list[str]:
+    """Arguments of the task that come from the data, such as ``class_names``: they are no options.
+
+    Raises:
+        UserError: If the task needs something that this data does not have.
+    """
+    offered = getattr(data, "FACTS", ())
+    parameters = inspect.signature(task.__init__).parameters  # type: ignore[misc]
+    missing = [name for name, parameter in parameters.items()
+               if parameter.default is inspect.Parameter.empty and name != "self" and name not in offered]  # fmt: skip
+    if missing:
+        raise UserError(f"{task.__name__} cannot learn from {data.__name__}: it needs {', '.join(missing)}")
+    return [name for name in offered if name in parameters]
+
+
 def build_parser(task: type, data: type) -> ArgumentParser:
     """A parser whose options are the arguments of this task, this data module and the Trainer."""
     from lightning.pytorch import Trainer
 
     parser = ArgumentParser(prog="train.py", exit_on_error=False, add_help=False)
-    facts = set(getattr(data, "FACTS", ())) & set(inspect.signature(task.__init__).parameters)
-    parser.add_class_arguments(task, "model", skip=facts)
+    parser.add_class_arguments(task, "model", skip=set(wanted_facts(task, data)))
     parser.add_class_arguments(data, "data")
     parser.add_class_arguments(Trainer, "trainer", skip=TRAINER_SKIPPED)
     parser.add_argument(
@@ -146,3 +160,30 @@ def _explain(where: str, value: Any, error: Exception) -> str:
     if not names:
         return f"{where}: {value!r} does not fit: {' '.join(str(error).split())}"
     return f"{where}: expected {' or '.join(dict.fromkeys(names))}, got {value!r}"
+
+
+def as_yaml(request: Request, parser: ArgumentParser, final: Namespace) -> str:
+    """All settings as YAML that `trainer.front.read` takes back: the names, and every value that will be used."""
+    import yaml
+
+    values = yaml.safe_load(parser.dump(final, skip_none=True))
+    settings: dict[str, Any] = {
+        "model": {"name": request.model, **(values.pop("model", None) or {})},
+        "data": {"name": request.data, **(values.pop("data", None) or {})},
+        **values,
+    }
+    text: str = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+    return text
+
+
+def group_help(parser: ArgumentParser, group: str) -> str:
+    """Every option of one group, with its type, default and meaning."""
+    formatter = parser._get_formatter()
+    for section in parser._action_groups:
+        actions = [action for action in section._group_actions if action.dest.startswith(f"{group}.")]
+        actions = [action for action in actions if not action.dest.endswith(".help")]
+        if actions:
+            formatter.start_section(section.title or group)
+            formatter.add_arguments(actions)
+            formatter.end_section()
+    return formatter.format_help()

@@ -1,0 +1,133 @@
+"""What a classifier did on one split: collected batch by batch, then turned into numbers.
+
+An `Outcome` holds the pictures, their features and logits, and knows every figure that follows from them: accuracy and
+its interval, recall of each class, calibration, and how far training has moved the classes apart.
+"""
+# N pictures, D features, K classes, C channels, H height, W width
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import Trainer
+from torch import Tensor
+
+from theory.calibration import expected_calibration_error
+from theory.intervals import wilson_interval
+from theory.neural_distance import class_mean_cosines, neural_distance
+
+MOST_PICTURES_FOR_DISTANCES = 5_000  # a fixed share of a large set says the same and costs nothing
+MOST_CLASSES_LOGGED = 40
+
+
+@dataclass
+class Outcome:
+    """Outputs of a classifier on one split.
+
+    Attributes:
+        images: Pictures as the loader gave them, shape (N, C, H, W).
+        labels: Right classes, shape (N,).
+        features: What the last layer saw, shape (N, D).
+        logits: Shape (N, K).
+        class_names: K names.
+    """
+
+    images: Tensor
+    labels: Tensor
+    features: Tensor
+    logits: Tensor
+    class_names: list[str]
+
+    @property
+    def guesses(self) -> Tensor:
+        """Most probable class of each picture, shape (N,)."""
+        return self.logits.argmax(1)
+
+    @property
+    def num_right(self) -> int:
+        """Number of pictures classified rightly."""
+        return int((self.guesses == self.labels).sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the pictures classified rightly."""
+        return self.num_right / len(self.labels)
+
+    def losses(self) -> Tensor:
+        """Cross-entropy of each picture in nats, shape (N,)."""
+        return F.cross_entropy(self.logits.float(), self.labels, reduction="none")
+
+    def recalls(self) -> dict[str, tuple[int, int]]:
+        """For each class present: how many of its pictures were found, and how many there are."""
+        right = self.guesses == self.labels
+        found = torch.bincount(self.labels[right], minlength=len(self.class_names)).tolist()
+        total = torch.bincount(self.labels, minlength=len(self.class_names)).tolist()
+        return {name: (f, t) for name, f, t in zip(self.class_names, found, total, strict=True) if t}
+
+    def distances(self) -> tuple[float, float]:
+        """How training moved the classes.
+
+        Returns:
+            Within/between-class distance ratio in feature space over that in pixel space (1 for an isometry, towards 0
+            when classes collapse), and the mean cosine between centred class means (towards -1/(K-1) at collapse).
+        """
+        part = slice(None, None, -(-len(self.labels) // MOST_PICTURES_FOR_DISTANCES))
+        labels, features = self.labels[part], self.features[part]
+        ratio = neural_distance(features, self.images[part], labels)
+        return ratio, class_mean_cosines(features, labels).mean().item()
+
+    def metrics(self, split: str) -> dict[str, float]:
+        """All figures as tags, such as ``val/accuracy``.
+
+        Args:
+            split: ``val`` or ``test``.
+        """
+        low, high = wilson_interval(self.num_right, len(self.labels))
+        probabilities = self.logits.float().softmax(1)
+        values = {
+            f"{split}/loss": float(self.losses().mean()),
+            f"{split}/accuracy": self.accuracy,
+            f"{split}/accuracy_low": low,
+            f"{split}/accuracy_high": high,
+            f"{split}/ece": expected_calibration_error(probabilities, self.labels),
+        }
+        if len(self.class_names) <= MOST_CLASSES_LOGGED:
+            values |= {f"{split}/recall_{name}": found / total for name, (found, total) in self.recalls().items()}
+        if 1 < len(self.labels.unique()) < len(self.labels):
+            values[f"{split}/neural_distance"], values[f"{split}/class_cosine"] = self.distances()
+        return values
+
+
+class Evaluation:
+    """Collects batches until the split is complete.
+
+    Args:
+        class_names: K names in the order of the labels.
+    """
+
+    def __init__(self, class_names: list[str]) -> None:
+        self.class_names = class_names
+        self.batches: list[tuple[Tensor, ...]] = []
+
+    def collect(self, images: Tensor, labels: Tensor, features: Tensor, logits: Tensor) -> None:
+        """Keeps one batch: (N, C, H, W), (N,), (N, D), (N, K)."""
+        self.batches.append((images, labels, features.float(), logits.float()))
+
+    def finish(self, trainer: Trainer) -> Outcome:
+        """Joins the batches of all processes on the CPU and starts afresh."""
+        joined = [torch.cat(parts) for parts in zip(*self.batches, strict=True)]
+        self.batches = []
+        if trainer.world_size > 1:
+            joined = [gather(part, trainer) for part in joined]
+        return Outcome(*(part.cpu() for part in joined), self.class_names)  # type: ignore[arg-type]
+
+
+def gather(part: Tensor, trainer: Trainer) -> Tensor:
+    """The rows of all processes, which may have different numbers of them, one process after the other."""
+    size = torch.tensor(len(part), device=part.device)
+    sizes: Any = trainer.strategy.all_gather(size)
+    longest = int(sizes.max())
+    padded = torch.cat([part, part.new_zeros(longest - len(part), *part.shape[1:])])
+    rows: Any = trainer.strategy.all_gather(padded)  # (processes, longest, ...)
+    return torch.cat([rows[i, : int(n)] for i, n in enumerate(sizes)])

@@ -1,0 +1,110 @@
+"""What explains a trained classifier: the figures of one run, each with its finding in the title."""
+# N pictures, K classes, C channels, H height, W width
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from dashboard.calibration import reliability_figure
+from dashboard.classification import mistakes_figure, recall_figure, worst_mistakes
+from dashboard.confusion import confusion_counts, confusion_figure
+from dashboard.curves import neural_distance_figure
+from dashboard.network import feature_maps_figure, filters_figure, grad_cam_figure
+from models.evaluation import Outcome
+from models.gradcam import grad_cam
+from theory.intervals import wilson_interval
+
+PICTURES_EXPLAINED = 12
+
+
+def first_convolution(network: nn.Module) -> nn.Conv2d | None:
+    """The convolution nearest to the picture, or None."""
+    return next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
+
+
+def output_of(network: nn.Module, layer: nn.Module, x: Tensor) -> Tensor:
+    """What one layer inside the network gives for pictures x of shape (N, C, H, W)."""
+    kept: list[Tensor] = []
+    handle = layer.register_forward_hook(lambda module, inputs, output: kept.append(output.detach().clone()))
+    try:
+        with torch.no_grad():
+            network.eval()(x)
+    finally:
+        handle.remove()
+    return kept[0]
+
+
+def pictures_to_explain(outcome: Outcome) -> Tensor:
+    """Indices of the pictures that Grad-CAM explains: the worst mistakes, then the least certain right answers."""
+    wrong = outcome.guesses != outcome.labels
+    certainty = outcome.logits.float().softmax(1).gather(1, outcome.labels[:, None])[:, 0]  # (N,)
+    order = torch.argsort(certainty - 2 * wrong.float(), stable=True)
+    return order[:PICTURES_EXPLAINED]
+
+
+def classifier_figures(
+    task: Any, test: Outcome, temperature: float | None, history: list[tuple[int, float, float]]
+) -> Iterator[tuple[str, Figure]]:
+    """All figures of a classifier.
+
+    Args:
+        task: Offers ``network``, ``normalise`` and ``device``.
+        test: Its outputs on the test pictures.
+        temperature: Fitted on the validation pictures, or None when there were none.
+        history: For each validated epoch its number, the neural distance and the mean cosine of the class means.
+
+    Yields:
+        Name and figure.
+    """
+    names = test.class_names
+    labels, guesses = test.labels.numpy(), test.guesses.numpy()
+    probabilities = test.logits.float().softmax(1)
+    yield "confusion", confusion_figure(confusion_counts(labels, guesses, len(names)), names)
+
+    found = test.recalls()
+    counts = [found.get(name, (0, 0)) for name in names]
+    intervals = [wilson_interval(right, total) if total else (0.0, 1.0) for right, total in counts]
+    recall = [right / total if total else float("nan") for right, total in counts]
+    low, high = zip(*intervals, strict=True)
+    yield "recall", recall_figure(recall, low, high, [total for _, total in counts], names)
+
+    worst = torch.from_numpy(worst_mistakes(probabilities.numpy(), labels))
+    yield (
+        "mistakes",
+        mistakes_figure(
+            test.images[worst].numpy(),
+            labels[worst.numpy()],
+            guesses[worst.numpy()],
+            probabilities[worst].amax(1).numpy(),
+            test.losses()[worst].numpy(),
+            names,
+            mistakes=len(labels) - test.num_right,
+            total=len(labels),
+        ),
+    )
+
+    before = probabilities.amax(1).numpy()
+    after = None if temperature is None else (test.logits.float() / temperature).softmax(1).amax(1).numpy()
+    yield "reliability", reliability_figure(before, guesses == labels, after, temperature=temperature)
+
+    if history:
+        epochs, distances, cosines = zip(*history, strict=True)
+        yield "neural_distance", neural_distance_figure(epochs, distances, cosines, len(names))
+
+    network = task.network
+    convolution = first_convolution(network)
+    if convolution is not None:
+        chosen = pictures_to_explain(test)
+        x = task.normalise(test.images[chosen].to(task.device))
+        yield "filters", filters_figure(convolution.weight.detach().float().cpu().numpy())
+        maps = output_of(network, convolution, x[:1])[0].float().cpu().numpy()
+        name = f"a {names[int(labels[chosen[0]])]}"
+        yield "feature_maps", feature_maps_figure(test.images[chosen[0]].numpy(), maps, name)
+        layer = network.last_spatial()
+        if layer is not None:
+            heat = grad_cam(network, layer, x, test.guesses[chosen].to(task.device)).cpu().numpy()
+            pictures = test.images[chosen].numpy()
+            yield "grad_cam", grad_cam_figure(pictures, heat, labels[chosen], guesses[chosen], names)

@@ -1,0 +1,138 @@
+"""The result of a classifier beside its references: an interval, a baseline without training, the laws of calibration.
+
+References, from weak to strong:
+
+* chance: a classifier that knows nothing has cross-entropy ln K and accuracy 1/K;
+* the nearest neighbour among the training pixels needs no training; Cover and Hart bound its error by twice the best
+  possible one, so half its error is (for many pictures) a floor for any classifier of those pixels;
+* the best published record, where there is one.
+
+Source:
+    Cover, Hart (1967), Nearest neighbor pattern classification. Guo et al. (2017), On calibration of modern neural
+    networks. Papyan, Han, Donoho (2020), Prevalence of neural collapse. Byerly, Kalganova, Dear (2020), No routing
+    needed between capsules (MNIST record of a single model without external data).
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from models.evaluation import Outcome
+from theory.calibration import expected_calibration_error, fit_temperature
+from theory.eigenfaces import nearest_neighbour
+from theory.intervals import wilson_interval
+
+MOST_DISTANCES = 2 * 10**10  # multiply-adds of the baseline that are worth waiting for, about a second
+
+
+@dataclass
+class Summary:
+    """What a run found.
+
+    Attributes:
+        test: Outputs on the test pictures.
+        validation: Outputs of the tested weights on the validation pictures, or None without any.
+        history: For each validated epoch its number, the neural distance and the mean cosine of the class means.
+        train_pictures: Training pictures (N, C, H, W) and labels (N,) for the baseline, or None.
+    """
+
+    test: Outcome
+    validation: Outcome | None
+    history: list[tuple[int, float, float]]
+    train_pictures: tuple[Tensor, Tensor] | None
+
+    @cached_property
+    def temperature(self) -> float | None:
+        """Temperature fitted on the validation pictures; None without any, or when a mistake is missing to fit it."""
+        if self.validation is None or self.validation.num_right == len(self.validation.labels):
+            return None
+        return fit_temperature(self.validation.logits, self.validation.labels)
+
+    @cached_property
+    def neighbour_right(self) -> int | None:
+        """Test pictures that the nearest training picture classifies rightly, or None where that would take long."""
+        if self.train_pictures is None:
+            return None
+        images, labels = (part.cpu() for part in self.train_pictures)
+        if images.shape[1:] != self.test.images.shape[1:]:
+            return None
+        pixels = images[0].numel()
+        if len(images) * len(self.test.images) * pixels > MOST_DISTANCES:
+            return None
+        guesses = nearest_neighbour(self.test.images.flatten(1).float(), images.flatten(1).float(), labels)
+        return int((guesses == self.test.labels).sum())
+
+    def calibration(self) -> tuple[float, float | None]:
+        """ECE on the test pictures before, and after the temperature that the validation pictures chose."""
+        before = expected_calibration_error(self.test.logits.float().softmax(1), self.test.labels)
+        if self.temperature is None:
+            return before, None
+        scaled = (self.test.logits.float() / self.temperature).softmax(1)
+        return before, expected_calibration_error(scaled, self.test.labels)
+
+    def metrics(self) -> dict[str, float]:
+        """Tags and values for ``metrics.json``."""
+        num_classes, total = len(self.test.class_names), len(self.test.labels)
+        values = {
+            "theory/chance_accuracy": 1 / num_classes,
+            "theory/chance_loss": math.log(num_classes),
+            "gap/loss_over_chance": float(self.test.losses().mean()) / math.log(num_classes),
+            "theory/collapse_cosine": -1 / (num_classes - 1),
+        }
+        if self.temperature is not None:
+            after = self.calibration()[1]
+            assert after is not None
+            values |= {"test/temperature": self.temperature, "test/ece_after_temperature": after}
+        if self.neighbour_right is not None:
+            values["theory/nearest_neighbour_accuracy"] = self.neighbour_right / total
+            if self.neighbour_right < total:
+                errors = total - self.test.num_right
+                values["gap/error_over_nearest_neighbour"] = errors / (total - self.neighbour_right)
+        if self.history:
+            values["theory/isometry_distance"] = 1.0
+            values["neural_distance/start"], values["neural_distance/end"] = self.history[0][1], self.history[-1][1]
+        return values
+
+    def findings(self) -> list[tuple[str, str]]:
+        """Name and text of each line of the result."""
+        total = len(self.test.labels)
+        low, high = wilson_interval(self.test.num_right, total)
+        lines = [
+            (
+                "test accuracy",
+                f"{100 * self.test.accuracy:.2f} % ({self.test.num_right} of {total}), "
+                f"95 % interval {100 * low:.2f} to {100 * high:.2f} % (Wilson)",
+            )
+        ]
+        if self.neighbour_right is not None:
+            lines.append(
+                (
+                    "beside it",
+                    f"nearest neighbour on pixels {100 * self.neighbour_right / total:.2f} %; "
+                    f"chance {100 / len(self.test.class_names):.1f} %",
+                )
+            )
+        else:
+            lines.append(("beside it", f"chance {100 / len(self.test.class_names):.1f} %"))
+        recalls = self.test.recalls()
+        worst = min(recalls, key=lambda name: recalls[name][0] / recalls[name][1])
+        found, of = recalls[worst]
+        lines.append(("lowest recall", f"class {worst}: {found} of {of} found"))
+        before, after = self.calibration()
+        text = f"ECE {100 * before:.2f} %"
+        if after is not None:
+            text += f", {100 * after:.2f} % after temperature {self.temperature:.2f} (fitted on validation)"
+        lines.append(("calibration", text))
+        if self.history:
+            start, end = self.history[0][1], self.history[-1][1]
+            lines.append(
+                (
+                    "neural distance",
+                    f"{start:.3f} before training, {end:.3f} after (isometry 1, collapse 0); "
+                    f"class-mean cosine {self.history[-1][2]:.3f} (collapse {-1 / (len(self.test.class_names) - 1):.3f})",
+                )
+            )
+        return lines

@@ -1,0 +1,205 @@
+"""What a run says: the summary at its start, the result beside its reference at its end, and the report it leaves.
+
+A task tells its part through five methods (`Task`); this file knows no model.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from lightning.pytorch import LightningDataModule, Trainer
+
+from trainer.errors import UserError
+from trainer.folder import RunFolder, write_atomically
+from trainer.front import Request
+from trainer.options import Settings
+
+LIBRARIES = ("torch", "torchvision", "lightning", "numpy", "tensorboard")
+
+
+class Task(Protocol):
+    """What a LightningModule of the house offers beside Lightning's own methods.
+
+    Attributes:
+        monitor: Tag of the metric that chooses ``best.ckpt``.
+        mode: ``max`` or ``min``.
+    """
+
+    monitor: str
+    mode: str
+
+    def describe(self) -> str:
+        """One line: sizes of the model."""
+
+    def findings(self) -> list[tuple[str, str]]:
+        """Name and text of each line of the result, the first being the main one, with the theory beside it."""
+
+    def final_metrics(self) -> dict[str, float]:
+        """Tags of the result: ``test/…``, ``theory/…``, ``gap/…``."""
+
+    def figures(self) -> Iterator[tuple[str, Any]]:
+        """Name and matplotlib figure of everything worth drawing."""
+
+
+@contextmanager
+def user_mistakes() -> Iterator[None]:
+    """Turns the ``ValueError`` and ``OSError`` with which a class refuses its input into one line for the user."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from error
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide a result."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def house_record(request: Request, settings: Settings) -> dict[str, Any]:
+    """What every checkpoint carries: names, settings and versions, as primitives."""
+    return {"model": request.model, "data": request.data, "recipe": asdict(settings), "versions": versions()}
+
+
+def layout(monitor: str) -> dict[str, Any]:
+    """The overview page of TensorBoard."""
+    from dashboard.layout import overview
+
+    return overview([monitor])
+
+
+def describe_device(trainer: Trainer) -> str:
+    """One line: device, threads, precision."""
+    import torch
+
+    device = trainer.strategy.root_device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    several = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
+    return f"{device.type} ({name}){several}, precision {trainer.precision}"
+
+
+def announce(request: Request, folder: RunFolder, data: LightningDataModule, task: Task, trainer: Trainer) -> None:
+    """Prints what is about to run, before the first step."""
+    summary = data.summary()
+    splits = ", ".join(f"{name} {count:,}" for name, count in summary["splits"].items())
+    print(f"data    {summary['name']}: {summary['shape']}, {summary['classes']} classes; {splits} ({summary['source']})")
+    print(f"model   {request.model}: {task.describe()}")
+    print(f"device  {describe_device(trainer)}")
+    print(f"run     {folder.path}")
+    print(f"watch   tensorboard --logdir {request.root}", flush=True)
+
+
+def conclude(
+    request: Request,
+    folder: RunFolder,
+    data: LightningDataModule,
+    task: Task,
+    trainer: Trainer,
+    settings: Settings,
+    metrics: dict[str, float],
+    started: float,
+) -> None:
+    """Writes metrics.json, figures and report.md, and prints the result; the last line names the run folder.
+
+    Args:
+        metrics: What ``trainer.test`` gave.
+        started: ``time.perf_counter()`` at the start of the process.
+    """
+    metrics = {**metrics, **task.final_metrics()}
+    drawn: list[str] = []
+    if settings.report == "full":
+        drawn = draw(task, folder, trainer)
+    findings = task.findings()
+    metrics["time/process_s"] = round(time.perf_counter() - started, 3)
+    record: dict[str, Any] = {name: value for name, value in sorted(metrics.items())}
+    record |= {
+        "model": request.model,
+        "data": request.data,
+        "seed": settings.seed,
+        "command": request.command,
+        "versions": versions(),
+    }
+    folder.write_metrics(record)
+    text = report_text(request, data, trainer, findings, metrics, drawn)
+    write_atomically(folder.report, text)
+    writer = getattr(trainer.logger, "experiment", None)
+    if writer is not None:
+        writer.add_text("report/result", text, trainer.global_step)
+        for tag, value in metrics.items():
+            if tag.startswith(("theory/", "gap/")) and math.isfinite(value):
+                writer.add_scalar(tag, value, trainer.global_step)
+        writer.flush()
+    width = max(len(name) for name, _ in findings)
+    print()
+    for name, line in findings:
+        print(f"{name:<{width}}  {line}")
+    print(f"\nreport  {folder.report}" + (f" and {len(drawn)} figures in {folder.figures}" if drawn else ""))
+    print(f"watch   tensorboard --logdir {request.root}")
+    best = folder.best if folder.best.is_file() else folder.last
+    print(f"use     python predict.py {best} PICTURE_OR_FOLDER --out predictions.csv")
+    print(f"run: {folder.path}", flush=True)
+
+
+def draw(task: Task, folder: RunFolder, trainer: Trainer) -> list[str]:
+    """Saves every figure of the task as PNG and shows the same pixels in TensorBoard; returns the file names."""
+    from dashboard.style import save
+
+    folder.figures.mkdir(exist_ok=True)
+    writer = getattr(trainer.logger, "experiment", None)
+    names = []
+    for name, figure in task.figures():
+        pixels = save(figure, folder.figures / f"{name}.png")  # (H, W, C)
+        names.append(f"{name}.png")
+        if writer is not None:
+            writer.add_image(f"figures/{name}", pixels, trainer.global_step, dataformats="HWC")
+    return names
+
+
+def report_text(
+    request: Request,
+    data: LightningDataModule,
+    trainer: Trainer,
+    findings: list[tuple[str, str]],
+    metrics: dict[str, float],
+    drawn: list[str],
+) -> str:
+    """The run as a page of Markdown."""
+    summary = data.summary()
+    facts = [("command", f"`{request.command}`"), ("device", describe_device(trainer)), ("platform", platform.platform()),
+             ("python", sys.version.split()[0]), *((name, version(name)) for name in LIBRARIES)]  # fmt: skip
+    parts = [
+        f"# {request.model} on {request.data}",
+        "## Result",
+        table(("what", "figure"), findings),
+        "## Data",
+        table(("what", "figure"), [(key, describe(value)) for key, value in summary.items()]),
+        "## All figures",
+        table(("tag", "value"), [(name, f"{value:.6g}") for name, value in sorted(metrics.items())]),
+        "## Environment",
+        table(("what", "value"), facts),
+    ]
+    parts += [f"![{Path(name).stem}](figures/{name})" for name in drawn]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
+    """A Markdown table of two columns."""
+    lines = [f"| {head[0]} | {head[1]} |", "| --- | --- |"]
+    return "\n".join(lines + [f"| {a} | {b} |".replace("\n", " ") for a, b in rows])
+
+
+def describe(value: Any) -> str:
+    """A value of the data's summary as text."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {describe(count)}" for name, count in value.items())
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
