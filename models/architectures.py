@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import difflib
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+
+from models.pretrained import impatient_hub
 
 LITE0 = "efficientnet_lite0"
 # Module with the last map, by an attribute that only its family has; the first that exists counts.
@@ -148,7 +151,7 @@ def timm_architecture(name: str, model: str, pretrained: bool, **options: Any) -
     if "." in model and model not in timm.list_pretrained():
         tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{model.partition('.')[0]}.*")]
         raise ValueError(f"no weights named {name!r}; tags allowed after the dot: {', '.join(tags)}")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), impatient_hub() if pretrained else nullcontext():
         warnings.simplefilter("ignore")  # renamed models, missing tokens: notices for timm's own users
         try:
             network: Any = timm.create_model(model, pretrained=pretrained, **options)

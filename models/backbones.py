@@ -174,9 +174,7 @@ def build_backbone(name: str, num_classes: int, in_channels: int = 3, weights: s
 def _adapt_stem(network: nn.Module, state: dict[str, Tensor], in_channels: int) -> None:
     """Gives the first convolution, and its weight in the state if there is one, another number of input channels."""
     name, stem = first_convolution(network)
-    weight = state.get(
-        f"{name}.weight", stem.weight.detach()
-    )  # (O, 3 or C, h, w)
+    weight = state.get(f"{name}.weight", stem.weight.detach())  # (O, 3 or C, h, w)
     if weight.shape[1] == 3:
         weight = adapt_channels(weight, in_channels)
     stem.in_channels = in_channels

