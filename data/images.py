@@ -5,6 +5,7 @@ A set says in ``read`` what its pictures are; this module carves the validation 
 """
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -196,7 +197,11 @@ class Images(LightningDataModule):
 
     def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
         """Batches of the validation pictures in order; an empty list, which Lightning skips, when there are none."""
-        return self._loader("val") if len(self.part("val").labels) else []
+        if len(self.part("val").labels) == 0:
+            # Lightning asks whether this was intended; val_fraction=0 said so.
+            warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
+            return []
+        return self._loader("val")
 
     def test_dataloader(self) -> TensorLoader:
         """Batches of the test pictures in order."""

@@ -17,8 +17,9 @@ def write_set(root: Path, name: str, packed: bool = False) -> Path:
     """A set of the family with 40 training and 20 test pictures of 6×5 pixels, 10 classes."""
     folder = root / name / "raw"
     folder.mkdir(parents=True)
-    for (images, labels), size in zip(FILES.values(), (40, 20), strict=True):
-        tensors = {images: some_bytes(size, 6, 5), labels: (torch.arange(size) % 10).to(torch.uint8)}
+    pictures = some_bytes(60, 6, 5).split([40, 20])
+    for (images, labels), part in zip(FILES.values(), pictures, strict=True):
+        tensors = {images: part, labels: (torch.arange(len(part)) % 10).to(torch.uint8)}
         for file, tensor in tensors.items():
             data = idx_bytes(tensor)
             (folder / (f"{file}.gz" if packed else file)).write_bytes(gzip.compress(data) if packed else data)
@@ -34,7 +35,7 @@ def test_reads_plain_and_packed_files(tmp_path: Path, kind: type[MNIST], packed:
     data.prepare_data()
     data.setup()
     assert data.summary()["splits"] == {"train": 30, "val": 10, "test": 20}
-    assert torch.equal(data.part("test").images[:, 0], some_bytes(20, 6, 5))
+    assert torch.equal(data.part("test").images[:, 0], some_bytes(60, 6, 5)[40:])
     assert torch.bincount(data.part("val").labels).tolist() == [1] * 10
 
 
