@@ -137,7 +137,8 @@ def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLik
     collapse = -1 / (num_classes - 1)
     _dashed(right, {f"−1/(C−1) = {signed(collapse)}: neural collapse": collapse})
     label(right, "epoch", "mean cosine of two class means (1)", "class means as far apart as can be?")
-    legend(left, loc="center right")
+    # Just below the line at 1, to the right: the curve falls away to the left of it.
+    legend(left, loc="upper right", bbox_to_anchor=(1, 0.88))
     legend(right)
     for axes in (left, right):
         whole_numbers(axes, epochs)

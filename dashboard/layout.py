@@ -1,0 +1,55 @@
+"""The "Overview" page of TensorBoard's Custom Scalars tab: the few curves that tell how a run goes.
+
+TensorBoard reads each tag of a layout as a regular expression that must match from the start of a tag; so names are
+escaped and closed by "$", or "train/loss" would also draw "train/loss_step". A tag that no run has is shown as
+"! Missing Tags": list only what is logged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+LEARNING_RATES = "lr/"  # matches one curve for each group of parameters
+SYSTEM = {"gradient norm": "sys/grad_norm", "images per second": "sys/images_per_s"}
+PARTS = ("train", "val", "test")
+PAIRED = ("loss", "accuracy")  # logged for training and for validation
+
+
+def exactly(tag: str) -> str:
+    """The regular expression that matches this tag alone, in Python (TensorBoard's server) and in JavaScript.
+
+    ``re.escape`` would also escape signs that need none, such as "-", and the page shows the expression to the reader.
+    """
+    return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", tag) + "$"
+
+
+def overview(tags: Iterable[str], *, system: bool = True) -> dict[str, dict[str, list[object]]]:
+    """The layout for ``SummaryWriter.add_custom_scalars``.
+
+    Args:
+        tags: What is logged besides the loss, such as the monitored ``"val/accuracy"``: it brings ``"train/accuracy"``
+            into the same chart. Validation curves are listed only when some tag is of validation. A ``"theory/…"`` tag
+            joins the chart of the quantity of the same name; other ``"theory/…"`` and ``"gap/…"`` tags get charts of
+            their own.
+        system: Also draw learning rate, gradient norm and images per second, which every training logs.
+
+    Returns:
+        ``{"Overview": {chart: ["Multiline", [regular expressions]]}}``; loss first, system last.
+    """
+    given = [tag for tag in dict.fromkeys(tags) if tag not in SYSTEM.values() and not tag.startswith("lr/")]
+    fitted = ("train", "val") if any(tag.startswith("val/") for tag in given) else ("train",)
+    charts: dict[str, list[str]] = {"loss": [f"{part}/loss" for part in fitted]}
+    for tag in given:
+        part, _, name = tag.partition("/")
+        if part in fitted and name in PAIRED:
+            charts.setdefault(name, []).extend(f"{part}/{name}" for part in fitted)
+        elif part not in PARTS:
+            charts.setdefault(name if name in charts else tag, []).append(tag)
+        else:
+            charts.setdefault(name, []).append(tag)
+    patterns = {title: [exactly(tag) for tag in dict.fromkeys(group)] for title, group in charts.items()}
+    if system:
+        patterns["learning rate"] = [LEARNING_RATES]
+        patterns |= {title: [exactly(tag)] for title, tag in SYSTEM.items()}
+    return {"Overview": {title: ["Multiline", group] for title, group in patterns.items()}}
