@@ -127,10 +127,10 @@ class BestCheckpoint(Checkpoint):
         self._measured = False
 
     def better(self, value: float) -> bool:
-        """Whether ``value`` beats the best so far."""
+        """Whether ``value`` beats the best so far; of equals the newest, which has trained longer, is the best."""
         if math.isnan(value) or self.score is None:
             return not math.isnan(value)
-        return value > self.score if self.mode == "max" else value < self.score
+        return value >= self.score if self.mode == "max" else value <= self.score
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After a resume, a best file that is gone must not stop a new one from being written."""
