@@ -80,7 +80,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         facts = data.facts()
         task = task_class(**settings.model, **{name: facts[name] for name in wanted_facts(task_class, data_class)})
 
-    house = house_record(request, settings)
+    house = house_record(request, settings, data)
     checkpoint = None
     if path is not None:
         checkpoint = load_checkpoint(path)
@@ -94,7 +94,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         seed=settings.seed,
         monitor=task.monitor if has_validation else None,
         mode=task.mode,
-        layout=None,
+        layout=layout(task.monitor),
         hparams={"model": request.model, "data": request.data, **settings.model, **settings.data},
         house=house,
         early_stopping_patience=settings.patience,

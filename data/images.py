@@ -169,6 +169,13 @@ class Images(LightningDataModule):
             }
         return dict(self._facts)
 
+    def preprocessing(self) -> dict[str, Any]:
+        """How a foreign picture becomes one of this set, as primitives for the checkpoint."""
+        from data.preprocess import preprocessing_of
+
+        images = self.part("train").images
+        return preprocessing_of(self.name, list(images.shape[2:]), images.shape[1])
+
     def summary(self) -> dict[str, Any]:
         """What the set is, in words and counts, for the start of a run and its report."""
         return {

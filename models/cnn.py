@@ -214,8 +214,8 @@ class CNNTask(LightningModule):
 
             self.network = build_backbone(backbone, len(class_names), in_channels, weights)
             mean, std = self.network.preprocessing["mean"], self.network.preprocessing["std"]
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).clamp_min(1e-3).view(-1, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).clamp_min(1e-3).view(-1, 1, 1))
         self.evaluation = Evaluation(class_names)
         self.train_sums = torch.zeros(3)  # loss * pictures, right ones, pictures of this epoch
         self.history: list[tuple[int, float, float]] = []  # epoch, neural distance, mean cosine of the class means

@@ -66,9 +66,12 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
-def house_record(request: Request, settings: Settings) -> dict[str, Any]:
-    """What every checkpoint carries: names, settings and versions, as primitives."""
-    return {"model": request.model, "data": request.data, "recipe": asdict(settings), "versions": versions()}
+def house_record(request: Request, settings: Settings, data: LightningDataModule) -> dict[str, Any]:
+    """What every checkpoint carries: names, settings, versions and how a picture is prepared, as primitives."""
+    record = {"model": request.model, "data": request.data, "recipe": asdict(settings), "versions": versions()}
+    if hasattr(data, "preprocessing"):
+        record["preprocessing"] = data.preprocessing()
+    return record
 
 
 def layout(monitor: str) -> dict[str, Any]:
