@@ -6,6 +6,7 @@ from torch import nn
 
 from models.backbones import build_backbone
 from models.features import extract_features, normalise
+from models.folding import fold_normalisation, folded_if_equal
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +89,47 @@ def test_an_unknown_precision_and_an_empty_loader_are_refused(backbone):
         extract_features(backbone, [], precision="8-true")
     with pytest.raises(ValueError, match="the loader is empty"):
         extract_features(backbone, [])
+
+
+def draw_statistics(network: nn.Module) -> None:
+    """Normalisation that does something: a fresh one only divides by 1."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.5, 0.5)
+
+
+@pytest.mark.parametrize(("name", "left"), [("resnet18", 0), ("efficientnet_lite0", 0), ("densenet121", 62)])
+def test_folded_normalisation_computes_the_same(name, left):
+    """Densenet normalises before most convolutions: there it stays."""
+    torch.manual_seed(0)
+    body = build_backbone(name, 2, weights="none").double().eval().body
+    draw_statistics(body)
+    x = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    state = {key: tensor.clone() for key, tensor in body.state_dict().items()}
+    folded = fold_normalisation(body)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(x), body(x), rtol=1e-9, atol=1e-9)
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in folded.modules()) == left
+    assert all(torch.equal(tensor, state[key]) for key, tensor in body.state_dict().items())
+    assert folded_if_equal(body, x) is not body
+
+
+def test_a_network_that_normalises_something_else_is_not_folded():
+    class Elsewhere(nn.Module):
+        """Its normalisation is registered after the convolution but reads the picture."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = nn.Conv2d(3, 3, 1)
+            self.normalisation = nn.BatchNorm2d(3)
+
+        def forward(self, x):
+            return self.convolution(self.normalisation(x).relu())
+
+    torch.manual_seed(0)
+    network = Elsewhere().eval()
+    draw_statistics(network)
+    assert folded_if_equal(network, torch.randn(2, 3, 8, 8)) is network
