@@ -268,7 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             report = settle(client, runs, tabs, tags)
             if given.screenshot is not None:
                 if browser := find_browser():
-                    report.problems += take(browser, client.address, tabs, given.screenshot)
+                    report.problems += take(browser, client.address, ("timeseries", *tabs), given.screenshot)
                     print(f"screenshots in {given.screenshot}")
                 else:
                     print("no screenshot: no chromium, chromium-browser or google-chrome on PATH")

@@ -1,0 +1,182 @@
+"""Curves: the measured points are drawn, theory is dashed at its value, the title follows from the numbers."""
+
+import re
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_curve as sklearn_roc
+
+from dashboard.curves import beside_theory_figure, learning_figure, neural_distance_figure, repeats_figure
+from dashboard.layout import exactly, overview
+from dashboard.roc import equal_error_rate, roc_curve, roc_figure
+from dashboard.style import to_image
+
+
+def dashed_heights(axes):
+    return sorted(float(line.get_ydata()[0]) for line in axes.lines if line.is_dashed())
+
+
+def drawn(axes):
+    return [line for line in axes.lines if not line.is_dashed()]
+
+
+def title(figure):
+    return figure.get_suptitle().replace("\n", " ").replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_learning_curves_share_a_panel_by_the_last_part_of_the_tag():
+    history = {
+        "train/loss": ([1, 2, 3], [2.0, 1.0, 0.5]),
+        "val/loss": ([1, 2, 3], [2.1, 0.9, 1.1]),
+        "val/accuracy": ([1, 2, 3], [0.3, float("nan"), 0.8]),
+    }
+    figure = learning_figure(history, {"loss": {"guessing": 2.3}})
+    loss, accuracy = figure.axes
+    assert [line.get_label() for line in drawn(loss)] == ["train", "val"]
+    assert [line.get_ydata().tolist() for line in drawn(loss)] == [[2.0, 1.0, 0.5], [2.1, 0.9, 1.1]]
+    assert dashed_heights(loss) == [2.3]
+    assert dashed_heights(accuracy) == []
+    assert title(figure) == "val/loss best 0.9 at epoch 2; val/accuracy best 0.8 at epoch 3"
+    assert loss.get_ylabel() == "loss (nats)"
+    assert all(tick == round(tick) for tick in loss.get_xticks())
+
+
+def test_one_epoch_is_seen_and_no_finite_value_is_said():
+    figure = learning_figure({"train/loss": ([1], [0.3])})
+    assert drawn(figure.axes[0])[0].get_marker() == "o"
+    assert title(figure) == "train/loss best 0.3 at epoch 1"
+    assert title(learning_figure({"train/loss": ([1], [float("nan")])})) == "train/loss: none"
+    with pytest.raises(ValueError, match="at least one curve"):
+        learning_figure({})
+    with pytest.raises(ValueError, match="1 places and 2 values"):
+        learning_figure({"train/loss": ([1], [1, 2])})
+
+
+@pytest.mark.parametrize("classes", [2, 10, 40])
+def test_neural_distance_has_isometry_and_collapse_dashed(classes):
+    figure = neural_distance_figure([0, 1, 2], [1.0, 0.6, 0.31], [0.0, -0.05, -0.1], classes)
+    left, right = figure.axes
+    assert dashed_heights(left) == [0, 1]
+    assert dashed_heights(right) == [-1 / (classes - 1)]
+    assert drawn(left)[0].get_ydata().tolist() == [1.0, 0.6, 0.31]
+    assert drawn(right)[0].get_ydata().tolist() == [0.0, -0.05, -0.1]
+    assert "are closer than as pixels: ratio 1.00 → 0.31" in title(figure)
+    assert "class-mean cosine −0.100" in title(figure)
+
+
+def test_neural_distance_above_one_is_said_and_bad_input_is_refused():
+    figure = neural_distance_figure([0], [1.3], [0.2], 3)
+    assert "not closer" in title(figure)
+    assert figure.axes[0].get_ylim()[1] > 1.3
+    for arguments in (([0], [1.0], [0.0], 1), ([0, 1], [1.0], [0.0], 3), ([], [], [], 3)):
+        with pytest.raises(ValueError, match="allowed"):
+            neural_distance_figure(*arguments)
+
+
+def test_beside_theory_tells_the_largest_relative_gap():
+    x = np.array([1.0, 10.0, 100.0])
+    theory = 1 / x
+    labels = {"x_label": "width (units)", "y_label": "variance (1)", "subject": "variance", "theory_name": "1/n"}
+    figure = beside_theory_figure(x, theory * [1.0, 1.1, 0.95], theory, log_x=True, log_y=True, **labels)
+    (axes,) = figure.axes
+    assert title(figure) == "variance: at most 10 % from 1/n, at 10"
+    dashed = next(line for line in axes.lines if line.is_dashed())
+    np.testing.assert_array_equal(dashed.get_ydata(), theory)
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    # Where theory is zero a share has no sense.
+    assert "at most 0.2 (absolute)" in title(beside_theory_figure(x, [0.1, 0.2, 0], [0, 0, 0], **labels))
+    with pytest.raises(ValueError, match="equal, not empty"):
+        beside_theory_figure([], [], [], **labels)
+
+
+def test_repeats_tell_mean_and_deviation_and_dash_the_record():
+    figure = repeats_figure(
+        {"CNN": [0.98, 0.99, 1.0], "one": [0.5]}, y_label="accuracy (share)", subject="faces", theory={"1997": 0.962}
+    )
+    (axes,) = figure.axes
+    assert title(figure) == "faces: CNN 0.99 ± 0.01 (3 runs), one 0.5 (1 run)"
+    assert dashed_heights(axes) == [0.962]
+    dots = [line.get_ydata().tolist() for line in axes.lines if line.get_marker() == "o"]
+    assert dots == [[0.98, 0.99, 1.0], [0.5]]
+    (bar,) = axes.collections[0].get_segments()
+    np.testing.assert_allclose(bar[:, 1], [0.98, 1.0])
+    with pytest.raises(ValueError, match="at least one"):
+        repeats_figure({"CNN": []}, y_label="", subject="")
+
+
+def test_roc_is_that_of_scikit_learn_with_ties():
+    rng = np.random.default_rng(0)
+    same = rng.random(400) < 0.3
+    scores = np.round(rng.normal(size=400) + 1.5 * same, 1)
+    false_accept, true_accept = roc_curve(scores, same)
+    theirs = sklearn_roc(same, scores, drop_intermediate=False)
+    np.testing.assert_allclose(false_accept, theirs[0])
+    np.testing.assert_allclose(true_accept, theirs[1])
+    assert np.trapezoid(true_accept, false_accept) == pytest.approx(roc_auc_score(same, scores))
+    crossing = brentq(lambda x: 1 - np.interp(x, false_accept, true_accept) - x, 0, 1)
+    assert equal_error_rate(false_accept, true_accept) == pytest.approx(crossing, abs=1e-9)
+
+
+def test_equal_error_rate_in_closed_form():
+    from scipy.stats import norm
+
+    # Two normal densities d apart: EER = Phi(-d / 2).
+    threshold = np.linspace(8, -8, 20001)
+    for d in (0.0, 1.0, 4.0):
+        assert equal_error_rate(norm.sf(threshold), norm.sf(threshold - d)) == pytest.approx(norm.cdf(-d / 2), abs=1e-6)
+    assert equal_error_rate(*roc_curve([0.9, 0.8, 0.2], [1, 1, 0])) == 0
+    assert equal_error_rate(*roc_curve([0.1, 0.2, 0.9], [1, 1, 0])) == 1
+
+
+@pytest.mark.parametrize(
+    ("scores", "same"), [([1, 2], [1, 1]), ([1, 2], [0, 0]), ([1, float("nan")], [0, 1]), ([1], [0, 1])]
+)
+def test_roc_needs_both_kinds_of_pairs(scores, same):
+    with pytest.raises(ValueError, match="allowed"):
+        roc_curve(scores, same)
+
+
+def test_the_roc_figure_marks_equal_errors_and_names_the_baselines():
+    curves = {"CNN": ([0, 0.1, 1], [0, 0.9, 1]), "eigenfaces": ([0, 0.2, 1], [0, 0.8, 1])}
+    figure = roc_figure(curves, threshold=(0.1, 0.9), pairs="90 pairs")
+    (axes,) = figure.axes
+    assert title(figure) == "CNN: equal error rate 10.0 % on 90 pairs; eigenfaces 20.0 %"
+    marks = [line.get_xydata()[0].tolist() for line in axes.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(marks, [[0.1, 0.9], [0.2, 0.8]])
+    equal_errors = next(line for line in axes.lines if line.get_label() == "equal errors")
+    np.testing.assert_allclose(equal_errors.get_xdata() + equal_errors.get_ydata(), 1)
+    assert equal_errors.is_dashed()
+    star = next(line for line in axes.lines if line.get_marker() == "*")
+    assert star.get_xydata().tolist() == [[0.1, 0.9]]
+    to_image(roc_figure({"perfect": roc_curve([0.9, 0.1], [1, 0])}))
+    with pytest.raises(ValueError, match="at least one"):
+        roc_figure({})
+
+
+def test_the_overview_puts_train_and_val_together_and_theory_beside():
+    charts = overview(["val/accuracy", "theory/accuracy", "gap/loss_over_chance", "lr/peak", "sys/grad_norm"])[
+        "Overview"
+    ]
+    assert list(charts) == [
+        "loss", "accuracy", "gap/loss_over_chance", "learning rate", "gradient norm", "images per second",
+    ]  # fmt: skip
+    assert charts["loss"] == ["Multiline", ["train/loss$", "val/loss$"]]
+    assert charts["accuracy"] == ["Multiline", ["train/accuracy$", "val/accuracy$", "theory/accuracy$"]]
+    assert charts["learning rate"] == ["Multiline", ["lr/"]]
+
+
+def test_the_overview_without_validation_promises_none():
+    charts = overview(["train/loss"], system=False)["Overview"]
+    assert charts == {"loss": ["Multiline", ["train/loss$"]]}
+
+
+@pytest.mark.parametrize("tag", ["val/recall_c++", "a.b", "x(1)", "[y]", "p|q", "back\\slash", "val/recall_a-b c"])
+def test_a_pattern_matches_its_own_tag_alone(tag):
+    assert re.match(exactly(tag), tag)
+    assert not re.match(exactly(tag), tag + "_step")
+
+
+def test_a_point_in_a_tag_is_no_wildcard():
+    assert not re.match(exactly("a.b"), "axb")

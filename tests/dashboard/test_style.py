@@ -1,0 +1,149 @@
+"""The common look: rendering once, safe names, pictures from batches, and no import of matplotlib before it is used."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dashboard import style
+from dashboard.grid import fit, picture_grid
+
+
+def test_importing_the_figures_does_not_import_matplotlib():
+    modules = (
+        "calibration",
+        "classification",
+        "confusion",
+        "curves",
+        "grid",
+        "layout",
+        "network",
+        "roc",
+        "style",
+        "check",
+    )
+    code = "import sys\n" + "\n".join(f"import dashboard.{name}" for name in modules)
+    done = subprocess.run(
+        [sys.executable, "-c", code + "\nprint('matplotlib' in sys.modules, 'torch' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_save_writes_the_same_pixels_that_it_returns(tmp_path):
+    figure, (axes,) = style.new_figure(4, 3)
+    axes.plot([0, 1], [0, 1], color=style.BLUE)
+    style.label(axes, "x (m)", "y (s)")
+    style.finding(figure, "a finding")
+    image = style.save(figure, tmp_path / "new" / "a.png")
+    assert image.shape == (3 * style.DPI, 4 * style.DPI, 3)
+    assert image.dtype == np.uint8
+    with Image.open(tmp_path / "new" / "a.png") as written:
+        np.testing.assert_array_equal(np.asarray(written), image)
+    np.testing.assert_array_equal(style.to_image(figure), image)
+
+
+def test_margins_are_in_inches_below_a_wrapped_title():
+    figure, axes = style.new_figure(6, 4, columns=2, rows=2)
+    style.finding(figure, "word " * 60, left=0.9, right=0.3, bottom=0.6, between=0.5, below=0.4)
+    lines = figure.get_suptitle().count("\n") + 1
+    assert lines > 2
+    boxes = [one.get_position() for one in axes]
+    assert boxes[0].x0 * 6 == pytest.approx(0.9)
+    assert (1 - boxes[1].x1) * 6 == pytest.approx(0.3)
+    assert boxes[2].y0 * 4 == pytest.approx(0.6)
+    assert (boxes[1].x0 - boxes[0].x1) * 6 == pytest.approx(0.5)
+    assert (boxes[0].y0 - boxes[2].y1) * 4 == pytest.approx(0.4)
+    assert (1 - boxes[0].y1) * 4 > 0.19 * lines
+
+
+@pytest.mark.parametrize("name", ["$x$", "a$b$c", "two\nlines", "\udcff\x00", "手書き", "", "_hidden", r"back\slash$"])
+def test_any_class_name_can_be_drawn(name):
+    figure, (axes,) = style.new_figure(3, 2)
+    axes.plot([0, 1], [0, 1], label=style.plain(name) or "–")
+    style.names_along(axes, x=[style.plain(name)], y=[style.plain(name)])
+    style.finding(figure, style.plain(name))
+    style.to_image(figure)
+
+
+def test_a_dollar_is_shown_and_long_names_are_cut():
+    from matplotlib.text import Text
+
+    text = Text(0, 0, style.plain("a$b$"))
+    assert text._preprocess_math(text.get_text()) == ("a$b$", False)
+    assert style.plain("x" * 30, 10) == "x" * 9 + "…"
+    assert style.plain("x" * 10, 10) == "x" * 10
+    assert style.plain("a\n b\t") == "a b"
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [(1, "100.0 %"), (0.9999, "> 99.9 %"), (0.9994, "99.9 %"), (0.989, "98.9 %"), (0.0001, "< 0.1 %"), (0, "0.0 %")],
+)
+def test_percent_never_rounds_to_all_or_nothing(fraction, text):
+    assert style.percent(fraction) == text
+
+
+def test_pictures_from_bytes_and_from_floats_are_equal():
+    rng = np.random.default_rng(0)
+    colour = rng.integers(0, 256, (4, 3, 5, 6), dtype=np.uint8)
+    np.testing.assert_array_equal(style.as_pictures(colour), colour.transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(style.as_pictures(colour / 255), style.as_pictures(colour))
+    grey = style.as_pictures(colour[:, :1])
+    assert grey.shape == (4, 5, 6, 3)
+    assert (grey == grey[..., :1]).all()
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((2, 4, 8, 8)),
+        np.zeros((8, 8)),
+        np.full((1, 1, 2, 2), 1.5),
+        np.full((1, 1, 2, 2), np.nan),
+        np.zeros((1, 1, 2, 2), int),
+    ],
+)
+def test_other_pictures_are_refused(images):
+    with pytest.raises(ValueError, match="allowed"):
+        style.as_pictures(images)
+
+
+def test_small_pictures_are_enlarged_by_whole_pixels():
+    picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    large = fit(picture, 84)  # factor 10 leaves a margin of 2
+    np.testing.assert_array_equal(large[7:82:10, 7:82:10], picture)
+    assert (large[:2] == 255).all()
+
+
+def test_large_pictures_keep_their_proportions_and_mean():
+    picture = np.full((300, 150, 3), 77, dtype=np.uint8)
+    small = fit(picture, 100)
+    inside = (small == 77).all(-1)
+    assert inside.any(1).sum() == 98  # 100 less the frame
+    assert inside.any(0).sum() == 48
+
+
+def test_the_mosaic_is_drawn_pixel_by_pixel():
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), dtype=np.uint8)
+    figure = picture_grid(pictures, [f"{i}" for i in range(5)], "five", columns=3, cell=60)
+    (axes,) = figure.axes
+    mosaic = axes.images[0].get_array()
+    assert [text.get_text() for text in axes.texts] == list("01234")
+    image = style.to_image(figure)
+    box = axes.get_window_extent()
+    left, top = round(box.x0), round(len(image) - box.y1)
+    assert (left, top) == pytest.approx((box.x0, len(image) - box.y1), abs=1e-6)
+    # Captions lie over the mosaic, so only the first row of pictures is compared.
+    np.testing.assert_array_equal(image[top : top + 60, left : left + mosaic.shape[1]], mosaic[:60])
+    assert len(np.unique(mosaic[:60])) > 50
+
+
+def test_a_grid_of_nothing_has_only_its_title():
+    figure = picture_grid([], [], "nothing here", columns=8)
+    assert figure.axes == []
+    assert figure.get_suptitle() == "nothing here"
