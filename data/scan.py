@@ -1,0 +1,223 @@
+"""Read every picture file once before training: what is there, what is broken, what is there twice.
+
+A file that cannot be decoded is named with its cause and never replaced by another picture. The same pass may hand
+each decoded picture on (``sink``), so that nothing is decoded a second time. What was learnt is kept in a cache folder
+outside the data, by path, size and time of change, so that the next run reads only new files.
+
+Threads suffice: Pillow releases Python's lock while it decodes and resizes.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from PIL import __version__ as pillow_version
+
+from data.decode import Picture, PictureError, read_bytes, read_picture
+
+_CACHE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What one file is.
+
+    Args:
+        path: The file.
+        size: Its bytes.
+        changed: Its time of change, in nanoseconds.
+        digest: SHA-256 of its content, hexadecimal; empty when it cannot be read.
+        width: Width of the upright picture, in pixels; 0 for a bad file.
+        height: Height of the upright picture, in pixels; 0 for a bad file.
+        mode: Pillow's name for how a pixel is stored.
+        format: Pillow's name of the format.
+        cause: Why the file cannot be used; None for a good one.
+    """
+
+    path: str
+    size: int = 0
+    changed: int = 0
+    digest: str = ""
+    width: int = 0
+    height: int = 0
+    mode: str = ""
+    format: str = ""
+    cause: str | None = None
+
+
+def scan(
+    paths: Sequence[str],
+    *,
+    max_pixels: int,
+    channels: int = 3,
+    background: str = "white",
+    short_side: int | None = None,
+    sink: Callable[[int, Picture], None] | None = None,
+    wanted: Iterable[int] = (),
+    cache_file: Path | None = None,
+    num_workers: int | None = None,
+    progress: bool = True,
+) -> list[Scanned]:
+    """Decode files in parallel.
+
+    Args:
+        paths: The files.
+        max_pixels: Pictures with more pixels count as bad.
+        channels: 1 or 3, what ``sink`` gets.
+        background: Colour under transparent pixels.
+        short_side: JPEG files may be decoded smaller, down to this side.
+        sink: Called from several threads with the position in ``paths`` and the picture, for each good file that is
+            decoded.
+        wanted: Positions that are decoded even when the cache knows the file.
+        cache_file: Where to remember what was learnt; None remembers nothing.
+        num_workers: Threads; without it one for each core.
+        progress: Show a progress bar when stderr is a terminal.
+
+    Returns:
+        What each file is, in the order of ``paths``.
+    """
+    known = _read_cache(cache_file, max_pixels)
+    wanted_set = set(wanted)
+    results: list[Scanned | None] = [None] * len(paths)
+    todo = []
+    for index, path in enumerate(paths):
+        found = known.get(path)
+        if found is not None and found.digest and (found.size, found.changed) == _stamp(path):
+            results[index] = found
+            if index not in wanted_set or found.cause is not None:
+                continue
+        todo.append(index)
+
+    def work(index: int) -> tuple[int, Scanned]:
+        path = paths[index]
+        size, changed = _stamp(path)
+        digest = ""
+        try:
+            content = read_bytes(path)
+            digest = hashlib.sha256(content).hexdigest()
+            picture = read_picture(
+                content, name=path, channels=channels, background=background, max_pixels=max_pixels,
+                short_side=short_side,
+            )  # fmt: skip
+        except PictureError as error:
+            return index, Scanned(path, size, changed, digest, cause=error.cause)
+        if sink is not None:
+            sink(index, picture)
+        found = Scanned(path, size, changed, digest, picture.width, picture.height, picture.mode, picture.format)
+        return index, found
+
+    with ThreadPoolExecutor(max(1, num_workers or os.cpu_count() or 1)) as pool:
+        for index, found in _with_progress(pool.map(work, todo), len(todo), progress):
+            results[index] = found
+    scanned = [found for found in results if found is not None]
+    if cache_file is not None and any(known.get(found.path) != found for found in scanned):
+        _write_cache(cache_file, max_pixels, known | {found.path: found for found in scanned})
+    return scanned
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def _with_progress(results: Iterable[tuple[int, Scanned]], total: int, progress: bool) -> Iterable[tuple[int, Scanned]]:
+    if not (progress and total > 0 and sys.stderr.isatty()):
+        return results
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(results, description="reading pictures", total=total, transient=True, console=Console(stderr=True))
+
+
+def _heading(max_pixels: int) -> dict[str, object]:
+    """What a cached answer depends on beside the file; another heading makes the cache void."""
+    return {"version": _CACHE_VERSION, "pillow": pillow_version, "max_pixels": max_pixels}
+
+
+def _read_cache(cache_file: Path | None, max_pixels: int) -> dict[str, Scanned]:
+    if cache_file is None:
+        return {}
+    try:
+        stored = json.loads(cache_file.read_text(encoding="utf-8"))
+        if stored["heading"] != _heading(max_pixels):
+            return {}
+        return {row["path"]: Scanned(**row) for row in stored["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # a damaged cache costs time, nothing else
+
+
+def _write_cache(cache_file: Path, max_pixels: int, known: dict[str, Scanned]) -> None:
+    text = json.dumps({"heading": _heading(max_pixels), "files": [asdict(found) for found in known.values()]})
+    write_whole(cache_file, text.encode("utf-8", "surrogateescape"))
+
+
+def write_whole(path: Path, content: bytes) -> bool:
+    """Write a cache file so that it is there whole or not at all; False when the folder cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """Files with the same content: their positions, and whether they lie in several splits or classes."""
+
+    positions: tuple[int, ...]
+    across_splits: bool
+    across_classes: bool
+
+
+def duplicates(digests: Sequence[str], labels: Sequence[str], splits: Sequence[str | None]) -> list[Duplicate]:
+    """Exact duplicates by content. Files whose digest is empty are left out.
+
+    Args:
+        digests: Content hash of each file.
+        labels: Class of each file.
+        splits: "train", "val" or "test" of each file; None where it is not decided yet.
+    """
+    same: dict[str, list[int]] = defaultdict(list)
+    for position, digest in enumerate(digests):
+        if digest:
+            same[digest].append(position)
+    return [
+        Duplicate(tuple(group), len({splits[i] for i in group}) > 1, len({labels[i] for i in group}) > 1)
+        for group in same.values()
+        if len(group) > 1
+    ]
+
+
+def class_table(scanned: Sequence[Scanned], labels: Sequence[str]) -> list[str]:
+    """One line a class: good and bad files, sizes, modes."""
+    lines = []
+    for name in sorted(set(labels)):
+        files = [found for found, label in zip(scanned, labels, strict=True) if label == name]
+        good = [found for found in files if found.cause is None]
+        line = f"{name}: {len(good)} pictures"
+        if good:
+            sides = [sorted(getattr(found, side) for found in good) for side in ("width", "height")]
+            low, middle, high = ("×".join(str(side[at]) for side in sides) for at in (0, len(good) // 2, -1))
+            modes = ", ".join(f"{mode} {count}" for mode, count in Counter(f.mode for f in good).most_common())
+            line += f", width×height {low} to {high} (median {middle}), modes {modes}"
+        if len(good) < len(files):
+            line += f", {len(files) - len(good)} bad"
+        lines.append(line)
+    return lines

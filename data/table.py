@@ -1,0 +1,104 @@
+"""Labelled files in a CSV file: ``path,label[,split]``, read with row-numbered errors and written for a split.
+
+Spreadsheets on other systems begin the file with a byte order mark, write ``\\`` in paths and, where the comma is the
+decimal sign, put semicolons between columns; all are understood.
+"""
+
+import csv
+import difflib
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.layout import SPLITS, Entry, LayoutError, Listing, some
+
+
+def list_csv(
+    file: str | os.PathLike[str], folder: str | os.PathLike[str] | None = None, group_column: str | None = None
+) -> Listing:
+    r"""The labelled files of a CSV file with the columns ``path,label[,split]``.
+
+    Args:
+        file: UTF-8, with or without a byte order mark; comma or semicolon between columns; "/" or "\" in paths.
+        folder: Where relative paths begin; the CSV file's own folder without it.
+        group_column: Column whose equal values stay in one split.
+
+    Raises:
+        FileNotFoundError: If there is no such CSV file.
+        LayoutError: Naming the row (the heading is row 1) of everything that is wrong, up to five.
+    """
+    table = Path(file).expanduser()
+    try:
+        text = table.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no such CSV file: {table}") from None
+    except OSError as error:
+        raise LayoutError(f"{table} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        row = table.read_bytes()[: error.start].count(b"\n") + 1
+        raise LayoutError(f"{table}, row {row}: is not UTF-8") from None
+    root = Path(folder).expanduser() if folder is not None else table.parent
+    heading = text.split("\n", 1)[0]
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), delimiter=";" if ";" in heading and "," not in heading else ","
+    )
+    try:
+        columns = [name.strip() for name in reader.fieldnames or []]
+        reader.fieldnames = columns
+        for needed in ("path", "label", *([group_column] if group_column else [])):
+            if needed not in columns:
+                near = difflib.get_close_matches(needed, columns, 1)
+                hint = f"; is {near[0]!r} meant to be it?" if near else ""
+                raise LayoutError(f"{table}, row 1: no column {needed!r} among {', '.join(columns) or 'none'}{hint}")
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise LayoutError(f"{table}, row {reader.line_num}: {error}") from None
+    listing, errors = Listing(), list[str]()
+    first: dict[str, int] = {}  # row of each file
+    extra = [name for name in columns if name not in ("path", "label", "split", group_column)]
+    if extra:
+        listing.notes.append(f"columns of {table.name} not used: {some(extra)}")
+    for number, row in rows:
+        cells = {name: (row[name] or "").strip() for name in columns}
+        split = SPLITS.get(cells.get("split", "").lower())
+        path = _resolve(root, cells["path"])
+        real = os.path.realpath(path)
+        if not cells["path"] or not cells["label"]:
+            errors.append(f"row {number}: empty {'label' if cells['path'] else 'path'}")
+        elif "split" in cells and split is None:
+            errors.append(f"row {number}: split must be train, val or test, got {cells['split']!r}")
+        elif not os.path.lexists(path):
+            errors.append(f"row {number}: no such file: {path}")
+        elif real in first:
+            errors.append(f"row {number}: repeats row {first[real]}: {cells['path']}")
+        else:
+            first[real] = number
+            group = cells[group_column] if group_column else ""
+            entry = Entry(str(path), cells["path"].replace("\\", "/"), cells["label"], split, group)
+            listing.entries.append(entry)
+    if errors:
+        more = f"\n… and {len(errors) - 5} more rows" if len(errors) > 5 else ""
+        raise LayoutError(f"{table}, " + "\n".join(errors[:5]) + more)
+    if not listing.entries:
+        raise LayoutError(f"{table} has a heading but no rows" if columns else f"{table} is empty")
+    return listing
+
+
+def _resolve(root: Path, cell: str) -> Path:
+    path = root / cell
+    return path if os.path.lexists(path) or "\\" not in cell else root / cell.replace("\\", "/")
+
+
+def split_csv(entries: Sequence[Entry], root: str | os.PathLike[str]) -> str:
+    """The split as CSV text, readable again by :func:`list_csv` with ``folder=root``; "group" is a column if used."""
+    grouped = any(entry.group for entry in entries)
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["path", "label", "split", *(["group"] if grouped else [])])
+    base = Path(root).expanduser().absolute()
+    for entry in entries:
+        path = Path(entry.path).absolute()
+        shown = path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
+        writer.writerow([shown, entry.label, entry.split or "", *([entry.group] if grouped else [])])
+    return out.getvalue()
