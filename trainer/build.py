@@ -66,7 +66,7 @@ def make_trainer(
         house: Plain values that every checkpoint carries under the key ``house``.
         early_stopping_patience: Stop after so many epochs without a better metric; None trains to the end.
         resume_step: ``logged_step(checkpoint)`` when resuming, None at the first start.
-        checkpoint_every_n_steps: Also write ``last.ckpt`` inside epochs; 0 for never.
+        checkpoint_every_n_steps: Also write ``last.ckpt`` after every n batches of an epoch; 0 for never.
 
     Raises:
         UserError: If an option is unknown or refused by Lightning, or the device is absent.
@@ -153,7 +153,7 @@ def fit(
         last: LastCheckpoint | None = _find(trainer, LastCheckpoint)
         written = last is not None and last.path.is_file()
         dry = trainer.fast_dev_run  # type: ignore[attr-defined]
-        if last is not None and not written and trainer.global_step and not dry:
+        if last is not None and not written and trainer.current_epoch and not dry:
             raise RunFailed(f"training ended, but {last.path} does not exist")
         if signals.received is not None:
             signals.stop(last.path if last is not None and written else None)

@@ -70,7 +70,7 @@ class LastCheckpoint(Checkpoint):
 
     Args:
         run: Where it goes.
-        every_n_steps: Also write after every n optimiser steps inside an epoch; 0 for never.
+        every_n_steps: Also write after every n batches of an epoch; 0 for never.
     """
 
     def __init__(self, run: RunFolder, every_n_steps: int = 0) -> None:
@@ -95,8 +95,8 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Write inside the epoch when it is time."""
-        if self.every_n_steps and trainer.global_step % self.every_n_steps == 0 and between_steps(trainer):
+        """Write inside the epoch when it is time; counted in batches, since a task may step by hand."""
+        if self.every_n_steps and (batch_idx + 1) % self.every_n_steps == 0 and between_steps(trainer):
             self.save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

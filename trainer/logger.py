@@ -8,7 +8,6 @@ table's columns for all of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.writer import FileWriter
 
 from trainer.folder import RunFolder
 from trainer.notice import notice
@@ -37,57 +37,67 @@ def hparams_row(settings: Mapping[str, Any], prefix: str = "") -> dict[str, bool
     return row
 
 
-class _Unbreakable:
-    """An event writer whose errors of the disk end the log, not the run.
+class _HardyFile:
+    """An event file whose errors of the disk end the log, not the run.
 
     Args:
-        writer: TensorBoard's ``EventFileWriter``; it writes in a thread and raises at the next call.
+        file: What TensorBoard writes to, from a thread of its own; None when it could not even be opened.
         folder: For the warning.
     """
 
-    def __init__(self, writer: Any, folder: str) -> None:
-        self._writer = writer
+    def __init__(self, file: Any, folder: str) -> None:
+        self._file = file
         self._folder = folder
-        self._broken = False
+        self.closed = False
+
+    def give_up(self, error: OSError) -> None:
+        """Say it once; everything later is dropped."""
+        if self._file is not None:
+            notice(f"warning: cannot log to {self._folder} any more ({error.strerror or error}); training goes on")
+        self._file = None
 
     def _try(self, method: str, *arguments: Any) -> None:
-        if self._broken:
-            return
-        try:
-            getattr(self._writer, method)(*arguments)
-        except OSError as error:
-            self._broken = True
-            notice(f"warning: cannot log to {self._folder} any more ({error.strerror or error}); training goes on")
+        if self._file is not None:
+            try:
+                getattr(self._file, method)(*arguments)
+            except OSError as error:
+                self.give_up(error)
 
-    def add_event(self, event: Any) -> None:
-        """Queue an event."""
-        self._try("add_event", event)
+    def write(self, data: bytes) -> None:
+        """Write a record."""
+        self._try("write", data)
 
     def flush(self) -> None:
-        """Write what is queued."""
+        """Hand everything to the system."""
         self._try("flush")
 
     def close(self) -> None:
-        """Write what is queued, and close the file."""
+        """Close the file."""
         self._try("close")
+        self.closed = True
 
-    def reopen(self) -> None:
-        """TensorBoard opens a closed writer again."""
-        self._try("reopen")
 
-    def get_logdir(self) -> str:
-        """Folder of the events."""
-        return self._folder
+class _NoEvents:
+    """Stands in for an event writer that could not be opened."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments: None
 
 
 class HardyWriter(SummaryWriter):
     """A ``SummaryWriter`` that survives a full disk, and histograms of nothing or of NaN."""
 
     def _get_file_writer(self) -> Any:
-        file_writer = super()._get_file_writer()
-        if not isinstance(file_writer.event_writer, _Unbreakable):
-            file_writer.event_writer = _Unbreakable(file_writer.event_writer, str(self.log_dir))
-        return file_writer
+        if self.file_writer is None:
+            try:
+                records = super()._get_file_writer().event_writer._async_writer._writer
+                records._writer = _HardyFile(records._writer, str(self.log_dir))
+            except OSError as error:  # already full when the file was to be made
+                _HardyFile(self, str(self.log_dir)).give_up(error)
+                silent: Any = FileWriter.__new__(FileWriter)
+                silent.event_writer = _NoEvents()
+                vars(self).update(file_writer=silent, all_writers={str(self.log_dir): silent})
+        return self.file_writer
 
     def add_histogram(self, tag: str, values: Any, *arguments: Any, **keywords: Any) -> None:
         """Skip a tensor that is empty or not finite: the first raises, the second breaks the browser's chart."""
@@ -164,8 +174,3 @@ class RunLogger(TensorBoardLogger):
         """Flush and close; a later test opens another file."""
         if self._experiment is not None:
             self._experiment.close()
-
-
-def event_files(folder: Path) -> list[Path]:
-    """TensorBoard's files of a run, oldest first."""
-    return sorted(folder.glob("events.out.tfevents.*"))

@@ -11,6 +11,7 @@ import errno
 import os
 import pickle
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,17 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     if file.stat().st_size == 0:
         raise UserError(f"the checkpoint {file} is empty (0 bytes)")
     try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols; the file is refused all the same
+            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error) or "global" in str(error):
             raise UserError(
                 f"refused {file} ({read_size(file)}): it holds more than tensors and plain values; nothing was executed"
             ) from error
-        raise UserError(f"{file} ({read_size(file)}) is not a checkpoint, or is damaged") from error
+        raise UserError(
+            f"refused {file} ({read_size(file)}): not a checkpoint of tensors and plain values; nothing was executed"
+        ) from error
     except PermissionError as error:
         raise UserError(f"cannot read {file}: {error.strerror}") from error
     except Exception as error:  # torch raises many types for a damaged file

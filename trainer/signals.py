@@ -44,13 +44,13 @@ class Signals:
             return
         if self.received is not None:
             if received == signal.SIGINT:
-                notice("\nsecond interrupt: stopping at once, nothing more is saved")
+                notice("second interrupt: stopping at once, nothing more is saved")
                 os._exit(SIGINT_EXIT)
             return
         self.received = received
         if not self.can_wait:
             self.stop(None)
-        notice(f"\n{received.name} received: saving after this batch")
+        notice(f"{received.name} received: saving after this batch")
 
     def install(self) -> None:
         """Take over both signals; only the main thread may."""
@@ -65,7 +65,7 @@ class Signals:
             RunFailed: Always, with the exit status of the signal.
         """
         assert self.received is not None
-        what = f"the state is in {saved}" if saved else "nothing was saved"
+        what = f"the state is in {saved}" if saved else "there was nothing new to save"
         raise RunFailed(f"stopped by {self.received.name}: {what}", _EXIT[self.received])
 
     @contextlib.contextmanager

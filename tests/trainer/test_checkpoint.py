@@ -1,0 +1,111 @@
+"""Checkpoint files, and which of them are kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.trainer.small import SmallData, new_run, small_task, small_trainer
+from trainer import build
+from trainer.checkpoint import BestCheckpoint
+from trainer.errors import RunFailed, UserError
+from trainer.safe_file import load_checkpoint, nonfinite_weights, remove_litter, save_safely
+
+
+def test_a_file_has_the_umask_mode_and_its_content(tmp_path: Path) -> None:
+    former = os.umask(0o022)
+    try:
+        save_safely({"state_dict": {"w": torch.arange(3.0)}}, tmp_path / "new" / "x.ckpt")
+    finally:
+        os.umask(former)
+    path = tmp_path / "new" / "x.ckpt"
+    assert torch.equal(load_checkpoint(path)["state_dict"]["w"], torch.arange(3.0))
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"state_dict": {"w": torch.tensor([1.0, float("nan")])}}, "not finite .w"),
+        ({"state_dict": {"w": torch.tensor([1.0, float("-inf")])}}, "not finite .w"),
+        ({"state_dict": {}, "hyper_parameters": {"root": Path("/x")}}, "more than tensors and plain values"),
+    ],
+)
+def test_what_must_not_be_saved_leaves_the_old_file(tmp_path: Path, bad: dict[str, Any], words: str) -> None:
+    path = tmp_path / "x.ckpt"
+    save_safely({"state_dict": {"w": torch.ones(2)}}, path)
+    before = path.read_bytes()
+    with pytest.raises(RunFailed, match=words):
+        save_safely(bad, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_masks_and_integers_are_finite() -> None:
+    mask = torch.triu(torch.full((3, 3), float("-inf")), 1)
+    assert nonfinite_weights({"mask": mask, "count": torch.tensor(3), "empty": torch.zeros(0), "text": "x"}) == []
+    assert nonfinite_weights({"mask": -mask, "w": torch.tensor(float("nan"))}) == ["mask", "w"]
+
+
+def test_only_our_litter_is_removed(tmp_path: Path) -> None:
+    for name in (".last.ckpt.abc.tmp", "notes.tmp", ".hidden", "best.ckpt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in remove_litter(tmp_path)] == [".last.ckpt.abc.tmp"]
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.tmp", ".hidden", "best.ckpt"}
+
+
+@pytest.mark.parametrize(("mode", "values", "kept"), [("min", [3, 1, 1, 2], 2), ("max", [1, 3, float("nan"), 2], 1)])
+def test_best_is_the_newest_of_the_best_values(tmp_path: Path, mode: Any, values: list[float], kept: int) -> None:
+    best = BestCheckpoint(new_run(tmp_path), "val/x", mode)
+    chosen = None
+    for index, value in enumerate(values):
+        if best.better(value):
+            best.score, chosen = value, index
+    assert chosen == kept
+
+
+def test_nan_is_never_the_best(tmp_path: Path) -> None:
+    assert not BestCheckpoint(new_run(tmp_path), "val/x", "max").better(float("nan"))
+
+
+def test_a_checkpoint_carries_what_is_needed_to_predict(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    build.fit(small_trainer(run, 1), small_task(width=8), SmallData())
+    checkpoint = load_checkpoint(run.best)
+    assert checkpoint["house"] == {"model": "small", "data": "clouds", "recipe": {}, "versions": {}}
+    assert checkpoint["hyper_parameters"]["width"] == 8
+    assert {path.name for path in run.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_a_metric_nobody_logs_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'val/acuracy'.*did you mean 'val/accuracy'"):
+        build.fit(small_trainer(new_run(tmp_path), monitor="val/acuracy"), small_task(), SmallData())
+    with pytest.raises(UserError, match=r"'train/los'.*'train/loss'"):
+        build.fit(small_trainer(new_run(tmp_path), monitor="train/los"), small_task(), SmallData())
+
+
+def test_validation_every_second_epoch_is_judged_only_then(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    trainer = small_trainer(run, 3, options={"check_val_every_n_epoch": 2})
+    build.fit(trainer, small_task(worse=True), SmallData())
+    assert load_checkpoint(run.best)["global_step"] == 16
+    assert load_checkpoint(run.last)["global_step"] == 24
+
+
+def test_testing_takes_the_weights_asked_for(tmp_path: Path, capsys: Any) -> None:
+    run, task = new_run(tmp_path), small_task(worse=True)
+    trainer = small_trainer(run, 2)
+    build.fit(trainer, task, SmallData())
+    for which, path in (("best", run.best), ("last", run.last)):
+        metrics = build.test(trainer, task, SmallData(), which)  # type: ignore[arg-type]
+        assert metrics.keys() == {"test/accuracy"}
+        expected = load_checkpoint(path)["state_dict"]
+        assert all(torch.equal(weight, expected[name]) for name, weight in task.state_dict().items())
+    run.best.unlink()
+    build.test(trainer, task, SmallData(), "best")
+    assert "no best.ckpt was kept" in capsys.readouterr().err

@@ -1,0 +1,153 @@
+"""Signals, progress lines, devices, hooks and the options of the trainer."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+
+from tests.trainer.small import SmallData, new_run, small_task, small_trainer
+from trainer import build
+from trainer.device import check_device, cpu_flags, resolve_precision
+from trainer.errors import RunFailed, UserError
+from trainer.guard import describe, gradient_norm, named_tensors, texts
+from trainer.hooks import BATCH_HOOKS, lean
+from trainer.progress import epoch_line
+from trainer.signals import Signals
+from trainer.timing import batch_size
+
+
+def test_handlers_are_given_back(tmp_path: Path) -> None:
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    build.fit(small_trainer(new_run(tmp_path), 1), small_task(), SmallData())
+    with pytest.raises(RunFailed):
+        build.fit(small_trainer(new_run(tmp_path)), small_task(nan_from=1), SmallData())
+    assert {number: signal.getsignal(number) for number in signal.valid_signals()} == before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_before_training_ends_at_once(number: signal.Signals, code: int) -> None:
+    with pytest.raises(RunFailed, match=number.name) as caught, Signals().installed():
+        os.kill(os.getpid(), number)
+    assert caught.value.exit_code == code
+
+
+def test_a_signal_in_the_last_epoch_still_gives_its_status(tmp_path: Path) -> None:
+    class AtTheEnd(Callback):
+        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    for epochs, done in ((1, 1), (3, 1)):
+        run, task = new_run(tmp_path), small_task()
+        with pytest.raises(RunFailed, match=f"the state is in {run.last}") as caught:
+            build.fit(small_trainer(run, epochs, options={"callbacks": [AtTheEnd()]}), task, SmallData())
+        assert caught.value.exit_code == 143
+        assert len(task.order) == 8 * done
+
+
+def test_plain_output_is_one_line_an_epoch(tmp_path: Path, capsys: Any) -> None:
+    build.fit(small_trainer(new_run(tmp_path), 3), small_task(), SmallData())
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    pattern = r"epoch 3/3  train/loss [\d.]+  val/loss [\d.]+  val/accuracy [\d.]+  [\d,]+ images/s  [\d.]+ s"
+    assert re.fullmatch(pattern, lines[2])
+
+
+def test_a_terminal_gets_a_bar(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.progress.REDRAW_SECONDS", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    trainer = small_trainer(new_run(tmp_path), 2)
+    (progress,) = (callback for callback in trainer.callbacks if type(callback).__name__ == "EpochProgress")
+    progress.terminal = True
+    build.fit(trainer, small_task(), SmallData())
+    out = capsys.readouterr().out
+    assert "8/8" in out
+    assert "images/s  loss" in out
+    assert "epoch 2/2" in out
+
+
+def test_epoch_line_leaves_out_what_is_not_there() -> None:
+    assert epoch_line(0, None, {}, None) == "epoch 1"
+    assert epoch_line(1, 5, {"val/recall": torch.tensor(0.25)}, "val/recall") == "epoch 2/5  val/recall 0.25"
+
+
+def test_early_stopping(tmp_path: Path) -> None:
+    task = small_task(worse=True)
+    build.fit(small_trainer(new_run(tmp_path), 9, early_stopping_patience=2), task, SmallData())
+    assert task.validated == [0, 1, 2]
+    trainer = small_trainer(new_run(tmp_path), 9, early_stopping_patience=2)
+    with pytest.raises(UserError, match="no validation set"):
+        build.fit(trainer, small_task(), SmallData(val_batches=0))
+    with pytest.raises(UserError, match="needs a metric"):
+        small_trainer(new_run(tmp_path), monitor=None, early_stopping_patience=2)
+
+
+def test_options_of_the_trainer_are_checked(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    for options in ({"max_epoch": 3}, {"limit_train_batches": -1.0}):
+        with pytest.raises(UserError, match=r"trainer options: .*(max_epoch|limit_train_batches)"):
+            small_trainer(run, options=options)
+    trainer = small_trainer(run, options={"precision": "auto", "logger": False, "enable_checkpointing": False})
+    assert trainer.logger is None
+    assert trainer.checkpoint_callbacks == []
+    build.fit(trainer, small_task(), SmallData())
+    assert list(run.checkpoints.iterdir()) == []
+
+
+def test_a_dry_run_writes_no_checkpoint(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    build.fit(small_trainer(run, options={"fast_dev_run": True}), small_task(), SmallData())
+    assert list(run.checkpoints.iterdir()) == []
+
+
+def test_unused_hooks_are_passed_over() -> None:
+    @lean
+    class One(Callback):
+        def on_train_batch_end(self, *arguments: Any) -> None:
+            """Used."""
+
+    assert [hook for hook in BATCH_HOOKS if getattr(One(), hook) is not None] == ["on_train_batch_end"]
+    assert all(callable(getattr(Callback(), hook)) for hook in BATCH_HOOKS)  # Lightning's own class is untouched
+
+
+def test_the_batch_is_described() -> None:
+    batch = {"x": (torch.tensor([[1.0, float("nan")], [3.0, -2.0]]), ["a.png", "b.png"]), "y": torch.arange(2)}
+    tensors = dict(named_tensors(batch))
+    assert tensors.keys() == {"batch.x.0", "batch.y"}
+    assert describe(tensors["batch.x.0"]) == {
+        "shape": [2, 2], "dtype": "torch.float32", "nonfinite": 1, "min": -2.0, "max": 3.0,
+    }  # fmt: skip
+    assert texts(batch) == ["a.png", "b.png"]
+    assert batch_size(batch) == 2
+    assert batch_size("no tensor") == 0
+    assert float(gradient_norm([torch.tensor([3.0]), torch.tensor([[4.0]])])) == 5.0
+
+
+def test_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_device("cpu") == "cpu"
+    assert check_device("auto") == "auto"
+    with pytest.raises(UserError, match=r"must be one of auto, cpu.*'tpu'"):
+        check_device("tpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for name in ("cuda", "gpu"):
+        with pytest.raises(UserError, match=f"--device {name}: PyTorch .* sees no CUDA device"):
+            check_device(name)
+    info = tmp_path / "cpuinfo"
+    info.write_text("processor\t: 0\nflags\t\t: fpu avx2 avx512_bf16\nflags\t\t: other\n")
+    if cpu_flags():  # Linux
+        assert cpu_flags(info) == {"fpu", "avx2", "avx512_bf16"}
+    for flags, expected in (({"avx2"}, "32-true"), ({"avx512_bf16"}, "bf16-mixed"), ({"amx_bf16"}, "bf16-mixed")):
+        monkeypatch.setattr("trainer.device.cpu_flags", lambda found=flags: frozenset(found))
+        assert resolve_precision("auto", "cpu")[0] == resolve_precision("auto", "auto")[0] == expected
+    assert resolve_precision("64-true", "cpu")[0] == "64-true"
+    for supported, expected in ((True, "bf16-mixed"), (False, "16-mixed")):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda answer=supported, **_: answer)
+        assert resolve_precision("auto", "cuda")[0] == expected

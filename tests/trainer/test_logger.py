@@ -1,0 +1,141 @@
+"""The log: no doubled steps after a resume, one HPARAMS row, values once an epoch."""
+
+from __future__ import annotations
+
+import errno
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+from tests.trainer.small import SmallData, new_run, small_task, small_trainer
+from trainer import build
+from trainer.folder import RunFolder
+from trainer.logger import HardyWriter, RunLogger, hparams_row
+from trainer.resume import logged_step
+from trainer.safe_file import load_checkpoint
+
+LAYOUT = {"Overview": {"loss": ["Multiline", ["train/loss", "val/loss"]]}}
+
+
+def read(run: RunFolder) -> EventAccumulator:
+    events = EventAccumulator(str(run.path), purge_orphaned_data=True, size_guidance={"scalars": 0, "tensors": 0})
+    return events.Reload()
+
+
+def test_a_resumed_run_repeats_no_step(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    every = {"log_every_n_steps": 1}
+    build.fit(small_trainer(run, 3, options=every, layout=LAYOUT), small_task(), SmallData())
+    # Going back to an earlier checkpoint: what was logged after it must vanish.
+    step = logged_step(load_checkpoint(run.last))
+    assert step == 24
+    best = load_checkpoint(run.best)
+    first = logged_step(best)
+    build.fit(
+        small_trainer(run, 3, options=every, layout=LAYOUT, resume_step=first), small_task(), SmallData(), run.best
+    )
+    events = read(run)
+    assert [event.step for event in events.Scalars("train/loss")] == list(range(24))
+    assert [event.step for event in events.Scalars("val/loss")] == [7, 15, 23]
+    assert [event.step for event in events.Scalars("sys/grad_norm")] == list(range(24))
+    assert [event.step for event in events.Scalars("time/epoch_s")] == [7, 15, 23]
+    assert events.PluginTagToContent("custom_scalars").keys() == {"custom_scalars__config__"}
+    assert set(events.PluginTagToContent("hparams")) == {"_hparams_/session_start_info"}
+
+
+def test_hparams_row_is_flat_and_written_once(tmp_path: Path) -> None:
+    settings = {"model": "cnn", "lr": 0.1, "none": None, "aug": {"shift": 2, "on": True}, "sizes": [1, 2]}
+    row = hparams_row(settings)
+    assert row == {"model": "cnn", "lr": 0.1, "aug.shift": 2, "aug.on": True, "sizes": "[1, 2]"}
+    run = new_run(tmp_path)
+    logger = RunLogger(run, settings)
+    logger.log_hyperparams({"other": 1})
+    logger.log_metrics({"val/loss": 1.0}, 3)
+    logger.finalize("success")
+    content = read(run).PluginTagToContent("hparams")["_hparams_/session_start_info"]
+    data = plugin_data_pb2.HParamsPluginData.FromString(content)
+    assert set(data.session_start_info.hparams) == set(row)
+    assert data.session_start_info.hparams["lr"].number_value == 0.1
+    assert not list(run.path.glob("hparams.yaml"))
+
+
+def test_epoch_values_measure_the_epoch(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    trainer = small_trainer(run, 2)
+    build.fit(trainer, small_task(), SmallData())
+    events = read(run)
+    assert len(events.Scalars("time/epoch_s")) == len(events.Scalars("sys/images_per_s")) == 2
+    seconds = events.Scalars("time/epoch_s")[1].value
+    rate = events.Scalars("sys/images_per_s")[1].value
+    assert 0 < seconds < 60
+    assert rate >= 0.99 * 64 / seconds  # the validation is left out of the rate
+    assert [event.step for event in events.Scalars("train/loss")] == [7, 15]  # at least once an epoch
+
+
+def test_gradient_norm_is_that_of_autograd(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    task = small_task()
+    norms: list[float] = []
+    step = task.configure_optimizers()["optimizer"].__class__.step
+
+    def watched(optimizer: Any, closure: Any = None) -> Any:
+        loss = closure() if closure is not None else None
+        norms.append(math.sqrt(sum(float(p.grad.double().square().sum()) for p in task.parameters())))
+        return step(optimizer) if closure is None else (step(optimizer), loss)[1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", watched)
+        build.fit(small_trainer(run, 1, options={"log_every_n_steps": 1}), task, SmallData())
+    assert [event.value for event in read(run).Scalars("sys/grad_norm")] == pytest.approx(norms, rel=1e-5)
+
+
+def test_histograms_of_nothing_or_nan_are_skipped(tmp_path: Path) -> None:
+    writer = HardyWriter(str(tmp_path))
+    for tag, values in (("empty", torch.zeros(0)), ("nan", np.array([1.0, np.nan])), ("good", torch.ones(4))):
+        writer.add_histogram(tag, values, 0)
+    writer.close()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert events.Tags()["histograms"] == ["good"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_warns_once(tmp_path: Path, capsys: Any, code: int) -> None:
+    writer = HardyWriter(str(tmp_path))
+
+    def full(data: bytes) -> None:
+        raise OSError(code, "full")
+
+    writer.add_scalar("before", 1.0, 0)
+    writer.flush()
+    writer.file_writer.event_writer._async_writer._writer._writer._file.write = full  # type: ignore[attr-defined]
+    for step in range(20):
+        writer.add_scalar("x", 1.0, step)
+    writer.flush()
+    writer.close()
+    assert capsys.readouterr().err.count("cannot log to") == 1
+    assert EventAccumulator(str(tmp_path)).Reload().Tags()["scalars"] == ["before"]
+
+
+def test_a_log_that_cannot_be_opened_is_no_reason_to_stop(tmp_path: Path, capsys: Any) -> None:
+    writer = HardyWriter(str(tmp_path))
+    writer.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.utils.tensorboard.writer.FileWriter.__init__", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            writer.add_scalar("x", 1.0, 0)
+
+        def full(*arguments: Any) -> None:
+            raise OSError(errno.ENOSPC, "full")
+
+        patch.setattr("torch.utils.tensorboard.writer.FileWriter.__init__", full)
+        for step in range(3):
+            writer.add_scalar("x", 1.0, step)
+        writer.flush()
+        writer.close()
+    assert capsys.readouterr().err.count("cannot log to") == 1

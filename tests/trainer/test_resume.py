@@ -1,0 +1,135 @@
+"""Seeds by position, finding a checkpoint, refusing other settings, tasks that step by hand."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from torch import Tensor
+from torch.nn import functional as F
+
+from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
+from trainer import build
+from trainer.errors import RunFailed, UserError
+from trainer.resume import check_compatible, find_resume, logged_step, position_seed
+from trainer.safe_file import load_checkpoint
+
+
+def test_seeds_of_neighbouring_positions_do_not_meet() -> None:
+    seeds = {position_seed(seed, epoch, batch) for seed in range(10) for epoch in range(10) for batch in range(100)}
+    assert len(seeds) == 10_000
+    low = {seed % 2**32 for seed in seeds}  # torch's CPU generator uses these bits only
+    assert len(low) == 10_000
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+class ByHand(SmallTask):
+    """Two optimisers, one of which steps twice a batch; or none at all."""
+
+    def __init__(self, optimisers: int = 2) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.automatic_optimization = False
+        self.optimisers = optimisers
+        self.drawn: list[float] = []
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        images, labels = batch
+        self.order.append(float(images.double().sum()))
+        self.drawn.append(float(torch.rand(())))
+        loss = F.cross_entropy(self.net(images), labels)
+        if not self.optimisers:
+            with torch.no_grad():
+                self.net[1].weight.add_(torch.randn_like(self.net[1].weight), alpha=0.01)
+            return loss
+        first, second = self.optimizers()
+        first.zero_grad()
+        second.zero_grad()
+        self.manual_backward(loss)
+        first.step()
+        first.step()
+        second.step()
+        return loss.detach()
+
+    def configure_optimizers(self) -> Any:
+        if not self.optimisers:
+            return None
+        return [
+            torch.optim.Adam(self.net[1].parameters(), lr=0.01),
+            torch.optim.SGD(self.net[5].parameters(), lr=0.1, momentum=0.9),
+        ]
+
+
+class SignalAtBatch(Callback):
+    """Sends SIGTERM to this process at a batch."""
+
+    def __init__(self, epoch: int, batch: int) -> None:
+        self.at = (epoch, batch)
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if (trainer.current_epoch, batch_idx) == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("optimisers", [2, 0])
+@pytest.mark.parametrize("at", [(1, 3), (1, 7)])
+def test_tasks_that_step_by_hand_resume_exactly(tmp_path: Path, optimisers: int, at: tuple[int, int]) -> None:
+    def task() -> ByHand:
+        torch.manual_seed(0)
+        return ByHand(optimisers)
+
+    whole, first, second = task(), task(), task()
+    build.fit(small_trainer(new_run(tmp_path)), whole, SmallData())
+    assert len(set(whole.drawn)) == len(whole.drawn) == 24  # new numbers in each batch, whatever was stepped
+    run = new_run(tmp_path)
+    with pytest.raises(RunFailed, match="SIGTERM"):
+        build.fit(small_trainer(run, options={"callbacks": [SignalAtBatch(*at)]}), first, SmallData())
+    checkpoint = load_checkpoint(run.last)
+    trainer = small_trainer(run, resume_step=logged_step(checkpoint))
+    build.fit(trainer, second, SmallData(), run.last)
+    assert first.order + second.order == whole.order
+    assert first.drawn + second.drawn == whole.drawn
+    assert all(torch.equal(weight, second.state_dict()[name]) for name, weight in whole.state_dict().items())
+
+
+def test_auto_takes_the_newest_run_of_the_model_and_data(tmp_path: Path, capsys: Any) -> None:
+    for folder in ("cnn-digits/20260101-000000-s0", "cnn-digits/20260102-000000-s0", "mlp-digits/20260103-000000-s0"):
+        path = tmp_path / folder / "checkpoints"
+        path.mkdir(parents=True)
+        torch.save({"state_dict": {}}, path / "last.ckpt")
+    assert find_resume("auto", tmp_path)[0].path.name == "20260103-000000-s0"
+    run, path = find_resume("auto", tmp_path, "cnn", "digits")
+    assert run.path.name == "20260102-000000-s0"
+    assert capsys.readouterr().err == ""
+    path.write_bytes(b"")
+    assert find_resume("auto", tmp_path, "cnn", "digits")[0].path.name == "20260101-000000-s0"
+    assert f"{path} is empty (0 bytes)" in capsys.readouterr().err
+    with pytest.raises(UserError, match="no run in"):
+        find_resume("auto", tmp_path, "cnn", "faces")
+
+
+def test_other_settings_are_named() -> None:
+    checkpoint = {
+        "house": {"model": "cnn", "data": "digits"},
+        "hyper_parameters": {"lr": 0.1, "class_names": ["a", "b"], "image_size": (8, 8), "gone": 1},
+    }
+    same = {"lr": 0.1, "class_names": ["a", "b"], "image_size": [8, 8], "new": 2}
+    check_compatible(checkpoint, same, {"model": "cnn", "data": "digits"})
+    with pytest.raises(UserError, match=r"lr was 0\.1, now 0\.2.*class_names was \['a', 'b'\], now \['a', 'c'\]"):
+        check_compatible(checkpoint, {**same, "lr": 0.2, "class_names": ["a", "c"]})
+    with pytest.raises(UserError, match="model was 'cnn', now 'vit'"):
+        check_compatible(checkpoint, same, {"model": "vit", "data": "digits"})
+
+
+def test_a_best_file_that_is_gone_is_chosen_anew(tmp_path: Path, capsys: Any) -> None:
+    run = new_run(tmp_path)
+    build.fit(small_trainer(run, 1), small_task(worse=True), SmallData())
+    run.best.unlink()
+    build.fit(small_trainer(run, 2, resume_step=8), small_task(worse=True), SmallData(), run.last)
+    assert load_checkpoint(run.best)["epoch"] == 1
+    assert "is gone" in capsys.readouterr().err
