@@ -45,7 +45,7 @@ def grad_cam(network: nn.Module, layer: nn.Module, x: Tensor, classes: Tensor) -
             logits = network.eval()(x.detach().clone())  # (N, K)
             if kept[0].ndim != 4:
                 raise ValueError(f"Grad-CAM needs a map (N, C, h, w), the layer gives {tuple(kept[0].shape)}")
-            chosen = logits.gather(1, classes[:, None]).sum()
+            chosen = logits.gather(1, classes.clone()[:, None]).sum()
             (gradient,) = torch.autograd.grad(chosen, kept[0])  # (N, C, h, w)
     finally:
         handle.remove()

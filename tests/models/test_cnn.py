@@ -1,0 +1,177 @@
+"""The convolutional network against the formulas of convolution, and its task against closed forms."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.cnn import CNN, CNNTask, further_views
+from models.gradcam import grad_cam
+from models.optimisation import build_optimiser, learning_rate_factor, parameter_groups
+from theory.convolution import convolution_parameters
+
+FACTS = {"class_names": ["a", "b", "c"], "in_channels": 1, "image_size": [8, 8], "mean": [0.3], "std": [0.2]}
+
+
+def task(**options: object) -> CNNTask:
+    torch.manual_seed(0)
+    return CNNTask(**FACTS, widths=[4, 6], **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [[12, 12], [25, 25], [28, 28], [11, 14]])
+@pytest.mark.parametrize("patch", [1, 2, 3])
+def test_shapes_and_parameters_follow_the_formulas(size: list[int], patch: int) -> None:
+    network = CNN(3, 5, size, [4, 6], patch=patch).eval()
+    x = torch.randn(2, 3, *size)
+    height, width = (math.ceil(side / patch) // 2 // 2 for side in size)
+    assert network.feature_map(x).shape == (2, 6, height, width)
+    assert network.features(x).shape == (2, 6 * height * width)
+    assert network(x).shape == (2, 5)
+    channels = [3 * patch**2, 4, 4, 6, 6]
+    expected = sum(
+        convolution_parameters(before, after, 3, bias=False) + 2 * after for before, after in zip(channels, channels[1:])  # noqa: B905
+    )
+    assert sum(p.numel() for p in network.parameters()) == expected + 5 * 6 * height * width + 5
+
+
+@pytest.mark.parametrize("patch", [1, 2])
+def test_receptive_field_is_what_the_gradient_reaches(patch: int) -> None:
+    network = CNN(1, 2, [64, 64], [3, 3], patch=patch).double().eval()
+    for module in network.modules():  # no unit may be silent by chance, no maximum may hide a neighbour
+        if isinstance(module, nn.Conv2d):
+            nn.init.ones_(module.weight)
+    stages = nn.Sequential(*[nn.AvgPool2d(2) if isinstance(m, nn.MaxPool2d) else m for s in network.stages for m in s])
+    x = torch.ones(1, 1, 64, 64, dtype=torch.float64, requires_grad=True)
+    maps = stages(F.pixel_unshuffle(x, patch))
+    unit = maps.shape[-1] // 2
+    (gradient,) = torch.autograd.grad(maps[0, 0, unit, unit], x)
+    reached = gradient[0, 0].abs().sum(0).nonzero().flatten()
+    assert reached.tolist() == list(network.receptive_field.pixels(unit, 64))
+
+
+def test_features_move_with_the_picture_by_whole_strides_only() -> None:
+    network = CNN(1, 2, [32, 32], [4, 4]).double().eval()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.padding_mode = "circular"
+            module._reversed_padding_repeated_twice = [1, 1, 1, 1]
+    x = torch.randn(1, 1, 32, 32, dtype=torch.float64)
+    with torch.no_grad():
+        maps = network.feature_map(x)
+        assert torch.allclose(network.feature_map(x.roll(4, -1)), maps.roll(1, -1), atol=1e-12)
+        moved = network.feature_map(x.roll(1, -1))
+    assert min(float((moved - maps.roll(shift, -1)).abs().max()) for shift in range(8)) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"widths": [4, 4, 4, 4]}, "4 stages are too many for pictures of 8×8"),
+        ({"widths": []}, "widths"),
+        ({"widths": [0]}, "widths"),
+        ({"widths": [4], "dropout": 1.0}, r"dropout must be in \[0, 1\)"),
+        ({"widths": [4], "num_classes": 1}, "at least 2 classes"),
+    ],
+)
+def test_impossible_networks_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CNN(**{"in_channels": 1, "num_classes": 2, "image_size": [8, 8], **options})  # type: ignore[arg-type]
+
+
+def test_bytes_and_unit_floats_are_the_same_picture() -> None:
+    model = task().eval()
+    images = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8)
+    assert torch.allclose(model(images), model(images.float() / 255), atol=1e-6)
+    normal = model.normalise(images)
+    assert torch.allclose(normal, (images.float() / 255 - 0.3) / 0.2, atol=1e-5)
+
+
+def test_loss_at_the_start_is_that_of_chance_when_the_logits_are_zero() -> None:
+    model = task(logit_scale=0.0, label_smoothing=0.3)
+    loss = model.training_step((torch.rand(6, 1, 8, 8), torch.arange(6) % 3), 0)
+    assert float(loss) == pytest.approx(math.log(3), rel=1e-6)
+    assert model.train_sums[2] == 6
+
+
+def test_every_parameter_gets_a_finite_gradient() -> None:
+    model = task()
+    model.training_step((torch.rand(6, 1, 8, 8), torch.arange(6) % 3), 0).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert float(parameter.grad.abs().max()) > 0, name
+
+
+def test_views_of_one_are_the_plain_prediction_and_others_are_averaged_probabilities() -> None:
+    model = task().eval()
+    images = torch.rand(4, 1, 8, 8)
+    with torch.no_grad():
+        assert torch.equal(model.outputs(images)[1], model(images))
+        mirrored = model.outputs(images, "mirror")[1].softmax(1)
+        expected = (model(images).softmax(1) + model(images.flip(-1)).softmax(1)) / 2
+    assert torch.allclose(mirrored, expected, atol=1e-6)
+
+
+def test_shifted_views_are_one_pixel_shifts() -> None:
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    views = further_views(x, "shift")
+    assert len(views) == 4
+    inner = (slice(None), slice(None), slice(1, 3), slice(1, 3))
+    rolled = [x.roll(shift, axis) for axis in (2, 3) for shift in (1, -1)]
+    assert all(any(torch.equal(view[inner], other[inner]) for other in rolled) for view in views)
+
+
+def test_schedule_climbs_to_one_and_ends_at_zero() -> None:
+    for schedule in ("linear", "cosine"):
+        factors = [learning_rate_factor(step, 100, 0.25, schedule) for step in range(101)]  # type: ignore[arg-type]
+        assert factors[:25] == [(step + 1) / 26 for step in range(25)]
+        assert max(factors) == factors[25] == 1
+        assert factors[100] == pytest.approx(0, abs=1e-12)
+        assert all(late <= early for early, late in zip(factors[25:], factors[26:]))  # noqa: B905
+
+
+def test_optimisers_agree_with_their_formulas_on_one_step() -> None:
+    weight = nn.Linear(2, 1)
+    before = weight.weight.detach().clone()
+    groups = parameter_groups([weight], 0.1)
+    assert [len(group["params"]) for group in groups] == [1, 1]
+    optimiser = build_optimiser("sgd", groups, lr=0.5, momentum=0.9)
+    weight(torch.tensor([[1.0, 2.0]])).sum().backward()
+    optimiser.step()
+    gradient = torch.tensor([[1.0, 2.0]]) + 0.1 * before  # decay joins the gradient
+    assert torch.allclose(weight.weight, before - 0.5 * (gradient + 0.9 * gradient), atol=1e-6)
+    assert torch.allclose(groups[1]["params"][0].grad, torch.ones(1))
+
+
+class AveragingNetwork(nn.Module):
+    """A convolution, the mean over all places, one linear layer: Grad-CAM has a closed form."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 3, padding=1)
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.conv(x).mean((2, 3)))
+
+
+def test_grad_cam_is_the_class_activation_map_of_an_averaging_network() -> None:
+    torch.manual_seed(1)
+    network = AveragingNetwork()
+    x, classes = torch.randn(4, 1, 6, 6), torch.tensor([0, 1, 0, 1])
+    with torch.no_grad():
+        maps = network.conv(x)
+        expected = F.relu(torch.einsum("nc,nchw->nhw", network.head.weight[classes], maps))
+    expected /= expected.amax((1, 2), keepdim=True)
+    assert torch.allclose(grad_cam(network, network.conv, x, classes), expected, atol=1e-5)
+
+
+def test_grad_cam_works_inside_inference_and_on_the_own_network() -> None:
+    model = task().eval()
+    x = torch.randn(2, 1, 8, 8)
+    with torch.inference_mode():
+        heat = grad_cam(model.network, model.network.last_spatial(), x, torch.tensor([0, 1]))
+    assert heat.shape == (2, 8, 8)
+    assert 0 <= float(heat.min()) <= float(heat.max()) <= 1

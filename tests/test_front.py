@@ -1,0 +1,130 @@
+"""The short front: what a command line means, and what it says when it means nothing."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from trainer.errors import UserError
+from trainer.front import Request, flatten, nest, read
+
+MODELS = {"cnn": "models.cnn.CNNTask", "face": "models.face.FaceTask"}
+DATA = {"digits": "data.digits.Digits", "mnist": "data.mnist.MNIST", "folder": "data.folder.Folder"}
+PROJECT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def recipes(tmp_path: Path) -> Path:
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    (folder / "cnn.yaml").write_text("model: {name: cnn, widths: [8]}\ndata: {name: digits, aug: shift}\nreport: brief\n")
+    (folder / "cnn-mnist.yaml").write_text("model: {name: cnn, widths: [9]}\ndata: {name: mnist}\n")
+    return folder
+
+
+def test_a_model_alone_runs_its_recipe(recipes: Path) -> None:
+    request = read(["--model", "cnn"], MODELS, DATA, recipes)
+    assert (request.model, request.data) == ("cnn", "digits")
+    assert request.settings == {"model": {"widths": [8]}, "data": {"aug": "shift"}, "report": "brief"}
+    assert request.origin["model.widths"].endswith("cnn.yaml")
+
+
+def test_data_chooses_the_recipe_made_for_it(recipes: Path) -> None:
+    assert read(["--model=cnn", "--data=mnist"], MODELS, DATA, recipes).settings == {"model": {"widths": [9]}}
+
+
+def test_settings_of_other_data_do_not_leak(recipes: Path, tmp_path: Path) -> None:
+    request = read(["--model", "cnn", "--data", str(tmp_path)], MODELS, DATA, recipes)
+    assert request.data == "folder"
+    assert request.overrides == {"data.path": str(tmp_path)}
+    assert "data" not in request.settings
+
+
+def test_short_options_are_the_dotted_ones(recipes: Path) -> None:
+    words = "--model cnn --epochs 3 --batch_size 7 --lr -1 --seed 5 --device cpu --model.dropout=0.5".split()
+    assert read(words, MODELS, DATA, recipes).overrides == {
+        "trainer.max_epochs": "3",
+        "data.batch_size": "7",
+        "model.lr": "-1",
+        "seed_everything": "5",
+        "trainer.accelerator": "cpu",
+        "model.dropout": "0.5",
+    }
+
+
+def test_a_file_that_names_its_model_replaces_the_recipe(recipes: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "config.yaml"
+    saved.write_text("model: {name: cnn, lr: 0.5}\ndata: mnist\nseed_everything: 4\n")
+    request = read(["-c", str(saved)], MODELS, DATA, recipes)
+    assert (request.model, request.data) == ("cnn", "mnist")
+    assert request.settings == {"model": {"lr": 0.5}, "seed_everything": 4}
+
+
+def test_a_file_without_a_model_is_laid_over_the_recipe(recipes: Path, tmp_path: Path) -> None:
+    part = tmp_path / "part.yaml"
+    part.write_text("model: {lr: 0.5}\n")
+    request = read(["--model", "cnn", "-c", str(part)], MODELS, DATA, recipes)
+    assert request.settings["model"] == {"widths": [8], "lr": 0.5}
+
+
+def test_flatten_and_nest_are_inverse() -> None:
+    nested = {"model": {"a": 1, "b": [1, 2]}, "seed": 3}
+    assert nest(flatten(nested)) == nested
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--model cnm", "no model named 'cnm', did you mean 'cnn'?"),
+        ("", "--model is missing; known: cnn, face"),
+        ("--model cnn --data mnis", "no data named 'mnis', did you mean 'mnist'?"),
+        ("--model cnn --data /nowhere/at/all", "--data /nowhere/at/all: there is no such folder"),
+        ("--model cnn --epoch 3", "no option '--epoch', did you mean '--epochs'?"),
+        ("--model cnn --epochs", "--epochs needs a value"),
+        ("--model cnn --epochs --lr 1", "--epochs needs a value"),
+        ("--model cnn --lr 1 --model.lr 2", "--model.lr says again what --lr said: give one of them"),
+        ("--model cnn digits", "'digits' belongs to no option"),
+        ("--model cnn -c nowhere.yaml", "cannot read the settings file nowhere.yaml: No such file or directory"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(recipes: Path, words: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read(words.split(), MODELS, DATA, recipes)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("model: [", "is not valid YAML"), ("- 1\n", "holds no settings"), ("model: 3\n", "'model:' must hold settings")],
+)
+def test_a_damaged_settings_file_is_named(recipes: Path, tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(content)
+    with pytest.raises(UserError, match=r"broken\.yaml") as caught:
+        read(["--model", "cnn", "-c", str(file)], MODELS, DATA, recipes)
+    assert message in str(caught.value)
+
+
+def test_resume_waits_for_the_settings_of_its_run(recipes: Path) -> None:
+    request = read(["--resume", "runs/x"], MODELS, DATA, recipes)
+    assert isinstance(request, Request)
+    assert request.resume == "runs/x"
+    assert request.settings == {}
+
+
+def test_help_is_one_screen_without_torch() -> None:
+    code = (
+        "import sys, train; status = train.main(['--help']);"
+        "assert not {'torch', 'lightning', 'numpy'} & set(sys.modules), 'heavy import'; sys.exit(status)"
+    )
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert time.perf_counter() - started < 30  # a hang, not a speed limit
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) <= 40
+    assert max(map(len, done.stdout.splitlines())) <= 120
+    for word in ("cnn", "digits", "--epochs", "--resume", "tensorboard --logdir runs"):
+        assert word in done.stdout
