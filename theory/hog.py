@@ -63,10 +63,31 @@ def orientation_votes(vertical: Tensor, horizontal: Tensor, bins: int = 9) -> Te
     return votes
 
 
-def hog(images: Tensor, cell: int = 8, bins: int = 9, offset: float = 0.05) -> Tensor:
-    """Histogram of directions of each cell, divided by its length: h / (‖h‖₂ + offset).
+def cell_histograms(votes: Tensor, cell: int = 8, offset: float = 0.05) -> Tensor:
+    """Sum the votes of each cell and divide its histogram by its length: h / (‖h‖₂ + offset).
 
     Rows and columns that do not fill a cell are left out, half of them on each side.
+
+    Args:
+        votes: Votes of each pixel, shape (N, B, H, W), H and W at least ``cell``.
+        cell: Edge of a cell in pixels.
+        offset: Keeps the noise of a flat cell small, in brightness summed over a cell.
+
+    Returns:
+        Histograms in 0..1, shape (N, B, R, K).
+
+    Source:
+        Dalal, Triggs (2005), sections 6.3 (cells and bins) and 6.4 (normalisation).
+    """
+    rows, columns = votes.shape[-2] // cell, votes.shape[-1] // cell
+    top, left = (votes.shape[-2] - rows * cell) // 2, (votes.shape[-1] - columns * cell) // 2
+    votes = votes[..., top : top + rows * cell, left : left + columns * cell]
+    histogram = votes.unflatten(-1, (columns, cell)).unflatten(-3, (rows, cell)).sum(dim=(-3, -1))  # (N, B, R, K)
+    return histogram / (histogram.norm(dim=1, keepdim=True) + offset)
+
+
+def hog(images: Tensor, cell: int = 8, bins: int = 9, offset: float = 0.05) -> Tensor:
+    """Histogram of directions of each cell, divided by its length; see ``cell_histograms``.
 
     Args:
         images: Brightness in 0..1, floating point, shape (N, H, W) or (N, C, H, W).
@@ -98,8 +119,4 @@ def hog(images: Tensor, cell: int = 8, bins: int = 9, offset: float = 0.05) -> T
     if images.ndim == 3:
         images = images.unsqueeze(1)  # (N, 1, H, W)
     votes = orientation_votes(*image_gradient(images), bins=bins)  # (N, B, H, W)
-    top, left = (height - rows * cell) // 2, (width - columns * cell) // 2
-    votes = votes[..., top : top + rows * cell, left : left + columns * cell]
-    histogram = votes.unflatten(-1, (columns, cell)).unflatten(-3, (rows, cell)).sum(dim=(-3, -1))  # (N, B, R, K)
-    histogram = histogram / (histogram.norm(dim=1, keepdim=True) + offset)
-    return histogram.permute(0, 2, 3, 1).flatten(1)  # (N, R * K * B)
+    return cell_histograms(votes, cell, offset).permute(0, 2, 3, 1).flatten(1)  # (N, R * K * B)
