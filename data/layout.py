@@ -12,6 +12,7 @@ missing in one of them.
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ EXPECTED = """expected one of
   {0}/val/dog/d.jpg          {0}/dog/d.jpg        pictures/b.jpg,dog,val"""
 
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+# What web sites hand out instead of a picture that is gone; a file of this name shows nothing of its class.
+_PLACEHOLDERS = {"imagenotfound", "notfound", "noimage", "noimageavailable", "imageunavailable", "photounavailable"}
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx"}
 
 
@@ -120,6 +123,7 @@ class _Walk:
         self.loops: list[str] = []
         self.repeats: list[str] = []
         self.nested: set[str] = set()
+        self.placeholders: list[str] = []
 
     def children(self, folder: Path) -> tuple[list[str], list[str]]:
         """Names of the visible folders and of the other visible files in a folder, sorted."""
@@ -165,6 +169,9 @@ class _Walk:
         if depth and files:
             self.nested.add(self.name(folder))
         for file in files:
+            if re.sub(r"[\W_]", "", os.path.splitext(file)[0].lower()) in _PLACEHOLDERS:
+                self.placeholders.append(self.name(folder / file))
+                continue
             target = os.path.realpath(folder / file)
             if target in seen:
                 self.repeats.append(self.name(folder / file))
@@ -178,6 +185,8 @@ class _Walk:
         notes = self.listing.notes
         if self.hidden:
             notes.append(f"ignored, hidden: {some(sorted(self.hidden))}")
+        if self.placeholders:
+            notes.append(f"left out, placeholders by their names: {some(self.placeholders)}")
         if self.loops:
             self.listing.warnings.append(
                 f"links that lead back to a folder above were not followed: {some(self.loops)}"

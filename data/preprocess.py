@@ -145,16 +145,28 @@ def preprocess(
     Raises:
         PictureError: If the picture cannot be decoded, with its path and the cause.
     """
-    height, width = settings["image_size"]
     options = {"background": settings["background"], "max_pixels": settings["max_pixels"], "name": name}
     if settings["kind"] == "ink":
         from data.ink import ink_pixels
 
         pixels = ink_pixels(source, settings, options)  # (H, W)
         return torch.from_numpy(pixels).expand(settings["channels"], -1, -1).clone()  # (C, H, W)
-    # Both sides of the picture must keep at least this many pixels when a JPEG is decoded smaller.
-    needed = math.ceil(max(height, width) / settings.get("crop", 1.0))
-    picture = read_picture(source, channels=settings["channels"], short_side=needed, **options).image
+    picture = read_picture(source, channels=settings["channels"], short_side=needed_side(settings), **options).image
+    return prepare(picture, settings)
+
+
+def needed_side(settings: Mapping[str, Any]) -> int:
+    """Both sides of a picture must keep at least this many pixels when a JPEG is decoded smaller."""
+    return math.ceil(max(settings["image_size"]) / settings.get("crop", 1.0))
+
+
+def prepare(picture: Image.Image, settings: Mapping[str, Any]) -> Tensor:
+    """A picture decoded with ``short_side=needed_side(settings)`` as the network sees it (not for kind "ink").
+
+    Returns:
+        uint8 in 0..255, shape (C, H, W).
+    """
+    height, width = settings["image_size"]
     window = None
     if settings["kind"] == "resize-crop":
         window = centre_window(picture.width, picture.height, width, height, settings["crop"])

@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,10 +58,10 @@ def scan(
     max_pixels: int,
     channels: int = 3,
     background: str = "white",
-    short_side: int | None = None,
+    short_sides: Sequence[int | None] | None = None,
     sink: Callable[[int, Picture], None] | None = None,
     wanted: Iterable[int] = (),
-    cache_file: Path | None = None,
+    known: Mapping[str, Scanned] | None = None,
     num_workers: int | None = None,
     progress: bool = True,
 ) -> list[Scanned]:
@@ -72,28 +72,22 @@ def scan(
         max_pixels: Pictures with more pixels count as bad.
         channels: 1 or 3, what ``sink`` gets.
         background: Colour under transparent pixels.
-        short_side: JPEG files may be decoded smaller, down to this side.
+        short_sides: For each file, the side down to which a JPEG may be decoded smaller; None for full size.
         sink: Called from several threads with the position in ``paths`` and the picture, for each good file that is
             decoded.
-        wanted: Positions that are decoded even when the cache knows the file.
-        cache_file: Where to remember what was learnt; None remembers nothing.
+        wanted: Positions of files that are decoded although they are known.
+        known: What :func:`read_cache` gave; a file that has not changed since is not read again.
         num_workers: Threads; without it one for each core.
         progress: Show a progress bar when stderr is a terminal.
 
     Returns:
         What each file is, in the order of ``paths``.
     """
-    known = _read_cache(cache_file, max_pixels)
+    results = unchanged(paths, known or {})
     wanted_set = set(wanted)
-    results: list[Scanned | None] = [None] * len(paths)
-    todo = []
-    for index, path in enumerate(paths):
-        found = known.get(path)
-        if found is not None and found.digest and (found.size, found.changed) == _stamp(path):
-            results[index] = found
-            if index not in wanted_set or found.cause is not None:
-                continue
-        todo.append(index)
+    todo = [
+        index for index, found in enumerate(results) if found is None or (index in wanted_set and found.cause is None)
+    ]
 
     def work(index: int) -> tuple[int, Scanned]:
         path = paths[index]
@@ -104,7 +98,7 @@ def scan(
             digest = hashlib.sha256(content).hexdigest()
             picture = read_picture(
                 content, name=path, channels=channels, background=background, max_pixels=max_pixels,
-                short_side=short_side,
+                short_side=short_sides[index] if short_sides is not None else None,
             )  # fmt: skip
         except PictureError as error:
             return index, Scanned(path, size, changed, digest, cause=error.cause)
@@ -116,10 +110,13 @@ def scan(
     with ThreadPoolExecutor(max(1, num_workers or os.cpu_count() or 1)) as pool:
         for index, found in _with_progress(pool.map(work, todo), len(todo), progress):
             results[index] = found
-    scanned = [found for found in results if found is not None]
-    if cache_file is not None and any(known.get(found.path) != found for found in scanned):
-        _write_cache(cache_file, max_pixels, known | {found.path: found for found in scanned})
-    return scanned
+    return [found for found in results if found is not None]
+
+
+def unchanged(paths: Sequence[str], known: Mapping[str, Scanned]) -> list[Scanned | None]:
+    """What is known of each file; None where it is unknown, could not be read, or has changed since."""
+    found = [known.get(path) for path in paths]
+    return [one if one and one.digest and (one.size, one.changed) == _stamp(one.path) else None for one in found]
 
 
 def _stamp(path: str) -> tuple[int, int]:
@@ -144,9 +141,8 @@ def _heading(max_pixels: int) -> dict[str, object]:
     return {"version": _CACHE_VERSION, "pillow": pillow_version, "max_pixels": max_pixels}
 
 
-def _read_cache(cache_file: Path | None, max_pixels: int) -> dict[str, Scanned]:
-    if cache_file is None:
-        return {}
+def read_cache(cache_file: Path, max_pixels: int) -> dict[str, Scanned]:
+    """What earlier runs learnt, by path; empty when there is no cache or it was made under other conditions."""
     try:
         stored = json.loads(cache_file.read_text(encoding="utf-8"))
         if stored["heading"] != _heading(max_pixels):
@@ -156,9 +152,10 @@ def _read_cache(cache_file: Path | None, max_pixels: int) -> dict[str, Scanned]:
         return {}  # a damaged cache costs time, nothing else
 
 
-def _write_cache(cache_file: Path, max_pixels: int, known: dict[str, Scanned]) -> None:
-    text = json.dumps({"heading": _heading(max_pixels), "files": [asdict(found) for found in known.values()]})
-    write_whole(cache_file, text.encode("utf-8", "surrogateescape"))
+def write_cache(cache_file: Path, max_pixels: int, scanned: Iterable[Scanned]) -> bool:
+    """Remember what was learnt; False when the folder cannot be written."""
+    text = json.dumps({"heading": _heading(max_pixels), "files": [asdict(found) for found in scanned]})
+    return write_whole(cache_file, text.encode())
 
 
 def write_whole(path: Path, content: bytes) -> bool:

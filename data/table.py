@@ -1,6 +1,6 @@
-"""Labelled files in a CSV file: ``path,label[,split]``, read with row-numbered errors and written for a split.
+r"""Labelled files in a CSV file: ``path,label[,split]``, read with row-numbered errors and written for a split.
 
-Spreadsheets on other systems begin the file with a byte order mark, write ``\\`` in paths and, where the comma is the
+Spreadsheets on other systems begin the file with a byte order mark, write ``\`` in paths and, where the comma is the
 decimal sign, put semicolons between columns; all are understood.
 """
 
@@ -59,8 +59,8 @@ def list_csv(
     extra = [name for name in columns if name not in ("path", "label", "split", group_column)]
     if extra:
         listing.notes.append(f"columns of {table.name} not used: {some(extra)}")
-    for number, row in rows:
-        cells = {name: (row[name] or "").strip() for name in columns}
+    for number, cell_of in rows:
+        cells = {name: (cell_of[name] or "").strip() for name in columns}
         split = SPLITS.get(cells.get("split", "").lower())
         path = _resolve(root, cells["path"])
         real = os.path.realpath(path)

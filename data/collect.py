@@ -1,0 +1,140 @@
+"""One pass over the files that both learns what each is and keeps its pixels, so that no file is decoded twice.
+
+The scan (data/scan.py) needs every file decoded to find the bad ones; the arrays (data/store.py) need every good one.
+Here they share the pass. A second pass happens only for pictures wanted in another form, such as the validation
+pictures of an automatic split, which is not known before the scan.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from data.decode import Picture
+from data.scan import Scanned, read_cache, scan, unchanged, write_cache
+from data.store import Form, PixelStore
+
+Arrays = dict[Form, tuple[dict[int, int], Tensor]]  # for each form: the row of each position, and the rows
+
+
+class Collection:
+    """Picture files with what they are and their pixels.
+
+    Args:
+        paths: The files.
+        store: Makes and keeps arrays.
+        cache_file: Where to remember the scan.
+        num_workers: Threads; None for one a core.
+        progress: Show a progress bar when stderr is a terminal.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        store: PixelStore,
+        cache_file: Path,
+        num_workers: int | None = None,
+        progress: bool = True,
+    ) -> None:
+        self.paths, self.store, self.cache_file = list(paths), store, cache_file
+        self.num_workers, self.progress = num_workers, progress
+        self.scanned: list[Scanned] = []
+        self.cache_works = True
+        self.decoded = 0  # files decoded by this object
+        self._arrays: Arrays = {}
+
+    def scan(self, forms: Sequence[Form]) -> list[Scanned]:
+        """Learn what every file is, and keep the pixels of each in the form given for it.
+
+        Args:
+            forms: "plain" or "source" for each file.
+
+        Returns:
+            What each file is.
+        """
+        max_pixels = self.store.settings["max_pixels"]
+        known = read_cache(self.cache_file, max_pixels)
+        found = unchanged(self.paths, known)
+        positions: dict[Form, list[int]] = defaultdict(list)
+        for position, form in enumerate(forms):
+            positions[form].append(position)
+        missing: list[Form] = []
+        for form, members in positions.items():
+            digests = [one.digest if (one := found[position]) else "" for position in members]
+            pixels = self.store.load(form, digests) if all(digests) else None
+            if pixels is None:
+                missing.append(form)
+                pixels = self.store.allocate(form, len(members))
+            self._arrays[form] = {position: row for row, position in enumerate(members)}, pixels
+        wanted = [position for form in missing for position in positions[form]]
+        self.scanned = self._decode(range(len(self.paths)), wanted, known, forms, self._arrays)
+        for form in missing:
+            digests = [self.scanned[position].digest for position in positions[form]]
+            self.cache_works &= self.store.save(form, digests, self._arrays[form][1])
+        if any(known.get(one.path) != one for one in self.scanned):
+            # Files that have gone leave the cache: it holds this data set as it is now.
+            self.cache_works &= write_cache(self.cache_file, max_pixels, self.scanned)
+        return self.scanned
+
+    def pixels(self, form: Form, positions: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Pixels of good files in one form, decoded now unless they are there already.
+
+        Returns:
+            An array, shape (R, ...), and the row of each position in it, int64, shape (len(positions),).
+
+        Raises:
+            ValueError: If a file was changed since the scan and is bad now.
+        """
+        rows, pixels = self._arrays.get(form, ({}, None))
+        if pixels is None or any(position not in rows for position in positions):
+            digests = [self.scanned[position].digest for position in positions]
+            stored = self.store.load(form, digests)
+            rows = {position: row for row, position in enumerate(positions)}
+            if stored is None:
+                pixels = self.store.allocate(form, len(positions))
+                known = {one.path: one for one in self.scanned}
+                forms = [form] * len(self.paths)
+                for one in self._decode(positions, positions, known, forms, {form: (rows, pixels)}):
+                    if one.cause is not None:
+                        raise ValueError(f"{one.path} changed while it was being read: {one.cause}")
+                self.cache_works &= self.store.save(form, digests, pixels)
+            else:
+                pixels = stored
+            self._arrays.setdefault(form, (rows, pixels))
+        return pixels, torch.tensor([rows[position] for position in positions], dtype=torch.int64)
+
+    def _decode(
+        self,
+        positions: Sequence[int],
+        wanted: Sequence[int],
+        known: Mapping[str, Scanned],
+        forms: Sequence[Form],
+        arrays: Arrays,
+    ) -> list[Scanned]:
+        """Scan ``positions``; those ``wanted`` or unknown put their pixels into the array of their form."""
+        settings = self.store.settings
+        done: list[int] = []
+
+        def keep(index: int, picture: Picture) -> None:
+            position = positions[index]
+            rows, pixels = arrays[forms[position]]
+            pixels[rows[position]] = self.store.convert(forms[position], picture.image)
+            done.append(position)
+
+        place = {position: index for index, position in enumerate(positions)}
+        scanned = scan(
+            [self.paths[position] for position in positions],
+            max_pixels=settings["max_pixels"],
+            channels=settings["channels"],
+            background=settings["background"],
+            short_sides=[self.store.short_side(forms[position]) for position in positions],
+            sink=keep,
+            wanted=[place[position] for position in wanted],
+            known=known,
+            num_workers=self.num_workers,
+            progress=self.progress,
+        )
+        self.decoded += len(done)
+        return scanned

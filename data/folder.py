@@ -1,0 +1,313 @@
+"""A user's own pictures: a folder or a CSV file to training, validation and test batches.
+
+Files are listed (data/layout.py, data/table.py), read once and split (data/gather.py), and served from memory as
+tensors: after the first pass nothing is decoded again. Validation and prediction share one preprocessing
+(data/preprocess.py), so that the accuracy printed here is the accuracy of ``predict.py``.
+"""
+
+import hashlib
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+
+from data.decode import MAX_PIXELS
+from data.gather import PARTS, SplitRule, gather
+from data.images import DEFAULT_ROOT, channel_statistics
+from data.layout import Entry, list_folder, some
+from data.loader import TensorLoader
+from data.preprocess import preprocessing
+from data.report import bad_files
+from data.store import PixelStore
+from data.table import list_csv, split_csv
+from data.views import Views
+
+_SOURCE_SHARE = 1.25  # side of a stored training picture over the network's: room to crop from
+
+
+class Folder(LightningDataModule):
+    """Pictures of a folder with train/ and val/ (and test/), of a folder with one folder a class, or of a CSV file.
+
+    Args:
+        path: The folder; with csv, where its relative paths begin.
+        csv: CSV file with the columns path,label[,split].
+        image_size: Height and width that the network sees, in pixels.
+        channels: 3 for colour, 1 for grey.
+        val_fraction: Share of the pictures to validate on when there is no val/, in [0, 1), the same of every class.
+        test_fraction: Share of the pictures to test on when there is no test/, in [0, 1).
+        split_seed: Seed of the automatic split.
+        num_folds: k of k-fold cross-validation, at least 2; 0 for one split by val_fraction.
+        fold: Which of the folds is validated on, in 0..num_folds-1.
+        group_column: Column of the CSV file; pictures with the same value stay in one split.
+        batch_size: Pictures a step, over all processes together.
+        aug: Augmentation of the training pictures: none, light (random crop and mirror image), or light followed by
+            TrivialAugment or RandAugment.
+        min_area: Smallest share of a picture's area that a random crop shows, in (0, 1].
+        flip: Probability of a mirror image; 0 where left and right differ, as in writing.
+        balance: sampler shows every class equally often in an epoch, by repeating pictures of the smaller ones.
+        on_bad: Leave files out that cannot be decoded (skip) or stop (error); both name them.
+        background: Colour under transparent pixels: a name or #rrggbb.
+        max_pixels: Pictures with more pixels are not decoded.
+        crop: Share of the largest centred window that validation and prediction show, in (0, 1].
+        num_workers: Threads that decode; without it one for each core.
+        cache_dir: Where decoded pictures are kept between runs; without it ~/.cache/deep-learning-mathematics/pictures.
+        seed: Seed of the order and the augmentation; without it the run's seed.
+    """
+
+    FACTS = ("class_names", "in_channels", "image_size", "mean", "std")
+    name = "folder"
+
+    def __init__(
+        self,
+        path: str | None = None,
+        csv: str | None = None,
+        image_size: int = 224,
+        channels: Literal[1, 3] = 3,
+        val_fraction: float = 0.2,
+        test_fraction: float = 0.0,
+        split_seed: int = 0,
+        num_folds: int = 0,
+        fold: int = 0,
+        group_column: str | None = None,
+        batch_size: int = 32,
+        aug: Literal["none", "light", "trivial", "rand"] = "light",
+        min_area: float = 0.35,
+        flip: float = 0.5,
+        balance: Literal["none", "sampler"] = "none",
+        on_bad: Literal["skip", "error"] = "skip",
+        background: str = "white",
+        max_pixels: int = MAX_PIXELS,
+        crop: float = 0.875,
+        num_workers: int | None = None,
+        cache_dir: str | None = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        if path is None and csv is None:
+            raise ValueError("--data.path (a folder of pictures) or --data.csv (a file with path,label) is needed")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.rule = SplitRule(val_fraction, test_fraction, split_seed, num_folds, fold)
+        if not 0 <= flip <= 1:
+            raise ValueError(f"flip must be in [0, 1], got {flip}")
+        if not 0 < min_area <= 1:
+            raise ValueError(f"min_area must be in (0, 1], got {min_area}")
+        choices = {"aug": (aug, ("none", "light", "trivial", "rand")), "on_bad": (on_bad, ("skip", "error"))}
+        for option, (value, allowed) in (choices | {"balance": (balance, ("none", "sampler"))}).items():
+            if value not in allowed:
+                raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
+        if group_column is not None and csv is None:
+            raise ValueError(f"group_column {group_column!r} needs --data.csv: a folder has no columns")
+        if path is not None and csv is None and path.lower().endswith(".csv"):
+            path, csv = None, path
+        self.path, self.csv, self.group_column = path, csv, group_column
+        self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
+        self.aug, self.min_area, self.flip, self.balance, self.on_bad = aug, min_area, flip, balance, on_bad
+        self.cache = Path(cache_dir or f"{DEFAULT_ROOT}/pictures").expanduser()
+        self.settings = preprocessing(
+            "resize-crop", (image_size, image_size), channels, crop=crop, background=background, max_pixels=max_pixels
+        )
+        self.entries: list[Entry] = []  # usable files, each with its split
+        self.class_names: list[str] = []
+        self.warnings: list[str] = []
+        self.notes: list[str] = []
+        self.bad: list[tuple[str, str]] = []
+        self._positions: dict[str, list[int]] = {}  # of each part's files in the collection
+        self._resident: dict[str, tuple[Tensor, Tensor]] = {}
+        self._facts: dict[str, Any] = {}
+
+    @property
+    def root(self) -> Path:
+        """The folder of the pictures."""
+        return Path(self.path if self.path is not None else Path(self.csv or "").parent).expanduser()
+
+    @property
+    def source(self) -> str:
+        """The folder or CSV file as it was given."""
+        return str(self.csv or self.path)
+
+    def prepare_data(self) -> None:
+        """Read every file once, in the first process; the others find the result in the cache."""
+        self.setup()
+
+    def setup(self, stage: str | None = None) -> None:
+        """List, read and split the files, and say what was found; a second call does nothing.
+
+        Raises:
+            FileNotFoundError: If there is no such folder or CSV file.
+            ValueError: If the layout is not as expected, a class is not in train, or, with ``on_bad="error"``, a file
+                cannot be decoded.
+        """
+        if self.entries:
+            return
+        key = hashlib.sha256(os.fsencode(self.root.absolute()) + os.fsencode(self.csv or "")).hexdigest()[:32]
+        store = PixelStore(self.cache, self.settings, round(self.settings["image_size"][0] * _SOURCE_SHARE))
+        gathered = gather(
+            list_folder(self.path or "") if self.csv is None else list_csv(self.csv, self.path, self.group_column),
+            self.source,
+            store,
+            self.cache / f"scan-{key}.json",
+            training_form="plain" if self.aug == "none" else "source",
+            rule=self.rule,
+            on_bad=self.on_bad,
+            num_workers=self.num_workers,
+        )
+        self.entries, self.class_names, self.collection = gathered.entries, gathered.class_names, gathered.collection
+        self.notes, self.warnings, self.bad = gathered.notes, gathered.warnings, gathered.bad
+        self._positions = gathered.positions
+        self._report(gathered.table)
+
+    @rank_zero_only
+    def _report(self, table: Sequence[str]) -> None:
+        lines = [f"{self.source}: {len(self.class_names)} classes: {some(self.class_names, 20)}", *table]
+        lines += [f"note: {note}" for note in self.notes]
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        if self.bad:
+            lines.append("warning: " + bad_files(self.bad, "left out"))
+        print("\n".join(lines), file=sys.stderr)
+
+    def class_counts(self) -> list[int]:
+        """Training pictures of each class, for a weighted loss."""
+        self.setup()
+        counts = Counter(entry.label for entry in self.entries if entry.split == "train")
+        return [counts[name] for name in self.class_names]
+
+    def paths(self, part: str) -> list[str]:
+        """The files of "train", "val" or "test", in the order of an unshuffled loader."""
+        self.setup()
+        return [self.collection.paths[position] for position in self._positions[part]]
+
+    def labels(self, part: str) -> Tensor:
+        """Class of each of them, int64, shape (N,)."""
+        self.setup()
+        index = {name: label for label, name in enumerate(self.class_names)}
+        chosen = [index[entry.label] for entry in self.entries if entry.split == part]
+        return torch.tensor(chosen, dtype=torch.int64)
+
+    def plain(self, part: str) -> Tensor:
+        """Pictures of a part exactly as validation and prediction see them: uint8, shape (N, C, H, W)."""
+        self.setup()
+        pixels, rows = self.collection.pixels("plain", self._positions[part])
+        whole = len(rows) == len(pixels) and torch.equal(rows, torch.arange(len(rows)))
+        return pixels if whole else pixels.index_select(0, rows)
+
+    def facts(self) -> dict[str, Any]:
+        """What a model must know: class_names, in_channels, image_size [H, W], mean and std of training pictures."""
+        self.setup()
+        if not self._facts:
+            if self.aug == "none":
+                pixels = self.plain("train")
+            else:
+                stored, rows = self.collection.pixels("source", self._positions["train"])
+                pixels = stored.index_select(0, rows[:: max(1, len(rows) // 2000)]).permute(0, 3, 1, 2)
+            mean, std = channel_statistics(pixels)
+            self._facts = {
+                "class_names": list(self.class_names),
+                "in_channels": self.settings["channels"],
+                "image_size": list(self.settings["image_size"]),
+                "mean": mean,
+                "std": std,
+            }
+        return dict(self._facts)
+
+    def preprocessing(self) -> dict[str, Any]:
+        """How validation prepared its pictures, as primitives for the checkpoint and for prediction."""
+        return dict(self.settings)
+
+    def summary(self) -> dict[str, Any]:
+        """What the set is, in words and counts, for the start of a run and its report."""
+        self.setup()
+        height, width = self.settings["image_size"]
+        return {
+            "name": self.name,
+            "source": self.source,
+            "splits": {part: len(self._positions[part]) for part in PARTS},
+            "classes": len(self.class_names),
+            "shape": f"{self.settings['channels']}×{height}×{width}",
+            "split_seed": self.rule.seed,
+            "augmentation": self.aug,
+            "bad": [f"{path}: {cause}" for path, cause in self.bad],
+            "warnings": list(self.warnings),
+            "notes": list(self.notes),
+        }
+
+    def save_split(self, file: str | os.PathLike[str]) -> None:
+        """Write the split as CSV (path,label,split); ``--data.path FOLDER --data.csv FILE`` repeats it."""
+        self.setup()
+        Path(file).write_text(split_csv(self.entries, self.root), encoding="utf-8")
+
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+
+    def evaluation_loader(self, part: str) -> TensorLoader | list[TensorLoader]:
+        """A part's pictures in order, without augmentation; an empty list when there are none."""
+        self.setup()
+        if not self._positions[part]:
+            return []
+        device = self._device()
+        if part not in self._resident or self._resident[part][1].device != device:
+            self._resident[part] = self.plain(part).to(device), self.labels(part).to(device)
+        images, labels = self._resident[part]
+        return TensorLoader(images, labels, self.batch_size)
+
+    def train_dataloader(self) -> TensorLoader:
+        """Shuffled, augmented batches of the training pictures."""
+        self.setup()
+        labels, device = self.labels("train"), self._device()
+        # Trainer(overfit_batches=...) wants the same batches in every epoch.
+        shuffle = not getattr(self.trainer, "overfit_batches", 0)
+        seed = self.seed if self.seed is not None else int(os.environ.get("PL_GLOBAL_SEED", 0))
+        chosen = balanced(labels) if self.balance == "sampler" else torch.arange(len(labels))
+        if self.aug == "none":
+            images = self.plain("train")
+            if self.balance == "sampler":
+                images = images.index_select(0, chosen)
+            return TensorLoader(
+                images.to(device), labels[chosen].to(device), self.batch_size, shuffle=shuffle, seed=seed
+            )
+        stored, rows = self.collection.pixels("source", self._positions["train"])
+        aspect = torch.tensor([self._aspect(position) for position in self._positions["train"]])
+        by_row = torch.ones(len(stored)).index_copy_(0, rows, aspect)
+        size = self.settings["image_size"][0], self.settings["image_size"][1]
+        views = Views(stored.to(device), by_row.to(device), size, self.aug, self.min_area, self.flip)
+        return TensorLoader(
+            rows[chosen].to(device),
+            labels[chosen].to(device),
+            self.batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            augment=views,
+        )
+
+    def _aspect(self, position: int) -> float:
+        found = self.collection.scanned[position]
+        return found.width / found.height
+
+    def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
+        """Batches of the validation pictures in order; an empty list, which Lightning skips, when there are none."""
+        return self.evaluation_loader("val")
+
+    def test_dataloader(self) -> TensorLoader | list[TensorLoader]:
+        """Batches of the test pictures in order; an empty list when there are none."""
+        return self.evaluation_loader("test")
+
+
+def balanced(labels: Tensor) -> Tensor:
+    """Positions in which every class appears as often as the largest one, each picture nearly equally often.
+
+    Args:
+        labels: Class of each picture, int64, shape (N,).
+
+    Returns:
+        int64, shape (C · largest,).
+    """
+    members = [torch.nonzero(labels == label)[:, 0] for label in range(int(labels.max()) + 1)]
+    most = max(len(group) for group in members)
+    return torch.cat([group[torch.arange(most) % len(group)] for group in members])

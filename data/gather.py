@@ -1,0 +1,161 @@
+"""From listed files to a data set: read each once, name the bad ones, decide the splits, make the one class map."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.collect import Collection
+from data.layout import Entry, Listing, class_names, with_splits
+from data.partition import assign_splits
+from data.report import bad_files, duplicate_lines, missing_classes
+from data.scan import class_table
+from data.store import Form, PixelStore
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """How pictures are split that come without a split.
+
+    Args:
+        val_fraction: Share to validate on, in [0, 1); not used with folds.
+        test_fraction: Share to test on, in [0, 1).
+        seed: Seed of the choice.
+        num_folds: k of k-fold cross-validation, at least 2; 0 for one split.
+        fold: Which fold is validated on, in 0..k-1.
+    """
+
+    val_fraction: float = 0.2
+    test_fraction: float = 0.0
+    seed: int = 0
+    num_folds: int = 0
+    fold: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ValueError: Naming the option, the value given and those allowed.
+        """
+        for option in ("val_fraction", "test_fraction"):
+            if not 0 <= getattr(self, option) < 1:
+                raise ValueError(f"{option} must be in [0, 1), got {getattr(self, option)}")
+        if self.val_fraction + self.test_fraction >= 1:
+            both = f"{self.val_fraction} + {self.test_fraction}"
+            raise ValueError(f"val_fraction + test_fraction must be below 1, got {both}")
+        if self.num_folds == 1 or self.num_folds < 0:
+            raise ValueError(f"num_folds must be 0 or at least 2, got {self.num_folds}")
+        if not 0 <= self.fold < max(self.num_folds, 1):
+            raise ValueError(f"fold must be in 0..{max(self.num_folds, 1) - 1}, got {self.fold}")
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A data set that has been read and split.
+
+    Args:
+        entries: Usable files, each with its split.
+        positions: For "train", "val" and "test", where the part's files are in the collection.
+        class_names: THE class map.
+        collection: The files and their pixels.
+        table: One line a class: sizes, modes, bad files.
+        notes: What was left out on purpose.
+        warnings: What is probably not meant.
+        bad: Files that cannot be used, with the cause.
+    """
+
+    entries: list[Entry]
+    positions: dict[str, list[int]]
+    class_names: list[str]
+    collection: Collection
+    table: list[str]
+    notes: list[str]
+    warnings: list[str]
+    bad: list[tuple[str, str]]
+
+
+def gather(
+    listing: Listing,
+    source: str,
+    store: PixelStore,
+    cache_file: Path,
+    *,
+    training_form: Form,
+    rule: SplitRule,
+    on_bad: str = "skip",
+    num_workers: int | None = None,
+) -> Gathered:
+    """Read every file once, and decide what it is used for.
+
+    Args:
+        listing: The labelled files.
+        source: What to call the data set in errors.
+        store: Keeps the pixels.
+        cache_file: Where to remember the scan.
+        training_form: Form in which training pictures are kept.
+        rule: How to split what has no split.
+        on_bad: "skip" leaves bad files out, "error" stops.
+        num_workers: Threads that decode; None for one a core.
+
+    Raises:
+        ValueError: If a class is not in train, fewer than 2 are left, or a file is bad and ``on_bad`` is "error".
+    """
+    files = listing.entries
+    collection = Collection([entry.path for entry in files], store, cache_file, num_workers)
+    scanned = collection.scan([training_form if entry.split in ("train", None) else "plain" for entry in files])
+    bad = listing.bad + [(found.path, found.cause) for found in scanned if found.cause is not None]
+    if bad and on_bad == "error":
+        raise ValueError(bad_files(bad, "with --data.on_bad error nothing is left out"))
+    good = [position for position, found in enumerate(scanned) if found.cause is None]
+    digests = [scanned[position].digest for position in good]
+    entries = decide_splits([files[position] for position in good], digests, rule, source)
+    lost = listing.empty + [
+        (files[p].split, files[p].label) for p, found in enumerate(scanned) if found.cause is not None
+    ]
+    names = class_names(entries, source, lost)
+    warnings = [
+        *listing.warnings,
+        *missing_classes(entries, names, lost, rule.val_fraction > 0 or rule.num_folds > 0),
+        *duplicate_lines(entries, digests),
+    ]
+    if not collection.cache_works:
+        warnings.append(f"{store.folder} cannot be written: the next run reads every file again")
+    positions: dict[str, list[int]] = {part: [] for part in PARTS}
+    for position, entry in zip(good, entries, strict=True):
+        positions[entry.split or "train"].append(position)
+    table = class_table(scanned, [entry.label for entry in files])
+    return Gathered(entries, positions, names, collection, table, listing.notes, warnings, bad)
+
+
+def decide_splits(entries: Sequence[Entry], digests: Sequence[str], rule: SplitRule, source: str) -> list[Entry]:
+    """Carve validation and test pictures from the training files where there is no val or no test.
+
+    Args:
+        entries: Usable files.
+        digests: Content hash of each.
+        rule: How to split.
+        source: What to call the data set in errors.
+
+    Raises:
+        ValueError: If folds are asked of a set that has its own val.
+    """
+    given = {entry.split for entry in entries}
+    if rule.num_folds and "val" in given:
+        raise ValueError(f"num_folds {rule.num_folds} needs pictures without val, but {source} has one")
+    free = [index for index, entry in enumerate(entries) if entry.split in ("train", None)]
+    parts = assign_splits(
+        [entries[index].name for index in free],
+        [entries[index].label for index in free],
+        [entries[index].group for index in free],
+        [digests[index] for index in free],
+        val_fraction=0.0 if "val" in given else rule.val_fraction,
+        test_fraction=0.0 if "test" in given else rule.test_fraction,
+        seed=rule.seed,
+        num_folds=rule.num_folds,
+        fold=rule.fold,
+    )
+    splits = [entry.split or "train" for entry in entries]
+    for index, part in zip(free, parts, strict=True):
+        splits[index] = part
+    return with_splits(entries, splits)

@@ -1,0 +1,154 @@
+"""Decoded pictures kept at training size, in memory or in a memory-mapped file, so that later epochs never decode.
+
+Two forms of a picture:
+
+    plain    exactly what the evaluation preprocessing gives: validation, test, and training without augmentation
+    source   the whole picture, warped to a square S×S. The warp is only how it is stored: views are cut as windows of
+             the true shape (data/views.py), so nothing is distorted and nothing beyond the centre is lost
+
+An array is saved in the cache folder under a hash of its pictures' contents and of the settings: the same pictures
+under other names, or in another place, need not be decoded again. The folder keeps the arrays used last.
+
+Letters: N pictures, S side of the stored square, C channels, H height, W width.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from PIL import __version__ as pillow_version
+from torch import Tensor
+
+from data.preprocess import needed_side, prepare
+
+Form = Literal["plain", "source"]
+_KEPT_BYTES = 16 << 30
+
+
+def square(picture: Image.Image, side: int) -> Tensor:
+    """The whole picture warped to a square, antialiased: uint8, shape (S, S, C)."""
+    pixels = torch.from_numpy(np.array(picture, dtype=np.uint8).reshape(picture.height, picture.width, -1))  # (h, w, C)
+    layers = pixels.permute(2, 0, 1)[None]  # (1, C, h, w), channels last in memory: the fast path for bytes
+    return F.interpolate(layers, (side, side), mode="bilinear", antialias=True)[0].permute(1, 2, 0)  # (S, S, C)
+
+
+def memory_limit() -> int:
+    """Bytes that an array may take in memory: half of what the machine has free, or 4 GiB when it does not say."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024 // 2
+    except (OSError, ValueError, IndexError):
+        pass
+    return 4 << 30
+
+
+class PixelStore:
+    """Makes, keeps and finds arrays of pictures.
+
+    Args:
+        cache_folder: Where arrays are kept between runs.
+        settings: Evaluation preprocessing (``data.preprocess.preprocessing``).
+        side: S, side of a stored source picture.
+        limit: Bytes of an array above which it lies in a memory-mapped file; None asks the machine.
+    """
+
+    def __init__(self, cache_folder: Path, settings: Mapping[str, Any], side: int, limit: int | None = None) -> None:
+        self.folder, self.settings, self.side = cache_folder, dict(settings), side
+        self.limit = memory_limit() if limit is None else limit
+        self._temporary: dict[int, str] = {}
+
+    def shape(self, form: Form) -> tuple[int, ...]:
+        """Shape of one picture."""
+        if form == "source":
+            return self.side, self.side, self.settings["channels"]
+        return self.settings["channels"], *self.settings["image_size"]
+
+    def short_side(self, form: Form) -> int:
+        """The side down to which a JPEG may be decoded smaller."""
+        return self.side if form == "source" else needed_side(self.settings)
+
+    def convert(self, form: Form, picture: Image.Image) -> Tensor:
+        """A decoded picture as it is stored."""
+        return square(picture, self.side) if form == "source" else prepare(picture, self.settings)
+
+    def allocate(self, form: Form, size: int) -> Tensor:
+        """Room for ``size`` pictures, all 0.
+
+        Raises:
+            ValueError: If it must lie in a file and the cache folder cannot hold it.
+        """
+        shape = (size, *self.shape(form))
+        if np.prod(shape, dtype=np.int64) <= self.limit:
+            return torch.zeros(shape, dtype=torch.uint8)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self.folder, prefix=".array.", suffix=".tmp")
+            os.close(handle)
+            pixels = torch.from_numpy(np.lib.format.open_memmap(name, mode="w+", dtype=np.uint8, shape=shape))
+        except OSError as error:
+            need = np.prod(shape, dtype=np.int64) / 2**30
+            raise ValueError(
+                f"{size} pictures need {need:.1f} GiB, more than half of the free memory, and {self.folder} cannot "
+                f"hold them: {error.strerror or error}; choose another --data.cache_dir"
+            ) from None
+        self._temporary[pixels.data_ptr()] = name
+        return pixels
+
+    def file(self, form: Form, digests: Sequence[str]) -> Path:
+        """Where the array of these pictures is kept."""
+        heading = json.dumps([1, pillow_version, form, self.side if form == "source" else 0, self.settings])
+        key = hashlib.sha256("\n".join([heading, *digests]).encode()).hexdigest()
+        return self.folder / f"{form}-{key[:32]}.npy"
+
+    def load(self, form: Form, digests: Sequence[str]) -> Tensor | None:
+        """The array of an earlier run; None when there is none or it is damaged."""
+        path = self.file(form, digests)
+        shape = (len(digests), *self.shape(form))
+        try:
+            # Copy on write: pages are read when they are needed, and nothing can change the file.
+            array = np.load(path, mmap_mode="c", allow_pickle=False)
+            if array.shape != shape or array.dtype != np.uint8:
+                return None
+            os.utime(path)
+            return torch.from_numpy(array if array.nbytes > self.limit else np.array(array))
+        except (OSError, ValueError):
+            return None
+
+    def save(self, form: Form, digests: Sequence[str], pixels: Tensor) -> bool:
+        """Keep an array for later runs; False when the cache folder cannot be written."""
+        path = self.file(form, digests)
+        name = self._temporary.pop(pixels.data_ptr(), None)
+        try:
+            if name is None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                handle, name = tempfile.mkstemp(dir=self.folder, prefix=".array.", suffix=".tmp")
+                with os.fdopen(handle, "wb") as file:
+                    np.lib.format.write_array(file, pixels.numpy(), allow_pickle=False)
+            os.replace(name, path)
+        except OSError:
+            if name is not None:
+                Path(name).unlink(missing_ok=True)
+            return False
+        self._forget_oldest(path)
+        return True
+
+    def _forget_oldest(self, newest: Path) -> None:
+        """Delete the arrays unused for longest until the folder is small enough; a mapped file stays readable."""
+        try:
+            files = sorted(self.folder.glob("*.npy"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
+            total = 0
+            for file in files:
+                total += file.stat().st_size
+                if total > _KEPT_BYTES and file != newest:
+                    file.unlink()
+        except OSError:
+            pass  # another run deleted the same file
