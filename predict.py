@@ -121,10 +121,15 @@ def predictions(task: Any, images: Tensor, temperature: float, top_k: int) -> li
         probabilities = (task(images.to(task.device)).float() / temperature).softmax(1)  # (N, K)
     values, classes = probabilities.topk(min(top_k, probabilities.shape[1]), dim=1)
     names = task.hparams["class_names"]
-    return [[(names[c], p) for c, p in zip(*row, strict=True)] for row in zip(classes.tolist(), values.tolist(), strict=True)]
+    return [
+        [(names[c], p) for c, p in zip(*row, strict=True)]
+        for row in zip(classes.tolist(), values.tolist(), strict=True)
+    ]
 
 
-def rows(task: Any, settings: dict[str, Any], temperature: float, files: list[Path], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def rows(
+    task: Any, settings: dict[str, Any], temperature: float, files: list[Path], arguments: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
     """One row per file, in order: path, label, probability, label_2, probability_2, …, error."""
     import torch
 

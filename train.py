@@ -104,7 +104,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     fit_started = time.perf_counter()
     fit(trainer, task, data, path)
     fit_s = time.perf_counter() - fit_started
-    metrics = test(trainer, task, data)
+    metrics = test(trainer, task, data, "best" if has_validation else "last", validate=has_validation)
     conclude(request, folder, data, task, trainer, settings, {**metrics, "time/fit_s": fit_s}, started)
     return 0
 

@@ -7,5 +7,6 @@ DATA = {
     "fashion-mnist": "data.mnist.FashionMNIST",
     "kmnist": "data.mnist.KMNIST",
     "olivetti": "data.olivetti.Olivetti",
+    "face-splits": "data.face_splits.FaceSplits",
     "folder": "data.folder.Folder",
 }

@@ -42,7 +42,7 @@ def download(name: str, root: Path) -> None:
     # torchvision wraps only some faults of a connection in RuntimeError; URLError and time-outs are OSError.
     except (RuntimeError, OSError, HTTPException, ImportError) as error:
         folder = root / name / "raw"
-        reason = " ".join(str(error).split())[:120]
+        reason = str(error).strip().splitlines()[-1].strip("<> ")[:120] or type(error).__name__
         raise FileNotFoundError(
             f"{name} is not in {folder} and could not be downloaded ({reason}): "
             f"put {', '.join(missing_files(folder))} there, plain or with .gz, or give another --data.root"

@@ -305,7 +305,10 @@ class CNNTask(LightningModule):
         """The optimiser and a schedule over all steps of the run."""
         options = self.hparams
         optimiser = build_optimiser(
-            options["optimizer"], parameter_groups([self.network], options["weight_decay"]), options["lr"], options["momentum"]
+            options["optimizer"],
+            parameter_groups([self.network], options["weight_decay"]),
+            options["lr"],
+            options["momentum"],
         )
         total = int(self.trainer.estimated_stepping_batches)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
@@ -349,7 +352,13 @@ class CNNTask(LightningModule):
 
     def final_metrics(self) -> dict[str, float]:
         """Figures beside the test's own: calibration, baseline, theory and gaps."""
-        return self.summary().metrics()
+        metrics = {**self.test.metrics("test"), **self.summary().metrics()}
+        if self.validation:  # of the weights that were tested
+            metrics |= {
+                "best/val_accuracy": self.validation.accuracy,
+                "best/val_loss": float(self.validation.losses().mean()),
+            }
+        return metrics
 
     def summary(self) -> Summary:
         """Everything the run found."""

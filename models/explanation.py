@@ -1,11 +1,12 @@
 """What explains a trained classifier: the figures of one run, each with its finding in the title."""
 # N pictures, K classes, C channels, H height, W width
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from dashboard.calibration import reliability_figure
@@ -16,6 +17,9 @@ from dashboard.network import feature_maps_figure, filters_figure, grad_cam_figu
 from models.evaluation import Outcome
 from models.gradcam import grad_cam
 from theory.intervals import wilson_interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PICTURES_EXPLAINED = 12
 
@@ -101,7 +105,7 @@ def classifier_figures(
         x = task.normalise(test.images[chosen].to(task.device))
         yield "filters", filters_figure(convolution.weight.detach().float().cpu().numpy())
         maps = output_of(network, convolution, x[:1])[0].float().cpu().numpy()
-        name = f"a {names[int(labels[chosen[0]])]}"
+        name = names[int(labels[chosen[0]])]
         yield "feature_maps", feature_maps_figure(test.images[chosen[0]].numpy(), maps, name)
         layer = network.last_spatial()
         if layer is not None:

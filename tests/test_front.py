@@ -19,7 +19,9 @@ PROJECT = Path(__file__).parent.parent
 def recipes(tmp_path: Path) -> Path:
     folder = tmp_path / "recipes"
     folder.mkdir()
-    (folder / "cnn.yaml").write_text("model: {name: cnn, widths: [8]}\ndata: {name: digits, aug: shift}\nreport: brief\n")
+    (folder / "cnn.yaml").write_text(
+        "model: {name: cnn, widths: [8]}\ndata: {name: digits, aug: shift}\nreport: brief\n"
+    )
     (folder / "cnn-mnist.yaml").write_text("model: {name: cnn, widths: [9]}\ndata: {name: mnist}\n")
     return folder
 

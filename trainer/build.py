@@ -164,6 +164,7 @@ def test(
     task: LightningModule,
     datamodule: LightningDataModule | None,
     which: Literal["best", "last"] = "best",  # noqa: PT028
+    validate: bool = False,
 ) -> dict[str, float]:
     """Test with the weights of a checkpoint; give the metrics.
 
@@ -172,6 +173,8 @@ def test(
         task: The task.
         datamodule: Its data.
         which: ``best`` falls back to ``last`` when no best was kept, and says so.
+        validate: First validate with the same weights: what is fitted to them afterwards, such as a temperature, must
+            not see the test.
 
     Raises:
         RunFailed: With exit status 130 or 143 after a signal.
@@ -181,12 +184,13 @@ def test(
     path = next((kept[name].path for name in (which, "last") if kept[name] and kept[name].path.is_file()), None)
     if path is not None and path.stem != which:
         notice(f"no {which}.ckpt was kept: testing {path}")
+    checkpoint: dict[str, Any] = {
+        "ckpt_path": None if path is None else str(path),
+        "weights_only": True if path else None,
+    }
     with stopper.signals.installed():
-        results = trainer.test(
-            task,
-            datamodule=datamodule,
-            ckpt_path=None if path is None else str(path),
-            weights_only=True if path else None,
-            verbose=False,
-        )
+        if validate:
+            trainer.validate(task, datamodule=datamodule, verbose=False, **checkpoint)
+            checkpoint = {}  # the weights are loaded
+        results = trainer.test(task, datamodule=datamodule, verbose=False, **checkpoint)
     return {name: float(value) for result in results for name, value in result.items()}

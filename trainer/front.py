@@ -150,7 +150,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     for group in ("model", "data", "trainer", "early_stopping"):
         if content.get(group) is not None and not isinstance(content[group], dict):
             raise UserError(f"{path}: '{group}:' must hold settings, not {content[group]!r}")
-    return {key: value for key, value in content.items() if value is not None or key not in ("model", "data", "trainer")}
+    return {
+        key: value for key, value in content.items() if value is not None or key not in ("model", "data", "trainer")
+    }
 
 
 def recipe_file(model: str, data: str | None, folder: Path) -> Path:
@@ -214,7 +216,9 @@ def read(
     if not request.model and not request.resume:
         raise UserError(f"--model is missing; known: {', '.join(models)} (python train.py --help shows more)")
     if request.model and request.model not in models:
-        raise UserError(f"no model named {request.model!r}{nearest(request.model, models) or ', known: ' + ', '.join(models)}")
+        raise UserError(
+            f"no model named {request.model!r}{nearest(request.model, models) or ', known: ' + ', '.join(models)}"
+        )
     path = None
     if given_data:
         request.data, path = name_data(given_data, data)

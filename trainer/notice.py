@@ -22,6 +22,8 @@ _LOG_NOISE = (
     "Restoring states from",
     "Restored all states",
     "Loaded model weights",
+    "to estimate number of stepping batches",
+    "`Trainer.fit` stopped",
 )
 
 # Beginnings (regular expressions) of third-party warnings that no user of this project can act on.

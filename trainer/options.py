@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,9 +96,9 @@ def build_parser(task: type, data: type) -> ArgumentParser:
 
 def option_names(parser: ArgumentParser) -> set[str]:
     """The dotted names that the parser knows, without groups and helpers."""
-    destinations = {action.dest for action in parser._actions}
-    groups = {name.rpartition(".")[0] for name in destinations}
-    return {name for name in destinations if not name.endswith(".help") and name not in groups} - {"print_shtab", "help"}
+    names = {action.dest for action in parser._actions if not action.dest.endswith(".help")}
+    groups = {name.rpartition(".")[0] for name in names}
+    return names - groups - {"print_shtab", "help"}
 
 
 def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace]:
@@ -126,6 +127,8 @@ def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace
     values = final.as_dict()
     if values["report"] not in ("full", "brief", "none"):
         raise UserError(f"--report: expected full, brief or none, got {values['report']!r}")
+    if not values["trainer"].get("max_steps", -1) > 0 and (values["trainer"]["max_epochs"] or 0) < 1:
+        raise UserError(f"--epochs: expected at least 1, got {values['trainer']['max_epochs']}")
     if values["seed_everything"] < 0:
         raise UserError(f"--seed: expected a whole number from 0, got {values['seed_everything']}")
     return (
@@ -156,7 +159,9 @@ def _explain(where: str, value: Any, error: Exception) -> str:
     """Turns the parser's account of a wrong type into ``--model.width: expected int, got 'wide'``."""
     expected = re.findall(r"Expected an? (?:<class '(\w+)'>|([^\n]+?))(?:\. Got value|\n|$)", str(error))
     names = [(first or second).removeprefix("typing.") for first, second in expected]
-    names = ["none" if name == "NoneType" else re.sub(r"Literal\[(.*)\]", r"\1", name).replace("'", "") for name in names]
+    names = [
+        "none" if name == "NoneType" else re.sub(r"Literal\[(.*)\]", r"\1", name).replace("'", "") for name in names
+    ]
     if not names:
         return f"{where}: {value!r} does not fit: {' '.join(str(error).split())}"
     return f"{where}: expected {' or '.join(dict.fromkeys(names))}, got {value!r}"
@@ -170,20 +175,21 @@ def as_yaml(request: Request, parser: ArgumentParser, final: Namespace) -> str:
     settings: dict[str, Any] = {
         "model": {"name": request.model, **(values.pop("model", None) or {})},
         "data": {"name": request.data, **(values.pop("data", None) or {})},
-        **values,
+        **{name: value for name, value in values.items() if value != {}},
     }
     text: str = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
     return text
 
 
 def group_help(parser: ArgumentParser, group: str) -> str:
-    """Every option of one group, with its type, default and meaning."""
-    formatter = parser._get_formatter()
-    for section in parser._action_groups:
-        actions = [action for action in section._group_actions if action.dest.startswith(f"{group}.")]
-        actions = [action for action in actions if not action.dest.endswith(".help")]
-        if actions:
-            formatter.start_section(section.title or group)
-            formatter.add_arguments(actions)
-            formatter.end_section()
-    return formatter.format_help()
+    """Every option of one group: its type, its default, and what it means."""
+    lines = []
+    for action in parser._actions:
+        if action.dest.startswith(f"{group}.") and not action.dest.endswith(".help"):
+            kind = re.sub(
+                r"<class '(\w+)'>|typing\.", r"\1", str(getattr(action, "_typehint", None) or action.type or "text")
+            )
+            default = "" if action.default is None else f", default {action.default}"
+            lines.append(f"--{action.dest}  ({kind}{default})")
+            lines += textwrap.wrap(str(action.help or "").strip(), 110, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines) + "\n"

@@ -22,6 +22,7 @@ from trainer.errors import UserError
 from trainer.folder import RunFolder, write_atomically
 from trainer.front import Request
 from trainer.options import Settings
+from trainer.safe_file import load_checkpoint, save_safely
 
 LIBRARIES = ("torch", "torchvision", "lightning", "numpy", "tensorboard")
 
@@ -95,7 +96,9 @@ def announce(request: Request, folder: RunFolder, data: LightningDataModule, tas
     """Prints what is about to run, before the first step."""
     summary = data.summary()
     splits = ", ".join(f"{name} {count:,}" for name, count in summary["splits"].items())
-    print(f"data    {summary['name']}: {summary['shape']}, {summary['classes']} classes; {splits} ({summary['source']})")
+    print(
+        f"data    {summary['name']}: {summary['shape']}, {summary['classes']} classes; {splits} ({summary['source']})"
+    )
     print(f"model   {request.model}: {task.describe()}")
     print(f"device  {describe_device(trainer)}")
     print(f"run     {folder.path}")
@@ -118,7 +121,11 @@ def conclude(
         metrics: What ``trainer.test`` gave.
         started: ``time.perf_counter()`` at the start of the process.
     """
+    logged = set(metrics)  # Lightning has written these
     metrics = {**metrics, **task.final_metrics()}
+    best = folder.best if folder.best.is_file() else folder.last
+    if "test/temperature" in metrics:
+        keep_in_checkpoint(best, {"temperature": metrics["test/temperature"]})
     drawn: list[str] = []
     if settings.report == "full":
         drawn = draw(task, folder, trainer)
@@ -139,7 +146,7 @@ def conclude(
     if writer is not None:
         writer.add_text("report/result", text, trainer.global_step)
         for tag, value in metrics.items():
-            if tag.startswith(("theory/", "gap/")) and math.isfinite(value):
+            if tag not in logged and not tag.startswith("time/") and math.isfinite(value):
                 writer.add_scalar(tag, value, trainer.global_step)
         writer.flush()
     width = max(len(name) for name, _ in findings)
@@ -148,9 +155,15 @@ def conclude(
         print(f"{name:<{width}}  {line}")
     print(f"\nreport  {folder.report}" + (f" and {len(drawn)} figures in {folder.figures}" if drawn else ""))
     print(f"watch   tensorboard --logdir {request.root}")
-    best = folder.best if folder.best.is_file() else folder.last
     print(f"use     python predict.py {best} PICTURE_OR_FOLDER --out predictions.csv")
     print(f"run: {folder.path}", flush=True)
+
+
+def keep_in_checkpoint(path: Path, values: dict[str, Any]) -> None:
+    """Adds what was found after training, such as the temperature, to a checkpoint's record."""
+    checkpoint = load_checkpoint(path)
+    checkpoint["house"] = {**checkpoint.get("house", {}), **values}
+    save_safely(checkpoint, path)
 
 
 def draw(task: Task, folder: RunFolder, trainer: Trainer) -> list[str]:

@@ -59,6 +59,12 @@ class StepSeed(Callback):
         else:
             torch.manual_seed(number)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Name the one thing that a resume does not repeat exactly."""
+        if any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs):
+            # Lightning steps it after the checkpoint of the epoch's end, with a metric that no checkpoint holds.
+            notice("warning: ReduceLROnPlateau is not resumed exactly: it misses the epoch that the checkpoint ended")
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Seed this batch."""
         self._seed(trainer, batch_idx)

@@ -6,17 +6,18 @@ import os
 import re
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import Callback
 
-from tests.trainer.small import SmallData, new_run, small_task, small_trainer
+from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
 from trainer import build
 from trainer.device import check_device, cpu_flags, resolve_precision
 from trainer.errors import RunFailed, UserError
-from trainer.guard import describe, gradient_norm, named_tensors, texts
+from trainer.guard import FiniteGuard, describe, gradient_norm, named_tensors, texts
 from trainer.hooks import BATCH_HOOKS, lean
 from trainer.progress import epoch_line
 from trainer.signals import Signals
@@ -129,6 +130,44 @@ def test_the_batch_is_described() -> None:
     assert batch_size(batch) == 2
     assert batch_size("no tensor") == 0
     assert float(gradient_norm([torch.tensor([3.0]), torch.tensor([[4.0]])])) == 5.0
+
+
+def test_overflow_of_scaled_gradients_is_left_to_the_scaler(tmp_path: Path) -> None:
+    weight = torch.nn.Parameter(torch.zeros(2))
+    weight.grad = torch.tensor([1.0, float("inf")])
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    module = torch.nn.Module()
+    module.weight = weight
+    loop = SimpleNamespace(epoch_loop=SimpleNamespace(_batches_that_stepped=0))
+
+    def look(scaler: Any, loss: float) -> None:
+        trainer: Any = SimpleNamespace(
+            precision_plugin=SimpleNamespace(scaler=scaler), fit_loop=loop, log_every_n_steps=1, logger=None,
+            accumulate_grad_batches=1, global_step=0, global_rank=0, current_epoch=0, optimizers=[optimizer],
+        )  # fmt: skip
+        guard: Any = FiniteGuard(new_run(tmp_path))
+        guard.on_train_batch_start(trainer, module, torch.zeros(1), 0)
+        guard.on_before_backward(trainer, module, torch.tensor(loss))
+        guard.on_before_optimizer_step(trainer, module, optimizer)
+
+    look(object(), 1.0)
+    with pytest.raises(RunFailed, match="gradient of weight"):
+        look(None, 1.0)
+    with pytest.raises(RunFailed, match="the loss is nan"):
+        look(object(), float("nan"))
+    weight.grad = torch.tensor([3e30, 3e30])  # finite, though the square of its norm is not
+    look(None, 1.0)
+
+
+def test_a_plateau_schedule_is_named(tmp_path: Path, capsys: Any) -> None:
+    class Plateau(SmallTask):
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+            schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": "val/loss"}}
+
+    build.fit(small_trainer(new_run(tmp_path), 1), Plateau(), SmallData())
+    assert "ReduceLROnPlateau" in capsys.readouterr().err
 
 
 def test_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
