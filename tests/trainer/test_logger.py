@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing import plugin_event_accumulator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.plugins.hparams import plugin_data_pb2
@@ -47,6 +48,8 @@ def test_a_resumed_run_repeats_no_step(tmp_path: Path) -> None:
     assert [event.step for event in events.Scalars("val/loss")] == [7, 15, 23]
     assert [event.step for event in events.Scalars("sys/grad_norm")] == list(range(24))
     assert [event.step for event in events.Scalars("time/epoch_s")] == [7, 15, 23]
+    served = plugin_event_accumulator.EventAccumulator(str(run.path), tensor_size_guidance={"scalars": 0})
+    assert [event.step for event in served.Reload().Tensors("train/loss")] == list(range(24))  # what the server reads
     tags = [
         value.tag for file in run.path.glob("events.*") for event in events_of(file) for value in event.summary.value
     ]
