@@ -109,7 +109,8 @@ def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLik
         epochs: Shape (E,); 0 is before training.
         ratio: Within-class over between-class distance in feature space, divided by the same in pixel space, shape
             (E,): 1 for an isometry (the network has changed nothing), 0 at neural collapse.
-        cosine: Mean cosine between two class means, seen from their common mean, shape (E,): -1/(C-1) at collapse.
+        cosine: Smallest, mean and largest cosine between two class means, seen from their common mean, shape (E, 3):
+            all are -1/(C-1) at collapse. The mean alone is near that for almost any features.
         num_classes: C, at least 2.
 
     Returns:
@@ -124,19 +125,21 @@ def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLik
     epochs, ratio, cosine = (np.asarray(values, dtype=float) for values in (epochs, ratio, cosine))
     if num_classes < 2:
         raise ValueError(f"num_classes is {num_classes}; allowed: 2 and more")
-    if not epochs.shape == ratio.shape == cosine.shape or not epochs.size:
+    if not epochs.size or epochs.shape != ratio.shape or cosine.shape != (*epochs.shape, 3):
         raise ValueError(
-            f"epochs {epochs.shape}, ratio {ratio.shape}, cosine {cosine.shape}; allowed: equal, not empty"
+            f"epochs {epochs.shape}, ratio {ratio.shape}, cosine {cosine.shape}; allowed: (E,), (E,), (E, 3), E at least 1"
         )
+    lowest, mean, highest = cosine.T
     figure, (left, right) = new_figure(8.2, 3.6, columns=2)
     left.plot(epochs, ratio, color=BLUE, linewidth=1.6, label="measured", **_line(epochs, ratio))
     _dashed(left, {"1: isometry, as far as the pixels": 1.0, "0: neural collapse": 0.0})
     label(left, "epoch", "within ÷ between, over the pixels' (1)", "same class closer than as pixels?")
     left.set_ylim(-0.05, max(1.1, 1.08 * np.nanmax(np.append(ratio, 0))))
-    right.plot(epochs, cosine, color=VERMILLION, linewidth=1.6, label="measured", **_line(epochs, cosine))
+    right.fill_between(epochs, lowest, highest, color=VERMILLION, alpha=0.18, linewidth=0, label="all pairs")
+    right.plot(epochs, mean, color=VERMILLION, linewidth=1.6, label="mean of the pairs", **_line(epochs, mean))
     collapse = -1 / (num_classes - 1)
     _dashed(right, {f"−1/(C−1) = {signed(collapse)}: neural collapse": collapse})
-    label(right, "epoch", "mean cosine of two class means (1)", "class means as far apart as can be?")
+    label(right, "epoch", "cosine of two class means (1)", "class means as far apart as can be?")
     # Just below the line at 1, to the right: the curve falls away to the left of it.
     legend(left, loc="upper right", bbox_to_anchor=(1, 0.88))
     legend(right)
@@ -146,7 +149,7 @@ def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLik
     finding(
         figure,
         f"same-class samples are {verb} than as pixels: ratio {ratio[0]:.2f} → {ratio[-1]:.2f} "
-        f"(isometry 1, collapse 0); class-mean cosine {signed(cosine[-1])} (collapse {signed(collapse)})",
+        f"(isometry 1, collapse 0); class-mean cosines {signed(lowest[-1])} to {signed(highest[-1])} (collapse {signed(collapse)})",
         left=0.75,
     )
     return figure

@@ -1,24 +1,10 @@
-"""A convolutional network that recognises digits, faces and pictures, and the task that trains it.
-
-A convolution layer slides one small kernel over the picture; every position shares its weights:
-
-    y[o, i, j] = b[o] + sum_c sum_u sum_v  w[o, c, u, v] * x[c, s*i + u - p, s*j + v - p]
-
-(frameworks leave the kernel unflipped: this is cross-correlation; flipping w gives the convolution of the textbooks).
-Its consequences are exact, and `theory.convolution` states them as functions that the tests compare with this network:
-
-    output size          floor((n + 2p - f) / s) + 1
-    parameters           f*f*C*O + O, whatever the picture's size (a dense layer needs n*n*C*m + m)
-    receptive field      1 + sum_i (k_i - 1) * prod_{j<i} s_j
-    equivariance         conv(shift(x)) = shift(conv(x)); pooling keeps this only for multiples of its stride
+"""The task behind ``--model cnn``: classifies pictures with our own convolutional network or a pretrained backbone.
 
     python train.py --model cnn                     embedded digits
     python train.py --model cnn --data mnist        60,000 digits, see models/cnn-mnist.yaml
     python train.py --model cnn --data ~/photos     your own pictures, on a pretrained backbone
 
-Source:
-    LeCun, Bottou, Bengio, Haffner (1998), Gradient-based learning applied to document recognition, section II.
-    Ioffe, Szegedy (2015), Batch normalization; Dumoulin, Visin (2016), A guide to convolution arithmetic.
+The network itself, with the formulas of convolution, is `models.convnet`; pretrained ones are `models.backbones`.
 """
 # N batch, C channels, H height, W width, D features, K classes
 
@@ -28,119 +14,12 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.evaluation import Evaluation, Outcome
+from models.convnet import CNN
+from models.evaluation import Evaluation, Outcome, Point
 from models.findings import Summary
 from models.optimisation import build_optimiser, learning_rate_factor, parameter_groups
-from theory.convolution import output_size
-from theory.receptive_field import Window, receptive_field
-
-
-class Scale(nn.Module):
-    """Multiplies by a constant."""
-
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape in, the same shape out."""
-        return x * self.factor
-
-
-class CNN(nn.Module):
-    """Stages of convolutions, each stage ending in a 2x2 maximum, then one linear layer.
-
-    Each convolution is 3x3 with padding 1 (the size stays), without bias, followed by batch normalisation and ReLU.
-
-    Args:
-        in_channels: C, 1 for grey, 3 for colour.
-        num_classes: K, at least 2.
-        image_size: [H, W] of the pictures.
-        widths: Channels of each stage; every stage halves the size.
-        depth: Convolutions per stage.
-        patch: Space-to-depth factor: p x p pixels become p*p channels before the first convolution, which is p*p
-            times cheaper and, with one input channel, far better suited to matrix hardware.
-        dropout: Probability with which a feature is dropped before the linear layer.
-        logit_scale: Factor on the logits; below 1 it slows the growth of the linear layer.
-        norm_momentum: Weight of the newest batch in the running mean of batch normalisation.
-
-    Raises:
-        ValueError: If the picture is too small for the number of stages, or a number is out of range.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        num_classes: int,
-        image_size: list[int],
-        widths: list[int],
-        depth: int = 2,
-        patch: int = 1,
-        dropout: float = 0.0,
-        logit_scale: float = 1.0,
-        norm_momentum: float = 0.1,
-    ) -> None:
-        super().__init__()
-        if not widths or min(widths) < 1 or depth < 1 or patch < 1:
-            raise ValueError(f"widths, depth and patch must be at least 1, got {widths}, {depth}, {patch}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {dropout}")
-        if num_classes < 2:
-            raise ValueError(f"a classifier needs at least 2 classes, got {num_classes}")
-        self.patch = patch
-        height, width = (-(-side // patch) for side in image_size)  # rounded up: the border is padded
-        channels = in_channels * patch**2
-        stages: list[nn.Module] = []
-        windows = [Window(patch, patch)]
-        for out_channels in widths:
-            layers: list[nn.Module] = []
-            for _ in range(depth):
-                layers += [
-                    nn.Conv2d(channels, out_channels, 3, padding=1, bias=False),
-                    nn.BatchNorm2d(out_channels, momentum=norm_momentum),
-                    nn.ReLU(inplace=True),
-                ]
-                channels = out_channels
-                windows.append(Window(3, 1, 1))
-            if min(height, width) < 2:
-                raise ValueError(
-                    f"{len(widths)} stages are too many for pictures of {image_size[0]}×{image_size[1]}: "
-                    f"after {len(stages)} of them {height}×{width} is left"
-                )
-            stages.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
-            windows.append(Window(2, 2))
-            height, width = output_size(height, 2, 2), output_size(width, 2, 2)
-        self.stages = nn.Sequential(*stages)
-        self.head = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(channels * height * width, num_classes), Scale(logit_scale)
-        )
-        self.receptive_field = receptive_field(windows)
-
-    def feature_map(self, x: Tensor) -> Tensor:
-        """The last stage's map. Args: x of shape (N, C, H, W), normalised. Returns: shape (N, C', H', W')."""
-        if self.patch > 1:
-            height, width = x.shape[-2:]
-            x = F.pad(x, (0, -width % self.patch, 0, -height % self.patch))
-            x = F.pixel_unshuffle(x, self.patch)  # (N, C p^2, H/p, W/p)
-        maps: Tensor = self.stages(x)
-        return maps
-
-    def features(self, x: Tensor) -> Tensor:
-        """What the linear layer sees. Args: x of shape (N, C, H, W), normalised. Returns: shape (N, D)."""
-        return self.feature_map(x).flatten(1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits. Args: x of shape (N, C, H, W), normalised. Returns: shape (N, K)."""
-        logits: Tensor = self.head(self.features(x))
-        return logits
-
-    def last_spatial(self) -> nn.Module:
-        """The module whose map explains a decision (Grad-CAM): the last activation before the last pooling."""
-        last = self.stages[-1]
-        assert isinstance(last, nn.Sequential)
-        return last[-2]
 
 
 class CNNTask(LightningModule):
@@ -155,6 +34,7 @@ class CNNTask(LightningModule):
         backbone: ``cnn`` (ours), a torchvision model such as ``resnet18``, or ``timm/NAME``.
         weights: For a backbone: ``default`` (pretrained), ``none`` (random), or a file.
         widths: Channels of each stage of ours; each stage halves the picture.
+        padding: Padding of each stage of ours, 0 or 1; 1 by default. 0 loses a border and is cheaper.
         depth: Convolutions per stage of ours.
         patch: Space-to-depth factor at the entrance of ours; 2 makes the first stage 4 times cheaper.
         dropout: Probability with which a feature is dropped before the last layer, 0 to 0.5.
@@ -167,7 +47,6 @@ class CNNTask(LightningModule):
         schedule: Shape of the way down from the peak: ``linear`` or ``cosine``.
         warmup: Share of all steps in which the learning rate climbs to its peak, 0 to 1.
         label_smoothing: Share of the target spread evenly over the classes, 0 to 0.3.
-        ema_decay: Decay per step of the averaged weights that are validated, tested and kept; 0 switches it off.
         views: Views averaged at test time: ``one`` (no averaging), ``shift`` (5 one-pixel shifts), ``mirror``.
     """
 
@@ -183,6 +62,7 @@ class CNNTask(LightningModule):
         backbone: str = "cnn",
         weights: str = "default",
         widths: list[int] = [32, 64],  # noqa: B006 (jsonargparse shows it in --model.help; it is never changed)
+        padding: list[int] | None = None,
         depth: int = 2,
         patch: int = 1,
         dropout: float = 0.0,
@@ -195,19 +75,27 @@ class CNNTask(LightningModule):
         schedule: Literal["linear", "cosine"] = "linear",
         warmup: float = 0.25,
         label_smoothing: float = 0.1,
-        ema_decay: float = 0.0,
         views: Literal["one", "shift", "mirror"] = "one",
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         options = self.hparams
-        for name, low, high in (("lr", 0, 1e3), ("weight_decay", 0, 1e3), ("warmup", 0, 1), ("label_smoothing", 0, 0.999),
-                                ("ema_decay", 0, 0.999999), ("momentum", 0, 0.999999)):  # fmt: skip
-            if not low <= options[name] <= high:
-                raise ValueError(f"--model.{name} must be between {low} and {high}, got {options[name]}")
+        highest = {"lr": 1e3, "weight_decay": 1e3, "warmup": 1, "label_smoothing": 0.999, "momentum": 0.999999}
+        for name, high in highest.items():
+            if not 0 <= options[name] <= high:
+                raise ValueError(f"--model.{name} must be between 0 and {high:g}, got {options[name]}")
         if backbone == "cnn":
             self.network: Any = CNN(
-                in_channels, len(class_names), image_size, widths, depth, patch, dropout, logit_scale, norm_momentum
+                in_channels,
+                len(class_names),
+                image_size,
+                widths,
+                padding,
+                depth,
+                patch,
+                dropout,
+                logit_scale,
+                norm_momentum,
             )
         else:
             from models.backbones import build_backbone
@@ -218,7 +106,7 @@ class CNNTask(LightningModule):
         self.register_buffer("std", torch.tensor(std).clamp_min(1e-3).view(-1, 1, 1))
         self.evaluation = Evaluation(class_names)
         self.train_sums = torch.zeros(3)  # loss * pictures, right ones, pictures of this epoch
-        self.history: list[tuple[int, float, float]] = []  # epoch, neural distance, mean cosine of the class means
+        self.history: list[Point] = []
         self.validation: Outcome | None = None
         self.train_pictures: tuple[Tensor, Tensor] | None = None
 
@@ -278,8 +166,9 @@ class CNNTask(LightningModule):
 
     def remember(self, epoch: int, outcome: Outcome) -> None:
         """Adds one point to the curve of the neural distance."""
-        if 1 < len(outcome.labels.unique()) < len(outcome.labels):
-            self.history.append((epoch, *outcome.distances()))
+        point = outcome.place(epoch)
+        if point is not None:
+            self.history.append(point)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Collects the outputs of one test batch, averaged over the chosen views."""
@@ -331,13 +220,13 @@ class CNNTask(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the sums of a half-finished epoch and the curve so far, so that a resumed run reports the same."""
         checkpoint["train_sums"] = self.train_sums.cpu()
-        checkpoint["history"] = list(self.history)
+        checkpoint["history"] = [tuple(point) for point in self.history]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what `on_save_checkpoint` kept."""
         if self.trainer.state.fn == "fit":
             self.train_sums = checkpoint["train_sums"].to(self.device)
-            self.history = [tuple(point) for point in checkpoint["history"]]
+            self.history = [Point(*point) for point in checkpoint["history"]]
 
     def describe(self) -> str:
         """Sizes of the network, for the first lines of a run."""

@@ -6,7 +6,7 @@ its interval, recall of each class, calibration, and how far training has moved 
 # N pictures, D features, K classes, C channels, H height, W width
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,25 @@ from theory.neural_distance import class_mean_cosines, neural_distance
 
 MOST_PICTURES_FOR_DISTANCES = 5_000  # a fixed share of a large set says the same and costs nothing
 MOST_CLASSES_LOGGED = 40
+
+
+class Point(NamedTuple):
+    """Where the classes stand after some epochs.
+
+    Attributes:
+        epoch: Number of epochs, 0 before training.
+        distance: Within/between-class distance ratio in feature space over that in pixel space: 1 for an isometry,
+            towards 0 when the classes collapse to points.
+        lowest_cosine: Smallest cosine between two centred class means; all are -1/(K-1) at collapse.
+        mean_cosine: Their mean.
+        highest_cosine: The largest.
+    """
+
+    epoch: int
+    distance: float
+    lowest_cosine: float
+    mean_cosine: float
+    highest_cosine: float
 
 
 @dataclass
@@ -65,17 +84,15 @@ class Outcome:
         total = torch.bincount(self.labels, minlength=len(self.class_names)).tolist()
         return {name: (f, t) for name, f, t in zip(self.class_names, found, total, strict=True) if t}
 
-    def distances(self) -> tuple[float, float]:
-        """How training moved the classes.
-
-        Returns:
-            Within/between-class distance ratio in feature space over that in pixel space (1 for an isometry, towards 0
-            when classes collapse), and the mean cosine between centred class means (towards -1/(K-1) at collapse).
-        """
+    def place(self, epoch: int) -> Point | None:
+        """Where the classes stand after ``epoch`` epochs; None when no class, or only one, has two pictures."""
+        if not 1 < len(self.labels.unique()) < len(self.labels):
+            return None
         part = slice(None, None, -(-len(self.labels) // MOST_PICTURES_FOR_DISTANCES))
         labels, features = self.labels[part], self.features[part]
         ratio = neural_distance(features, self.images[part], labels)
-        return ratio, class_mean_cosines(features, labels).mean().item()
+        cosines = class_mean_cosines(features, labels)
+        return Point(epoch, ratio, float(cosines.min()), float(cosines.mean()), float(cosines.max()))
 
     def metrics(self, split: str) -> dict[str, float]:
         """All figures as tags, such as ``val/accuracy``.
@@ -94,8 +111,11 @@ class Outcome:
         }
         if len(self.class_names) <= MOST_CLASSES_LOGGED:
             values |= {f"{split}/recall_{name}": found / total for name, (found, total) in self.recalls().items()}
-        if 1 < len(self.labels.unique()) < len(self.labels):
-            values[f"{split}/neural_distance"], values[f"{split}/class_cosine"] = self.distances()
+        if (point := self.place(0)) is not None:
+            values[f"{split}/neural_distance"] = point.distance
+            # The mean cosine is near -1/(K-1) for almost any features; only all of them together say collapse.
+            limit = -1 / (len(self.class_names) - 1)
+            values[f"{split}/class_cosine_error"] = max(point.highest_cosine - limit, limit - point.lowest_cosine)
         return values
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ from dashboard.classification import mistakes_figure, recall_figure, worst_mista
 from dashboard.confusion import confusion_counts, confusion_figure
 from dashboard.curves import neural_distance_figure
 from dashboard.network import feature_maps_figure, filters_figure, grad_cam_figure
-from models.evaluation import Outcome
+from models.evaluation import Outcome, Point
 from models.gradcam import grad_cam
 from theory.intervals import wilson_interval
 
@@ -50,7 +51,7 @@ def pictures_to_explain(outcome: Outcome) -> Tensor:
 
 
 def classifier_figures(
-    task: Any, test: Outcome, temperature: float | None, history: list[tuple[int, float, float]]
+    task: Any, test: Outcome, temperature: float | None, history: list[Point]
 ) -> Iterator[tuple[str, Figure]]:
     """All figures of a classifier.
 
@@ -58,7 +59,7 @@ def classifier_figures(
         task: Offers ``network``, ``normalise`` and ``device``.
         test: Its outputs on the test pictures.
         temperature: Fitted on the validation pictures, or None when there were none.
-        history: For each validated epoch its number, the neural distance and the mean cosine of the class means.
+        history: Where the classes stood after each validated epoch.
 
     Yields:
         Name and figure.
@@ -95,8 +96,8 @@ def classifier_figures(
     yield "reliability", reliability_figure(before, guesses == labels, after, temperature=temperature)
 
     if history:
-        epochs, distances, cosines = zip(*history, strict=True)
-        yield "neural_distance", neural_distance_figure(epochs, distances, cosines, len(names))
+        epochs, distances, *cosines = zip(*history, strict=True)
+        yield "neural_distance", neural_distance_figure(epochs, distances, np.transpose(cosines), len(names))
 
     network = task.network
     convolution = first_convolution(network)

@@ -17,10 +17,9 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
 from torch import Tensor
 
-from models.evaluation import Outcome
+from models.evaluation import Outcome, Point
 from theory.calibration import expected_calibration_error, fit_temperature
 from theory.eigenfaces import nearest_neighbour
 from theory.intervals import wilson_interval
@@ -35,13 +34,13 @@ class Summary:
     Attributes:
         test: Outputs on the test pictures.
         validation: Outputs of the tested weights on the validation pictures, or None without any.
-        history: For each validated epoch its number, the neural distance and the mean cosine of the class means.
+        history: Where the classes stood after each validated epoch.
         train_pictures: Training pictures (N, C, H, W) and labels (N,) for the baseline, or None.
     """
 
     test: Outcome
     validation: Outcome | None
-    history: list[tuple[int, float, float]]
+    history: list[Point]
     train_pictures: tuple[Tensor, Tensor] | None
 
     @cached_property
@@ -127,12 +126,9 @@ class Summary:
             text += f", {100 * after:.2f} % after temperature {self.temperature:.2f} (fitted on validation)"
         lines.append(("calibration", text))
         if self.history:
-            start, end = self.history[0][1], self.history[-1][1]
-            lines.append(
-                (
-                    "neural distance",
-                    f"{start:.3f} before training, {end:.3f} after (isometry 1, collapse 0); "
-                    f"class-mean cosine {self.history[-1][2]:.3f} (collapse {-1 / (len(self.test.class_names) - 1):.3f})",
-                )
-            )
+            start, (_, end, lowest, _, highest) = self.history[0][1], self.history[-1]
+            limit = -1 / (len(self.test.class_names) - 1)
+            text = f"{start:.3f} before training, {end:.3f} after (isometry 1, collapse 0)"
+            lines.append(("neural distance", text))
+            lines.append(("class-mean cosines", f"{lowest:.3f} to {highest:.3f} (all {limit:.3f} at collapse)"))
         return lines

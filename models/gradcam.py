@@ -5,7 +5,8 @@ For the map A of one layer, (C, h, w), and the logit z_k of a class k:
     a_c = mean_{i,j} dz_k / dA[c, i, j]          how much channel c speaks for the class
     L   = relu(sum_c a_c A[c])                   where those channels are active, (h, w)
 
-For a network whose head averages each channel and is linear this is exactly the class activation map: a_c = w_kc / (h w).
+For a network whose head averages each channel and is linear this is exactly the class activation map, since then
+a_c = w_kc / (h w).
 
 Source:
     Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra (2017), Grad-CAM, equations 1 and 2.

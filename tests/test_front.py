@@ -1,5 +1,6 @@
 """The short front: what a command line means, and what it says when it means nothing."""
 
+import shlex
 import subprocess
 import sys
 import time
@@ -45,8 +46,8 @@ def test_settings_of_other_data_do_not_leak(recipes: Path, tmp_path: Path) -> No
 
 
 def test_short_options_are_the_dotted_ones(recipes: Path) -> None:
-    words = "--model cnn --epochs 3 --batch_size 7 --lr -1 --seed 5 --device cpu --model.dropout=0.5".split()
-    assert read(words, MODELS, DATA, recipes).overrides == {
+    words = "--model cnn --epochs 3 --batch_size 7 --lr -1 --seed 5 --device cpu --model.dropout=0.5"
+    assert read(shlex.split(words), MODELS, DATA, recipes).overrides == {
         "trainer.max_epochs": "3",
         "data.batch_size": "7",
         "model.lr": "-1",

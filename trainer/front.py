@@ -37,7 +37,7 @@ class Request:
     Attributes:
         model: Command-line name of the model, such as ``cnn``.
         data: Command-line name of the data, such as ``digits``; ``folder`` when a path was given.
-        settings: Nested settings from the recipe and the files, groups ``model``, ``data``, ``trainer`` and top-level keys.
+        settings: Nested settings from the recipe and the files: ``model``, ``data``, ``trainer``, top-level keys.
         overrides: Dotted settings of the command line, as text, in the order given.
         origin: For each dotted key of ``settings``, the file it came from.
         root: Folder that holds the runs.
@@ -176,8 +176,8 @@ def name_data(value: str, known: dict[str, str]) -> tuple[str, str | None]:
     looks_like_path = path.exists() or "/" in value or value.startswith(("~", "."))
     if not looks_like_path:
         raise UserError(
-            f"no data named {value!r}{nearest(value, known) or ','} known: {', '.join(sorted(set(known) - {'folder'}))}, "
-            "or the path of a folder of pictures"
+            f"no data named {value!r}{nearest(value, known) or ','} known: "
+            f"{', '.join(sorted(set(known) - {'folder'}))}, or the path of a folder of pictures"
         )
     if not path.exists():
         raise UserError(f"--data {value}: there is no such folder")

@@ -20,8 +20,8 @@ from trainer.front import Request, flatten, nearest
 
 # What the house decides itself: run folder, callbacks and logging are not the user's to replace from the command line.
 TRAINER_SKIPPED = {
-    "barebones", "callbacks", "default_root_dir", "enable_autolog_hparams", "enable_checkpointing", "enable_model_summary",
-    "enable_progress_bar", "fast_dev_run", "logger", "model_registry", "num_sanity_val_steps", "plugins", "precision",
+    "barebones", "callbacks", "default_root_dir", "enable_autolog_hparams", "enable_checkpointing",
+    "enable_model_summary", "enable_progress_bar", "fast_dev_run", "logger", "model_registry", "num_sanity_val_steps", "plugins", "precision",
     "profiler", "reload_dataloaders_every_n_epochs", "use_distributed_sampler",
 }  # fmt: skip
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import platform
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,9 +116,7 @@ def conclude(
 ) -> None:
     """Writes metrics.json, figures and report.md, and prints the result; the last line names the run folder.
 
-    Args:
-        metrics: What ``trainer.test`` gave.
-        started: ``time.perf_counter()`` at the start of the process.
+    ``metrics`` is what the test gave; ``started`` is ``time.perf_counter()`` at the start of the process.
     """
     logged = set(metrics)  # Lightning has written these
     metrics = {**metrics, **task.final_metrics()}
@@ -131,7 +128,7 @@ def conclude(
         drawn = draw(task, folder, trainer)
     findings = task.findings()
     metrics["time/process_s"] = round(time.perf_counter() - started, 3)
-    record: dict[str, Any] = {name: value for name, value in sorted(metrics.items())}
+    record: dict[str, Any] = dict(sorted(metrics.items()))
     record |= {
         "model": request.model,
         "data": request.data,
@@ -191,8 +188,8 @@ def report_text(
 ) -> str:
     """The run as a page of Markdown."""
     summary = data.summary()
-    facts = [("command", f"`{request.command}`"), ("device", describe_device(trainer)), ("platform", platform.platform()),
-             ("python", sys.version.split()[0]), *((name, version(name)) for name in LIBRARIES)]  # fmt: skip
+    environment = {"platform": platform.platform(), **versions()}
+    facts = [("command", f"`{request.command}`"), ("device", describe_device(trainer)), *environment.items()]
     parts = [
         f"# {request.model} on {request.data}",
         "## Result",

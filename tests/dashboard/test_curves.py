@@ -56,21 +56,29 @@ def test_one_epoch_is_seen_and_no_finite_value_is_said():
 
 @pytest.mark.parametrize("classes", [2, 10, 40])
 def test_neural_distance_has_isometry_and_collapse_dashed(classes):
-    figure = neural_distance_figure([0, 1, 2], [1.0, 0.6, 0.31], [0.0, -0.05, -0.1], classes)
+    pairs = [[-0.4, 0.0, 0.5], [-0.3, -0.05, 0.2], [-0.2, -0.1, 0.1]]
+    figure = neural_distance_figure([0, 1, 2], [1.0, 0.6, 0.31], pairs, classes)
     left, right = figure.axes
     assert dashed_heights(left) == [0, 1]
     assert dashed_heights(right) == [-1 / (classes - 1)]
     assert drawn(left)[0].get_ydata().tolist() == [1.0, 0.6, 0.31]
     assert drawn(right)[0].get_ydata().tolist() == [0.0, -0.05, -0.1]
+    (band,) = right.collections
+    assert band.get_paths()[0].get_extents().intervaly.tolist() == [-0.4, 0.5]
     assert "are closer than as pixels: ratio 1.00 → 0.31" in title(figure)
-    assert "class-mean cosine −0.100" in title(figure)
+    assert "class-mean cosines −0.200 to 0.100" in title(figure)
 
 
 def test_neural_distance_above_one_is_said_and_bad_input_is_refused():
-    figure = neural_distance_figure([0], [1.3], [0.2], 3)
+    figure = neural_distance_figure([0], [1.3], [[0.1, 0.2, 0.3]], 3)
     assert "not closer" in title(figure)
     assert figure.axes[0].get_ylim()[1] > 1.3
-    for arguments in (([0], [1.0], [0.0], 1), ([0, 1], [1.0], [0.0], 3), ([], [], [], 3)):
+    for arguments in (
+        ([0], [1.0], [[0, 0, 0]], 1),
+        ([0, 1], [1.0], [[0, 0, 0]], 3),
+        ([0], [1.0], [0.0], 3),
+        ([], [], [], 3),
+    ):
         with pytest.raises(ValueError, match="allowed"):
             neural_distance_figure(*arguments)
 

@@ -1,13 +1,15 @@
 """The convolutional network against the formulas of convolution, and its task against closed forms."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.cnn import CNN, CNNTask, further_views
+from models.cnn import CNNTask, further_views
+from models.convnet import CNN
 from models.gradcam import grad_cam
 from models.optimisation import build_optimiser, learning_rate_factor, parameter_groups
 from theory.convolution import convolution_parameters
@@ -31,19 +33,19 @@ def test_shapes_and_parameters_follow_the_formulas(size: list[int], patch: int) 
     assert network(x).shape == (2, 5)
     channels = [3 * patch**2, 4, 4, 6, 6]
     expected = sum(
-        convolution_parameters(before, after, 3, bias=False) + 2 * after
-        for before, after in zip(channels, channels[1:])  # noqa: B905
+        convolution_parameters(before, after, 3, bias=False) + 2 * after for before, after in pairwise(channels)
     )
     assert sum(p.numel() for p in network.parameters()) == expected + 5 * 6 * height * width + 5
 
 
-@pytest.mark.parametrize("patch", [1, 2])
-def test_receptive_field_is_what_the_gradient_reaches(patch: int) -> None:
-    network = CNN(1, 2, [64, 64], [3, 3], patch=patch).double().eval()
+@pytest.mark.parametrize(("patch", "padding"), [(1, [1, 1]), (2, [0, 1])])
+def test_receptive_field_is_what_the_gradient_reaches(patch: int, padding: list[int]) -> None:
+    network = CNN(1, 2, [64, 64], [3, 3], padding, patch=patch).double().eval()
     for module in network.modules():  # no unit may be silent by chance, no maximum may hide a neighbour
         if isinstance(module, nn.Conv2d):
             nn.init.ones_(module.weight)
-    stages = nn.Sequential(*[nn.AvgPool2d(2) if isinstance(m, nn.MaxPool2d) else m for s in network.stages for m in s])
+    layers = [module for stage in network.stages for module in stage]  # type: ignore[union-attr]
+    stages = nn.Sequential(*[nn.AvgPool2d(2) if isinstance(layer, nn.MaxPool2d) else layer for layer in layers])
     x = torch.ones(1, 1, 64, 64, dtype=torch.float64, requires_grad=True)
     maps = stages(F.pixel_unshuffle(x, patch))
     unit = maps.shape[-1] // 2
@@ -70,6 +72,7 @@ def test_features_move_with_the_picture_by_whole_strides_only() -> None:
     ("options", "message"),
     [
         ({"widths": [4, 4, 4, 4]}, "4 stages are too many for pictures of 8×8"),
+        ({"widths": [4], "padding": [2]}, "padding must be 0 or 1"),
         ({"widths": []}, "widths"),
         ({"widths": [0]}, "widths"),
         ({"widths": [4], "dropout": 1.0}, r"dropout must be in \[0, 1\)"),
@@ -130,7 +133,7 @@ def test_schedule_climbs_to_one_and_ends_at_zero() -> None:
         assert factors[:25] == [(step + 1) / 26 for step in range(25)]
         assert max(factors) == factors[25] == 1
         assert factors[100] == pytest.approx(0, abs=1e-12)
-        assert all(late <= early for early, late in zip(factors[25:], factors[26:]))  # noqa: B905
+        assert all(late <= early for early, late in pairwise(factors[25:]))
 
 
 def test_optimisers_agree_with_their_formulas_on_one_step() -> None:

@@ -1,0 +1,136 @@
+"""A small convolutional network, written so that its sizes can be read off the formulas of convolution.
+
+A convolution layer slides one small kernel over the picture; every position shares its weights:
+
+    y[o, i, j] = b[o] + sum_c sum_u sum_v  w[o, c, u, v] * x[c, s*i + u - p, s*j + v - p]
+
+(frameworks leave the kernel unflipped: this is cross-correlation; flipping w gives the convolution of the textbooks).
+Its consequences are exact, and `theory.convolution` states them as functions that the tests compare with this network:
+
+    output size          floor((n + 2p - f) / s) + 1
+    parameters           f*f*C*O + O, whatever the picture's size (a dense layer needs n*n*C*m + m)
+    receptive field      1 + sum_i (k_i - 1) * prod_{j<i} s_j
+    equivariance         conv(shift(x)) = shift(conv(x)); pooling keeps this only for multiples of its stride
+
+Source:
+    LeCun, Bottou, Bengio, Haffner (1998), Gradient-based learning applied to document recognition, section II.
+    Ioffe, Szegedy (2015), Batch normalization; Dumoulin, Visin (2016), A guide to convolution arithmetic.
+"""
+# N batch, C channels, H height, W width, D features, K classes
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from theory.receptive_field import Window, chain_sizes, receptive_field
+
+
+class Scale(nn.Module):
+    """Multiplies by a constant."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape in, the same shape out."""
+        return x * self.factor
+
+
+class CNN(nn.Module):
+    """Stages of convolutions, each stage ending in a 2x2 maximum, then one linear layer.
+
+    A convolution is 3x3 without bias, followed by batch normalisation and ReLU. In the last convolution of a stage the
+    maximum comes first: normalisation with a positive gain and ReLU are increasing, so the order changes nothing there,
+    and both then touch a quarter of the values.
+
+    Args:
+        in_channels: C, 1 for grey, 3 for colour.
+        num_classes: K, at least 2.
+        image_size: [H, W] of the pictures.
+        widths: Channels of each stage; every stage halves the size.
+        padding: Padding of the convolutions of each stage, 0 or 1; 1 keeps the size, 0 loses a border and is cheaper.
+        depth: Convolutions per stage.
+        patch: Space-to-depth factor: p x p pixels become p*p channels before the first convolution, which is p*p
+            times cheaper and, with one input channel, far better suited to matrix hardware.
+        dropout: Probability with which a feature is dropped before the linear layer.
+        logit_scale: Factor on the logits; below 1 it slows the growth of the linear layer.
+        norm_momentum: Weight of the newest batch in the running mean of batch normalisation.
+
+    Raises:
+        ValueError: If the picture is too small for the number of stages, or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        image_size: list[int],
+        widths: list[int],
+        padding: list[int] | None = None,
+        depth: int = 2,
+        patch: int = 1,
+        dropout: float = 0.0,
+        logit_scale: float = 1.0,
+        norm_momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+        padding = [1] * len(widths) if padding is None else padding
+        if not widths or min(widths) < 1 or depth < 1 or patch < 1:
+            raise ValueError(f"widths, depth and patch must be at least 1, got {widths}, {depth}, {patch}")
+        if len(padding) != len(widths) or not {0, 1}.issuperset(padding):
+            raise ValueError(f"padding must be 0 or 1 for each of the {len(widths)} stages, got {padding}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {dropout}")
+        if num_classes < 2:
+            raise ValueError(f"a classifier needs at least 2 classes, got {num_classes}")
+        self.patch = patch
+        channels = in_channels * patch**2
+        windows = [Window(patch, patch)]
+        self.stages = nn.Sequential()
+        for out_channels, pad in zip(widths, padding, strict=True):
+            stage = nn.Sequential()
+            for place in range(depth):
+                stage.append(nn.Conv2d(channels, out_channels, 3, padding=pad, bias=False))
+                windows.append(Window(3, 1, pad))
+                if place == depth - 1:
+                    stage.append(nn.MaxPool2d(2))
+                    windows.append(Window(2, 2))
+                stage.append(nn.BatchNorm2d(out_channels, momentum=norm_momentum))
+                stage.append(nn.ReLU(inplace=True))
+                channels = out_channels
+            self.stages.append(stage)
+        padded = [math.ceil(side / patch) * patch for side in image_size]
+        try:
+            height, width = (chain_sizes(side, windows)[-1] for side in padded)
+        except ValueError as error:
+            raise ValueError(
+                f"{len(widths)} stages are too many for pictures of {image_size[0]}×{image_size[1]}: {error}"
+            ) from None
+        self.head = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(channels * height * width, num_classes), Scale(logit_scale)
+        )
+        self.receptive_field = receptive_field(windows)
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        """The last stage's map. Args: x of shape (N, C, H, W), normalised. Returns: shape (N, C', H', W')."""
+        if self.patch > 1:
+            height, width = x.shape[-2:]
+            x = F.pad(x, (0, -width % self.patch, 0, -height % self.patch))
+            x = F.pixel_unshuffle(x, self.patch)  # (N, C p^2, H/p, W/p)
+        maps: Tensor = self.stages(x)
+        return maps
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the linear layer sees. Args: x of shape (N, C, H, W), normalised. Returns: shape (N, D)."""
+        return self.feature_map(x).flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits. Args: x of shape (N, C, H, W), normalised. Returns: shape (N, K)."""
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+    def last_spatial(self) -> nn.Module:
+        """The module whose map explains a decision (Grad-CAM): the last convolution, before the last maximum."""
+        return next(module for module in reversed(list(self.modules())) if isinstance(module, nn.Conv2d))
