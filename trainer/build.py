@@ -164,7 +164,7 @@ def test(
     task: LightningModule,
     datamodule: LightningDataModule | None,
     which: Literal["best", "last"] = "best",  # noqa: PT028
-    validate: bool = False,
+    validate: bool = False,  # noqa: PT028
 ) -> dict[str, float]:
     """Test with the weights of a checkpoint; give the metrics.
 
