@@ -1,0 +1,174 @@
+"""What the face network reached over the splits, beside closed forms on the same splits and a published figure.
+
+Letters: S splits, N pictures, F shares at which a curve is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from theory.verification import (
+    area_under_curve,
+    equal_error_rate,
+    error_rates,
+    pair_scores,
+    receiver_curve,
+    verification_accuracy,
+)
+
+NETWORK, UNTRAINED, ONE_VIEW = "network", "network untrained", "untrained, one view"
+LAWRENCE_1997 = 0.038  # SOM + convolutional network, 5 pictures a person, 92×112; their splits are unknown
+
+
+def tag(name: str) -> str:
+    """A method's name as part of a tag: ``HOG + LDA`` is ``hog_lda``."""
+    return "_".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())
+
+
+def mean_deviation(values: list[float]) -> tuple[float, float]:
+    """Mean, and standard deviation with denominator S - 1 (0 for one split)."""
+    numbers = torch.tensor(values, dtype=torch.float64)
+    return float(numbers.mean()), float(numbers.std(correction=1)) if len(values) > 1 else 0.0
+
+
+def percent(values: list[float]) -> str:
+    """``1.10 ± 0.82 %`` from shares."""
+    mean, deviation = mean_deviation(values)
+    return f"{100 * mean:.2f} ± {100 * deviation:.2f} %"
+
+
+@dataclass
+class Identification:
+    """Errors of each method on each split: ``errors["network"]`` is a list of S shares in 0..1."""
+
+    errors: dict[str, list[float]]
+    num_test: int
+
+    def metrics(self) -> dict[str, float]:
+        """Tags and values."""
+        mean, deviation = mean_deviation(self.errors[NETWORK])
+        values = {"test/error": mean, "test/error_sd": deviation, "test/accuracy": 1 - mean}
+        values |= {f"test/error_split_{split:02d}": error for split, error in enumerate(self.errors[NETWORK])}
+        values["theory/error_lawrence_1997"] = LAWRENCE_1997
+        for name, errors in self.errors.items():
+            if name != NETWORK:
+                due, _ = mean_deviation(errors)
+                values[f"theory/error_{tag(name)}"] = due
+                if due > 0:
+                    values[f"gap/error_over_{tag(name)}"] = mean / due
+        return values
+
+    def findings(self) -> list[tuple[str, str]]:
+        """Lines of the result."""
+        ours = self.errors[NETWORK]
+        lines = [("error", f"{percent(ours)} over {len(ours)} splits of {self.num_test} test pictures")]
+        for name, errors in self.errors.items():
+            if name != NETWORK:
+                better = sum(a < b for a, b in zip(ours, errors, strict=True))
+                worse = sum(a > b for a, b in zip(ours, errors, strict=True))
+                lines.append(
+                    (name, f"{percent(errors)} on the same splits; network better on {better}, worse on {worse}")
+                )
+        lines.append(("CNN of 1997", f"{100 * LAWRENCE_1997:.1f} % (Lawrence et al., 92×112, other splits)"))
+        return lines
+
+    def figures(self) -> Iterator[tuple[str, Any]]:
+        """Every split a dot."""
+        from dashboard.curves import repeats_figure
+
+        groups = {name: [100 * error for error in errors] for name, errors in self.errors.items()}
+        yield (
+            "errors",
+            repeats_figure(
+                groups,
+                y_label="error (% of test pictures)",
+                subject="Olivetti 5/5 error in %" if self.num_test == 200 else "Identification error in %",
+                theory={"Lawrence et al. 1997": 100 * LAWRENCE_1997},
+            ),
+        )
+
+
+@dataclass
+class Verification:
+    """For each method what each split gave: ``rates["network"]["eer"]`` is a list of S numbers."""
+
+    rates: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    scores: dict[str, list[tuple[Tensor, Tensor]]] = field(default_factory=dict)
+
+    def add(self, name: str, validation: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> None:
+        """One method on one split.
+
+        Args:
+            name: The method.
+            validation: Scores (N, N) and people (N,) of the validation people, who choose the threshold.
+            test: The same of the test people.
+        """
+        threshold = equal_error_rate(*pair_scores(*validation)).threshold
+        same, different = pair_scores(*test)
+        false_accept, false_reject = error_rates(same, different, threshold)
+        numbers = {
+            "eer": equal_error_rate(same, different).rate,
+            "auc": area_under_curve(same, different),
+            "accuracy": verification_accuracy(same, different, threshold),
+            "false_accept": false_accept,
+            "false_reject": false_reject,
+        }
+        method = self.rates.setdefault(name, {key: [] for key in numbers})
+        for key, number in numbers.items():
+            method[key].append(number)
+        self.scores.setdefault(name, []).append((same, different))
+
+    def metrics(self) -> dict[str, float]:
+        """Tags and values; the accuracy is that at the threshold chosen on validation people."""
+        values = {}
+        for key, numbers in self.rates[NETWORK].items():
+            values[f"test/{key}"], values[f"test/{key}_sd"] = mean_deviation(numbers)
+        for name, rates in self.rates.items():
+            if name != NETWORK:
+                due, _ = mean_deviation(rates["eer"])
+                values[f"theory/eer_{tag(name)}"] = due
+                if due > 0:
+                    values[f"gap/eer_over_{tag(name)}"] = values["test/eer"] / due
+        return values
+
+    def findings(self) -> list[tuple[str, str]]:
+        """Lines of the result."""
+        lines = []
+        for name, rates in self.rates.items():
+            auc, _ = mean_deviation(rates["auc"])
+            right, strangers, owners = (percent(rates[key]) for key in ("accuracy", "false_accept", "false_reject"))
+            text = f"EER {percent(rates['eer'])}, AUC {auc:.5f}; at the threshold of validation people {right} right"
+            text += f" ({strangers} false accepts, {owners} false rejects)"
+            lines.append(("unseen people" if name == NETWORK else name, text))
+        return lines
+
+    def figures(self) -> Iterator[tuple[str, Any]]:
+        """Mean curve over the splits, and every split's equal error rate a dot."""
+        from dashboard.curves import repeats_figure
+        from dashboard.roc import roc_figure
+
+        shares = torch.cat([torch.zeros(1), torch.logspace(-4, 0, 200)]).double()  # (F,)
+        curves = {
+            name: (shares.numpy(), torch.stack([_read(*pair, shares) for pair in pairs]).mean(0).numpy())
+            for name, pairs in self.scores.items()
+        }
+        rates = self.rates[NETWORK]
+        chosen = (mean_deviation(rates["false_accept"])[0], 1 - mean_deviation(rates["false_reject"])[0])
+        same, different = self.scores[NETWORK][0]
+        pairs = f"{len(same) + len(different):,} pairs of unseen people, mean of {len(rates['eer'])} splits"
+        yield "roc", roc_figure(curves, threshold=chosen, pairs=pairs)
+        groups = {name: [100 * rate for rate in rates["eer"]] for name, rates in self.rates.items()}
+        yield "equal_errors", repeats_figure(groups, y_label="equal error rate (%)", subject="Equal error rate in %")
+
+
+def _read(same: Tensor, different: Tensor, shares: Tensor) -> Tensor:
+    """True accept rate of one split at given false accept rates. Args: shares (F,). Returns: shape (F,)."""
+    _, false_accept, true_accept = receiver_curve(same, different)
+    # The last point of the curve that accepts no more strangers than the share: a step function, never flattering.
+    place = torch.searchsorted(false_accept, shares, right=True) - 1
+    return true_accept[place]
