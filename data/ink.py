@@ -62,7 +62,7 @@ def ink_pixels(
         raise PictureError(path, f"shows no ink: its grey levels differ by less than {_CONTRAST} of 255")
     if settings["deslant"]:
         ink = deslant(ink)
-    return place_ink(ink, settings)
+    return place_ink(widen(ink, settings["pen"]), settings)
 
 
 def _border(grey: np.ndarray) -> np.ndarray:
@@ -158,6 +158,29 @@ def pen_width(strokes: np.ndarray) -> float:
     return max(1.0, 4 * float(distance[strokes].mean()) - 2)
 
 
+def widen(ink: np.ndarray, pen: float) -> np.ndarray:
+    """Widen strokes thinner than ``pen``.
+
+    A stroke of width w in a character of length L, widened by d on either side, has the share (w + 2d) / (L + 2d) = pen
+    for d = (pen L - w) / (2 - 2 pen).
+
+    Args:
+        ink: Ink in 0..1, cut to its bounding box, shape (h, w).
+        pen: Width of a stroke over the character's longer side.
+
+    Returns:
+        Ink in 0..1, cut to its new bounding box.
+    """
+    from scipy import ndimage
+
+    more = (pen * max(ink.shape) - pen_width(ink > 0.5)) / (2 - 2 * pen)
+    if more < 0.5 or not (ink > 0.5).any():
+        return ink
+    padded = np.pad(ink, round(more))
+    distance = ndimage.distance_transform_edt(padded <= 0.5)  # from each pixel to the ink
+    return np.maximum(padded, (more + 1 - distance).clip(0, 1)).astype(np.float32)
+
+
 def deslant(ink: np.ndarray) -> np.ndarray:
     """Shear a character so that its columns' centres no longer drift from row to row: covariance of x and y is 0.
 
@@ -203,12 +226,6 @@ def place_ink(ink: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
         scales = [min(scales)] * 2
     size = [max(1, round(side * scale)) for side, scale in zip(ink.shape, scales, strict=True)]  # (h, w)
     character = np.asarray(Image.fromarray(ink).resize((size[1], size[0]), Image.Resampling.BILINEAR))
-    wider = round((settings["pen"] * max(size) - pen_width(character > 0.5)) / 2)
-    if wider > 0 and min(size) > 2 * wider + 2:
-        # Shrink by what the pen will add, so that the character still fits its box.
-        inner = Image.fromarray(character).resize((size[1] - 2 * wider, size[0] - 2 * wider), Image.Resampling.BILINEAR)
-        y, x = np.ogrid[-wider : wider + 1, -wider : wider + 1]
-        character = ndimage.grey_dilation(np.pad(np.asarray(inner), wider), footprint=x * x + y * y <= wider * wider)
     if settings["centre"] == "mass":
         middle = ndimage.center_of_mass(character)
     else:

@@ -1,0 +1,32 @@
+"""Small pictures and folders that the tests of the data room make for themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def noise(height: int = 64, width: int = 48, seed: int = 0) -> np.ndarray:
+    """Random RGB pixels, uint8, shape (H, W, 3)."""
+    return (np.random.default_rng(seed).random((height, width, 3)) * 255).astype("uint8")
+
+
+def write(path: Path, seed: int = 0, height: int = 24, width: int = 32) -> Path:
+    """A smooth picture that no other seed has, in the format of the path's suffix."""
+    small = Image.fromarray(noise(4, 5, seed))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    small.resize((width, height), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def folder(root: Path, counts: dict[str, int], first_seed: int = 0) -> Path:
+    """``{"train/a": 3}`` makes root/train/a/0.png … 2.png, all different."""
+    seed = first_seed
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            write(root / name / f"{index}.png", seed)
+            seed += 1
+    return root
