@@ -162,7 +162,7 @@ class _Walk:
     def files(self, folder: Path, above: frozenset[str], seen: set[str], depth: int) -> Iterator[Path]:
         """Files below a folder, each real file once. ``above`` holds the real paths of the folders above."""
         real = os.path.realpath(folder)
-        if real in above:
+        if any(folder_above == real or folder_above.startswith(real + os.sep) for folder_above in above):
             self.loops.append(self.name(folder))
             return
         folders, files = self.children(folder)
