@@ -1,0 +1,114 @@
+"""Side-by-side benchmarks.
+
+python -m bench                    what there is
+python -m bench NAME [options]     run one (NAME --help shows its options; `all` runs each with its defaults)
+python -m bench NAME -- --epochs 1 what stands behind -- goes to train.py
+
+Exit status: 0, 1 when a side failed, 2 when something needed is missing or an option is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.child import threads
+from bench.harness import BenchError, hardware, hardware_lines
+from trainer.errors import RunFailed, UserError
+
+BENCHMARKS = {
+    "digits": "the one command, train.py --model cnn: seconds and accuracy over seeds, beside the target",
+    "mnist": "MNIST with one of our recipes against the PyTorch MNIST example, whole processes (peer: minutes)",
+    "overhead": "the Trainer with everything on against a bare loop, per step",
+    "face": "the recipe for faces: error over splits and time, beside the closed form",
+    "startup": "train.py --help, and the import of the training path against plain lightning.pytorch",
+}
+
+
+def listing() -> str:
+    """One line for each benchmark."""
+    width = max(map(len, BENCHMARKS))
+    return "\n".join(f"{name:<{width}}  {line}" for name, line in BENCHMARKS.items())
+
+
+def positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
+
+
+def from_zero(text: str) -> int:
+    """A whole number from 0, for argparse."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, got {number}")
+    return number
+
+
+def run(name: str, arguments: Sequence[str]) -> None:
+    """Run one benchmark and print what it found.
+
+    Raises:
+        BenchError: If it gives no result.
+    """
+    module = importlib.import_module(f"bench.{name}")
+    own, passed = split(arguments)
+    parser = argparse.ArgumentParser(f"python -m bench {name}", description=BENCHMARKS[name], allow_abbrev=False)
+    parser.add_argument("--repeats", type=positive, default=5, help="measurements of each side (default 5)")
+    parser.add_argument("--warmup", type=from_zero, default=1, help="warm-up rounds before them (default 1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep all raw figures")
+    module.add_arguments(parser)
+    options = parser.parse_args(own)
+    options.passed = passed
+    if options.json and not options.json.resolve().parent.is_dir():
+        raise BenchError(f"--json {options.json}: there is no folder {options.json.parent}", 2)
+    module.check(options)
+    facts = hardware(threads())
+    for line in hardware_lines(facts):
+        print(line, flush=True)
+    report = module.run(options)
+    print(f"\n{report.text()}", flush=True)
+    if options.json:
+        report.write(options.json, facts, shlex.join(["python", "-m", "bench", name, *arguments]))
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Words before and after the first ``--``."""
+    words = list(arguments)
+    place = words.index("--") if "--" in words else len(words)
+    return words[:place], words[place + 1 :]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line; returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(f"{(__doc__ or '').strip()}\n\n{listing()}")
+        return 0
+    name, *arguments = words
+    if name not in {*BENCHMARKS, "all"} or (name == "all" and arguments):
+        wrong = "all takes no options" if name == "all" else f"no benchmark named {name!r}"
+        print(f"bench: {wrong}; known: {', '.join(BENCHMARKS)}, all", file=sys.stderr)
+        return 2
+    status = 0
+    for each in BENCHMARKS if name == "all" else [name]:
+        try:
+            if name == "all":
+                print(f"\n== {each}", flush=True)
+            run(each, arguments)
+        except (BenchError, RunFailed, UserError) as error:
+            print(f"bench {each}: {error}", file=sys.stderr)
+            status = max(status, error.exit_code)
+        except KeyboardInterrupt:
+            return 130
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

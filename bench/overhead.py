@@ -1,0 +1,217 @@
+"""What the Trainer costs: everything on (guards, signals, seeds, log, checkpoints) against a loop written by hand.
+
+Both sides train the same network on the same tensors with the same optimiser, schedule, augmentation and loader, in
+one process, in turn. A step is the time from one request for a batch to the next, taken inside the loader, so that it
+means the same on both sides. The bare loop keeps no sums and looks at nothing.
+
+The pictures of MNIST are drawn at random: a step takes as long, and no data is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from bench.child import HERE, require_recipe
+from bench.digits import verdict
+from bench.harness import SECONDS_HEAD, BenchError, Report, Sample, Side, alternate, paired_ratios, seconds_row, spread
+from bench.stopwatch import CLOCKS, Stopwatch, figures
+
+MOST = 1.10
+MNIST_RECIPE = "models/cnn-mnist-99.yaml"
+# The shape of such a recipe, for as long as the file is not there.
+MNIST_LIKE = ("--model", "cnn", "--data", "mnist", "--model.patch", "2", "--batch_size", "128", "--data.aug", "shift")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this benchmark."""
+    parser.add_argument("--steps", type=int, default=200, help="steps a measurement, at least (default 200)")
+    parser.add_argument(
+        "--clock",
+        choices=CLOCKS,
+        default="wall",
+        help="wall (default), or cpu: time of this process alone, for a machine that is not idle, with one thread",
+    )
+    parser.add_argument("--only", choices=("digits", "mnist"), help="one of the two sizes (default both)")
+    parser.add_argument("--recipe", help=f"settings of the MNIST size (default {MNIST_RECIPE})")
+    parser.add_argument(
+        "--profile", type=int, default=0, metavar="N", help="show the N dearest functions of the Trainer's side"
+    )
+
+
+def check(options: argparse.Namespace) -> None:
+    """The recipe is there.
+
+    Raises:
+        BenchError: With exit status 2.
+    """
+    if options.steps < 2:
+        raise BenchError(f"--steps must be at least 2, got {options.steps}", 2)
+    if options.recipe:
+        require_recipe(options.recipe)
+
+
+class Size:
+    """One recipe, and both ways to train it.
+
+    Args:
+        words: Words for ``train.py`` that name the recipe.
+        steps: Steps to measure, at least.
+        clock: One of `CLOCKS`.
+    """
+
+    def __init__(self, words: list[str], steps: int, clock: str) -> None:
+        from data import DATA
+        from models import MODELS
+        from trainer.front import read
+        from trainer.options import build_parser, load_class, parse, wanted_facts
+
+        request = read(words, MODELS, DATA, HERE / "models")
+        task_class, self.data_class = load_class(MODELS[request.model]), load_class(DATA[request.data])
+        self.settings, _ = parse(request, build_parser(task_class, self.data_class))
+        self.random = request.data != "digits"
+        self.steps, self.clock = steps, CLOCKS[clock]
+        data = self.data()
+        facts = data.facts()
+        wanted = {name: facts[name] for name in wanted_facts(task_class, self.data_class)}
+        self.task = lambda: task_class(**self.settings.model, **wanted)
+        per_epoch = len(data.train_dataloader())
+        self.epochs = 2 + max(1, -(-steps // per_epoch))  # one to warm up, one to mark the end
+        shape = "×".join(map(str, facts["image_size"]))
+        self.words = f"{request.model}, {shape}, batches of {data.batch_size}, {per_epoch} steps an epoch"
+
+    def data(self) -> Any:
+        """A fresh data module."""
+        import torch
+
+        from data.images import Pictures
+
+        data = self.data_class(**self.settings.data)
+        if self.random:
+            count = max(20, round(self.steps * data.batch_size / (1 - data.val_fraction)))
+            draw = torch.Generator().manual_seed(0)
+            images = torch.randint(0, 256, (count, 1, 28, 28), generator=draw, dtype=torch.uint8)
+            pictures = Pictures(images, torch.arange(count) % len(data.class_names))
+            data.read = lambda: {"train": pictures, "test": pictures}
+            data.prepare_data = lambda: None
+        return data
+
+    def start(self) -> tuple[Any, Any, list[list[float]]]:
+        """The same data and first weights for both sides, and the moments to be noted."""
+        import torch
+
+        moments: list[list[float]] = []
+        data = self.data()
+        plain = data.train_dataloader
+        data.train_dataloader = lambda: Stopwatch(plain(), moments, self.clock)
+        torch.manual_seed(0)
+        return self.task(), data, moments
+
+    def trainer(self, _: int = 0) -> Sample:
+        """Train with all that ``train.py`` puts around the loop."""
+        from trainer.build import fit, make_trainer
+        from trainer.folder import RunFolder
+        from trainer.report import layout
+
+        task, data, moments = self.start()
+        with tempfile.TemporaryDirectory(prefix="bench-") as root, contextlib.redirect_stdout(io.StringIO()):
+            trainer = make_trainer(
+                RunFolder.create(root, "cnn", "bench", 0),
+                {**self.settings.trainer, "max_epochs": self.epochs, "accelerator": "cpu", "devices": 1},
+                seed=0,
+                monitor=task.monitor,
+                mode=task.mode,
+                layout=layout(task.monitor),
+                hparams={**self.settings.model, **self.settings.data},
+                house={"model": "cnn", "data": "bench", "recipe": {}, "versions": {}},
+            )
+            fit(trainer, task, data)
+        return figures(moments)
+
+    def bare(self, _: int = 0) -> Sample:
+        """Train by hand."""
+        import torch
+        import torch.nn.functional as F
+
+        from trainer.device import resolve_precision
+
+        task, data, moments = self.start()
+        loader, val_loader = data.train_dataloader(), data.val_dataloader()
+        task.trainer = SimpleNamespace(estimated_stepping_batches=self.epochs * len(loader))
+        configured = task.configure_optimizers()
+        optimiser, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+        precision = resolve_precision(str(self.settings.trainer.get("precision") or "auto"), "cpu")[0]
+        smoothing = task.hparams["label_smoothing"]
+        mixed = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed")
+        for epoch in range(self.epochs):
+            loader.sampler.set_epoch(epoch)
+            task.train()
+            for images, labels in loader:
+                with mixed:
+                    loss = F.cross_entropy(task(images), labels, label_smoothing=smoothing)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                scheduler.step()
+            task.eval()
+            with torch.no_grad(), mixed:
+                right = sum(int((task(images).argmax(1) == labels).sum()) for images, labels in val_loader)
+            assert right >= 0
+        return figures(moments)
+
+
+def run(options: argparse.Namespace) -> Report:
+    """Runs both sides of both sizes."""
+    from trainer.process import import_lightning
+
+    import_lightning()
+    recipe = options.recipe or (MNIST_RECIPE if Path(HERE, MNIST_RECIPE).is_file() else None)
+    words = {"digits": ["--model", "cnn"], "mnist": ["-c", str(HERE / recipe)] if recipe else list(MNIST_LIKE)}
+    rows: list[list[str]] = []
+    notes: list[str] = []
+    raw: dict[str, list[Sample]] = {}
+    for name in [options.only] if options.only else list(words):
+        size = Size([*words[name], *options.passed], options.steps, options.clock)
+        sides = [
+            Side(f"{name}, Trainer", size.trainer, options.repeats, size.trainer),
+            Side(f"{name}, bare loop", size.bare, options.repeats, size.bare),
+        ]
+        samples = alternate(sides, options.warmup)
+        raw |= samples
+        ours, bare = (samples[side.name] for side in sides)
+        ratios = paired_ratios([s.seconds for s in ours], [s.seconds for s in bare])
+        rows += [
+            seconds_row(f"{name}: step, Trainer", [s.seconds for s in ours], ratios),
+            seconds_row(f"{name}: step, bare loop", [s.seconds for s in bare]),
+        ]
+        for tag, label in (("step/median", "median step"), ("epoch", "epoch with validation")):
+            pair = [[s.figures[tag] for s in side] for side in (ours, bare)]
+            rows += [
+                seconds_row(f"{name}: {label}, Trainer", pair[0], paired_ratios(*pair)),
+                seconds_row(f"{name}: {label}, bare loop", pair[1]),
+            ]
+        ratio = spread(ratios).median
+        notes.append(f"{name}  ratio {ratio:.3f} a step, target ≤ {MOST:.2f}: {verdict(ratio <= MOST)} ({size.words})")
+        if options.profile:
+            notes.append(profile(size, options.profile))
+    notes.append(
+        "An epoch of the Trainer also measures, logs and writes checkpoints; the bare loop counts right answers."
+    )
+    return Report(f"overhead: {options.steps} steps or more, in one process", [(SECONDS_HEAD, rows)], notes, raw)
+
+
+def profile(size: Size, count: int) -> str:
+    """The dearest functions of the Trainer's side by their own time; the profiler itself slows small functions most."""
+    import cProfile
+    import pstats
+
+    profiler = cProfile.Profile()
+    profiler.runcall(size.trainer)
+    text = io.StringIO()
+    pstats.Stats(profiler, stream=text).sort_stats("tottime").print_stats(count)
+    return text.getvalue().strip()
