@@ -16,13 +16,14 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from trainer.errors import UserError
-from trainer.front import Request, flatten, nearest
+from trainer.front import Request, flatten, nearest, nest
 
 # What the house decides itself: run folder, callbacks and logging are not the user's to replace from the command line.
 TRAINER_SKIPPED = {
     "barebones", "callbacks", "default_root_dir", "enable_autolog_hparams", "enable_checkpointing",
-    "enable_model_summary", "enable_progress_bar", "fast_dev_run", "logger", "model_registry", "num_sanity_val_steps", "plugins", "precision",
-    "profiler", "reload_dataloaders_every_n_epochs", "use_distributed_sampler",
+    "enable_model_summary", "enable_progress_bar", "fast_dev_run", "logger", "model_registry",
+    "num_sanity_val_steps", "plugins", "precision", "profiler", "reload_dataloaders_every_n_epochs",
+    "use_distributed_sampler",
 }  # fmt: skip
 
 
@@ -149,7 +150,7 @@ def _accept(parser: ArgumentParser, key: str, value: Any, where: str, namespace:
     for part in reversed(key.split(".")):
         nested = {part: nested}
     try:
-        accepted: Namespace = parser.parse_object(nested, cfg_base=namespace)
+        accepted: Namespace = parser.parse_object(nested, namespace)
     except Exception as error:
         raise UserError(_explain(where, value, error)) from error
     return accepted
@@ -171,7 +172,10 @@ def as_yaml(request: Request, parser: ArgumentParser, final: Namespace) -> str:
     """All settings as YAML that `trainer.front.read` takes back: the names, and every value that will be used."""
     import yaml
 
-    values = yaml.safe_load(parser.dump(final, skip_none=True))
+    flat = flatten(yaml.safe_load(parser.dump(final)))
+    values = nest(
+        {key: value for key, value in flat.items() if value is not None or parser.get_default(key) is not None}
+    )
     settings: dict[str, Any] = {
         "model": {"name": request.model, **(values.pop("model", None) or {})},
         "data": {"name": request.data, **(values.pop("data", None) or {})},

@@ -60,7 +60,10 @@ class StepSeed(Callback):
             torch.manual_seed(number)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Name the one thing that a resume does not repeat exactly."""
+        """Give the loaders their place back, and name the one thing that a resume does not repeat exactly."""
+        # A schedule that asks for trainer.estimated_stepping_batches makes Lightning build the loaders before the
+        # checkpoint's state is there, and it does not restore them later. Done already, this call does nothing.
+        trainer.fit_loop._load_combined_loader_states()
         if any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs):
             # Lightning steps it after the checkpoint of the epoch's end, with a metric that no checkpoint holds.
             notice("warning: ReduceLROnPlateau is not resumed exactly: it misses the epoch that the checkpoint ended")

@@ -1,0 +1,146 @@
+"""Prediction from a checkpoint: the same answers as in validation, a row for every file, one line for every mistake."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+import predict
+from data.digits import Digits
+from tests.conftest import Trained
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> tuple[Path, list[int]]:
+    """The validation pictures of the trained run as files, with their digits."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    data = Digits()
+    part = data.part("val")
+    for number, image in enumerate(part.images):
+        Image.fromarray(image[0].numpy()).save(folder / f"{number:03d}.png")
+    return folder, part.labels.tolist()
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def run(trained: Trained, *words: str | Path) -> int:
+    return predict.main([str(trained.folder / "checkpoints/best.ckpt"), *map(str, words), "--device", "cpu"])
+
+
+def test_answers_are_those_of_validation(trained: Trained, pictures: tuple[Path, list[int]], tmp_path: Path) -> None:
+    folder, digits = pictures
+    out = tmp_path / "out.csv"
+    assert run(trained, folder, "--out", out, "--top_k", "3") == 0
+    rows = table(out)
+    assert [row["path"] for row in rows] == sorted(str(path) for path in folder.iterdir())
+    right = sum(row["label"] == str(digit) for row, digit in zip(rows, digits, strict=True))
+    assert right / len(rows) == trained.metrics["best/val_accuracy"]
+    assert list(rows[0]) == [
+        "path",
+        "label",
+        "probability",
+        "label_2",
+        "probability_2",
+        "label_3",
+        "probability_3",
+        "error",
+    ]
+    first = [float(rows[0][name]) for name in ("probability", "probability_2", "probability_3")]
+    assert first == sorted(first, reverse=True)
+    assert 0 < sum(first) <= 1 + 1e-5
+
+
+def test_probabilities_use_the_temperature(trained: Trained, pictures: tuple[Path, list[int]], tmp_path: Path) -> None:
+    checkpoint = torch.load(trained.folder / "checkpoints/best.ckpt", weights_only=True)
+    assert checkpoint["house"]["temperature"] == trained.metrics["test/temperature"] != 1
+    task, _, temperature = predict.load_classifier(str(trained.folder / "checkpoints/best.ckpt"), "cpu")
+    images = Digits().part("val").images[:4]
+    with torch.no_grad():
+        expected = (task(images) / temperature).softmax(1).amax(1)
+    found = predict.predictions(task, images, temperature, 1)
+    assert [row[0][1] for row in found] == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+def test_bad_files_keep_their_row(trained: Trained, pictures: tuple[Path, list[int]], tmp_path: Path) -> None:
+    folder, _ = pictures
+    good = sorted(folder.iterdir())[0]
+    (folder / "001.png").write_bytes(b"")
+    (folder / "002.png").write_bytes(good.read_bytes()[:40])
+    (folder / "003.jpg").write_text("not an image")
+    (folder / ".hidden.png").write_bytes(good.read_bytes())
+    out = tmp_path / "out.jsonl"
+    assert run(trained, folder, "--out", out) == 0
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == 145
+    bad = {Path(row["path"]).name: row["error"] for row in rows if row["error"]}
+    assert set(bad) == {"001.png", "002.png", "003.jpg"}
+    assert all(row["label"] == "" for row in rows if row["error"])
+    assert all(row["label"] != "" for row in rows if not row["error"])
+    assert run(trained, folder, "--out", out, "--strict") == 1
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "1", "CMYK", "P"])
+def test_a_hand_drawn_digit_of_any_mode_and_size_is_read(trained: Trained, tmp_path: Path, mode: str) -> None:
+    paper = Image.new("RGB", (230, 310), "white")
+    ImageDraw.Draw(paper).ellipse((60, 50, 170, 260), outline="black", width=22)
+    file = tmp_path / ("zero.tif" if mode == "CMYK" else "zero.png")
+    paper.convert(mode).save(file)
+    out = tmp_path / "out.csv"
+    assert run(trained, file, "--out", out) == 0
+    (row,) = table(out)
+    assert (row["label"], row["error"]) == ("0", "")
+
+
+def test_the_order_given_is_the_order_out(trained: Trained, pictures: tuple[Path, list[int]], tmp_path: Path) -> None:
+    files = [pictures[0] / name for name in ("005.png", "001.png", "005.png")]
+    out = tmp_path / "out.csv"
+    assert run(trained, *files, "--out", out) == 0
+    assert [row["path"] for row in table(out)] == [str(file) for file in files]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["{ckpt}", "nowhere.png"], "there is no picture or folder at nowhere.png"),
+        (["nowhere.ckpt", "{picture}"], "no checkpoint at nowhere.ckpt"),
+        (["{picture}", "{picture}"], "not a checkpoint of tensors and plain values; nothing was executed"),
+        (["{ckpt}", "{empty}"], "no picture in"),
+        (["{ckpt}", "{picture}", "--top_k", "0"], "--top_k must be at least 1, got 0"),
+        (["{ckpt}", "{picture}", "--out", "x.txt"], "--out must end in .csv or .jsonl, got x.txt"),
+        (["{ckpt}", "{picture}", "--out", "/nowhere/x.csv"], "cannot write /nowhere/x.csv: No such file or directory"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_2(
+    trained: Trained, tmp_path: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(tmp_path / "p.png")
+    places = {
+        "ckpt": trained.folder / "checkpoints/best.ckpt",
+        "picture": tmp_path / "p.png",
+        "empty": tmp_path / "empty",
+    }
+    assert predict.main([word.format(**places) for word in words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("predict.py: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_checkpoint_of_another_kind_is_refused(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "p.png"
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(picture)
+    foreign = tmp_path / "foreign.ckpt"
+    torch.save({"state_dict": {"weight": torch.zeros(1)}}, foreign)
+    assert predict.main([str(foreign), str(picture)]) == 2
+    assert "is no checkpoint of this project" in capsys.readouterr().err

@@ -1,0 +1,195 @@
+"""The whole program through its front door: runs, replays, resumes, and says what is wrong in one line."""
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import train
+from data import DATA
+from models import MODELS
+from tests.conftest import Trained
+from trainer.front import read
+from trainer.options import build_parser, load_class, parse
+
+RECIPES = sorted(path.name for path in train.RECIPES.glob("*.yaml"))
+QUICK = ["--device", "cpu", "--report", "none"]
+
+
+def weights(folder: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(folder / f"checkpoints/{name}.ckpt", weights_only=True)["state_dict"]
+    return state
+
+
+def difference(first: Path, second: Path) -> float:
+    one, other = weights(first), weights(second)
+    assert one.keys() == other.keys()
+    return max(float((one[key].double() - other[key].double()).abs().max()) for key in one)
+
+
+def lasting(folder: Path) -> dict[str, Any]:
+    """What two equal runs must agree on: all figures but times, names of folders and speeds."""
+    metrics = json.loads((folder / "metrics.json").read_text())
+    return {
+        name: value for name, value in metrics.items() if not name.startswith(("time/", "sys/")) and name != "command"
+    }
+
+
+def only_run(root: Path) -> Path:
+    (folder,) = root.glob("*/*")
+    return folder
+
+
+def test_a_run_leaves_what_it_promises(trained: Trained) -> None:
+    folder, metrics = trained.folder, trained.metrics
+    assert re.fullmatch(r"\d{8}-\d{6}-s0", folder.name)
+    for name in ("config.yaml", "metrics.json", "report.md", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
+        assert (folder / name).stat().st_size > 0, name
+    assert list(folder.glob("events.out.tfevents.*"))
+    drawn = {path.stem for path in (folder / "figures").glob("*.png")}
+    assert drawn >= {
+        "confusion",
+        "recall",
+        "mistakes",
+        "reliability",
+        "neural_distance",
+        "filters",
+        "feature_maps",
+        "grad_cam",
+    }
+    assert metrics["test/accuracy_low"] < metrics["test/accuracy"] < metrics["test/accuracy_high"]
+    assert metrics["theory/chance_loss"] == pytest.approx(2.302585092994046, abs=1e-12)
+    assert metrics["model"] == "cnn"
+    assert metrics["data"] == "digits"
+    assert metrics["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert all(value is None or isinstance(value, str | int | float | dict) for value in metrics.values())
+
+
+def test_a_run_says_what_it_runs_and_what_it_found(trained: Trained) -> None:
+    lines = trained.output.splitlines()
+    assert lines[0] == (
+        "data    digits: 1×8×8, 10 classes; train 1,293, val 144, test 360 "
+        "(UCI optical recognition of handwritten digits, bundled with scikit-learn)"
+    )
+    accuracy = 100 * trained.metrics["test/accuracy"]
+    assert any(line.startswith("test accuracy") and f"{accuracy:.2f} %" in line and "Wilson" in line for line in lines)
+    assert any("nearest neighbour on pixels" in line for line in lines)
+    assert any(line.startswith("watch   tensorboard --logdir ") for line in lines)
+    assert any(line.startswith("use     python predict.py ") for line in lines)
+    assert lines[-1] == f"run: {trained.folder}"
+
+
+def test_the_test_pictures_chose_nothing(trained: Trained) -> None:
+    checkpoint = torch.load(trained.folder / "checkpoints/best.ckpt", weights_only=True)
+    assert checkpoint["house"]["model"] == "cnn"
+    monitored = [state for key, state in checkpoint["callbacks"].items() if "Best" in key]
+    assert len(monitored) == 1
+    assert monitored[0]["monitor"] == "val/accuracy"
+    assert "test" not in json.dumps({key: str(state) for key, state in checkpoint["callbacks"].items()})
+
+
+def test_a_saved_config_replays_to_the_same_weights(trained: Trained, tmp_path: Path) -> None:
+    assert train.main(["-c", str(trained.folder / "config.yaml"), "--root", str(tmp_path), "--report", "none"]) == 0
+    assert difference(trained.folder, only_run(tmp_path)) == 0
+    assert lasting(trained.folder) == lasting(only_run(tmp_path))
+
+
+def test_print_config_is_a_config(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert train.main(["--model", "cnn", "--lr", "0.07", "--print_config"]) == 0
+    text = capsys.readouterr().out
+    saved = tmp_path / "saved.yaml"
+    saved.write_text(text)
+    assert train.main(["-c", str(saved), "--print_config"]) == 0
+    assert capsys.readouterr().out == text
+    assert "lr: 0.07" in text
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_complete_and_typed(name: str) -> None:
+    request = read(["-c", str(train.RECIPES / name)], MODELS, DATA, train.RECIPES)
+    task, data = load_class(MODELS[request.model]), load_class(DATA[request.data])
+    settings, _ = parse(request, build_parser(task, data))
+    assert settings.trainer["max_epochs"] >= 1
+    head = (train.RECIPES / name).read_text().splitlines()[0]
+    assert head.startswith("# python train.py "), "a recipe begins with its command"
+
+
+@pytest.mark.parametrize("stop_at", [(0, 3), (0, 20), (1, 0)], ids=["mid-epoch", "last batch", "next epoch"])
+def test_stop_and_resume_is_bit_identical(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: tuple[int, int]
+) -> None:
+    from models.cnn import CNNTask
+
+    step = CNNTask.training_step
+
+    def stopping(self: CNNTask, batch: Any, batch_idx: int) -> torch.Tensor:
+        if (self.current_epoch, batch_idx) == stop_at and not self.__dict__.setdefault("stopped", False):
+            self.__dict__["stopped"] = True
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CNNTask, "training_step", stopping)
+        words = ["--model", "cnn", "--epochs", "2", "--root", str(tmp_path), *QUICK]
+        assert train.main(words) == 143
+    folder = only_run(tmp_path)
+    assert not (folder / "metrics.json").exists()
+    assert train.main(["--resume", str(folder), "--root", str(tmp_path), *QUICK]) == 0
+    assert only_run(tmp_path) == folder, "a resumed run stays in its folder"
+    assert difference(folder, trained.folder) == 0
+    assert lasting(folder) == lasting(trained.folder)
+
+
+def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["--resume", str(trained.folder), "--root", str(tmp_path), "--model.widths", "[8,8]"]
+    assert train.main(words) == 2
+    message = capsys.readouterr().err
+    assert "widths was [32, 64], now [8, 8]" in message
+    assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "cnn", "--model.widht", "3"], "no option '--model.widht', did you mean '--model.width"),
+        (
+            ["--model", "cnn", "--trainer.max_epoch", "3"],
+            "no option '--trainer.max_epoch', did you mean '--trainer.max_epochs'",
+        ),
+        (["--model", "cnn", "--lr", "big"], "--model.lr: expected float, got 'big'"),
+        (["--model", "cnn", "--lr", "-1"], "--model.lr must be between 0 and 1000, got -1.0"),
+        (["--model", "cnn", "--epochs", "0"], "--epochs: expected at least 1, got 0"),
+        (["--model", "cnn", "--batch_size", "0"], "batch_size must be at least 1, got 0"),
+        (["--model", "cnn", "--seed", "-3"], "--seed: expected a whole number from 0, got -3"),
+        (["--model", "cnn", "--report", "long"], "--report: expected full, brief or none, got 'long'"),
+        (["--model", "cnn", "--model.class_names", "[a,b]"], "no option '--model.class_names'"),
+        (["--model", "cnn", "--model.widths", "[2,2,2,2]"], "4 stages are too many for pictures of 8×8"),
+        (["--resume", "nowhere"], "no run at nowhere"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert train.main([*words, "--root", str(tmp_path / "runs")]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"train.py: {message}"), captured.err
+    assert captured.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists(), "nothing is left of a run that could not start"
+
+
+def test_a_wrong_type_in_a_file_names_the_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("model: {depth: deep}\n")
+    assert train.main(["--model", "cnn", "-c", str(file)]) == 2
+    assert capsys.readouterr().err == f"train.py: {file}: model.depth: expected int, got 'deep'\n"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_missing_gpu_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main(["--model", "cnn", "--device", "cuda"]) == 2
+    assert "sees no CUDA device; use --device cpu or auto" in capsys.readouterr().err
