@@ -18,6 +18,7 @@ Letters: H height, W width, C channels.
 import functools
 import io
 import os
+import re
 import stat
 import threading
 import warnings
@@ -154,8 +155,10 @@ def read_picture(
                 return _decode(image, channels, colour, max_pixels, short_side)
         except Image.UnidentifiedImageError:
             raise PictureError(path, f"is no picture that Pillow knows; it begins with {content[:12]!r}") from None
-        except Image.DecompressionBombError:
-            raise PictureError(path, f"has more than max_pixels = {max_pixels:,} pixels") from None
+        except Image.DecompressionBombError as error:
+            pixels = re.search(r"\d{4,}", str(error))  # Pillow names the number of pixels first
+            many = f"{int(pixels[0]):,}" if pixels else "too many"
+            raise PictureError(path, f"has {many} pixels, more than max_pixels = {max_pixels:,}") from None
         except MemoryError:
             raise PictureError(path, "does not fit into memory") from None
         except PictureError as error:
