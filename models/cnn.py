@@ -9,17 +9,21 @@ The network itself, with the formulas of convolution, is `models.convnet`; pretr
 # N batch, C channels, H height, W width, D features, K classes
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from models.convnet import CNN
-from models.evaluation import Evaluation, Outcome, Point
+from models.evaluation import Evaluation, Outcome, Point, further_views
 from models.findings import Summary
 from models.optimisation import build_optimiser, learning_rate_factor, parameter_groups
+
+if TYPE_CHECKING:
+    from models.finetuning import FineTuning
 
 
 class CNNTask(LightningModule):
@@ -41,13 +45,24 @@ class CNNTask(LightningModule):
         logit_scale: Factor on the logits of ours.
         norm_momentum: Weight of the newest batch in batch normalisation's running mean; 0.1 usual, 0.3 for short runs.
         optimizer: ``sgd`` (Nesterov) or ``adamw``.
-        lr: Peak learning rate; per batch, not per picture.
+        lr: Peak learning rate; per batch, not per picture. auto searches one for a backbone.
         momentum: Momentum of SGD, or the first beta of AdamW.
         weight_decay: Pull of the weights (not of biases and normalisation) towards 0.
         schedule: Shape of the way down from the peak: ``linear`` or ``cosine``.
         warmup: Share of all steps in which the learning rate climbs to its peak, 0 to 1.
         label_smoothing: Share of the target spread evenly over the classes, 0 to 0.3.
         views: Views averaged at test time: ``one`` (no averaging), ``shift`` (5 one-pixel shifts), ``mirror``.
+        tune: What of a backbone is trained: ``all``, or only its ``head``, on features computed once.
+        head_start: Fit the head of a backbone on the features of the training pictures before the first epoch.
+        freeze_epochs: Epochs in which the head of a backbone learns alone.
+        unfreeze_milestones: Epochs at which one more stage of a backbone learns, from the last to the first.
+        layer_decay: Learning rate of a backbone's stage over that of the next one, above 0 to 1.
+        ema_decay: Longest memory of the average of a backbone's weights that is validated and kept; 0 for no average.
+        mixup: alpha of mixup for a backbone; 0.2 usual, 0 for none.
+        cutmix: alpha of CutMix for a backbone; 1 usual, 0 for none. With mixup too, each batch gets one of them.
+        mix_off_epochs: Last epochs without mixup and CutMix.
+        channels_last: Keep a backbone's weights in the memory order that convolutions are fastest in.
+        compile: Compile the network; where that fails, one line says so and training goes on without.
     """
 
     monitor, mode = "val/accuracy", "max"
@@ -69,22 +84,36 @@ class CNNTask(LightningModule):
         logit_scale: float = 1.0,
         norm_momentum: float = 0.1,
         optimizer: Literal["sgd", "adamw"] = "sgd",
-        lr: float = 0.1,
+        lr: float | Literal["auto"] = 0.1,
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
         schedule: Literal["linear", "cosine"] = "linear",
         warmup: float = 0.25,
         label_smoothing: float = 0.1,
         views: Literal["one", "shift", "mirror"] = "one",
+        tune: Literal["all", "head"] = "all",
+        head_start: bool = True,
+        freeze_epochs: int = 0,
+        unfreeze_milestones: list[int] = [],  # noqa: B006
+        layer_decay: float = 0.8,
+        ema_decay: float = 0.0,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+        mix_off_epochs: int = 1,
+        channels_last: bool = True,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         options = self.hparams
         highest = {"lr": 1e3, "weight_decay": 1e3, "warmup": 1, "label_smoothing": 0.999, "momentum": 0.999999}
-        for name, high in highest.items():
-            if not 0 <= options[name] <= high:
+        for name, high in {**highest, "ema_decay": 0.999999}.items():
+            if options[name] != "auto" and not 0 <= options[name] <= high:
                 raise ValueError(f"--model.{name} must be between 0 and {high:g}, got {options[name]}")
+        self.finetuning: FineTuning | None = None
         if backbone == "cnn":
+            if lr == "auto":
+                raise ValueError("--model.lr auto needs a pretrained --model.backbone; give a number")
             self.network: Any = CNN(
                 in_channels,
                 len(class_names),
@@ -99,15 +128,22 @@ class CNNTask(LightningModule):
             )
         else:
             from models.backbones import build_backbone
+            from models.finetuning import FineTuning
 
             self.network = build_backbone(backbone, len(class_names), in_channels, weights)
+            self.network.check_size(image_size)
+            if channels_last:
+                self.network.to(memory_format=torch.channels_last)
             mean, std = self.network.preprocessing["mean"], self.network.preprocessing["std"]
+            self.finetuning = FineTuning(options, len(self.network.stages()))
+            self.automatic_optimization = tune == "all"
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).clamp_min(1e-3).view(-1, 1, 1))
         self.evaluation = Evaluation(class_names)
         self.train_sums = torch.zeros(3)  # loss * pictures, right ones, pictures of this epoch
         self.history: list[Point] = []
         self.validation: Outcome | None = None
+        self.test: Outcome | None = None
         self.train_pictures: tuple[Tensor, Tensor] | None = None
 
     def normalise(self, images: Tensor) -> Tensor:
@@ -124,15 +160,31 @@ class CNNTask(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Cross-entropy of one batch, with the targets smoothed."""
         images, labels = batch
+        if self.finetuning is not None:
+            return self.finetuning.training_step(self, batch)
         logits = self(images)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
+        return self.count(loss, logits, labels)
+
+    def count(self, loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        """Adds a batch to the sums of the epoch and gives the loss back."""
         right = (logits.detach().argmax(1) == labels).sum()
         self.train_sums += torch.stack([loss.detach() * len(labels), right, right.new_tensor(len(labels))])
         return loss
 
+    def configure_callbacks(self) -> list[Callback]:
+        """What a pretrained backbone needs around the loop."""
+        return [] if self.finetuning is None else self.finetuning.callbacks()
+
     def on_fit_start(self) -> None:
         """Moves the sums to the device of the run."""
         self.train_sums = self.train_sums.to(self.device)
+        if self.hparams["compile"]:
+            from models.compilation import compile_if_possible
+
+            example = torch.zeros(2, self.hparams["in_channels"], *self.hparams["image_size"], device=self.device)
+            if problem := compile_if_possible(self.network, self.normalise(example)):
+                rank_zero_info(problem)
 
     def on_train_start(self) -> None:
         """Measures the distances before the first step, where an isometry would stand at 1."""
@@ -150,7 +202,10 @@ class CNNTask(LightningModule):
         """Logs the epoch's means; they are summed on the device because a log per step costs more than a small step."""
         sums = self.trainer.strategy.reduce(self.train_sums, reduce_op="sum")
         count = sums[2].clamp_min(1)
-        self.log_dict({"train/loss": sums[0] / count, "train/accuracy": sums[1] / count, "lr/peak": self.current_lr()})
+        values = {"train/loss": sums[0] / count, "train/accuracy": sums[1] / count, "lr/peak": self.current_lr()}
+        if self.finetuning is not None and self.finetuning.mixes(self):
+            del values["train/accuracy"]  # there is no right class of a mixture
+        self.log_dict(values)
         self.train_sums = torch.zeros_like(self.train_sums)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -172,7 +227,7 @@ class CNNTask(LightningModule):
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Collects the outputs of one test batch, averaged over the chosen views."""
-        self.evaluation.collect(*batch, *self.outputs(batch[0], views=self.hparams["views"]))
+        self.evaluation.collect(*batch, *self.outputs(batch[0], self.hparams["views"]))
 
     def on_test_epoch_end(self) -> None:
         """Logs the final figures."""
@@ -190,15 +245,16 @@ class CNNTask(LightningModule):
             logits = probabilities.clamp_min(1e-12).log()
         return features, logits
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        """The optimiser and a schedule over all steps of the run."""
+    def configure_optimizers(self) -> dict[str, Any] | None:
+        """The optimiser and a schedule over all steps of the run; a head that is fitted at once needs neither."""
         options = self.hparams
-        optimiser = build_optimiser(
-            options["optimizer"],
-            parameter_groups([self.network], options["weight_decay"]),
-            options["lr"],
-            options["momentum"],
-        )
+        if not self.automatic_optimization:
+            return None
+        lr = 1.0 if options["lr"] == "auto" else options["lr"]
+        groups = parameter_groups([self.network], options["weight_decay"])
+        if self.finetuning is not None:
+            groups = self.finetuning.groups(self, lr)
+        optimiser = build_optimiser(options["optimizer"], groups, lr, options["momentum"])
         total = int(self.trainer.estimated_stepping_batches)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: learning_rate_factor(step, total, options["warmup"], options["schedule"])
@@ -212,10 +268,9 @@ class CNNTask(LightningModule):
             self.train_pictures = (loader.images, loader.labels)
 
     def current_lr(self) -> float:
-        """Learning rate of the first group at this step."""
-        optimiser = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimiser, torch.optim.Optimizer)
-        return float(optimiser.param_groups[0]["lr"])
+        """Largest learning rate of the groups at this step."""
+        groups = [group for optimiser in self.trainer.optimizers for group in optimiser.param_groups]
+        return max((float(group["lr"]) for group in groups), default=0.0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the sums of a half-finished epoch and the curve so far, so that a resumed run reports the same."""
@@ -241,7 +296,8 @@ class CNNTask(LightningModule):
 
     def final_metrics(self) -> dict[str, float]:
         """Figures beside the test's own: calibration, baseline, theory and gaps."""
-        metrics = {**self.test.metrics("test"), **self.summary().metrics()}
+        summary = self.summary()
+        metrics = {**summary.test.metrics(summary.split), **summary.metrics()}
         if self.validation:  # of the weights that were tested
             metrics |= {
                 "best/val_accuracy": self.validation.accuracy,
@@ -251,21 +307,21 @@ class CNNTask(LightningModule):
 
     def summary(self) -> Summary:
         """Everything the run found."""
-        return Summary(self.test, self.validation, self.history, self.train_pictures)
+        if self.test is not None:
+            return Summary(self.test, self.validation, self.history, self.train_pictures)
+        if self.validation is None:
+            raise ValueError("there are no pictures to measure on: neither a test nor a validation set")
+        return Summary(self.validation, None, self.history, self.train_pictures, "val")
+
+    def show(self, writer: Any, step: int) -> list[str]:
+        """What TensorBoard shows beside curves and figures; see `models.board`."""
+        from models.board import show_classifier
+
+        return show_classifier(writer, step, self, self.summary().test)
 
     def figures(self) -> Iterator[tuple[str, Any]]:
         """Figures of the run; see `models.explanation`."""
         from models.explanation import classifier_figures
 
-        yield from classifier_figures(self, self.test, self.summary().temperature, self.history)
-
-
-def further_views(x: Tensor, views: str) -> list[Tensor]:
-    """Further views of the same pictures. Args: x of shape (N, C, H, W). Returns: list of tensors of that shape."""
-    if views == "mirror":
-        return [x.flip(-1)]
-    if views == "shift":
-        padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
-        height, width = x.shape[-2:]
-        return [padded[..., i : i + height, j : j + width] for i, j in ((0, 1), (2, 1), (1, 0), (1, 2))]
-    return []
+        summary = self.summary()
+        yield from classifier_figures(self, summary.test, summary.temperature, self.history)

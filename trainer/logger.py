@@ -156,9 +156,16 @@ class RunLogger(TensorBoardLogger):
         from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
         if self._row:
-            writer._get_file_writer().add_summary(hparams_pb(self._row))
+            # Without a name of its own, TensorBoard joins runs of equal settings into one row.
+            name = "/".join(self._folder.parts[-2:])
+            writer._get_file_writer().add_summary(hparams_pb(self._row, trial_id=name))
         if self._layout:
             writer.add_custom_scalars(self._layout)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Scalars of one step, without the number of the epoch, which Lightning adds to every call of an epoch's end."""
+        super().log_metrics({tag: value for tag, value in metrics.items() if tag != "epoch"}, step)
 
     @rank_zero_only
     def log_hyperparams(self, *arguments: Any, **keywords: Any) -> None:

@@ -20,6 +20,7 @@ from lightning.pytorch import LightningDataModule, Trainer
 from trainer.errors import UserError
 from trainer.folder import RunFolder, write_atomically
 from trainer.front import Request
+from trainer.notice import notice
 from trainer.options import Settings
 from trainer.safe_file import load_checkpoint, save_safely
 
@@ -48,6 +49,9 @@ class Task(Protocol):
 
     def figures(self) -> Iterator[tuple[str, Any]]:
         """Name and matplotlib figure of everything worth drawing."""
+
+    def show(self, writer: Any, step: int) -> list[str]:
+        """Writes what TensorBoard has pages of its own for; returns what could not be shown."""
 
 
 @contextmanager
@@ -142,6 +146,9 @@ def conclude(
     writer = getattr(trainer.logger, "experiment", None)
     if writer is not None:
         writer.add_text("report/result", text, trainer.global_step)
+        writer.add_text(
+            "report/config", f"```yaml\n{folder.config.read_text(encoding='utf-8')}```", trainer.global_step
+        )
         for tag, value in metrics.items():
             if tag not in logged and not tag.startswith("time/") and math.isfinite(value):
                 writer.add_scalar(tag, value, trainer.global_step)
@@ -175,6 +182,9 @@ def draw(task: Task, folder: RunFolder, trainer: Trainer) -> list[str]:
         names.append(f"{name}.png")
         if writer is not None:
             writer.add_image(f"figures/{name}", pixels, trainer.global_step, dataformats="HWC")
+    if writer is not None:
+        for problem in task.show(writer, trainer.global_step):
+            notice(problem)
     return names
 
 

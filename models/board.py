@@ -1,0 +1,61 @@
+"""What TensorBoard shows of a classifier beside curves and figures: precision-recall, weights, features, the graph."""
+# N pictures, K classes, D features
+
+import math
+import warnings
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from models.evaluation import Outcome
+
+MOST_CLASSES = 40
+MOST_POINTS = 1_000  # the projector page takes seconds to load more
+THUMBNAIL = 32
+
+
+def show_classifier(writer: Any, step: int, task: Any, test: Outcome) -> list[str]:
+    """Writes precision-recall curves, histograms of the weights, the features with thumbnails, and the graph.
+
+    Args:
+        writer: TensorBoard's ``SummaryWriter``.
+        step: Step to write at.
+        task: Offers ``network``, ``normalise`` and ``device``.
+        test: Its outputs on the test pictures.
+
+    Returns:
+        What could not be shown, and why, one line each.
+    """
+    probabilities = test.logits.float().softmax(1)  # (N, K)
+    for number, name in enumerate(test.class_names[:MOST_CLASSES]):
+        writer.add_pr_curve(f"pr/{name}", test.labels == number, probabilities[:, number], step)
+    for name, parameter in task.network.named_parameters():
+        writer.add_histogram(f"weights/{name}", parameter.detach().float().cpu(), step)
+    show_features(writer, step, test)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tracing is deprecated, but it is what TensorBoard draws
+            example = task.normalise(test.images[:1].to(task.device))
+            writer.add_graph(task.network.eval(), example)
+    except Exception as error:  # any network may refuse to be traced; the run is finished and loses nothing else
+        return [f"the graph cannot be drawn: {str(error).splitlines()[0]}"]
+    return []
+
+
+def show_features(writer: Any, step: int, test: Outcome) -> None:
+    """The test pictures as points in feature space, for the projector; at most `MOST_POINTS` of them, evenly taken."""
+    part = slice(None, None, math.ceil(len(test.labels) / MOST_POINTS))
+    images = test.images[part]
+    images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
+    images = F.interpolate(images, size=(THUMBNAIL, THUMBNAIL), mode="area").expand(-1, 3, -1, -1)
+    names = [[test.class_names[label], test.class_names[guess]]
+             for label, guess in zip(test.labels[part].tolist(), test.guesses[part].tolist(), strict=True)]  # fmt: skip
+    writer.add_embedding(
+        test.features[part].flatten(1).float(),
+        metadata=names,
+        label_img=images,
+        global_step=step,
+        tag="features",
+        metadata_header=["class", "guess"],
+    )
