@@ -116,7 +116,7 @@ class FaceSplits(LightningDataModule):
         num_splits: Number of splits, at least 2 for a deviation.
         split_seed: Seed of the first split; the others follow.
         per_person_train: Training pictures a person of identification, the others are for the test; 3 to 9.
-        train_people: People to train on in verification.
+        train_people: People to train on in verification, at least 4.
         val_people: People of verification on whom the threshold is chosen.
         test_people: People to test on in verification.
         steps: Training steps an epoch.
@@ -142,12 +142,13 @@ class FaceSplits(LightningDataModule):
         for name, value, least in (("num_splits", num_splits, 1), ("split_seed", split_seed, 0), ("steps", steps, 1)):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
-        if per_person_train < 2:
+        if per_person_train < 3:
+            raise ValueError(f"per_person_train must be at least 3, as training holds one out; got {per_person_train}")
+        if protocol == "verification" and (train_people < 4 or min(val_people, test_people) < 2):
             raise ValueError(
-                f"per_person_train must be at least 2: one is held out in training; got {per_person_train}"
+                "verification needs train_people of at least 4, val_people and test_people of at least 2, "
+                f"got {train_people}, {val_people}, {test_people}"
             )
-        if protocol == "verification" and min(train_people, val_people, test_people) < 2:
-            raise ValueError(f"verification needs 2 people for each part, got {train_people, val_people, test_people}")
         self.faces = Olivetti(root=root, form=form, protocol=protocol)
         self.protocol: Literal["identification", "verification"] = protocol
         self.seeds = range(split_seed, split_seed + num_splits)
