@@ -29,6 +29,7 @@ from data.store import PixelStore
 from data.table import list_csv, split_csv
 from data.views import Views
 
+_LISTED = 30  # classes described one by one
 _SOURCE_SHARE = 1.25  # side of a stored training picture over the network's: room to crop from
 
 
@@ -166,7 +167,8 @@ class Folder(LightningDataModule):
 
     @rank_zero_only
     def _report(self, table: Sequence[str]) -> None:
-        lines = [f"{self.source}: {len(self.class_names)} classes: {some(self.class_names, 20)}", *table]
+        lines = [f"{self.source}: {len(self.class_names)} classes: {some(self.class_names, 20)}", *table[:_LISTED]]
+        lines += [f"and {len(table) - _LISTED} more classes"] if len(table) > _LISTED else []
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"warning: {warning}" for warning in self.warnings]
         if self.bad:
