@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from bench.child import python, require_data, require_recipe, run_child, train, warm_train
+from bench.child import HERE, python, require_data, require_recipe, run_child, train, warm_train
 from bench.digits import verdict
 from bench.harness import (
     SECONDS_HEAD,
@@ -24,6 +24,7 @@ from bench.harness import (
     seconds_row,
     spread,
 )
+from trainer.front import read_yaml
 
 RECIPE = "models/cnn-mnist-99.yaml"
 PEER = "bench/peers/mnist_example.py"
@@ -59,6 +60,9 @@ def check(options: argparse.Namespace) -> None:
         raise BenchError("--peer_repeats must be 0 or more and --peer_epochs at least 1", 2)
     require_recipe(options.recipe)
     options.data_root = require_data(*RAW)
+    named = read_yaml(HERE / options.recipe).get("data", {}).get("name")
+    if named != "mnist":
+        raise BenchError(f"--recipe {options.recipe} is for the data {named!r}, not for 'mnist'", 2)
 
 
 def read_peer(said: str) -> dict[str, float]:

@@ -79,6 +79,17 @@ def test_what_is_missing_is_one_line_and_exit_2(
     assert said in lines[0]
 
 
+def test_a_recipe_for_other_data_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    for path in mnist.RAW:
+        (tmp_path / path).touch()
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    options = argparse.Namespace(recipe="models/cnn.yaml", accuracy=99.0, peer_repeats=1, peer_epochs=14)
+    with pytest.raises(BenchError, match="is for the data 'digits'") as raised:
+        mnist.check(options)
+    assert raised.value.exit_code == 2
+
+
 def fake_train(command: Any, name: str) -> Sample:
     seed = int(command[-1])
     if seed == 3:
