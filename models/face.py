@@ -221,6 +221,11 @@ class FaceTask(LightningModule):
         assert self.result is not None
         yield from self.result.figures()
 
+    def show(self, writer: Any, step: int) -> list[str]:
+        """What was learnt, as histograms over the cells of all splits."""
+        writer.add_histogram("weights/log_gain", self.network.log_gain.detach(), step)
+        return []
+
 
 def pictures_of(roles: Tensor, people: Tensor, role: int) -> Tensor:
     """Pictures with a role, by person. Args: roles (S, N), people (N,). Returns: indices, shape (S, K, k)."""

@@ -27,6 +27,8 @@ ALIASES = {
 }
 SWITCHES = ("help", "print_config", "model.help", "data.help", "trainer.help")
 OWN = ("model", "data", "config", "resume", "root")
+# The face network trains on many splits of its data at once.
+OWN_FORM = {("face", "olivetti"): "face-splits"}
 TOP_LEVEL = ("seed_everything", "report", "early_stopping.patience")
 
 
@@ -222,6 +224,7 @@ def read(
     path = None
     if given_data:
         request.data, path = name_data(given_data, data)
+        request.data = OWN_FORM.get((request.model, request.data), request.data)
     if request.resume and not replay:  # the run's own settings are read first
         return request
     if in_files["model"] != request.model:  # a file that names the model stands alone; otherwise the recipe comes first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from pathlib import Path
@@ -25,6 +26,7 @@ from models.face_net import FaceNet, hold_out_people, hold_out_pictures, pair_lo
 from models.face_results import NETWORK, ONE_VIEW, UNTRAINED, Identification, Verification, mean_deviation, tag
 from theory.hog import hog
 from theory.lda import cosine_scores, generalised_eigenvectors
+from train import main
 from trainer.resume import StepSeed
 
 # Of Lightning, about itself, and that the loaders need no workers.
@@ -397,6 +399,21 @@ def test_every_parameter_gets_a_gradient(faces_root: Path) -> None:
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all(), name
             assert (parameter.grad != 0).any(), name
+
+
+@pytest.mark.parametrize("protocol", ["identification", "verification"])
+def test_one_command(faces_root: Path, tmp_path: Path, protocol: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--data.num_splits", "2", "--data.per_person_train", "4", "--data.steps", "2", "--model.cells", "[6, 8]"]
+    people = ["--data.train_people", "4", "--data.val_people", "2", "--data.test_people", "2"]
+    places = ["--data.root", str(faces_root), "--root", str(tmp_path)]
+    command = ["--model", "face", "--data", "olivetti", "--epochs", "1", "--data.protocol", protocol]
+    assert main([*command, *sizes, *people, *places]) == 0
+    assert "HOG + LDA" in capsys.readouterr().out
+    (file,) = tmp_path.glob("*/*/metrics.json")
+    metrics = json.loads(file.read_text())
+    assert metrics["data"] == "face-splits"
+    assert 0 <= metrics["test/error" if protocol == "identification" else "test/eer"] < 0.5
+    assert list(file.parent.glob("figures/*.png"))
 
 
 @pytest.mark.slow
