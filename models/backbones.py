@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -77,14 +78,22 @@ class Backbone(nn.Module):
         Raises:
             ValueError: If the network reads pictures of one size only, and these have another.
         """
-        if self._fixed_size is not None and x.shape[-2:] != self._fixed_size:
-            height, width = self._fixed_size
-            raise ValueError(
-                f"{self.name} reads pictures of {height}×{width} only, got {x.shape[-2]}×{x.shape[-1]}: "
-                "give that size, or choose a convolutional backbone"
-            )
+        self.check_size(x.shape[-2:])
         features: Tensor = self.body(x)
         return features.flatten(1)  # (N, D)
+
+    def check_size(self, image_size: Sequence[int]) -> None:
+        """Refuses pictures of a size [H, W] that the network cannot read.
+
+        Raises:
+            ValueError: If the network reads pictures of one size only, and these have another.
+        """
+        if self._fixed_size is not None and tuple(image_size) != self._fixed_size:
+            height, width = self._fixed_size
+            raise ValueError(
+                f"{self.name} reads pictures of {height}×{width} only, got {image_size[0]}×{image_size[1]}: "
+                "give that size, or choose a convolutional backbone"
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, K) of normalised pictures (N, C, H, W)."""

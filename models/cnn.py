@@ -9,7 +9,7 @@ The network itself, with the formulas of convolution, is `models.convnet`; pretr
 # N batch, C channels, H height, W width, D features, K classes
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +22,6 @@ from models.evaluation import Evaluation, Outcome, Point, further_views
 from models.findings import Summary
 from models.optimisation import build_optimiser, learning_rate_factor, parameter_groups
 
-if TYPE_CHECKING:
-    from models.finetuning import FineTuning
-
 
 class CNNTask(LightningModule):
     """Classifies pictures with a convolutional network of our own or a pretrained backbone.
@@ -35,6 +32,7 @@ class CNNTask(LightningModule):
         image_size: [height, width] of the pictures in pixels.
         mean: Mean of the training pictures per channel, in 0..1.
         std: Standard deviation of the training pictures per channel, in 0..1.
+        reference: Best published accuracy on this data in 0..1 and its source, or None.
         backbone: ``cnn`` (ours), a torchvision model such as ``resnet18``, or ``timm/NAME``.
         weights: For a backbone: ``default`` (pretrained), ``none`` (random), or a file.
         widths: Channels of each stage of ours; each stage halves the picture.
@@ -74,6 +72,7 @@ class CNNTask(LightningModule):
         image_size: list[int],
         mean: list[float],
         std: list[float],
+        reference: list[Any] | None = None,
         backbone: str = "cnn",
         weights: str = "default",
         widths: list[int] = [32, 64],  # noqa: B006 (jsonargparse shows it in --model.help; it is never changed)
@@ -110,7 +109,7 @@ class CNNTask(LightningModule):
         for name, high in {**highest, "ema_decay": 0.999999}.items():
             if options[name] != "auto" and not 0 <= options[name] <= high:
                 raise ValueError(f"--model.{name} must be between 0 and {high:g}, got {options[name]}")
-        self.finetuning: FineTuning | None = None
+        self.finetuning: Any = None
         if backbone == "cnn":
             if lr == "auto":
                 raise ValueError("--model.lr auto needs a pretrained --model.backbone; give a number")
@@ -136,7 +135,6 @@ class CNNTask(LightningModule):
                 self.network.to(memory_format=torch.channels_last)
             mean, std = self.network.preprocessing["mean"], self.network.preprocessing["std"]
             self.finetuning = FineTuning(options, len(self.network.stages()))
-            self.automatic_optimization = tune == "all"
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).clamp_min(1e-3).view(-1, 1, 1))
         self.evaluation = Evaluation(class_names)
@@ -174,7 +172,7 @@ class CNNTask(LightningModule):
 
     def configure_callbacks(self) -> list[Callback]:
         """What a pretrained backbone needs around the loop."""
-        return [] if self.finetuning is None else self.finetuning.callbacks()
+        return [] if self.finetuning is None else self.finetuning.callbacks(self.trainer)
 
     def on_fit_start(self) -> None:
         """Moves the sums to the device of the run."""
@@ -245,11 +243,9 @@ class CNNTask(LightningModule):
             logits = probabilities.clamp_min(1e-12).log()
         return features, logits
 
-    def configure_optimizers(self) -> dict[str, Any] | None:
-        """The optimiser and a schedule over all steps of the run; a head that is fitted at once needs neither."""
+    def configure_optimizers(self) -> dict[str, Any]:
+        """The optimiser and a schedule over all steps of the run."""
         options = self.hparams
-        if not self.automatic_optimization:
-            return None
         lr = 1.0 if options["lr"] == "auto" else options["lr"]
         groups = parameter_groups([self.network], options["weight_decay"])
         if self.finetuning is not None:
@@ -308,10 +304,13 @@ class CNNTask(LightningModule):
     def summary(self) -> Summary:
         """Everything the run found."""
         if self.test is not None:
-            return Summary(self.test, self.validation, self.history, self.train_pictures)
+            return Summary(self.test, self.validation, self.history, self.train_pictures, self.hparams["reference"])
         if self.validation is None:
             raise ValueError("there are no pictures to measure on: neither a test nor a validation set")
-        return Summary(self.validation, None, self.history, self.train_pictures, "val")
+        chosen = any(getattr(callback, "monitor", None) for callback in self.trainer.callbacks)  # type: ignore[attr-defined]
+        return Summary(
+            self.validation, None, self.history, self.train_pictures, self.hparams["reference"], "val", chosen
+        )
 
     def show(self, writer: Any, step: int) -> list[str]:
         """What TensorBoard shows beside curves and figures; see `models.board`."""

@@ -16,6 +16,7 @@ Source:
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from torch import Tensor
 
@@ -36,12 +37,18 @@ class Summary:
         validation: Outputs of the tested weights on the validation pictures, or None without any.
         history: Where the classes stood after each validated epoch.
         train_pictures: Training pictures (N, C, H, W) and labels (N,) for the baseline, or None.
+        reference: Best published accuracy in 0..1 and its source, or None.
+        split: What ``test`` holds: ``test``, or ``val`` where there is no test set.
+        chosen: Whether these pictures also chose the weights, which flatters them.
     """
 
     test: Outcome
     validation: Outcome | None
     history: list[Point]
     train_pictures: tuple[Tensor, Tensor] | None
+    reference: list[Any] | None = None
+    split: str = "test"
+    chosen: bool = False
 
     @cached_property
     def temperature(self) -> float | None:
@@ -85,6 +92,9 @@ class Summary:
             after = self.calibration()[1]
             assert after is not None
             values |= {"test/temperature": self.temperature, "test/ece_after_temperature": after}
+        if self.reference:
+            values["theory/best_published_accuracy"] = float(self.reference[0])
+            values["gap/accuracy_to_best_published"] = float(self.reference[0]) - self.test.accuracy
         if self.neighbour_right is not None:
             values["theory/nearest_neighbour_accuracy"] = self.neighbour_right / total
             if self.neighbour_right < total:
@@ -101,21 +111,23 @@ class Summary:
         low, high = wilson_interval(self.test.num_right, total)
         lines = [
             (
-                "test accuracy",
+                "test accuracy" if self.split == "test" else "validation accuracy",
                 f"{100 * self.test.accuracy:.2f} % ({self.test.num_right} of {total}), "
                 f"95 % interval {100 * low:.2f} to {100 * high:.2f} % (Wilson)",
             )
         ]
-        if self.neighbour_right is not None:
-            lines.append(
-                (
-                    "beside it",
-                    f"nearest neighbour on pixels {100 * self.neighbour_right / total:.2f} %; "
-                    f"chance {100 / len(self.test.class_names):.1f} %",
-                )
+        if self.split != "test":
+            text = (
+                "these pictures chose the weights too: expect less on new ones" if self.chosen else "they chose nothing"
             )
-        else:
-            lines.append(("beside it", f"chance {100 / len(self.test.class_names):.1f} %"))
+            lines.append(("no test pictures", text))
+        beside = [f"chance {100 / len(self.test.class_names):.1f} %"]
+        if self.neighbour_right is not None:
+            beside.insert(0, f"nearest neighbour on pixels {100 * self.neighbour_right / total:.2f} %")
+        if self.reference:
+            accuracy, source = self.reference
+            beside.insert(0, f"best published {100 * accuracy:.2f} % ({source})")
+        lines.append(("beside it", "; ".join(beside)))
         recalls = self.test.recalls()
         worst = min(recalls, key=lambda name: recalls[name][0] / recalls[name][1])
         found, of = recalls[worst]

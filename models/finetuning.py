@@ -1,0 +1,239 @@
+"""Fine-tuning of a pretrained backbone: what happens when, on top of Lightning's loop.
+
+1. The head is fitted on the features of the frozen body (`models.head_start`): seconds, no learning rate.
+2. Unless ``tune`` is ``head``, the body follows: stages may join one after the other, early ones learn more slowly
+   (`models.freezing`), pictures may be mixed (`models.mixing`), and the average of the weights is what is validated
+   (`models.averaging`).
+
+What learns in an epoch is computed from the epoch's number. Nothing is remembered that a checkpoint would have to hold.
+"""
+# N pictures, D features, K classes
+
+from __future__ import annotations
+
+import copy
+import sys
+import time
+from collections.abc import Mapping
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+from torch.optim import Optimizer
+
+from models.averaging import WeightAverage
+from models.features import PRECISIONS, extract_features
+from models.freezing import first_trainable_stage, layerwise_groups, set_train_mode, stage_learning_rates
+from models.head_start import HeadFit, class_weights, fit_head
+from models.lr_finder import run_trial, suggest, trial_rates
+from models.memory import loss_within_memory
+from models.mixing import mix, smooth_targets, soft_cross_entropy
+from models.optimisation import build_optimiser
+
+if TYPE_CHECKING:
+    from models.cnn import CNNTask
+
+_BATCH = 64  # pictures at a time while features are computed
+
+
+class FineTuning(Callback):
+    """Head first, then the body.
+
+    Args:
+        options: The task's: ``tune``, ``head_start``, ``freeze_epochs``, ``unfreeze_milestones``, ``layer_decay``,
+            ``ema_decay``, ``mixup``, ``cutmix``, ``mix_off_epochs``, ``lr``, ``label_smoothing``.
+        num_stages: Stages of the backbone, head included.
+
+    Raises:
+        ValueError: If an option is out of its range.
+    """
+
+    def __init__(self, options: Mapping[str, Any], num_stages: int) -> None:
+        self.options = options
+        self.head_only = options["tune"] == "head"
+        self.head: HeadFit | None = None
+        self.head_s = 0.0
+        self.parts = 1  # of a batch, doubled when memory runs out
+        self.weights: Tensor | None = None  # of the classes, (K,)
+        self.curve: tuple[list[float], list[float]] | None = None
+        decay = 0.0 if self.head_only else options["ema_decay"]
+        self.average = WeightAverage(decay) if decay else None
+        self._frozen: list[Tensor] = []
+        stage_learning_rates(1.0, num_stages, options["layer_decay"])
+        first_trainable_stage(0, num_stages, options["freeze_epochs"], options["unfreeze_milestones"])
+        for name, high in {"mixup": 100, "cutmix": 100, "mix_off_epochs": 10**6}.items():
+            if not 0 <= options[name] <= high:
+                raise ValueError(f"--model.{name} must be between 0 and {high}, got {options[name]}")
+        if self.head_only and not options["head_start"]:
+            raise ValueError("--model.tune head trains nothing without --model.head_start true")
+
+    # What the task asks for
+
+    def callbacks(self, trainer: Trainer) -> list[Callback]:
+        """This one and, where weights are averaged, the average; each trainer gets them once."""
+        wanted = [self, *([self.average] if self.average is not None else [])]
+        return [callback for callback in wanted if callback not in trainer.callbacks]  # type: ignore[attr-defined]
+
+    def groups(self, task: CNNTask, lr: float) -> list[dict[str, Any]]:
+        """Parameter groups with a rate for each stage."""
+        return layerwise_groups(task.network, lr, self.options["layer_decay"], self.options["weight_decay"])
+
+    def mixes(self, task: LightningModule) -> bool:
+        """Whether the pictures of this epoch are mixed; never in the last ``mix_off_epochs`` of the run."""
+        last = (task.trainer.max_epochs or 0) - self.options["mix_off_epochs"]
+        return bool(self.options["mixup"] or self.options["cutmix"]) and (
+            task.trainer.max_epochs in (None, -1) or task.current_epoch < last
+        )
+
+    def training_step(self, task: CNNTask, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Loss of a batch; for a head alone, that of all training pictures, as the fit left it."""
+        if self.head_only:
+            task.train_sums += self.sums
+            return (self.sums[0] / self.sums[2]).requires_grad_()
+        images, labels = batch
+        x = task.normalise(images)
+        targets = smooth_targets(labels, len(task.hparams["class_names"]), self.options["label_smoothing"])
+        if self.mixes(task):
+            x, targets = mix(x, targets, self.options["mixup"], self.options["cutmix"])
+        seen = torch.zeros_like(targets)
+
+        def loss_of(part: slice) -> Tensor:
+            logits = task.network(x[part])
+            seen[part] = logits.detach().float()
+            return soft_cross_entropy(logits, targets[part], self.weights)
+
+        scaler = getattr(task.trainer.precision_plugin, "scaler", None)
+        scale = float(scaler.get_scale()) if scaler is not None else 1.0
+        whole = task.device.type == "cpu"
+        loss, parts = loss_within_memory(loss_of, len(x), self.parts, list(task.parameters()), scale, whole)
+        if parts != self.parts:
+            self.parts = parts
+            say(f"out of memory: batches of {len(x)} now go through in {parts} parts, with the same gradient")
+        return task.count(loss, seen, labels)
+
+    # Lightning's hooks
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """A head alone needs one step, which is the whole fit."""
+        if stage == "fit" and self.head_only:
+            trainer.limit_train_batches = 1
+            trainer.fit_loop.max_epochs = 1
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """At the start of a run, not of a resumed part: fit the head, find the learning rate."""
+        task: Any = pl_module
+        if getattr(trainer.datamodule, "balance", "none") == "loss":  # type: ignore[attr-defined]
+            _, labels = training_set(trainer)
+            self.weights = class_weights(labels, len(task.hparams["class_names"])).to(task.device)
+        if trainer.global_step or trainer.current_epoch:
+            return
+        if self.options["head_start"]:
+            self._fit_head(trainer, task)
+        if self.options["lr"] == "auto" and not self.head_only:
+            self._find_lr(trainer, task)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Set what learns."""
+        self._set_mode(trainer, pl_module, trainer.current_epoch)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """A run resumed inside an epoch gets no start of that epoch; validation inside one puts all into one mode."""
+        self._set_mode(trainer, pl_module, trainer.current_epoch)
+
+    def _set_mode(self, trainer: Trainer, task: Any, epoch: int) -> None:
+        options = self.options
+        freeze, milestones = options["freeze_epochs"], options["unfreeze_milestones"]
+        if self.head_only:
+            freeze, milestones = epoch + 1, []
+        set_train_mode(task.network, epoch, freeze, milestones)
+        if trainer.world_size > 1:
+            # DistributedDataParallel expects a gradient of all that it was given: let it have them, and drop them.
+            self._frozen = [parameter for parameter in task.network.parameters() if not parameter.requires_grad]
+            task.network.requires_grad_(True)
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Frozen parameters get no step."""
+        for parameter in self._frozen:
+            parameter.grad = None
+
+    # The head
+
+    def _fit_head(self, trainer: Trainer, task: Any) -> None:
+        started = time.perf_counter()
+        network = task.network
+        precision = str(trainer.precision) if str(trainer.precision) in PRECISIONS else "32-true"
+        images, labels = training_set(trainer)
+        batches = zip(images.split(_BATCH), labels.split(_BATCH), strict=True)
+        features, labels = extract_features(network, batches, task.device, precision, None, task.normalise)
+        self.head = fit_head(features, labels, len(task.hparams["class_names"]), balance=self.weights is not None)
+        weight, bias = (trainer.strategy.broadcast(part) for part in (self.head.weight, self.head.bias))
+        with torch.no_grad():
+            network.head.weight.copy_(weight)
+            network.head.bias.copy_(bias)
+        logits = features @ weight.T + bias  # (N, K)
+        loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+        right = (logits.argmax(1) == labels).sum()
+        self.sums = torch.stack([loss, right, torch.tensor(len(labels))]).to(task.device) / trainer.world_size
+        self.head_s = time.perf_counter() - started
+        say(f"head    {self.describe()}")
+
+    def describe(self) -> str:
+        """What the fit of the head found."""
+        assert self.head is not None
+        return (
+            f"{100 * self.head.accuracy:.1f} % of the training pictures right when held out, on frozen features "
+            f"(strength {self.head.strength:.2g}, {self.head_s:.1f} s)"
+        )
+
+    def _find_lr(self, trainer: Trainer, task: Any) -> None:
+        options = self.options
+        loader = copy.copy(trainer.train_dataloader)
+        loader.sampler = copy.copy(loader.sampler)  # type: ignore[union-attr]
+        batches = ((images.to(task.device), labels.to(task.device)) for _ in count() for images, labels in loader)  # type: ignore[union-attr]
+
+        def loss_of(network: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
+            targets = smooth_targets(batch[1], len(task.hparams["class_names"]), options["label_smoothing"])
+            with trainer.precision_plugin.train_step_context():
+                return soft_cross_entropy(network(task.normalise(batch[0])), targets, self.weights)
+
+        def optimiser_of(network: Any) -> Optimizer:
+            groups = layerwise_groups(network, 1.0, options["layer_decay"], options["weight_decay"])
+            return build_optimiser(options["optimizer"], groups, 1.0, options["momentum"])
+
+        task.network.train()
+        self.curve = run_trial(task.network, optimiser_of, loss_of, batches, trial_rates())
+        found: float = trainer.strategy.broadcast(suggest(*self.curve))
+        set_peak(trainer, found)
+        say(f"lr      {found:.2g}, found in {len(self.curve[0])} steps of a copy")
+        for step, (rate, loss) in enumerate(zip(*self.curve, strict=True)):
+            for logger in trainer.loggers:
+                logger.log_metrics({"lr_find/lr": rate, "lr_find/loss": loss}, step)
+
+
+def set_peak(trainer: Trainer, lr: float) -> None:
+    """Gives all groups, and the schedule, rates for another peak; the last group is the head's, at the peak."""
+    (optimiser,) = trainer.optimizers
+    before = optimiser.param_groups[-1]["initial_lr"]
+    for group in optimiser.param_groups:
+        group["initial_lr"] *= lr / before
+        group["lr"] *= lr / before
+    for config in trainer.lr_scheduler_configs:
+        config.scheduler.base_lrs = [group["initial_lr"] for group in optimiser.param_groups]
+
+
+def training_set(trainer: Trainer) -> tuple[Tensor, Tensor]:
+    """All training pictures without augmentation, shape (N, C, H, W), and their labels (N,)."""
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    if hasattr(data, "plain"):
+        return data.plain("train"), data.labels("train")
+    loader: Any = trainer.train_dataloader
+    return loader.images, loader.labels
+
+
+@rank_zero_only
+def say(text: str) -> None:
+    """One line on stderr."""
+    print(text, file=sys.stderr, flush=True)
