@@ -14,8 +14,10 @@ Letters: N pictures, S side of the stored square, C channels, H height, W width.
 
 import hashlib
 import json
+import math
 import os
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +33,7 @@ from data.preprocess import needed_side, prepare
 
 Form = Literal["plain", "source"]
 _KEPT_BYTES = 16 << 30
+_DAY_S = 24 * 3600
 
 
 def square(picture: Image.Image, side: int) -> Tensor:
@@ -81,27 +84,39 @@ class PixelStore:
         return square(picture, self.side) if form == "source" else prepare(picture, self.settings)
 
     def allocate(self, form: Form, size: int) -> Tensor:
-        """Room for ``size`` pictures, all 0.
+        """Room for ``size`` pictures, all 0: a file of the cache folder, so that saving costs nothing, else memory.
 
         Raises:
-            ValueError: If it must lie in a file and the cache folder cannot hold it.
+            ValueError: If neither the cache folder nor the memory can hold it.
         """
         shape = (size, *self.shape(form))
-        if np.prod(shape, dtype=np.int64) <= self.limit:
-            return torch.zeros(shape, dtype=torch.uint8)
+        need = math.prod(shape)
+        name = None
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.folder, prefix=".array.", suffix=".tmp")
-            os.close(handle)
-            pixels = torch.from_numpy(np.lib.format.open_memmap(name, mode="w+", dtype=np.uint8, shape=shape))
-        except OSError as error:
-            need = np.prod(shape, dtype=np.int64) / 2**30
-            raise ValueError(
-                f"{size} pictures need {need:.1f} GiB, more than half of the free memory, and {self.folder} cannot "
-                f"hold them: {error.strerror or error}; choose another --data.cache_dir"
-            ) from None
-        self._temporary[pixels.data_ptr()] = name
-        return pixels
+            if size > 0:
+                name = self._new_file()
+                array = np.lib.format.open_memmap(name, mode="w+", dtype=np.uint8, shape=shape)
+                with open(name, "r+b") as file:
+                    # Reserve the disk now: writing to a mapped file on a full disk would kill the process.
+                    os.posix_fallocate(file.fileno(), 0, os.path.getsize(name))
+                pixels = torch.from_numpy(array)
+                self._temporary[pixels.data_ptr()] = name
+                return pixels
+        except (OSError, AttributeError) as error:  # AttributeError: no posix_fallocate on this system
+            if name is not None:
+                Path(name).unlink(missing_ok=True)
+            if need > self.limit:
+                raise ValueError(
+                    f"{size} pictures need {need / 2**30:.1f} GiB, more than half of the free memory, and "
+                    f"{self.folder} cannot hold them: {error}; choose another --data.cache_dir"
+                ) from None
+        return torch.zeros(shape, dtype=torch.uint8)
+
+    def _new_file(self) -> str:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self.folder, prefix=".array.", suffix=".tmp")
+        os.close(handle)
+        return name
 
     def file(self, form: Form, digests: Sequence[str]) -> Path:
         """Where the array of these pictures is kept."""
@@ -129,9 +144,8 @@ class PixelStore:
         name = self._temporary.pop(pixels.data_ptr(), None)
         try:
             if name is None:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                handle, name = tempfile.mkstemp(dir=self.folder, prefix=".array.", suffix=".tmp")
-                with os.fdopen(handle, "wb") as file:
+                name = self._new_file()
+                with open(name, "wb") as file:
                     np.lib.format.write_array(file, pixels.numpy(), allow_pickle=False)
             os.replace(name, path)
         except OSError:
@@ -145,6 +159,9 @@ class PixelStore:
         """Delete the arrays unused for longest until the folder is small enough; a mapped file stays readable."""
         try:
             files = sorted(self.folder.glob("*.npy"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
+            for file in self.folder.glob(".array.*.tmp"):  # left behind by a run that was killed
+                if time.time() - file.stat().st_mtime > _DAY_S:
+                    file.unlink()
             total = 0
             for file in files:
                 total += file.stat().st_size

@@ -102,7 +102,7 @@ def test_a_changed_picture_is_read_again(make: Make, flat: Path) -> None:
 
 def test_a_damaged_array_in_the_cache_is_made_again(make: Make, flat: Path, tmp_path: Path) -> None:
     first = make(flat, aug="none")
-    expected = first.plain("train")
+    expected = first.plain("train").clone()
     for file in (tmp_path / "cache").glob("*.npy"):
         file.write_bytes(file.read_bytes()[:200])
     assert torch.equal(make(flat, aug="none").plain("train"), expected)
@@ -124,6 +124,25 @@ def test_arrays_beyond_memory_lie_in_a_file(make: Make, flat: Path, monkeypatch:
         assert torch.equal(next(iter(data.train_dataloader()))[0], next(iter(reference.train_dataloader()))[0])
         assert torch.equal(data.plain("val"), reference.plain("val"))
     assert not list((Path(reference.cache).parent / "mapped").glob("*.tmp"))
+
+
+def test_what_neither_disk_nor_memory_can_hold_is_refused(
+    make: Make, flat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setattr("data.store.memory_limit", lambda: 100)
+    with pytest.raises(ValueError, match=r"15 pictures need 0\.0 GiB.* choose another --data\.cache_dir"):
+        make(flat, cache_dir=str(tmp_path / "file" / "cache")).setup()
+
+
+def test_a_full_disk_falls_back_to_memory(make: Make, flat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    data = make(flat)
+    assert len(next(iter(data.train_dataloader()))[0]) == 12
+    assert not list(data.cache.glob(".array.*"))
 
 
 def test_epochs_differ_and_repeat_and_resume(make: Make, flat: Path) -> None:
