@@ -19,7 +19,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 bench: .venv/installed
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench all
 
 dashboard: .venv/installed
 	$(BIN)/python train.py --model cnn --root runs/dashboard

@@ -64,6 +64,7 @@ class MNIST(Images):
     name = "mnist"
     source = "MNIST, LeCun, Cortes and Burges"
     class_names = tuple("0123456789")
+    reference = (0.9983, "Byerly, Kalganova, Dear 2020, one network")
     folder = "MNIST"
 
     def __init__(
@@ -124,6 +125,7 @@ class FashionMNIST(MNIST):
 
     name = "fashion-mnist"
     source = "Fashion-MNIST, Zalando Research"
+    reference = None
     class_names = (
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     )  # fmt: skip
@@ -138,5 +140,6 @@ class KMNIST(MNIST):
 
     name = "kmnist"
     source = "KMNIST, ROIS-DS Center for Open Data in the Humanities"
+    reference = None
     class_names = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
     folder = "KMNIST"

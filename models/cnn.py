@@ -167,8 +167,16 @@ class CNNTask(LightningModule):
     def count(self, loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         """Adds a batch to the sums of the epoch and gives the loss back."""
         right = (logits.detach().argmax(1) == labels).sum()
-        self.train_sums += torch.stack([loss.detach() * len(labels), right, right.new_tensor(len(labels))])
+        self.train_sums[0].add_(loss.detach(), alpha=len(labels))
+        self.train_sums[1].add_(right)
+        self.train_sums[2].add_(len(labels))
         return loss
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """The batch on the device; resident tensors are there already, and Lightning's walk through them costs time."""
+        if batch[0].device == device == batch[1].device:
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def configure_callbacks(self) -> list[Callback]:
         """What a pretrained backbone needs around the loop."""

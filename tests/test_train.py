@@ -161,7 +161,7 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
             ["--model", "cnn", "--trainer.max_epoch", "3"],
             "no option '--trainer.max_epoch', did you mean '--trainer.max_epochs'",
         ),
-        (["--model", "cnn", "--lr", "big"], "--model.lr: expected float, got 'big'"),
+        (["--model", "cnn", "--lr", "big"], "--model.lr: expected float or auto, got 'big'"),
         (["--model", "cnn", "--lr", "-1"], "--model.lr must be between 0 and 1000, got -1.0"),
         (["--model", "cnn", "--epochs", "0"], "--epochs: expected at least 1, got 0"),
         (["--model", "cnn", "--batch_size", "0"], "batch_size must be at least 1, got 0"),
