@@ -201,6 +201,12 @@ class Images(LightningDataModule):
         augment = None if not training or self.augmentation.is_identity else self.augmentation
         return TensorLoader(*self._resident[part], self.batch_size, shuffle=shuffle, seed=seed, augment=augment)
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """The batch on the device; resident tensors are there already, and Lightning's walk through them costs time."""
+        if batch[0].device == device == batch[1].device:
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def train_dataloader(self) -> TensorLoader:
         """Shuffled, augmented batches of the training pictures."""
         return self._loader("train", training=True)

@@ -172,12 +172,6 @@ class CNNTask(LightningModule):
         self.train_sums[2].add_(len(labels))
         return loss
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """The batch on the device; resident tensors are there already, and Lightning's walk through them costs time."""
-        if batch[0].device == device == batch[1].device:
-            return batch
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
-
     def configure_callbacks(self) -> list[Callback]:
         """What a pretrained backbone needs around the loop."""
         return [] if self.finetuning is None else self.finetuning.callbacks(self.trainer)
