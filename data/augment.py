@@ -192,7 +192,7 @@ class Augmentation:
 
     Args:
         kind: "none", "shift" (whole pixels), "affine", or "elastic" (affine and a smooth deformation).
-        max_shift: Largest shift in pixels, each axis uniform in ± this.
+        max_shift: Largest shift in pixels, each axis uniform in ± this; whole for "shift".
         degrees: Largest rotation of affine and elastic, in degrees.
         scale: Largest relative change of size of affine and elastic; 0.1 is ±10 %.
         shear: Largest shear of affine and elastic, in degrees.
@@ -204,7 +204,7 @@ class Augmentation:
     """
 
     kind: Kind = "none"
-    max_shift: int = 1
+    max_shift: float = 1
     degrees: float = 10.0
     scale: float = 0.1
     shear: float = 5.0
@@ -223,6 +223,8 @@ class Augmentation:
         for name in ("max_shift", "degrees", "shear", "strength", "erase"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        if self.kind == "shift" and self.max_shift != int(self.max_shift):
+            raise ValueError(f"max_shift must be a whole number of pixels for aug 'shift', got {self.max_shift}")
         if not 0 <= self.scale < 1:
             raise ValueError(f"scale must be in [0, 1), got {self.scale}")
         if not 0 <= self.flip <= 1:
@@ -242,8 +244,9 @@ class Augmentation:
         num, _, height, width = images.shape
         device = images.device
         if self.kind == "shift" and self.max_shift > 0:
-            corners = torch.randint(0, 2 * self.max_shift + 1, (num, 2), generator=generator, device=device)
-            images = _crop_padded(_pad(images, self.max_shift, self.padding), corners, num, height, width)
+            reach = int(self.max_shift)
+            corners = torch.randint(0, 2 * reach + 1, (num, 2), generator=generator, device=device)
+            images = _crop_padded(_pad(images, reach, self.padding), corners, num, height, width)
         if self.kind in ("affine", "elastic"):
             draw = torch.rand((5, num), generator=generator, device=device) * 2 - 1  # (5, N) in [-1, 1)
             shift = draw[3:].T * self.max_shift  # (N, 2)

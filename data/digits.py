@@ -72,7 +72,7 @@ class Digits(Images):
         root: str | None = None,
         batch_size: int = 64,
         val_fraction: float = 0.1,
-        max_shift: int = 1,
+        max_shift: float = 1,
         strength: float = 0.3,
         smoothness: float = 2.0,
         **options: Any,

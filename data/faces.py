@@ -72,7 +72,7 @@ class Faces(Images):
         root: str | None = None,
         batch_size: int = 32,
         val_fraction: float = 0.2,
-        max_shift: int = 2,
+        max_shift: float = 2,
         **options: Any,
     ) -> None:
         super().__init__(root=root, batch_size=batch_size, val_fraction=val_fraction, max_shift=max_shift, **options)

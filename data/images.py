@@ -92,7 +92,7 @@ class Images(LightningDataModule):
         split_seed: int = 0,
         seed: int | None = None,
         aug: Literal["none", "shift", "affine", "elastic"] = "none",
-        max_shift: int = 1,
+        max_shift: float = 1,
         degrees: float = 10.0,
         scale: float = 0.1,
         shear: float = 5.0,

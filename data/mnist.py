@@ -72,7 +72,7 @@ class MNIST(Images):
         root: str | None = None,
         batch_size: int = 128,
         val_fraction: float = 5000 / 60000,
-        max_shift: int = 2,
+        max_shift: float = 2,
         strength: float = 1.0,
         **options: Any,
     ) -> None:

@@ -172,7 +172,7 @@ class Olivetti(Images):
         train_people: int = 20,
         val_people: int = 10,
         test_people: int = 10,
-        max_shift: int = 2,
+        max_shift: float = 2,
         degrees: float = 5.0,
         strength: float = 1.5,
         smoothness: float = 8.0,

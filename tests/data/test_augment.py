@@ -216,6 +216,7 @@ def test_identity_is_known() -> None:
     ("options", "message"),
     [
         ({"max_shift": -1}, "max_shift must be 0 or more, got -1"),
+        ({"kind": "shift", "max_shift": 1.5}, "max_shift must be a whole number of pixels for aug 'shift', got 1.5"),
         ({"degrees": -0.5}, "degrees must be 0 or more, got -0.5"),
         ({"scale": 1.0}, r"scale must be in \[0, 1\), got 1.0"),
         ({"flip": 1.5}, r"flip must be in \[0, 1\], got 1.5"),
