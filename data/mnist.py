@@ -64,7 +64,7 @@ class MNIST(Images):
     name = "mnist"
     source = "MNIST, LeCun, Cortes and Burges"
     class_names = tuple("0123456789")
-    reference = (0.9983, "Byerly, Kalganova, Dear 2020, one network")
+    reference: tuple[float, str] | None = (0.9983, "Byerly, Kalganova, Dear 2020, one network")
     folder = "MNIST"
 
     def __init__(

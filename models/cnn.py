@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from models.convnet import CNN
@@ -64,6 +65,8 @@ class CNNTask(LightningModule):
     """
 
     monitor, mode = "val/accuracy", "max"
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -245,7 +248,7 @@ class CNNTask(LightningModule):
             logits = probabilities.clamp_min(1e-12).log()
         return features, logits
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser and a schedule over all steps of the run."""
         options = self.hparams
         lr = 1.0 if options["lr"] == "auto" else options["lr"]
@@ -261,7 +264,7 @@ class CNNTask(LightningModule):
 
     def on_fit_end(self) -> None:
         """Keeps a view of the training pictures for the baseline that needs no training."""
-        loader = self.trainer.train_dataloader
+        loader: Any = self.trainer.train_dataloader
         if hasattr(loader, "images"):
             self.train_pictures = (loader.images, loader.labels)
 

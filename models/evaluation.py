@@ -140,7 +140,8 @@ class Evaluation:
         self.batches = []
         if trainer.world_size > 1:
             joined = [gather(part, trainer) for part in joined]
-        return Outcome(*(part.cpu() for part in joined), self.class_names)  # type: ignore[arg-type]
+        images, labels, features, logits = (part.cpu() for part in joined)
+        return Outcome(images, labels, features, logits, class_names=self.class_names)
 
 
 def gather(part: Tensor, trainer: Trainer) -> Tensor:

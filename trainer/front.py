@@ -208,7 +208,7 @@ def read(
     files = [*([replay] if replay else []), *(Path(name).expanduser() for name in options.pop("config", []))]
     contents = [(file, read_yaml(file)) for file in files]
     request.root = options.pop("root", [request.root])[0]
-    request.resume = options.pop("resume", [None])[0]  # type: ignore[list-item]
+    request.resume = options.pop("resume", [None])[0]
 
     given_model = options.pop("model", [None])[0]
     given_data = options.pop("data", [None])[0]

@@ -49,13 +49,18 @@ def _hidden_from_torchmetrics(names: set[str]) -> Iterator[None]:
         if self.requirement.split(">")[0].split("=")[0] in names:
             self.available = False
 
-    gate.RequirementCache._check_requirement = check
-    gate.package_available = lambda name: name not in names and package_available(name)
+    def available(name: str) -> bool:
+        return name not in names and package_available(name)
+
+    replaced = ((gate.RequirementCache, "_check_requirement", check), (gate, "package_available", available))
+    kept = [getattr(owner, name) for owner, name, _ in replaced]
+    for owner, name, function in replaced:
+        setattr(owner, name, function)
     try:
         yield
     finally:
-        gate.RequirementCache._check_requirement = original
-        gate.package_available = package_available
+        for (owner, name, _), function in zip(replaced, kept, strict=True):
+            setattr(owner, name, function)
 
 
 def lean_import() -> None:

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import Trainer
 
 from trainer.errors import UserError
 from trainer.folder import RunFolder, write_atomically
@@ -54,6 +54,13 @@ class Task(Protocol):
         """Writes what TensorBoard has pages of its own for; returns what could not be shown."""
 
 
+class Data(Protocol):
+    """What a LightningDataModule of the house offers beside Lightning's own methods."""
+
+    def summary(self) -> dict[str, Any]:
+        """Name, source, shape, number of classes, and under ``splits`` the number of pictures of each part."""
+
+
 @contextmanager
 def user_mistakes() -> Iterator[None]:
     """Turns the ``ValueError`` and ``OSError`` with which a class refuses its input into one line for the user."""
@@ -70,7 +77,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
-def house_record(request: Request, settings: Settings, data: LightningDataModule) -> dict[str, Any]:
+def house_record(request: Request, settings: Settings, data: Data) -> dict[str, Any]:
     """What every checkpoint carries: names, settings, versions and how a picture is prepared, as primitives."""
     record = {"model": request.model, "data": request.data, "recipe": asdict(settings), "versions": versions()}
     if hasattr(data, "preprocessing"):
@@ -95,7 +102,7 @@ def describe_device(trainer: Trainer) -> str:
     return f"{device.type} ({name}){several}, precision {trainer.precision}"
 
 
-def announce(request: Request, folder: RunFolder, data: LightningDataModule, task: Task, trainer: Trainer) -> None:
+def announce(request: Request, folder: RunFolder, data: Data, task: Task, trainer: Trainer) -> None:
     """Prints what is about to run, before the first step."""
     summary = data.summary()
     splits = ", ".join(f"{name} {count:,}" for name, count in summary["splits"].items())
@@ -111,7 +118,7 @@ def announce(request: Request, folder: RunFolder, data: LightningDataModule, tas
 def conclude(
     request: Request,
     folder: RunFolder,
-    data: LightningDataModule,
+    data: Data,
     task: Task,
     trainer: Trainer,
     settings: Settings,
@@ -190,7 +197,7 @@ def draw(task: Task, folder: RunFolder, trainer: Trainer) -> list[str]:
 
 def report_text(
     request: Request,
-    data: LightningDataModule,
+    data: Data,
     trainer: Trainer,
     findings: list[tuple[str, str]],
     metrics: dict[str, float],
