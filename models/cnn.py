@@ -36,9 +36,10 @@ class CNNTask(LightningModule):
         reference: Best published accuracy on this data in 0..1 and its source, or None.
         backbone: ``cnn`` (ours), a torchvision model such as ``resnet18``, or ``timm/NAME``.
         weights: For a backbone: ``default`` (pretrained), ``none`` (random), or a file.
-        widths: Channels of each stage of ours; each stage halves the picture.
+        widths: Channels of each stage of ours.
         padding: Padding of each stage of ours, 0 or 1; 1 by default. 0 loses a border and is cheaper.
-        depth: Convolutions per stage of ours.
+        depths: Convolutions of each stage of ours, 2 by default.
+        pools: Side of the maximum that ends each stage of ours, 2 by default, which halves the picture; 1 for none.
         patch: Space-to-depth factor at the entrance of ours; 2 makes the first stage 4 times cheaper.
         dropout: Probability with which a feature is dropped before the last layer, 0 to 0.5.
         logit_scale: Factor on the logits of ours.
@@ -80,7 +81,8 @@ class CNNTask(LightningModule):
         weights: str = "default",
         widths: list[int] = [32, 64],  # noqa: B006 (jsonargparse shows it in --model.help; it is never changed)
         padding: list[int] | None = None,
-        depth: int = 2,
+        depths: list[int] | None = None,
+        pools: list[int] | None = None,
         patch: int = 1,
         dropout: float = 0.0,
         logit_scale: float = 1.0,
@@ -122,7 +124,8 @@ class CNNTask(LightningModule):
                 image_size,
                 widths,
                 padding,
-                depth,
+                depths,
+                pools,
                 patch,
                 dropout,
                 logit_scale,

@@ -19,6 +19,7 @@ Source:
 # N batch, C channels, H height, W width, D features, K classes
 
 import math
+from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,8 +39,16 @@ class Scale(nn.Module):
         return x * self.factor
 
 
+def _per_stage(name: str, values: list[int] | None, default: int, allowed: Sequence[int], stages: int) -> list[int]:
+    """One number for each stage; the default for all of them without ``values``."""
+    values = [default] * stages if values is None else values
+    if len(values) != stages or any(value not in allowed for value in values):
+        raise ValueError(f"{name} must be {allowed[0]} to {allowed[-1]} for each of the {stages} stages, got {values}")
+    return values
+
+
 class CNN(nn.Module):
-    """Stages of convolutions, each stage ending in a 2x2 maximum, then one linear layer.
+    """Stages of convolutions, a stage ending in a maximum over small squares, then one linear layer.
 
     A convolution is 3x3 without bias, followed by batch normalisation and ReLU. In the last convolution of a stage the
     maximum comes first: normalisation with a positive gain and ReLU are increasing, so the order changes nothing there,
@@ -49,9 +58,11 @@ class CNN(nn.Module):
         in_channels: C, 1 for grey, 3 for colour.
         num_classes: K, at least 2.
         image_size: [H, W] of the pictures.
-        widths: Channels of each stage; every stage halves the size.
+        widths: Channels of each stage.
         padding: Padding of the convolutions of each stage, 0 or 1; 1 keeps the size, 0 loses a border and is cheaper.
-        depth: Convolutions per stage.
+            All 1 by default.
+        depths: Convolutions of each stage, 2 by default.
+        pools: Side of the squares of the maximum that ends each stage, 2 by default; 1 takes none.
         patch: Space-to-depth factor: p x p pixels become p*p channels before the first convolution, which is p*p
             times cheaper and, with one input channel, far better suited to matrix hardware.
         dropout: Probability with which a feature is dropped before the linear layer.
@@ -69,18 +80,19 @@ class CNN(nn.Module):
         image_size: list[int],
         widths: list[int],
         padding: list[int] | None = None,
-        depth: int = 2,
+        depths: list[int] | None = None,
+        pools: list[int] | None = None,
         patch: int = 1,
         dropout: float = 0.0,
         logit_scale: float = 1.0,
         norm_momentum: float = 0.1,
     ) -> None:
         super().__init__()
-        padding = [1] * len(widths) if padding is None else padding
-        if not widths or min(widths) < 1 or depth < 1 or patch < 1:
-            raise ValueError(f"widths, depth and patch must be at least 1, got {widths}, {depth}, {patch}")
-        if len(padding) != len(widths) or not {0, 1}.issuperset(padding):
-            raise ValueError(f"padding must be 0 or 1 for each of the {len(widths)} stages, got {padding}")
+        if not widths or min(widths) < 1 or patch < 1:
+            raise ValueError(f"widths and patch must be at least 1, got {widths} and {patch}")
+        padding = _per_stage("padding", padding, 1, (0, 1), len(widths))
+        depths = _per_stage("depths", depths, 2, range(1, 17), len(widths))
+        pools = _per_stage("pools", pools, 2, range(1, 9), len(widths))
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {dropout}")
         if num_classes < 2:
@@ -89,14 +101,14 @@ class CNN(nn.Module):
         channels = in_channels * patch**2
         windows = [Window(patch, patch)]
         self.stages = nn.Sequential()
-        for out_channels, pad in zip(widths, padding, strict=True):
+        for out_channels, pad, depth, pool in zip(widths, padding, depths, pools, strict=True):
             stage = nn.Sequential()
             for place in range(depth):
                 stage.append(nn.Conv2d(channels, out_channels, 3, padding=pad, bias=False))
                 windows.append(Window(3, 1, pad))
-                if place == depth - 1:
-                    stage.append(nn.MaxPool2d(2))
-                    windows.append(Window(2, 2))
+                if place == depth - 1 and pool > 1:
+                    stage.append(nn.MaxPool2d(pool))
+                    windows.append(Window(pool, pool))
                 stage.append(nn.BatchNorm2d(out_channels, momentum=norm_momentum))
                 stage.append(nn.ReLU(inplace=True))
                 channels = out_channels

@@ -184,9 +184,9 @@ def test_wrong_input_is_one_line_and_status_2(
 
 def test_a_wrong_type_in_a_file_names_the_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text("model: {depth: deep}\n")
+    file.write_text("model: {patch: deep}\n")
     assert train.main(["--model", "cnn", "-c", str(file)]) == 2
-    assert capsys.readouterr().err == f"train.py: {file}: model.depth: expected int, got 'deep'\n"
+    assert capsys.readouterr().err == f"train.py: {file}: model.patch: expected int, got 'deep'\n"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")

@@ -72,7 +72,7 @@ def test_features_move_with_the_picture_by_whole_strides_only() -> None:
     ("options", "message"),
     [
         ({"widths": [4, 4, 4, 4]}, "4 stages are too many for pictures of 8×8"),
-        ({"widths": [4], "padding": [2]}, "padding must be 0 or 1"),
+        ({"widths": [4], "padding": [2]}, "padding must be 0 to 1 for each of the 1 stages"),
         ({"widths": []}, "widths"),
         ({"widths": [0]}, "widths"),
         ({"widths": [4], "dropout": 1.0}, r"dropout must be in \[0, 1\)"),
