@@ -84,6 +84,7 @@ def test_flatten_and_nest_are_inverse() -> None:
         ("", "--model is missing; known: cnn, face"),
         ("--model cnn --data mnis", "no data named 'mnis', did you mean 'mnist'?"),
         ("--model cnn --data /nowhere/at/all", "--data /nowhere/at/all: there is no such folder"),
+        ("--model cnn --data folder", "--data folder: give the path of the folder itself"),
         ("--model cnn --epoch 3", "no option '--epoch', did you mean '--epochs'?"),
         ("--model cnn --epochs", "--epochs needs a value"),
         ("--model cnn --epochs --lr 1", "--epochs needs a value"),
@@ -116,6 +117,15 @@ def test_resume_waits_for_the_settings_of_its_run(recipes: Path) -> None:
     assert isinstance(request, Request)
     assert request.resume == "runs/x"
     assert request.settings == {}
+
+
+def test_resume_refuses_another_model_or_other_data(recipes: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "config.yaml"
+    saved.write_text("model: cnn\ndata: digits\n")
+    for words in (["--model", "face"], ["--data", "mnist"]):
+        with pytest.raises(UserError, match="that run is cnn on digits, not"):
+            read(["--resume", "runs/x", *words], MODELS, DATA, recipes, replay=saved)
+    assert read(["--resume", "runs/x", "--model", "cnn"], MODELS, DATA, recipes, replay=saved).model == "cnn"
 
 
 def test_help_is_one_screen_without_torch() -> None:

@@ -172,6 +172,8 @@ def name_data(value: str, known: dict[str, str]) -> tuple[str, str | None]:
     Raises:
         UserError: When it is neither.
     """
+    if value == "folder" and not Path(value).exists():
+        raise UserError("--data folder: give the path of the folder itself, such as --data ~/photos")
     if value in known and value != "folder":
         return value, None
     path = Path(value).expanduser()
@@ -227,6 +229,11 @@ def read(
         request.data = OWN_FORM.get((request.model, request.data), request.data)
     if request.resume and not replay:  # the run's own settings are read first
         return request
+    if replay and (request.model, request.data or in_files["data"]) != (in_files["model"], in_files["data"]):
+        raise UserError(
+            f"--resume {request.resume}: that run is {in_files['model']} on {in_files['data']}, "
+            f"not {request.model} on {request.data or in_files['data']}"
+        )
     if in_files["model"] != request.model:  # a file that names the model stands alone; otherwise the recipe comes first
         recipe = recipe_file(request.model, request.data or in_files["data"], recipes)
         contents.insert(0, (recipe, read_yaml(recipe)))
