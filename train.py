@@ -78,7 +78,10 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         data.prepare_data()
         data.setup("fit")
         facts = data.facts()
-        task = task_class(**settings.model, **{name: facts[name] for name in wanted_facts(task_class, data_class)})
+        options = {**settings.model, **{name: facts[name] for name in wanted_facts(task_class, data_class)}}
+        held = {"weights": "none"} if path is not None and "weights" in options else {}  # by the checkpoint
+        task = task_class(**{**options, **held})
+        task.hparams.update({name: options[name] for name in held})
 
     house = house_record(request, settings, data)
     checkpoint = None
@@ -87,12 +90,15 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         check_compatible(checkpoint, dict(task.hparams), house)
     folder = folder or RunFolder.create(request.root, request.model, request.data, settings.seed)
     write_atomically(folder.config, config)
-    has_validation = bool(data.summary()["splits"].get("val", 1))
+    splits = data.summary()["splits"]
+    has_validation = bool(splits.get("val", 1))
+    # Without a test set the validation pictures are what is reported: they choose nothing, unless asked to.
+    chooses = has_validation and (bool(splits.get("test", 1)) or settings.patience is not None)
     trainer = make_trainer(
         folder,
         settings.trainer,
         seed=settings.seed,
-        monitor=task.monitor if has_validation else None,
+        monitor=task.monitor if chooses else None,
         mode=task.mode,
         layout=layout(task.monitor),
         hparams={"model": request.model, "data": request.data, **settings.model, **settings.data},
@@ -104,7 +110,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     fit_started = time.perf_counter()
     fit(trainer, task, data, path)
     fit_s = time.perf_counter() - fit_started
-    metrics = test(trainer, task, data, "best" if has_validation else "last", validate=has_validation)
+    metrics = test(trainer, task, data, "best" if chooses else "last", validate=has_validation)
     conclude(request, folder, data, task, trainer, settings, {**metrics, "time/fit_s": fit_s}, started)
     return 0
 

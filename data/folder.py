@@ -52,7 +52,8 @@ class Folder(LightningDataModule):
             TrivialAugment or RandAugment.
         min_area: Smallest share of a picture's area that a random crop shows, in (0, 1].
         flip: Probability of a mirror image; 0 where left and right differ, as in writing.
-        balance: sampler shows every class equally often in an epoch, by repeating pictures of the smaller ones.
+        balance: sampler shows every class equally often in an epoch, by repeating pictures of the smaller ones; loss
+            weighs the classes alike in the loss instead.
         on_bad: Leave files out that cannot be decoded (skip) or stop (error); both name them.
         background: Colour under transparent pixels: a name or #rrggbb.
         max_pixels: Pictures with more pixels are not decoded.
@@ -81,7 +82,7 @@ class Folder(LightningDataModule):
         aug: Literal["none", "light", "trivial", "rand"] = "light",
         min_area: float = 0.35,
         flip: float = 0.5,
-        balance: Literal["none", "sampler"] = "none",
+        balance: Literal["none", "sampler", "loss"] = "none",
         on_bad: Literal["skip", "error"] = "skip",
         background: str = "white",
         max_pixels: int = MAX_PIXELS,
@@ -101,7 +102,7 @@ class Folder(LightningDataModule):
         if not 0 < min_area <= 1:
             raise ValueError(f"min_area must be in (0, 1], got {min_area}")
         choices = {"aug": (aug, ("none", "light", "trivial", "rand")), "on_bad": (on_bad, ("skip", "error"))}
-        for option, (value, allowed) in (choices | {"balance": (balance, ("none", "sampler"))}).items():
+        for option, (value, allowed) in (choices | {"balance": (balance, ("none", "sampler", "loss"))}).items():
             if value not in allowed:
                 raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
         if group_column is not None and csv is None:

@@ -46,6 +46,9 @@ class WeightAverage(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """One update for each optimiser step."""
+        self._update(trainer, pl_module)
+
+    def _update(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step == self._step:
             return
         self._step = trainer.global_step
@@ -77,6 +80,8 @@ class WeightAverage(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """``state_dict`` is the average, which predicts; the weights that are trained on lie beside it."""
+        if not self._swapped:
+            self._update(trainer, pl_module)  # a signal may save after the step and before this callback's turn
         if not self.average:
             return
         state: dict[str, Tensor] = checkpoint["state_dict"]

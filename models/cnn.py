@@ -14,14 +14,13 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule
-from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from models.convnet import CNN
 from models.evaluation import Evaluation, Outcome, Point, further_views
-from models.findings import Summary
-from models.optimisation import build_optimiser, learning_rate_factor, parameter_groups
+from models.findings import NOTHING, Summary
+from models.optimisation import build_optimiser, check_ranges, learning_rate_factor, parameter_groups
 
 
 class CNNTask(LightningModule):
@@ -57,6 +56,7 @@ class CNNTask(LightningModule):
         freeze_epochs: Epochs in which the head of a backbone learns alone.
         unfreeze_milestones: Epochs at which one more stage of a backbone learns, from the last to the first.
         layer_decay: Learning rate of a backbone's stage over that of the next one, above 0 to 1.
+        norm: Statistics with which a backbone is trained: ``fixed`` as they came with the weights, or of the ``batch``.
         ema_decay: Longest memory of the average of a backbone's weights that is validated and kept; 0 for no average.
         mixup: alpha of mixup for a backbone; 0.2 usual, 0 for none.
         cutmix: alpha of CutMix for a backbone; 1 usual, 0 for none. With mixup too, each batch gets one of them.
@@ -100,6 +100,7 @@ class CNNTask(LightningModule):
         freeze_epochs: int = 0,
         unfreeze_milestones: list[int] = [],  # noqa: B006
         layer_decay: float = 0.8,
+        norm: Literal["fixed", "batch"] = "fixed",
         ema_decay: float = 0.0,
         mixup: float = 0.0,
         cutmix: float = 0.0,
@@ -110,37 +111,20 @@ class CNNTask(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         options = self.hparams
-        highest = {"lr": 1e3, "weight_decay": 1e3, "warmup": 1, "label_smoothing": 0.999, "momentum": 0.999999}
-        for name, high in {**highest, "ema_decay": 0.999999}.items():
-            if options[name] != "auto" and not 0 <= options[name] <= high:
-                raise ValueError(f"--model.{name} must be between 0 and {high:g}, got {options[name]}")
+        check_ranges(options)
         self.finetuning: Any = None
         if backbone == "cnn":
             if lr == "auto":
                 raise ValueError("--model.lr auto needs a pretrained --model.backbone; give a number")
+            sizes = (widths, padding, depths, pools, patch)
             self.network: Any = CNN(
-                in_channels,
-                len(class_names),
-                image_size,
-                widths,
-                padding,
-                depths,
-                pools,
-                patch,
-                dropout,
-                logit_scale,
-                norm_momentum,
+                in_channels, len(class_names), image_size, *sizes, dropout, logit_scale, norm_momentum
             )
         else:
-            from models.backbones import build_backbone
-            from models.finetuning import FineTuning
+            from models.finetuning import pretrained
 
-            self.network = build_backbone(backbone, len(class_names), in_channels, weights)
-            self.network.check_size(image_size)
-            if channels_last:
-                self.network.to(memory_format=torch.channels_last)
+            self.network, self.finetuning = pretrained(options)
             mean, std = self.network.preprocessing["mean"], self.network.preprocessing["std"]
-            self.finetuning = FineTuning(options, len(self.network.stages()))
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).clamp_min(1e-3).view(-1, 1, 1))
         self.evaluation = Evaluation(class_names)
@@ -188,9 +172,7 @@ class CNNTask(LightningModule):
         if self.hparams["compile"]:
             from models.compilation import compile_if_possible
 
-            example = torch.zeros(2, self.hparams["in_channels"], *self.hparams["image_size"], device=self.device)
-            if problem := compile_if_possible(self.network, self.normalise(example)):
-                rank_zero_info(problem)
+            compile_if_possible(self.network, self.hparams["in_channels"], self.hparams["image_size"])
 
     def on_train_start(self) -> None:
         """Measures the distances before the first step, where an isometry would stand at 1."""
@@ -296,12 +278,13 @@ class CNNTask(LightningModule):
 
     def findings(self) -> list[tuple[str, str]]:
         """The result and what stands beside it."""
-        return self.summary().findings()
+        summary = self.summary()
+        return summary.findings() if summary else NOTHING
 
     def final_metrics(self) -> dict[str, float]:
         """Figures beside the test's own: calibration, baseline, theory and gaps."""
         summary = self.summary()
-        metrics = {**summary.test.metrics(summary.split), **summary.metrics()}
+        metrics = {**summary.test.metrics(summary.split), **summary.metrics()} if summary else {}
         if self.validation:  # of the weights that were tested
             metrics |= {
                 "best/val_accuracy": self.validation.accuracy,
@@ -309,26 +292,25 @@ class CNNTask(LightningModule):
             }
         return metrics
 
-    def summary(self) -> Summary:
-        """Everything the run found."""
-        if self.test is not None:
-            return Summary(self.test, self.validation, self.history, self.train_pictures, self.hparams["reference"])
-        if self.validation is None:
-            raise ValueError("there are no pictures to measure on: neither a test nor a validation set")
-        chosen = any(getattr(callback, "monitor", None) for callback in self.trainer.callbacks)  # type: ignore[attr-defined]
-        return Summary(
-            self.validation, None, self.history, self.train_pictures, self.hparams["reference"], "val", chosen
-        )
+    def summary(self) -> Summary | None:
+        """Everything the run found on its test pictures, else on the validation pictures; None without either."""
+        rest = (self.history, self.train_pictures, self.hparams["reference"])
+        if self.test is not None or self.validation is None:
+            return Summary(self.test, self.validation, *rest) if self.test is not None else None
+        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
+        chosen = any(getattr(callback, "monitor", None) for callback in callbacks)
+        return Summary(self.validation, None, *rest, "val", chosen)
 
     def show(self, writer: Any, step: int) -> list[str]:
         """What TensorBoard shows beside curves and figures; see `models.board`."""
         from models.board import show_classifier
 
-        return show_classifier(writer, step, self, self.summary().test)
+        summary = self.summary()
+        return show_classifier(writer, step, self, summary.test) if summary else []
 
     def figures(self) -> Iterator[tuple[str, Any]]:
         """Figures of the run; see `models.explanation`."""
         from models.explanation import classifier_figures
 
-        summary = self.summary()
-        yield from classifier_figures(self, summary.test, summary.temperature, self.history)
+        if summary := self.summary():
+            yield from classifier_figures(self, summary.test, summary.temperature, self.history)

@@ -5,26 +5,31 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor, nn
+from lightning.pytorch.utilities import rank_zero_info
+from torch import nn
 
 
-def compile_if_possible(network: nn.Module, x: Tensor) -> str | None:
-    """Lets ``network(x)`` run compiled from now on, after a trial on a copy.
+def compile_if_possible(network: nn.Module, in_channels: int, image_size: list[int]) -> bool:
+    """Lets ``network(x)`` run compiled from now on, after a trial on a copy; says in one line why it does not.
 
     Args:
         network: It keeps its parameters, names and statistics.
-        x: A batch as in training, shape (N, C, H, W).
+        in_channels: C of its pictures.
+        image_size: [H, W] of its pictures.
 
     Returns:
-        None, or one line that says why it runs uncompiled.
+        Whether it runs compiled.
     """
     try:
+        x = torch.zeros(2, in_channels, *image_size, device=next(network.parameters()).device)
+        x = x.contiguous(memory_format=torch.channels_last)
         trial = copy.deepcopy(network).train()
         trial.compile()
         trial(x).sum().backward()
     except Exception as error:  # whatever a compiler raises: the network works without it
         torch.compiler.reset()
         cause = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        return f"compile: not possible here, going on without ({type(error).__name__}: {cause.strip()[:200]})"
+        rank_zero_info(f"compile: not possible here, going on without ({type(error).__name__}: {cause.strip()[:200]})")
+        return False
     network.compile()
-    return None
+    return True

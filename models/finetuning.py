@@ -25,8 +25,15 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from models.averaging import WeightAverage
+from models.backbones import Backbone, build_backbone
 from models.features import PRECISIONS, extract_features
-from models.freezing import first_trainable_stage, layerwise_groups, set_train_mode, stage_learning_rates
+from models.freezing import (
+    first_trainable_stage,
+    fix_statistics,
+    layerwise_groups,
+    set_train_mode,
+    stage_learning_rates,
+)
 from models.head_start import HeadFit, class_weights, fit_head
 from models.lr_finder import run_trial, suggest, trial_rates
 from models.memory import loss_within_memory
@@ -129,6 +136,8 @@ class FineTuning(Callback):
             _, labels = training_set(trainer)
             self.weights = class_weights(labels, len(task.hparams["class_names"])).to(task.device)
         if trainer.global_step or trainer.current_epoch:
+            # A run resumed inside an epoch gets no start of that epoch.
+            self._set_mode(trainer, task, trainer.current_epoch)
             return
         if self.options["head_start"]:
             self._fit_head(trainer, task)
@@ -139,16 +148,14 @@ class FineTuning(Callback):
         """Set what learns."""
         self._set_mode(trainer, pl_module, trainer.current_epoch)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """A run resumed inside an epoch gets no start of that epoch; validation inside one puts all into one mode."""
-        self._set_mode(trainer, pl_module, trainer.current_epoch)
-
     def _set_mode(self, trainer: Trainer, task: Any, epoch: int) -> None:
         options = self.options
         freeze, milestones = options["freeze_epochs"], options["unfreeze_milestones"]
         if self.head_only:
             freeze, milestones = epoch + 1, []
         set_train_mode(task.network, epoch, freeze, milestones)
+        if options["norm"] == "fixed":
+            fix_statistics(task.network)
         if trainer.world_size > 1:
             # DistributedDataParallel expects a gradient of all that it was given: let it have them, and drop them.
             self._frozen = [parameter for parameter in task.network.parameters() if not parameter.requires_grad]
@@ -211,6 +218,21 @@ class FineTuning(Callback):
         for step, (rate, loss) in enumerate(zip(*self.curve, strict=True)):
             for logger in trainer.loggers:
                 logger.log_metrics({"lr_find/lr": rate, "lr_find/loss": loss}, step)
+
+
+def pretrained(options: Mapping[str, Any]) -> tuple[Backbone, FineTuning]:
+    """The backbone that a task's options name, and what fine-tunes it.
+
+    Raises:
+        ValueError: If an option is not usable; the message says what is.
+    """
+    network = build_backbone(
+        options["backbone"], len(options["class_names"]), options["in_channels"], options["weights"]
+    )
+    network.check_size(options["image_size"])
+    if options["channels_last"]:
+        network.to(memory_format=torch.channels_last)
+    return network, FineTuning(options, len(network.stages()))
 
 
 def set_peak(trainer: Trainer, lr: float) -> None:

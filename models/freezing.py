@@ -111,6 +111,13 @@ def set_train_mode(
     return [name for name, _ in stages[first:]]
 
 
+def fix_statistics(backbone: nn.Module) -> None:
+    """Puts all normalisation layers with running statistics into ``eval()``; their gains and biases still learn."""
+    for module in backbone.modules():
+        if getattr(module, "running_mean", None) is not None:
+            module.eval()
+
+
 def is_weight(parameter: Tensor) -> bool:
     """Whether a parameter multiplies across two axes; biases, gains of shape (C, 1, 1) and class tokens do not."""
     return parameter.ndim == 2 or sum(size > 1 for size in parameter.shape) > 1

@@ -23,7 +23,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-STRENGTHS = [10.0 ** (exponent / 2) for exponent in range(2, -13, -1)]  # strong to weak: each starts at the one before
+STRENGTHS = [10.0 ** (exponent / 2) for exponent in range(0, -13, -1)]  # strong to weak: each starts at the one before
+PATIENCE = 3  # weaker strengths tried after the best one
 MOST_WORK = 10**9  # N * D * K * M above which one fold in M must do
 
 
@@ -34,7 +35,7 @@ class HeadFit(NamedTuple):
         weight: Shape (K, D), float32, for the features as they were given.
         bias: Shape (K,).
         strength: The chosen one, on features whose mean squared distance from their mean is 1.
-        losses: Held-out loss of each of `STRENGTHS` in nats.
+        losses: Held-out loss in nats of each of `STRENGTHS` that was tried.
         accuracy: Held-out accuracy at the chosen strength, of training pictures that its fold did not see.
     """
 
@@ -84,32 +85,38 @@ def minimise(z: Tensor, labels: Tensor, importance: Tensor, strength: float, sta
     Args:
         z: Features and a last column of 1 for the bias, shape (N, R + 1).
         labels: Shape (N,).
-        importance: a, of rows that sum to 1, shape (M, N).
+        importance: a, of columns that sum to 1, shape (N, M).
         strength: Above 0.
-        start: Where to begin, shape (M, R + 1, K).
+        start: Where to begin, shape (R + 1, M, K).
 
     Returns:
-        W and b, shape (M, R + 1, K).
+        W and b, shape (R + 1, M, K).
     """
     solution = start.clone().requires_grad_()
     optimiser = torch.optim.LBFGS(
-        [solution], max_iter=300, tolerance_grad=1e-7, tolerance_change=1e-12, history_size=20,
+        [solution], max_iter=300, tolerance_grad=1e-6, tolerance_change=1e-10, history_size=20,
         line_search_fn="strong_wolfe",
     )  # fmt: skip
+    right = labels[:, None, None].expand(-1, importance.shape[1], 1)  # (N, M, 1)
+    transposed = z.T.contiguous()
 
     def closure() -> Tensor:
-        logits = z @ solution.detach()  # (M, N, K)
-        logs = logits - logits.logsumexp(-1, keepdim=True)
-        losses = -logs.gather(-1, labels.expand(len(importance), -1)[..., None])[..., 0]  # (M, N)
-        slope = logs.exp()
-        slope.scatter_add_(-1, labels.expand(len(importance), -1)[..., None], -torch.ones_like(losses)[..., None])
-        gradient = z.T @ (importance[..., None] * slope)  # (M, R + 1, K)
-        gradient[:, :-1] += strength * solution.detach()[:, :-1]
+        point = solution.detach()
+        logs = logits(z, point).log_softmax(-1)  # (N, M, K)
+        losses = -logs.gather(-1, right)[..., 0]  # (N, M)
+        slope = logs.exp().scatter_add_(-1, right, -torch.ones_like(losses)[..., None]) * importance[..., None]
+        gradient = logits(transposed, slope)  # (R + 1, M, K)
+        gradient[:-1] += strength * point[:-1]
         solution.grad = gradient
-        return (importance * losses).sum() + strength / 2 * solution.detach()[:, :-1].square().sum()
+        return (importance * losses).sum() + strength / 2 * point[:-1].square().sum()
 
     optimiser.step(closure)
     return solution.detach()
+
+
+def logits(z: Tensor, solution: Tensor) -> Tensor:
+    """All problems in one product: (N, R + 1) and (R + 1, M, K) give (N, M, K)."""
+    return (z @ solution.flatten(1)).unflatten(1, solution.shape[1:])
 
 
 def fit_head(
@@ -152,26 +159,29 @@ def fit_head(
 
     z, centre, basis = coordinates(features)
     work = len(labels) * z.shape[1] * num_classes * num_folds
-    held_out = folds == torch.arange(num_folds if work <= MOST_WORK else 1)[:, None]  # (M, N)
-    inside = importance * ~held_out
-    inside /= inside.sum(1, keepdim=True)
-    outside = importance * held_out
+    held_out = folds[:, None] == torch.arange(num_folds if work <= MOST_WORK else 1)  # (N, M)
+    inside = importance[:, None] * ~held_out
+    inside /= inside.sum(0)
+    outside = importance[:, None] * held_out
     outside /= outside.sum()
 
-    losses, rights = [], []
-    solution = z.new_zeros(len(held_out), z.shape[1], num_classes)
+    losses: list[float] = []
+    rights: list[float] = []
+    solutions = [z.new_zeros(z.shape[1], held_out.shape[1], num_classes)]
+    right = labels[:, None, None].expand(-1, held_out.shape[1], 1)  # (N, M, 1)
     for strength in STRENGTHS:
-        solution = minimise(z, labels, inside, strength, solution)
-        logs = (z @ solution).log_softmax(-1)  # (M, N, K)
-        own = logs.gather(-1, labels.expand(len(held_out), -1)[..., None])[..., 0]  # (M, N)
+        if len(losses) > PATIENCE and min(losses[-PATIENCE:]) > min(losses):
+            break
+        solution = minimise(z, labels, inside, strength, solutions[-1])
+        solutions.append(solution)
+        logs = logits(z, solution).log_softmax(-1)  # (N, M, K)
+        own = logs.gather(-1, right)[..., 0]  # (N, M)
         losses.append(float(-(outside * own).sum()))
-        rights.append(float((outside * (logs.argmax(-1) == labels)).sum()))
-    best = min(range(len(STRENGTHS)), key=losses.__getitem__)
-    whole = z.new_zeros(1, z.shape[1], num_classes)
-    for strength in STRENGTHS[: best + 1]:
-        whole = minimise(z, labels, importance[None], strength, whole)
-    weight = (basis @ whole[0, :-1]).T  # (K, D)
-    bias = whole[0, -1] - weight @ centre
+        rights.append(float((outside * (logs.argmax(-1) == labels[:, None])).sum()))
+    best = min(range(len(losses)), key=losses.__getitem__)
+    whole = minimise(z, labels, importance[:, None], STRENGTHS[best], solutions[best + 1].mean(1, keepdim=True))
+    weight = (basis @ whole[:-1, 0]).T  # (K, D)
+    bias = whole[-1, 0] - weight @ centre
     bias -= bias.mean()
     return HeadFit(weight.float(), bias.float(), STRENGTHS[best], losses, rights[best])
 
@@ -183,8 +193,8 @@ def coordinates(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         features: Shape (N, D).
 
     Returns:
-        z with a last column of 1, shape (N, R + 1); the mean, shape (D,); the basis, shape (D, R), with
-        z[:, :-1] = (features - mean) @ basis for N at most D; the mean of |z|^2 is 1.
+        z with a last column of 1, shape (N, R + 1); the mean, shape (D,); the basis over a scale, shape (D, R):
+        z[:, :-1] = (features - mean) @ basis, and the mean of |z|^2 is 1.
     """
     x = features.double()
     centre = x.mean(0)

@@ -90,7 +90,7 @@ def run_trial(
         if not math.isfinite(losses[-1]) or smoothed(losses)[-1] > _GROWTH * min(smoothed(losses)):
             break
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for group, share in zip(optimiser.param_groups, shares, strict=True):
             group["lr"] = rate * share
         optimiser.step()

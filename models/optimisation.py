@@ -13,12 +13,35 @@ Source:
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
+
+HIGHEST = {
+    "lr": 1e3,
+    "weight_decay": 1e3,
+    "warmup": 1,
+    "label_smoothing": 0.999,
+    "momentum": 0.999999,
+    "ema_decay": 0.999999,
+}
+
+
+def check_ranges(options: Mapping[str, Any]) -> None:
+    """Refuses numbers that no optimiser can use.
+
+    Args:
+        options: Those of a task; the ones in `HIGHEST` are looked at. ``lr`` may be ``auto``.
+
+    Raises:
+        ValueError: If one is below 0 or above its highest value.
+    """
+    for name, high in HIGHEST.items():
+        if options[name] != "auto" and not 0 <= options[name] <= high:
+            raise ValueError(f"--model.{name} must be between 0 and {high:g}, got {options[name]}")
 
 
 def learning_rate_factor(step: int, total: int, warmup: float, schedule: Literal["linear", "cosine"]) -> float:
