@@ -87,26 +87,20 @@ class WeightAverage(Callback):
         state: dict[str, Tensor] = checkpoint["state_dict"]
         present = {name: state[name] for name in self.average}
         average, trained = (present, self.average) if self._swapped else (self.average, present)
-        checkpoint["trained_weights"] = dict(trained)
+        checkpoint["averaging"] = {"trained": dict(trained), "updates": self.updates, "step": self._step}
         checkpoint["state_dict"] = {**state, **average}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Go on with both."""
-        if trainer.state.fn != "fit" or "trained_weights" not in checkpoint:
+        if trainer.state.fn != "fit" or "averaging" not in checkpoint:
             return
         current = floating(pl_module)
-        trained: dict[str, Tensor] = checkpoint["trained_weights"]
+        kept = checkpoint["averaging"]
+        self.updates, self._step = kept["updates"], kept["step"]
+        trained: dict[str, Tensor] = kept["trained"]
         self.average = {name: checkpoint["state_dict"][name].to(current[name].device).clone() for name in trained}
         for name, value in trained.items():
             current[name].copy_(value)
-
-    def state_dict(self) -> dict[str, Any]:
-        """How many updates there were, and at which step the last one."""
-        return {"updates": self.updates, "step": self._step}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
-        self.updates, self._step = state_dict["updates"], state_dict["step"]
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The average is the result."""

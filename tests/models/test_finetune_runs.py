@@ -1,0 +1,307 @@
+"""Fine-tuning through the front door, on a folder of tiny pictures and an untrained backbone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+import models.finetuning
+import train
+from models.cnn import CNNTask
+from models.freezing import frozen_normalisation
+from trainer.safe_file import load_checkpoint
+from trainer.signals import StopOnSignal
+
+BACKBONE = "shufflenet_v2_x0_5"  # the smallest with batch normalisation
+SIDE = 32
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Reddish and bluish noise: 12 + 8 pictures to train on, 6 of each to validate."""
+    root = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(0)
+    for split, counts in {"train": (12, 8), "val": (6, 6)}.items():
+        for (name, channel), count in zip({"blue": 2, "red": 0}.items(), counts, strict=True):
+            (root / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 160, (SIDE, SIDE, 3))
+                pixels[..., channel] += 90
+                Image.fromarray(pixels.astype("uint8")).save(root / split / name / f"{index}.png")
+    return root
+
+
+def words(pictures: Path, root: Path, *more: str, epochs: int = 3) -> list[str]:
+    return [
+        "--model", "cnn", "--data", str(pictures), "--data.cache_dir", str(pictures.parent / "cache"),
+        "--data.image_size", str(SIDE), "--model.backbone", BACKBONE, "--model.weights", "none", "--root", str(root),
+        "--report", "none", "--epochs", str(epochs), "--batch_size", "8", "--device", "cpu", *more,
+    ]  # fmt: skip
+
+
+def only_run(root: Path) -> Path:
+    (folder,) = root.glob("*/*")
+    return folder
+
+
+def metrics(root: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((only_run(root) / "metrics.json").read_text())
+    return found
+
+
+def last(root: Path) -> dict[str, Any]:
+    return load_checkpoint(only_run(root) / "checkpoints/last.ckpt")
+
+
+def assert_equal(ours: Any, theirs: Any) -> None:
+    if isinstance(ours, Tensor):
+        assert torch.equal(ours, theirs)
+    elif isinstance(ours, dict):
+        assert ours.keys() == theirs.keys()
+        for key in ours:
+            assert_equal(ours[key], theirs[key])
+    elif isinstance(ours, list | tuple):
+        assert len(ours) == len(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            assert_equal(one, other)
+    else:
+        assert ours == theirs
+
+
+def test_a_head_alone_leaves_the_body_as_it_was(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+    assert train.main(words(pictures, tmp_path, "--model.tune", "head")) == 0
+    captured = capsys.readouterr()
+    assert "right when held out" in captured.err
+    assert "validation accuracy" in captured.out
+    assert "they chose nothing" in captured.out
+    checkpoint = last(tmp_path)
+    torch.manual_seed(0)
+    fresh = CNNTask(**checkpoint["hyper_parameters"]).network.state_dict()
+    body = {name.removeprefix("network."): value for name, value in checkpoint["state_dict"].items() if "body" in name}
+    assert len(body) > 50
+    running = [name for name in body if "running" in name or "num_batches" in name]
+    assert running
+    for name in running:
+        assert torch.equal(body[name], fresh[name]), name
+    assert not (only_run(tmp_path) / "checkpoints/best.ckpt").exists()
+    assert checkpoint["global_step"] == 1
+
+
+def test_a_head_alone_separates_what_the_features_show(pictures: Path, tmp_path: Path) -> None:
+    given = words(pictures, tmp_path, "--model.tune", "head", "--data.image_size", "64")
+    place = given.index("--data.image_size")
+    del given[place : place + 2]
+    given[given.index(BACKBONE)] = "squeezenet1_1"
+    assert train.main(given) == 0
+    found = metrics(tmp_path)
+    assert found["val/accuracy"] > 0.8
+
+
+POLICY = ["--model.freeze_epochs", "1", "--model.unfreeze_milestones", "[1, 2]", "--model.ema_decay", "0.9",
+          "--model.mixup", "0.3", "--model.cutmix", "1.0", "--model.norm", "batch"]  # fmt: skip
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int) -> None:
+    """Raise SIGTERM's flag after one batch of one epoch, or (batch -1) as the validation of that epoch runs."""
+    import signal
+
+    old_train, old_val = StopOnSignal.on_train_batch_end, StopOnSignal.on_validation_batch_end
+
+    def on_train(self: Any, trainer: Any, task: Any, outputs: Any, data: Any, index: int) -> None:
+        if (trainer.current_epoch, index) == (epoch, batch):
+            self.signals.received = signal.SIGTERM
+        old_train(self, trainer, task, outputs, data, index)
+
+    def on_val(self: Any, trainer: Any, *rest: Any) -> None:
+        if batch == -1 and trainer.current_epoch == epoch:
+            self.signals.received = signal.SIGTERM
+        old_val(self, trainer, *rest)
+
+    monkeypatch.setattr(StopOnSignal, "on_train_batch_end", on_train)
+    monkeypatch.setattr(StopOnSignal, "on_validation_batch_end", on_val)
+
+
+@pytest.fixture(scope="module")
+def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("whole")
+    assert train.main(words(pictures, root, *POLICY)) == 0
+    return root
+
+
+@pytest.mark.parametrize(("epoch", "batch"), [(0, 1), (1, 0), (1, -1)])
+def test_a_resumed_run_ends_bit_for_bit_like_one_never_stopped(
+    pictures: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int
+) -> None:
+    """T13: stopped in a frozen epoch, after a stage was unfrozen, and inside a validation of the averaged weights."""
+    with monkeypatch.context() as patch:
+        stop_after(patch, epoch, batch)
+        assert train.main(words(pictures, tmp_path, *POLICY)) == 143
+    assert train.main(["--resume", str(only_run(tmp_path)), "--root", str(tmp_path)]) == 0
+    ours, theirs = last(tmp_path), last(whole)
+    for key in ("state_dict", "averaging", "optimizer_states", "lr_schedulers"):
+        assert_equal(ours[key], theirs[key])
+    timeless = [
+        {name: value for name, value in metrics(root).items() if name.startswith(("val/", "train/"))}
+        for root in (tmp_path, whole)
+    ]
+    assert timeless[0] == timeless[1]
+
+
+def test_stages_learn_when_they_are_due_and_all_are_in_the_optimiser(pictures: Path, whole: Path) -> None:
+    checkpoint = last(whole)
+    (state,) = checkpoint["optimizer_states"]
+    names = [group["name"] for group in state["param_groups"]]
+    assert names[0].startswith("stem")
+    assert names[-1].startswith("head")
+    moved = [bool(set(group["params"]) & set(state["state"])) for group in state["param_groups"]]
+    stages = list(dict.fromkeys(name.removesuffix("/free") for name in names))
+    learnt = {name.removesuffix("/free") for name, has in zip(names, moved, strict=True) if has}
+    assert learnt == set(stages[-3:])  # the head, and two milestones
+
+
+def test_mixed_epochs_report_no_training_accuracy(whole: Path, capsys: Any) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(only_run(whole))).Reload()
+    assert len(log.Scalars("train/accuracy")) == 1  # the last epoch is not mixed
+    assert len(log.Scalars("train/loss")) == 3
+
+
+def test_the_average_is_what_is_kept_and_validated(pictures: Path, whole: Path) -> None:
+    checkpoint = last(whole)
+    average, trained = checkpoint["state_dict"], checkpoint["averaging"]["trained"]
+    assert not torch.equal(average["network.head.weight"], trained["network.head.weight"])
+    task = CNNTask(**checkpoint["hyper_parameters"])
+    task.load_state_dict(average)
+    from data.folder import Folder
+
+    data = Folder(str(pictures), image_size=SIDE, cache_dir=str(pictures.parent / "cache"))
+    with torch.no_grad():
+        logits = task.eval()(data.plain("val"))
+    loss = torch.nn.functional.cross_entropy(logits, data.labels("val"))
+    assert metrics(whole)["val/loss"] == pytest.approx(float(loss), rel=1e-4)
+
+
+def test_running_out_of_memory_halves_the_batch_and_changes_nothing_else(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """T11. Statistics are fixed, so that a part is normalised like the whole."""
+    options = ["--model.norm", "fixed", "--data.aug", "none"]
+    assert train.main(words(pictures, tmp_path / "plain", *options, epochs=1)) == 0
+    old, calls = models.finetuning.soft_cross_entropy, []
+
+    def raises_once(*arguments: Any) -> Tensor:
+        calls.append(len(arguments[0]))
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return old(*arguments)
+
+    monkeypatch.setattr(models.finetuning, "soft_cross_entropy", raises_once)
+    capsys.readouterr()
+    assert train.main(words(pictures, tmp_path / "small", *options, epochs=1)) == 0
+    assert "batches of 8 now go through in 2 parts" in capsys.readouterr().err
+    assert calls == [8, 4, 4, 4, 4, 2, 2]
+    ours, theirs = last(tmp_path / "small")["state_dict"], last(tmp_path / "plain")["state_dict"]
+    for name, value in ours.items():
+        assert torch.allclose(value.float(), theirs[name].float(), atol=2e-4), name
+
+
+def test_a_time_limit_saves_reports_and_ends_well(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+    limit = ["--trainer.max_time", "00:00:00:01"]
+    assert train.main(words(pictures, tmp_path, *limit, epochs=10_000)) == 0
+    assert (only_run(tmp_path) / "checkpoints/last.ckpt").stat().st_size > 0
+    assert "validation accuracy" in capsys.readouterr().out
+
+
+def test_the_best_is_chosen_only_when_asked_and_then_it_is_said(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+    assert train.main(words(pictures, tmp_path, "--early_stopping.patience", "1", epochs=2)) == 0
+    assert "these pictures chose the weights too" in capsys.readouterr().out
+    assert (only_run(tmp_path) / "checkpoints/best.ckpt").is_file()
+
+
+def test_the_learning_rate_is_found_and_kept_and_leaves_no_file(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+    assert train.main(words(pictures, tmp_path, "--lr", "auto", "--data.balance", "sampler", epochs=1)) == 0
+    found = [line for line in capsys.readouterr().err.splitlines() if line.startswith("lr ")]
+    assert len(found) == 1
+    rate = float(found[0].split()[1].rstrip(","))
+    groups = last(tmp_path)["optimizer_states"][0]["param_groups"]
+    assert groups[-1]["initial_lr"] == pytest.approx(rate, rel=0.06)
+    assert groups[0]["initial_lr"] < groups[-1]["initial_lr"]
+    assert not list(tmp_path.rglob("*lr_find*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model.layer_decay", "0"], "layer_decay must be in (0, 1]"),
+        (["--model.unfreeze_milestones", "[3, 1]"], "must increase"),
+        (["--model.mixup", "-1"], "--model.mixup must be between 0"),
+        (["--model.ema_decay", "1"], "--model.ema_decay must be between 0"),
+        (["--model.backbone", "vit_b_16"], "reads pictures of 224×224 only"),
+        (["--model.backbone", "cnn", "--lr", "auto"], "--model.lr auto needs a pretrained"),
+    ],
+)
+def test_wrong_options_end_with_one_line(
+    pictures: Path, tmp_path: Path, options: list[str], message: str, capsys: Any
+) -> None:
+    given = words(pictures, tmp_path)
+    if "--model.backbone" in options:
+        place = given.index("--model.backbone")
+        del given[place : place + 2]
+    assert train.main([*given, *options]) == 2
+    assert message in capsys.readouterr().err
+    assert not tmp_path.exists() or not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "name"), [(["--data.image_size", "40"], "image_size"), (["--model.layer_decay", "0.5"], "layer_decay")]
+)
+def test_a_resume_with_other_settings_names_the_difference(
+    whole: Path, options: list[str], name: str, capsys: Any
+) -> None:
+    """T14."""
+    assert train.main(["--resume", str(only_run(whole)), "--root", str(whole), *options]) == 2
+    error = capsys.readouterr().err
+    assert "cannot resume with other settings" in error
+    assert name in error
+
+
+def test_a_resume_needs_no_pretrained_weights(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """The checkpoint holds them: a machine without a network and without the file can go on."""
+    import models.backbones
+
+    weights = tmp_path / "weights.pth"
+    torch.manual_seed(1)
+    source = models.backbones.build_backbone(BACKBONE, 2, weights="none")
+    torch.save({**source.body.state_dict()}, weights)
+    given = words(pictures, tmp_path / "runs", epochs=2)
+    given[given.index("none")] = str(weights)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 0, 0)
+        assert train.main(given) == 143
+    weights.unlink()
+    assert train.main(["--resume", str(only_run(tmp_path / "runs")), "--root", str(tmp_path / "runs")]) == 0
+    assert last(tmp_path / "runs")["hyper_parameters"]["weights"] == str(weights)
+
+
+def test_fixed_statistics_stay_and_gains_learn(pictures: Path, tmp_path: Path) -> None:
+    assert train.main(words(pictures, tmp_path, "--model.norm", "fixed", epochs=1)) == 0
+    state = last(tmp_path)["state_dict"]
+    means = [value for name, value in state.items() if name.endswith("running_mean")]
+    gains = [value for name, value in state.items() if name.endswith("bn1.weight") or name.endswith("1.weight")]
+    assert means
+    assert all(not value.any() for value in means)
+    assert any(bool((value - 1).abs().max() > 0) for value in gains if value.ndim == 1)
+
+
+def test_class_balance_in_the_loss_weighs_the_smaller_class(pictures: Path, tmp_path: Path) -> None:
+    assert train.main(words(pictures, tmp_path, "--data.balance", "loss", epochs=1)) == 0
+    task = CNNTask(**last(tmp_path)["hyper_parameters"])
+    assert frozen_normalisation(task.network) == []
