@@ -1,8 +1,8 @@
 """Does "90 % sure" mean right nine times in ten? Reliability before and after temperature, and what chance alone gives.
 
 The expected calibration error (ECE) sorts the predictions by confidence into M equal bins and averages the distance
-between confidence and accuracy: ECE = sum_b n_b / n |accuracy_b - confidence_b|. Even a perfectly calibrated classifier
-has an ECE above 0 on finitely many pictures; that floor is computed by drawing right and wrong from the confidences.
+between confidence and accuracy. Even a perfectly calibrated classifier has an ECE above 0 on finitely many pictures.
+Both numbers are those of `theory.calibration`.
 
 Source: Guo, Pleiss, Sun and Weinberger (2017), On calibration of modern neural networks, equations 2, 3 and 5.
 """
@@ -14,40 +14,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.style import BLUE, THEORY, VERMILLION, finding, label, legend, logarithmic, new_figure
+from theory.calibration import calibration_floor, calibration_gap, confidence_bins
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NUM_BINS = 15
-_DRAWN_VALUES = 1_000_000  # random numbers spent on the floor, some 20 ms
 
 
 class Bins(NamedTuple):
-    """The filled bins of a reliability diagram, lowest confidence first; each shape (filled bins,)."""
+    """The filled bins, lowest confidence first, each of shape (filled bins,), and their ECE (nan without a picture)."""
 
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
     pictures: NDArray[np.int64]
-
-    @property
-    def ece(self) -> float:
-        """Expected calibration error in 0..1; NaN without a picture."""
-        total = self.pictures.sum()
-        return float((self.pictures * np.abs(self.accuracy - self.confidence)).sum() / total) if total else float("nan")
-
-
-def _bin_numbers(confidence: NDArray[np.float64], num_bins: int) -> NDArray[np.int64]:
-    """Bin b holds (b/M, (b+1)/M], as in the source; 0 itself goes to the first."""
-    if confidence.ndim != 1 or (confidence.size and not (confidence.min() >= 0 and confidence.max() <= 1 + 1e-6)):
-        raise ValueError("confidences must be of shape (N,) in 0..1")
-    return np.clip(np.ceil(confidence * num_bins).astype(np.int64) - 1, 0, num_bins - 1)
+    ece: float
 
 
 def reliability_bins(confidence: ArrayLike, correct: ArrayLike, num_bins: int = NUM_BINS) -> Bins:
-    """Mean confidence, accuracy and count of each filled bin.
+    """The bins that are drawn, see `theory.calibration.confidence_bins`.
 
     Args:
         confidence: Probability of the guess, in 0..1, shape (N,).
@@ -60,39 +49,12 @@ def reliability_bins(confidence: ArrayLike, correct: ArrayLike, num_bins: int = 
     Raises:
         ValueError: If a confidence is outside 0..1 or M < 1.
     """
-    if num_bins < 1:
-        raise ValueError(f"num_bins is {num_bins}; allowed: 1 and more")
-    confidence, correct = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-    number = _bin_numbers(confidence, num_bins)
-    count = np.bincount(number, minlength=num_bins)
-    filled = count > 0
-    sums = [np.bincount(number, weights=values, minlength=num_bins)[filled] for values in (confidence, correct)]
-    return Bins(sums[0] / count[filled], sums[1] / count[filled], count[filled])
-
-
-def ece_floor(confidence: ArrayLike, num_bins: int = NUM_BINS, seed: int = 0) -> float:
-    """The mean ECE of a perfectly calibrated classifier with these confidences, from seeded draws.
-
-    Args:
-        confidence: Probability of the guess, in 0..1, shape (N,).
-        num_bins: M.
-        seed: Of the draws.
-
-    Returns:
-        Mean ECE in 0..1 over 20 to 2,000 draws of right ~ Bernoulli(confidence); NaN without a picture.
-    """
-    confidence = np.sort(np.asarray(confidence, dtype=np.float64))
-    if not confidence.size:
-        return float("nan")
-    number = _bin_numbers(confidence, num_bins)
-    draws = int(np.clip(_DRAWN_VALUES // confidence.size, 20, 2000))
-    generator = np.random.default_rng(seed)
-    starts = np.flatnonzero(np.diff(number, prepend=-1))
-    total = 0.0
-    for _ in range(draws):
-        surplus = (generator.random(confidence.size) < confidence) - confidence  # (N,)
-        total += float(np.abs(np.add.reduceat(surplus, starts)).sum())
-    return total / draws / confidence.size
+    sure, right = (torch.tensor(np.asarray(values, dtype=np.float64)) for values in (confidence, correct))
+    curve = confidence_bins(sure, right, num_bins)
+    filled = curve.share > 0
+    pictures = (curve.share[filled] * len(sure)).round().long()
+    means = (curve.confidence[filled].numpy(), curve.accuracy[filled].numpy())
+    return Bins(*means, pictures.numpy(), calibration_gap(curve))
 
 
 def reliability_figure(
@@ -147,7 +109,7 @@ def reliability_figure(
         axes.set_xlim(0, 1.02)
     diagram.set_ylim(0, 1.03)
     last = list(sets)[-1]
-    floor = ece_floor(sets[last], num_bins)
+    floor = calibration_floor(torch.tensor(sets[last]), num_bins)
     text = f"ECE {100 * errors['before']:.1f} % before"
     if "after" in errors:
         text += f", {100 * errors['after']:.1f} % after temperature" + (

@@ -13,57 +13,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import torch
+from numpy.typing import ArrayLike
 
 from dashboard.style import CYCLE, THEORY, finding, label, legend, logarithmic, new_figure, percent, plain
+from theory.verification import equal_error_crossing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-def roc_curve(scores: ArrayLike, same: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """False and true accept rate at every threshold, from "nothing accepted" to "everything".
-
-    Args:
-        scores: Likeness, higher for pairs more alike, shape (P,).
-        same: Whether the pair is of one person, shape (P,).
-
-    Returns:
-        False accept rate and true accept rate, each rising from 0 to 1, shape (T,); ties make one step together.
-
-    Raises:
-        ValueError: Unless there are both same and different pairs, all scores finite.
-    """
-    scores, same = np.asarray(scores, dtype=np.float64), np.asarray(same, dtype=bool)
-    if scores.shape != same.shape or scores.ndim != 1 or not np.isfinite(scores).all():
-        raise ValueError(f"scores {scores.shape} and same {same.shape}; allowed: equal shapes (P,), finite scores")
-    if same.all() or not same.any():
-        raise ValueError(f"{int(same.sum())} of {same.size} pairs are same; allowed: some same and some different")
-    order = np.argsort(-scores, kind="stable")
-    last_of_tie = np.append(np.diff(scores[order]) != 0, True)
-    true_accepts = np.cumsum(same[order])[last_of_tie]
-    false_accepts = np.cumsum(~same[order])[last_of_tie]
-    return np.append(0.0, false_accepts / (~same).sum()), np.append(0.0, true_accepts / same.sum())
-
-
-def equal_error_rate(false_accept: ArrayLike, true_accept: ArrayLike) -> float:
-    """Where the straight-line curve through the points meets false reject = false accept.
-
-    Args:
-        false_accept: Rising from 0 to 1, shape (T,).
-        true_accept: Rising from 0 to 1, shape (T,).
-
-    Returns:
-        EER in 0..1.
-    """
-    false_accept, true_accept = np.asarray(false_accept, dtype=float), np.asarray(true_accept, dtype=float)
-    surplus = false_accept - (1 - true_accept)  # rises from -1 to 1
-    after = int(np.argmax(surplus >= 0))
-    if after == 0:
-        return float(false_accept[0])
-    step = surplus[after] - surplus[after - 1]
-    part = -surplus[after - 1] / step
-    return float(false_accept[after - 1] + part * (false_accept[after] - false_accept[after - 1]))
 
 
 def roc_figure(
@@ -75,7 +32,8 @@ def roc_figure(
     """ROC curves over each other, the first one being ours and the others the baselines.
 
     Args:
-        curves: ``{"CNN": (false accept, true accept), "eigenfaces": …}``, each of shape (T,), as of ``roc_curve``.
+        curves: ``{"CNN": (false accept, true accept), "eigenfaces": …}``, each of shape (T,), as of
+            `theory.verification.receiver_curve`.
         threshold: False and true accept rate at the threshold chosen on validation people, marked by a star.
         pairs: What was compared, such as "1,200 pairs of 10 unseen people".
 
@@ -94,7 +52,7 @@ def roc_figure(
     errors = {}
     for place, (name, (false_accept, true_accept)) in enumerate(arrays.items()):
         colour = CYCLE[place % len(CYCLE)]
-        error = errors[name] = equal_error_rate(false_accept, true_accept)
+        error = errors[name] = equal_error_crossing(torch.tensor(false_accept), torch.tensor(true_accept))[2]
         shown = f"{plain(name)}: EER {percent(error)}"
         # Zero has no place on a logarithmic axis: the start is drawn at the left edge.
         x = np.maximum(false_accept, left)

@@ -25,6 +25,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+_DRAWN_VALUES = 1_000_000  # random numbers spent on a floor, some 20 ms
+
 
 class ReliabilityCurve(NamedTuple):
     """Confidence and accuracy in equal bins of confidence, each of shape (B,); empty bins hold nan.
@@ -53,22 +55,66 @@ def reliability_curve(probabilities: Tensor, labels: Tensor, bins: int = 15) -> 
         ValueError: If the probabilities are none, the shapes do not fit, or a label is no class.
     """
     _check(probabilities, labels)
-    if bins < 1:
-        raise ValueError(f"bins must be at least 1, not {bins}")
     sums = probabilities.double().sum(dim=1)
     if not bool(((probabilities >= 0).all(dim=1) & ((sums - 1).abs() <= 1e-3)).all()):  # nan is refused too
         raise ValueError("probabilities must be at least 0 and sum to 1 in each row; are these logits?")
     confidence, answer = probabilities.double().max(dim=1)  # (N,) each
-    right = (answer == labels).double()
-    edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=confidence.device)
-    place = torch.bucketize(confidence.clamp(max=1.0), edges[1:])  # (N,): the bin whose upper edge is the next
+    return confidence_bins(confidence, answer == labels, bins)
+
+
+def confidence_bins(confidence: Tensor, right: Tensor, bins: int = 15) -> ReliabilityCurve:
+    """Mean confidence and share of right answers in bins of equal width.
+
+    Args:
+        confidence: Probability of each answer in 0..1, shape (N,); N may be 0.
+        right: Whether it is right, shape (N,).
+        bins: B, at least 1; usually 15.
+
+    Returns:
+        Edges (B + 1,), and confidence, accuracy and share of each bin (B,), in float64.
+
+    Raises:
+        ValueError: If a confidence is outside 0..1, the shapes differ or B is below 1.
+    """
+    place = bin_numbers(confidence, bins)
+    if right.shape != confidence.shape:
+        raise ValueError(f"one answer a confidence is needed, not {tuple(right.shape)} and {tuple(confidence.shape)}")
     counts = torch.bincount(place, minlength=bins).double()  # (B,)
     return ReliabilityCurve(
-        edges=edges,
-        confidence=torch.bincount(place, confidence, minlength=bins) / counts,
-        accuracy=torch.bincount(place, right, minlength=bins) / counts,
-        share=counts / len(labels),
+        edges=torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=confidence.device),
+        confidence=torch.bincount(place, confidence.double(), minlength=bins) / counts,
+        accuracy=torch.bincount(place, right.double(), minlength=bins) / counts,
+        share=counts / max(len(confidence), 1),
     )
+
+
+def bin_numbers(confidence: Tensor, bins: int) -> Tensor:
+    """Number of the bin (b/B, (b + 1)/B] of each confidence; 0 itself goes to the first.
+
+    Args:
+        confidence: In 0..1, up to rounding, shape (N,).
+        bins: B, at least 1.
+
+    Returns:
+        Numbers in 0..B - 1, int64, shape (N,).
+
+    Raises:
+        ValueError: If a confidence is outside 0..1 or B is below 1.
+    """
+    if bins < 1:
+        raise ValueError(f"bins must be at least 1, not {bins}")
+    values = confidence.double()
+    if values.ndim != 1 or not bool(((values >= 0) & (values <= 1 + 1e-3)).all()):  # nan is refused too
+        raise ValueError(f"confidences must be of shape (N,) in 0..1, not of shape {tuple(values.shape)} or outside")
+    edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=values.device)
+    return torch.bucketize(values.clamp(max=1.0), edges[1:])  # the bin whose upper edge is the next
+
+
+def calibration_gap(curve: ReliabilityCurve) -> float:
+    """Σ_b share_b |accuracy_b - confidence_b|, the mean gap of a reliability curve; nan without a picture."""
+    filled = curve.share > 0
+    gaps = curve.share * (curve.accuracy - curve.confidence).abs()
+    return float(gaps[filled].sum()) if bool(filled.any()) else math.nan
 
 
 def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
@@ -93,9 +139,32 @@ def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int 
     """
     if bool(probabilities.isnan().any()):
         return math.nan
-    curve = reliability_curve(probabilities, labels, bins)
-    gaps = curve.share * (curve.accuracy - curve.confidence).abs()
-    return float(gaps[curve.share > 0].sum())
+    return calibration_gap(reliability_curve(probabilities, labels, bins))
+
+
+def calibration_floor(confidence: Tensor, bins: int = 15, seed: int = 0) -> float:
+    """Mean ECE of a perfectly calibrated classifier with these confidences: what chance alone gives on N pictures.
+
+    Args:
+        confidence: Probability of each answer in 0..1, shape (N,).
+        bins: B, usually 15.
+        seed: Of the draws.
+
+    Returns:
+        Mean over 20 to 2,000 draws of right ~ Bernoulli(confidence), in 0..1; nan without a picture.
+
+    Raises:
+        ValueError: See ``bin_numbers``.
+    """
+    place, sure, total = bin_numbers(confidence, bins), confidence.double(), len(confidence)
+    if total == 0:
+        return math.nan
+    draws = min(max(_DRAWN_VALUES // total, 20), 2000)
+    generator = torch.Generator().manual_seed(seed)
+    chance = torch.rand(draws, total, generator=generator, dtype=torch.float64).to(sure.device)
+    surplus = (chance < sure).double() - sure  # (draws, N)
+    # share_b |accuracy_b - confidence_b| = |sum of the surplus in bin b| / N
+    return float((surplus @ F.one_hot(place, bins).double()).abs().sum(dim=1).mean() / total)
 
 
 def brier_score(probabilities: Tensor, labels: Tensor) -> float:

@@ -95,11 +95,8 @@ def equal_error_rate(same: Tensor, different: Tensor) -> EqualError:
         ValueError: See ``receiver_curve``.
     """
     thresholds, false_accept, true_accept = receiver_curve(same, different)
-    surplus = false_accept - (1 - true_accept)  # FAR - FRR, from -1 up to 1, never falling
-    after = int((surplus >= 0).nonzero()[0])
-    before = after - 1  # exists: the surplus starts at -1
-    share = float(-surplus[before] / (surplus[after] - surplus[before]))  # in (0, 1]
-    rate = float(torch.lerp(false_accept[before], false_accept[after], share))
+    after, share, rate = equal_error_crossing(false_accept, true_accept)
+    before = after - 1
     # Both rates stay as they are down to the next score: the middle of that gap is the safest place.
     if share == 1.0 and after + 1 < len(thresholds):
         return EqualError(rate, float(thresholds[after : after + 2].mean()))
@@ -107,6 +104,24 @@ def equal_error_rate(same: Tensor, different: Tensor) -> EqualError:
     if before == 0:
         return EqualError(rate, float(thresholds[after]))
     return EqualError(rate, float(torch.lerp(thresholds[before], thresholds[after], share)))
+
+
+def equal_error_crossing(false_accept: Tensor, true_accept: Tensor) -> tuple[int, float, float]:
+    """Where a ROC, straight between its points, crosses FAR = FRR.
+
+    Args:
+        false_accept: Rising from 0 to 1, shape (T,).
+        true_accept: Rising from 0 to 1, shape (T,).
+
+    Returns:
+        The first point at or past the crossing, how far along the segment before it the crossing lies, in (0, 1], and
+        the rate there.
+    """
+    surplus = false_accept - (1 - true_accept)  # FAR - FRR, from -1 up to 1, never falling
+    after = max(int((surplus >= 0).nonzero()[0]), 1)
+    before = after - 1
+    share = float(-surplus[before] / (surplus[after] - surplus[before]))
+    return after, share, float(torch.lerp(false_accept[before], false_accept[after], share))
 
 
 def error_rates(same: Tensor, different: Tensor, threshold: float) -> tuple[float, float]:

@@ -4,14 +4,13 @@ import re
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq
-from sklearn.metrics import roc_auc_score
-from sklearn.metrics import roc_curve as sklearn_roc
+import torch
 
 from dashboard.curves import beside_theory_figure, learning_figure, neural_distance_figure, repeats_figure
 from dashboard.layout import exactly, overview
-from dashboard.roc import equal_error_rate, roc_curve, roc_figure
+from dashboard.roc import roc_figure
 from dashboard.style import to_image
+from theory.verification import equal_error_rate, receiver_curve
 
 
 def dashed_heights(axes):
@@ -114,36 +113,14 @@ def test_repeats_tell_mean_and_deviation_and_dash_the_record():
         repeats_figure({"CNN": []}, y_label="", subject="")
 
 
-def test_roc_is_that_of_scikit_learn_with_ties():
+def test_the_roc_figure_takes_curves_of_theory_and_marks_their_equal_error_rate():
     rng = np.random.default_rng(0)
-    same = rng.random(400) < 0.3
-    scores = np.round(rng.normal(size=400) + 1.5 * same, 1)
-    false_accept, true_accept = roc_curve(scores, same)
-    theirs = sklearn_roc(same, scores, drop_intermediate=False)
-    np.testing.assert_allclose(false_accept, theirs[0])
-    np.testing.assert_allclose(true_accept, theirs[1])
-    assert np.trapezoid(true_accept, false_accept) == pytest.approx(roc_auc_score(same, scores))
-    crossing = brentq(lambda x: 1 - np.interp(x, false_accept, true_accept) - x, 0, 1)
-    assert equal_error_rate(false_accept, true_accept) == pytest.approx(crossing, abs=1e-9)
-
-
-def test_equal_error_rate_in_closed_form():
-    from scipy.stats import norm
-
-    # Two normal densities d apart: EER = Phi(-d / 2).
-    threshold = np.linspace(8, -8, 20001)
-    for d in (0.0, 1.0, 4.0):
-        assert equal_error_rate(norm.sf(threshold), norm.sf(threshold - d)) == pytest.approx(norm.cdf(-d / 2), abs=1e-6)
-    assert equal_error_rate(*roc_curve([0.9, 0.8, 0.2], [1, 1, 0])) == 0
-    assert equal_error_rate(*roc_curve([0.1, 0.2, 0.9], [1, 1, 0])) == 1
-
-
-@pytest.mark.parametrize(
-    ("scores", "same"), [([1, 2], [1, 1]), ([1, 2], [0, 0]), ([1, float("nan")], [0, 1]), ([1], [0, 1])]
-)
-def test_roc_needs_both_kinds_of_pairs(scores, same):
-    with pytest.raises(ValueError, match="allowed"):
-        roc_curve(scores, same)
+    same, different = (torch.tensor(np.round(rng.normal(mean, size=200), 1)) for mean in (1.5, 0.0))
+    _, false_accept, true_accept = receiver_curve(same, different)
+    figure = roc_figure({"CNN": (false_accept.numpy(), true_accept.numpy())})
+    (mark,) = [line.get_xydata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"]
+    rate = equal_error_rate(same, different).rate
+    np.testing.assert_allclose(mark, [rate, 1 - rate])
 
 
 def test_the_roc_figure_marks_equal_errors_and_names_the_baselines():
@@ -158,7 +135,7 @@ def test_the_roc_figure_marks_equal_errors_and_names_the_baselines():
     assert equal_errors.is_dashed()
     star = next(line for line in axes.lines if line.get_marker() == "*")
     assert star.get_xydata().tolist() == [[0.1, 0.9]]
-    to_image(roc_figure({"perfect": roc_curve([0.9, 0.1], [1, 0])}))
+    to_image(roc_figure({"perfect": ([0, 0, 1], [0, 1, 1])}))
     with pytest.raises(ValueError, match="at least one"):
         roc_figure({})
 

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from theory.verification import (
     area_under_curve,
+    equal_error_crossing,
     equal_error_rate,
     error_rates,
     pair_scores,
@@ -85,6 +86,16 @@ def test_normal_scores_have_the_known_area_and_error() -> None:
     assert rate == pytest.approx(NormalDist().cdf(-d / 2), abs=0.006)
     assert threshold == pytest.approx(d / 2, abs=0.03)
     assert verification_accuracy(same, different, threshold) == pytest.approx(1 - rate, abs=1e-4)
+
+
+def test_the_crossing_of_a_smooth_curve_is_the_known_error() -> None:
+    for d in (0.0, 1.0, 4.0):
+        threshold = torch.linspace(8, -8, 20001, dtype=torch.float64)
+        false_accept, true_accept = (1 - torch.special.ndtr(threshold - mean) for mean in (0.0, d))
+        after, share, rate = equal_error_crossing(false_accept, true_accept)
+        assert rate == pytest.approx(NormalDist().cdf(-d / 2), abs=1e-6)
+        assert threshold[after] <= d / 2 <= threshold[after - 1]
+        assert 0 < share <= 1
 
 
 def test_pairs() -> None:
