@@ -169,6 +169,7 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
         (["--model", "cnn", "--report", "long"], "--report: expected full, brief or none, got 'long'"),
         (["--model", "cnn", "--model.class_names", "[a,b]"], "no option '--model.class_names'"),
         (["--model", "cnn", "--model.widths", "[2,2,2,2]"], "4 stages are too many for pictures of 8×8"),
+        (["--model", "cnn", "--device", "tpu"], "--device must be one of auto, cpu, cuda, gpu, mps, got 'tpu'"),
         (["--resume", "nowhere"], "no run at nowhere"),
     ],
 )

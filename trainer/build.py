@@ -81,9 +81,12 @@ def make_trainer(
     options["log_every_n_steps"] = LOG_EVERY if own_interval else options["log_every_n_steps"]
     plugins = [SafeCheckpointIO(), *_listed(options.pop("plugins", None))]
     accelerator = options.get("accelerator") or "auto"
-    if isinstance(accelerator, str) and accelerator in ("auto", "cpu", "cuda", "gpu", "mps"):
+    if isinstance(accelerator, str):
         accelerator = options["accelerator"] = check_device(accelerator)
         options["precision"], _ = resolve_precision(str(options.get("precision") or "auto"), accelerator)
+
+    # Lightning would take every GPU of the machine, and cut each batch into as many parts.
+    options["devices"] = 1 if options.get("devices") in (None, "auto") else options["devices"]
 
     last = LastCheckpoint(run, checkpoint_every_n_steps) if checkpoints else None
     timing = Timing()

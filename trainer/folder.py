@@ -19,6 +19,7 @@ from trainer.errors import UserError
 from trainer.notice import notice
 
 CHECKPOINTS = "checkpoints"
+_MADE = "DEEP_LEARNING_MATHEMATICS_RUN"  # the variable that tells a run's other processes its folder
 
 
 def file_mode() -> int:
@@ -137,6 +138,9 @@ class RunFolder:
     ) -> RunFolder:
         """Make a folder that no other run has, and prove that it can be written to.
 
+        Of several processes on several devices the first makes it; those that it starts find its name in their
+        environment.
+
         Args:
             root: Folder of all runs, usually ``runs``.
             model: Short name of the model.
@@ -147,6 +151,8 @@ class RunFolder:
         Raises:
             UserError: If it cannot be made or written to.
         """
+        if int(os.environ.get("LOCAL_RANK", 0)) and (made := os.environ.get(_MADE)):
+            return cls(made)
         parent = Path(root) / f"{model}-{data}"
         stamp = f"{clock():%Y%m%d-%H%M%S}-s{seed}"
         number = 1
@@ -163,6 +169,7 @@ class RunFolder:
             raise UserError(f"cannot make a run folder in {root}: {error.strerror or error}") from error
         run = cls(path)
         probe(run.checkpoints)
+        os.environ[_MADE] = str(path.absolute())
         return run
 
     @classmethod

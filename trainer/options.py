@@ -15,6 +15,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from trainer.device import check_device
 from trainer.errors import UserError
 from trainer.front import Request, flatten, nearest, nest
 
@@ -106,7 +107,7 @@ def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace
     """Checks the request's settings and overrides, in this order of precedence.
 
     Raises:
-        UserError: One line naming the option and, for a setting, its file.
+        UserError: One line naming the option and, for a setting, its file; or the device, when it is not there.
     """
     known = option_names(parser)
     flat = flatten(request.settings)
@@ -126,6 +127,7 @@ def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace
             raise UserError(_explain(f"--{key}", text, error)) from error
     final = parser.parse_args([], namespace=namespace)
     values = final.as_dict()
+    check_device(str(values["trainer"].get("accelerator") or "auto"))
     if values["report"] not in ("full", "brief", "none"):
         raise UserError(f"--report: expected full, brief or none, got {values['report']!r}")
     if not values["trainer"].get("max_steps", -1) > 0 and (values["trainer"]["max_epochs"] or 0) < 1:

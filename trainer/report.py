@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_only
 
 from trainer.errors import UserError
 from trainer.folder import RunFolder, write_atomically
@@ -102,6 +103,7 @@ def describe_device(trainer: Trainer) -> str:
     return f"{device.type} ({name}){several}, precision {trainer.precision}"
 
 
+@rank_zero_only
 def announce(request: Request, folder: RunFolder, data: Data, task: Task, trainer: Trainer) -> None:
     """Prints what is about to run, before the first step."""
     summary = data.summary()
@@ -115,6 +117,7 @@ def announce(request: Request, folder: RunFolder, data: Data, task: Task, traine
     print(f"watch   tensorboard --logdir {request.root}", flush=True)
 
 
+@rank_zero_only
 def conclude(
     request: Request,
     folder: RunFolder,

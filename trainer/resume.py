@@ -21,6 +21,8 @@ from trainer.notice import notice
 from trainer.safe_file import load_checkpoint, read_size
 
 _MASK = 2**64 - 1
+# Settings of the data that say where and how fast it is read, not which pictures come when.
+_PLACES = frozenset({"root", "path", "csv", "cache_dir", "num_workers"})
 
 
 def position_seed(*numbers: int) -> int:
@@ -105,8 +107,8 @@ def find_resume(
         what: A run folder or its checkpoints folder (then ``last.ckpt``), a checkpoint file, or ``auto``: the newest
             run below ``root`` whose checkpoint can be read, which is said when it is not the newest of all.
         root: Folder of all runs, for ``auto``.
-        model: With ``data``, limits ``auto`` to runs of that model on that data.
-        data: See ``model``.
+        model: Limits ``auto`` to runs of that model.
+        data: Limits ``auto`` to runs on that data.
 
     Returns:
         The reopened run folder and a checkpoint that was read without error.
@@ -115,7 +117,7 @@ def find_resume(
         UserError: If there is none, or the one asked for cannot be read; the message names the file and its size.
     """
     if str(what) == "auto":
-        return _newest_readable(Path(root), f"{model}-{data}" if model and data else "*")
+        return _newest_readable(Path(root), f"{model or '*'}-{data or '*'}")
     if "://" in str(what):
         raise UserError(f"--resume takes a run folder or a file on this machine, got {what}")
     place = Path(what)
@@ -159,13 +161,15 @@ def check_compatible(
 ) -> None:
     """Refuse to go on with other settings than those the checkpoint was trained with.
 
-    The optimiser's state would silently override some of them, and others would not fit the weights.
+    The optimiser's state would silently override some of them, others would not fit the weights, and another split
+    would train on pictures that were held out.
 
     Args:
         checkpoint: As :func:`load_checkpoint` gives it.
         hyper_parameters: Those of the task about to resume; only those that both know are compared, so that files of
             older versions load.
-        house: The key ``house`` about to be written: its ``model`` and ``data`` are compared.
+        house: The key ``house`` about to be written: its ``model``, its ``data`` with their settings, and its seed are
+            compared.
 
     Raises:
         UserError: Naming each difference: what the checkpoint has and what was asked for.
@@ -173,8 +177,8 @@ def check_compatible(
     stored = checkpoint.get("house", {})
     then = {name: stored[name] for name in ("model", "data") if name in stored}
     now: dict[str, Any] = {name: (house or {})[name] for name in then if name in (house or {})}
-    then.update(checkpoint.get("hyper_parameters", {}))
-    now.update(hyper_parameters)
+    then |= {**_order(stored), **checkpoint.get("hyper_parameters", {})}
+    now |= {**_order(house or {}), **hyper_parameters}
     differences = [
         f"{name} was {then[name]!r}, now {now[name]!r}"
         for name in then
@@ -182,6 +186,13 @@ def check_compatible(
     ]
     if differences:
         raise UserError(f"cannot resume with other settings: {'; '.join(differences)}. Start a new run for these")
+
+
+def _order(house: dict[str, Any]) -> dict[str, Any]:
+    """The settings that decide which pictures are trained on, and in which order."""
+    recipe = house.get("recipe", {})
+    order = {f"data.{name}": value for name, value in recipe.get("data", {}).items() if name not in _PLACES}
+    return order | {name: recipe[name] for name in ("seed",) if name in recipe}
 
 
 def _plain(value: Any) -> Any:

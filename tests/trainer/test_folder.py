@@ -84,3 +84,10 @@ def test_the_light_modules_import_neither_torch_nor_lightning() -> None:
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_all_processes_of_a_run_share_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = RunFolder.create(tmp_path, "cnn", "digits", 0)
+    monkeypatch.setenv("LOCAL_RANK", "1")  # as Lightning sets it in the processes that it starts
+    assert RunFolder.create(tmp_path, "cnn", "digits", 0).path == first.path.absolute()
+    assert len(list(tmp_path.glob("*/*"))) == 1

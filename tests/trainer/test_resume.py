@@ -106,6 +106,8 @@ def test_auto_takes_the_newest_run_of_the_model_and_data(tmp_path: Path, capsys:
     run, path = find_resume("auto", tmp_path, "cnn", "digits")
     assert run.path.name == "20260102-000000-s0"
     assert capsys.readouterr().err == ""
+    assert find_resume("auto", tmp_path, "mlp")[0].path.name == "20260103-000000-s0"
+    assert find_resume("auto", tmp_path, "cnn")[0].path.name == "20260102-000000-s0"
     path.write_bytes(b"")
     assert find_resume("auto", tmp_path, "cnn", "digits")[0].path.name == "20260101-000000-s0"
     assert f"{path} is empty (0 bytes)" in capsys.readouterr().err
@@ -122,6 +124,12 @@ def test_other_settings_are_named() -> None:
     check_compatible(checkpoint, same, {"model": "cnn", "data": "digits"})
     with pytest.raises(UserError, match=r"lr was 0\.1, now 0\.2.*class_names was \['a', 'b'\], now \['a', 'c'\]"):
         check_compatible(checkpoint, {**same, "lr": 0.2, "class_names": ["a", "c"]})
+    house = {"recipe": {"data": {"split_seed": 0, "root": "/a"}, "seed": 1}}
+    moved = {"recipe": {"data": {"split_seed": 0, "root": "/b"}, "seed": 1}}
+    check_compatible({**checkpoint, "house": house}, same, moved)
+    other = {"recipe": {"data": {"split_seed": 5, "root": "/b"}, "seed": 2}}
+    with pytest.raises(UserError, match=r"data\.split_seed was 0, now 5; seed was 1, now 2"):
+        check_compatible({**checkpoint, "house": house}, same, other)
     with pytest.raises(UserError, match="model was 'cnn', now 'vit'"):
         check_compatible(checkpoint, same, {"model": "vit", "data": "digits"})
 
