@@ -127,7 +127,8 @@ def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLik
         raise ValueError(f"num_classes is {num_classes}; allowed: 2 and more")
     if not epochs.size or epochs.shape != ratio.shape or cosine.shape != (*epochs.shape, 3):
         raise ValueError(
-            f"epochs {epochs.shape}, ratio {ratio.shape}, cosine {cosine.shape}; allowed: (E,), (E,), (E, 3), E at least 1"
+            f"epochs {epochs.shape}, ratio {ratio.shape}, cosine {cosine.shape}; "
+            "allowed: (E,), (E,), (E, 3), E at least 1"
         )
     lowest, mean, highest = cosine.T
     figure, (left, right) = new_figure(8.2, 3.6, columns=2)
@@ -149,7 +150,8 @@ def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLik
     finding(
         figure,
         f"same-class samples are {verb} than as pixels: ratio {ratio[0]:.2f} → {ratio[-1]:.2f} "
-        f"(isometry 1, collapse 0); class-mean cosines {signed(lowest[-1])} to {signed(highest[-1])} (collapse {signed(collapse)})",
+        f"(isometry 1, collapse 0); class-mean cosines {signed(lowest[-1])} to {signed(highest[-1])} "
+        f"(collapse {signed(collapse)})",
         left=0.75,
     )
     return figure

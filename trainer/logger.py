@@ -164,7 +164,7 @@ class RunLogger(TensorBoardLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Scalars of one step, without the number of the epoch, which Lightning adds to every call of an epoch's end."""
+        """Scalars of one step, without the number of the epoch, which Lightning adds at every epoch's end."""
         super().log_metrics({tag: value for tag, value in metrics.items() if tag != "epoch"}, step)
 
     @rank_zero_only

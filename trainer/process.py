@@ -52,7 +52,10 @@ def _hidden_from_torchmetrics(names: set[str]) -> Iterator[None]:
     def available(name: str) -> bool:
         return name not in names and package_available(name)
 
-    replaced = ((gate.RequirementCache, "_check_requirement", check), (gate, "package_available", available))
+    replaced: tuple[tuple[Any, str, Any], ...] = (
+        (gate.RequirementCache, "_check_requirement", check),
+        (gate, "package_available", available),
+    )
     kept = [getattr(owner, name) for owner, name, _ in replaced]
     for owner, name, function in replaced:
         setattr(owner, name, function)
