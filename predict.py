@@ -98,10 +98,10 @@ def load_classifier(path: str, device: str) -> tuple[Any, dict[str, Any], float]
     options = dict(checkpoint["hyper_parameters"])
     if "weights" in options:  # the checkpoint holds them
         options["weights"] = "none"
-    task: Any = load_class(MODELS[name])(**options)
     try:
+        task: Any = load_class(MODELS[name])(**options)
         task.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, ValueError) as error:  # of another version, or altered
         raise UserError(f"{path} does not fit the model {name!r}: {str(error).splitlines()[0]}") from error
     return task.eval().to(device), house["preprocessing"], float(house.get("temperature") or 1.0)
 

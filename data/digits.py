@@ -39,13 +39,14 @@ def read_digits(path: Path) -> tuple[Tensor, Tensor]:
     """
     try:
         lines = gzip.decompress(path.read_bytes()).decode("ascii").splitlines() or [""]
-        table = np.array([line.split(",") for line in lines], dtype=np.float64).astype(np.int64)  # (N, 65)
+        table = np.array([line.split(",") for line in lines], dtype=np.float64)  # (N, 65)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise ValueError(f"{path} is corrupt: {error}") from None
-    if table.shape[1] != 65 or table[:, :64].min() < 0 or table[:, :64].max() > 16:
+    highest = np.array([16] * 64 + [9])
+    if table.shape[1] != 65 or not ((table >= 0) & (table <= highest) & (table == np.rint(table))).all():
         raise ValueError(f"{path} is corrupt: expected lines of 64 counts in 0..16 and a digit")
-    counts = torch.from_numpy(table[:, :64].reshape(-1, 1, 8, 8))
-    return (counts * SCALE).to(torch.uint8), torch.from_numpy(table[:, 64].copy())
+    whole = torch.from_numpy(table.astype(np.int64))
+    return (whole[:, :64].reshape(-1, 1, 8, 8) * SCALE).to(torch.uint8), whole[:, 64].clone()
 
 
 class Digits(Images):

@@ -100,6 +100,8 @@ def read_people(folder: Path) -> Faces:
         for file in _pictures_in(path):
             try:
                 with Image.open(file) as picture:
+                    if picture.mode[0] in "IF":  # Pillow would cut values above 255 off
+                        raise ValueError("more than 8 bits a pixel")
                     grey = np.asarray(picture.convert("L"))  # (H, W)
             except (OSError, SyntaxError, ValueError) as error:
                 raise ValueError(f"{file} is no readable picture: {error}") from None
