@@ -42,6 +42,10 @@ class WeightAverage(Callback):
         self._step = 0
         self._swapped = False
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lightning reads a checkpoint before it moves the task to its device; the average follows here."""
+        self.average = {name: value.to(pl_module.device) for name, value in self.average.items()}
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
