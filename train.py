@@ -100,7 +100,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         seed=settings.seed,
         monitor=task.monitor if chooses else None,
         mode=task.mode,
-        layout=layout(task.monitor),
+        layout=layout(task.monitor if has_validation else task.monitor.replace("val/", "train/")),
         hparams={"model": request.model, "data": request.data, **settings.model, **settings.data},
         house=house,
         early_stopping_patience=settings.patience,
