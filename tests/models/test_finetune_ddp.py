@@ -1,0 +1,67 @@
+"""Two processes on gloo learn what one process learns, and reduce their figures rightly."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from trainer.safe_file import load_checkpoint
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """16 + 16 pictures to train on and 7 + 6 to validate: an odd number, which two processes cannot share evenly."""
+    root = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(0)
+    for split, counts in {"train": (16, 16), "val": (7, 6)}.items():
+        for (name, channel), count in zip({"blue": 2, "red": 0}.items(), counts, strict=True):
+            (root / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 160, (32, 32, 3))
+                pixels[..., channel] += 20
+                Image.fromarray(pixels.astype("uint8")).save(root / split / name / f"{index}.png")
+    return root
+
+
+def run(pictures: Path, root: Path, *more: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Metrics and checkpoint of a run in a process of its own; the statistics of normalisation are fixed."""
+    words = [
+        sys.executable, str(ROOT / "train.py"), "--model", "cnn", "--data", str(pictures), "--data.cache_dir",
+        str(pictures.parent / "cache"), "--data.image_size", "32", "--model.backbone", "shufflenet_v2_x0_5",
+        "--model.weights", "none", "--model.optimizer", "sgd", "--lr", "0.01", "--data.aug", "none", "--epochs", "3",
+        "--model.freeze_epochs", "1", "--model.ema_decay", "0.9", "--model.schedule", "linear", "--batch_size", "8",
+        "--device", "cpu", "--report", "none", "--root", str(root), *more,
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (folder,) = root.glob("*/*")
+    checkpoint = load_checkpoint(folder / "checkpoints/last.ckpt")
+    return json.loads((folder / "metrics.json").read_text()), checkpoint
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(pictures: Path, tmp_path: Path) -> None:
+    metrics, one = run(pictures, tmp_path / "one")
+    metrics_two, two = run(pictures, tmp_path / "two", "--trainer.devices", "2", "--trainer.strategy", "ddp")
+    weights: dict[str, Tensor] = one["state_dict"]
+    weights_two = two["state_dict"]
+    assert weights.keys() == weights_two.keys()
+    steps = [0.01 * state["momentum_buffer"].abs().max() for state in one["optimizer_states"][0]["state"].values()]
+    assert max(steps) > 1e-4  # they had something to learn
+    for name, value in weights.items():
+        assert torch.allclose(value.float(), weights_two[name].float(), rtol=1e-4, atol=1e-6), name
+    compared = [name for name in metrics if name.startswith(("val/", "train/", "best/"))]
+    assert "val/loss" in compared
+    for name in compared:
+        assert metrics_two[name] == pytest.approx(metrics[name], rel=1e-4, abs=1e-6), name
