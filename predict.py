@@ -15,7 +15,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from models import MODELS
 from trainer.errors import UserError
@@ -79,8 +79,24 @@ def find_pictures(paths: Sequence[str]) -> list[Path]:
     return found
 
 
-def load_classifier(path: str, device: str) -> tuple[Any, dict[str, Any], float]:
-    """The task of a checkpoint in evaluation mode, its preprocessing, and its temperature.
+class Classifier(NamedTuple):
+    """A trained classifier and what its checkpoint says about using it.
+
+    Attributes:
+        task: The task in evaluation mode, on its device.
+        preprocessing: How a picture is prepared; see `data.preprocess`.
+        temperature: Divides the logits.
+        precision: Lightning's name of the precision it was validated in.
+    """
+
+    task: Any
+    preprocessing: dict[str, Any]
+    temperature: float
+    precision: str
+
+
+def load_classifier(path: str, device: str) -> Classifier:
+    """The classifier in a checkpoint.
 
     Raises:
         UserError: If the file is no checkpoint of a classifier of this project.
@@ -103,22 +119,26 @@ def load_classifier(path: str, device: str) -> tuple[Any, dict[str, Any], float]
         task.load_state_dict(checkpoint["state_dict"])
     except (RuntimeError, TypeError, ValueError) as error:  # of another version, or altered
         raise UserError(f"{path} does not fit the model {name!r}: {str(error).splitlines()[0]}") from error
-    return task.eval().to(device), house["preprocessing"], float(house.get("temperature") or 1.0)
+    temperature, precision = float(house.get("temperature") or 1.0), house.get("precision", "32-true")
+    return Classifier(task.eval().to(device), house["preprocessing"], temperature, precision)
 
 
-def predictions(task: Any, images: Tensor, temperature: float, top_k: int) -> list[list[tuple[str, float]]]:
-    """For each picture its most probable classes with their probabilities.
+def predictions(classifier: Classifier, images: Tensor, top_k: int) -> list[list[tuple[str, float]]]:
+    """For each picture its most probable classes with their probabilities, computed as in validation.
 
     Args:
-        task: From `load_classifier`.
+        classifier: From `load_classifier`.
         images: uint8, shape (N, C, H, W).
-        temperature: Divides the logits.
         top_k: Classes listed, at most their number.
     """
     import torch
 
-    with torch.inference_mode():
-        probabilities = (task(images.to(task.device)).float() / temperature).softmax(1)  # (N, K)
+    task = classifier.task
+    views = task.hparams.get("views", "one")
+    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(classifier.precision)
+    with torch.inference_mode(), torch.autocast(task.device.type, dtype=half, enabled=half is not None):
+        logits = task.outputs(images.to(task.device), views)[1].float()  # (N, K)
+    probabilities = (logits / classifier.temperature).softmax(1)
     values, classes = probabilities.topk(min(top_k, probabilities.shape[1]), dim=1)
     names = task.hparams["class_names"]
     return [
@@ -127,9 +147,7 @@ def predictions(task: Any, images: Tensor, temperature: float, top_k: int) -> li
     ]
 
 
-def rows(
-    task: Any, settings: dict[str, Any], temperature: float, files: list[Path], arguments: argparse.Namespace
-) -> Iterator[dict[str, Any]]:
+def rows(classifier: Classifier, files: list[Path], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """One row per file, in order: path, label, probability, label_2, probability_2, …, error."""
     import torch
 
@@ -142,12 +160,12 @@ def rows(
         errors: dict[Path, str] = {}
         for file in part:
             try:
-                pictures[file] = preprocess(file, settings)
+                pictures[file] = preprocess(file, classifier.preprocessing)
             except PictureError as error:
                 errors[file] = error.cause
         found: dict[Path, list[tuple[str, float]]] = {}
         if pictures:
-            guesses = predictions(task, torch.stack(list(pictures.values())), temperature, arguments.top_k)
+            guesses = predictions(classifier, torch.stack(list(pictures.values())), arguments.top_k)
             found = dict(zip(pictures, guesses, strict=True))
         for file in part:
             row: dict[str, Any] = {"path": str(file), "label": "", "probability": ""}
@@ -185,9 +203,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from trainer.device import check_device
 
         device = pick_device(check_device(arguments.device))
-        task, settings, temperature = load_classifier(arguments.checkpoint, device)
-        table = rows(task, settings, temperature, files, arguments)
-        sizes = (len(task.hparams["class_names"]), arguments.top_k)
+        classifier = load_classifier(arguments.checkpoint, device)
+        table = rows(classifier, files, arguments)
+        sizes = (len(classifier.task.hparams["class_names"]), arguments.top_k)
         if arguments.out:
             try:
                 with open(arguments.out, "w", encoding="utf-8", newline="") as output:

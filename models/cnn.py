@@ -198,7 +198,7 @@ class CNNTask(LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Collects the outputs of one validation batch."""
-        self.evaluation.collect(*batch, *self.outputs(batch[0]))
+        self.evaluation.collect(*batch, *self.outputs(batch[0], self.hparams["views"]))
 
     def on_validation_epoch_end(self) -> None:
         """Logs loss, accuracy, recalls, calibration and how far the classes have moved apart."""
@@ -240,7 +240,9 @@ class CNNTask(LightningModule):
         groups = parameter_groups([self.network], options["weight_decay"])
         if self.finetuning is not None:
             groups = self.finetuning.groups(self, lr)
-        optimiser = build_optimiser(options["optimizer"], groups, lr, options["momentum"])
+        # Lightning unscales and clips gradients itself in half precision, which fused optimisers would do again.
+        fused = self.trainer.precision != "16-mixed"
+        optimiser = build_optimiser(options["optimizer"], groups, lr, options["momentum"], fused)
         total = int(self.trainer.estimated_stepping_batches)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: learning_rate_factor(step, total, options["warmup"], options["schedule"])

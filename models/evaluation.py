@@ -114,7 +114,7 @@ class Outcome:
         if (point := self.place(0)) is not None:
             values[f"{split}/neural_distance"] = point.distance
             # The mean cosine is near -1/(K-1) for almost any features; only all of them together say collapse.
-            limit = -1 / (len(self.class_names) - 1)
+            limit = -1 / (len(self.labels.unique()) - 1)
             values[f"{split}/class_cosine_error"] = max(point.highest_cosine - limit, limit - point.lowest_cosine)
         return values
 

@@ -103,7 +103,10 @@ class Summary:
                 values["gap/error_over_nearest_neighbour"] = errors / (total - self.neighbour_right)
         if self.history:
             values["theory/isometry_distance"] = 1.0
-            values["neural_distance/start"], values["neural_distance/end"] = self.history[0][1], self.history[-1][1]
+            values["neural_distance/start"], values["neural_distance/last_epoch"] = (
+                self.history[0][1],
+                self.history[-1][1],
+            )
         return values
 
     def findings(self) -> list[tuple[str, str]]:

@@ -86,7 +86,7 @@ def parameter_groups(modules: Iterable[nn.Module], weight_decay: float) -> list[
 
 
 def build_optimiser(
-    name: Literal["sgd", "adamw"], groups: list[dict[str, Any]], lr: float, momentum: float
+    name: Literal["sgd", "adamw"], groups: list[dict[str, Any]], lr: float, momentum: float, fused: bool = True
 ) -> Optimizer:
     """An optimiser by name.
 
@@ -95,10 +95,11 @@ def build_optimiser(
         groups: Parameter groups with their weight decay.
         lr: Peak learning rate.
         momentum: Momentum, or the first beta of AdamW; the second is 0.99, which forgets within an epoch of small data.
+        fused: One kernel updates all parameters.
 
     Returns:
-        The optimiser; one kernel updates all parameters (``fused``) where the device has it.
+        The optimiser.
     """
     if name == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=True)
-    return torch.optim.AdamW(groups, lr=lr, betas=(momentum, 0.99), fused=True)
+        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=fused)
+    return torch.optim.AdamW(groups, lr=lr, betas=(momentum, 0.99), fused=fused)

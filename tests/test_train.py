@@ -84,13 +84,22 @@ def test_a_run_says_what_it_runs_and_what_it_found(trained: Trained) -> None:
     assert lines[-1] == f"run: {trained.folder}"
 
 
-def test_the_test_pictures_chose_nothing(trained: Trained) -> None:
-    checkpoint = torch.load(trained.folder / "checkpoints/best.ckpt", weights_only=True)
-    assert checkpoint["house"]["model"] == "cnn"
-    monitored = [state for key, state in checkpoint["callbacks"].items() if "Best" in key]
-    assert len(monitored) == 1
-    assert monitored[0]["monitor"] == "val/accuracy"
-    assert "test" not in json.dumps({key: str(state) for key, state in checkpoint["callbacks"].items()})
+def test_the_test_pictures_are_touched_once_after_everything_is_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from data.digits import Digits
+
+    served = []
+    loader = Digits.test_dataloader
+
+    def counting(self: Digits) -> Any:
+        assert self.trainer is not None
+        served.append((self.trainer.testing, (only_run(tmp_path) / "checkpoints/best.ckpt").exists()))
+        return loader(self)
+
+    monkeypatch.setattr(Digits, "test_dataloader", counting)
+    assert train.main(["--model", "cnn", "--epochs", "1", "--root", str(tmp_path), *QUICK]) == 0
+    assert served == [(True, True)]
 
 
 def test_a_saved_config_replays_to_the_same_weights(trained: Trained, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
+from trainer.device import resolve_precision
 from trainer.errors import UserError
 from trainer.folder import RunFolder, write_atomically
 from trainer.front import Request
@@ -80,7 +81,9 @@ def versions() -> dict[str, str]:
 
 def house_record(request: Request, settings: Settings, data: Data) -> dict[str, Any]:
     """What every checkpoint carries: names, settings, versions and how a picture is prepared, as primitives."""
-    record = {"model": request.model, "data": request.data, "recipe": asdict(settings), "versions": versions()}
+    precision, _ = resolve_precision(settings.trainer["precision"], settings.trainer["accelerator"])
+    record: dict[str, Any] = {"model": request.model, "data": request.data, "recipe": asdict(settings)}
+    record |= {"precision": precision, "versions": versions()}
     if hasattr(data, "preprocessing"):
         record["preprocessing"] = data.preprocessing()
     return record
