@@ -60,8 +60,8 @@ class FaceTask(LightningModule):
         shift: float = 0.03,
         scale: float = 0.05,
         train_views: int = 4,
-        lr: float = 0.05,
-        pull: float = 0.003,
+        lr: float = 0.1,
+        pull: float = 0.001,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()

@@ -388,6 +388,20 @@ def test_resume_inside_an_epoch_is_exact(faces_root: Path, tmp_path: Path, proto
         assert torch.equal(value, resumed[name])
 
 
+def test_shortened_pictures_give_the_same_answers(faces_root: Path) -> None:
+    images, people, roles = make_data(faces_root).batch()
+    features = baseline_features(images)
+    pixels = images.double().flatten(1) / 255
+    assert features["LDA on pixels"].shape == (PEOPLE * EACH, PEOPLE * EACH)
+    torch.testing.assert_close(
+        torch.cdist(*[features["LDA on pixels"]] * 2), torch.cdist(pixels, pixels), atol=1e-6, rtol=0
+    )
+    plain = {"eigenfaces-40": pixels, "LDA on pixels": pixels, "HOG + LDA": hog(images.double() / 255)}
+    for row in roles:
+        train, test = ((row == role).nonzero()[:, 0] for role in (TRAIN, TEST))
+        assert identification_errors(features, people, train, test) == identification_errors(plain, people, train, test)
+
+
 def test_every_parameter_gets_a_gradient(faces_root: Path) -> None:
     for protocol in ("identification", "verification"):
         data = make_data(faces_root, protocol)
