@@ -455,4 +455,7 @@ def test_recipe_reaches_its_figure(tmp_path: Path) -> None:
     (file,) = tmp_path.glob("*/*/metrics.json")
     metrics = json.loads(file.read_text())
     assert metrics["test/error"] <= 0.01
+    assert metrics["test/error"] == pytest.approx(
+        0.003, abs=0.0015
+    )  # a few pictures of 4,000 may fall on the other side elsewhere
     assert metrics["theory/error_hog_lda"] == pytest.approx(0.011, abs=0.004)
