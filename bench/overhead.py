@@ -142,7 +142,7 @@ class Size:
 
         task, data, moments = self.start()
         loader, val_loader = data.train_dataloader(), data.val_dataloader()
-        task.trainer = SimpleNamespace(estimated_stepping_batches=self.epochs * len(loader))
+        task.trainer = SimpleNamespace(estimated_stepping_batches=self.epochs * len(loader), precision="32-true")
         configured = task.configure_optimizers()
         optimiser, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
         precision = resolve_precision(str(self.settings.trainer.get("precision") or "auto"), "cpu")[0]

@@ -33,7 +33,7 @@ def test_bundled_sets(tmp_path: Path, data: str, due: float) -> None:
 @pytest.mark.skipif("DATA_ROOT" not in os.environ, reason="MNIST is looked for in DATA_ROOT, which is not set")
 @pytest.mark.parametrize(
     ("recipe", "seeds", "due"),
-    [("cnn-mnist-99.yaml", 5, 0.990), ("cnn-mnist-99.5.yaml", 5, 0.995), ("cnn-mnist-99.7.yaml", 3, 0.997)],
+    [("cnn-mnist-99.yaml", 5, 0.990), ("cnn-mnist-99.5.yaml", 5, 0.995)],
 )
 def test_mnist(tmp_path: Path, recipe: str, seeds: int, due: float) -> None:
     found = accuracies(["-c", str(train.RECIPES / recipe)], seeds, tmp_path)

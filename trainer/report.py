@@ -172,7 +172,8 @@ def conclude(
         print(f"{name:<{width}}  {line}")
     print(f"\nreport  {folder.report}" + (f" and {len(drawn)} figures in {folder.figures}" if drawn else ""))
     print(f"watch   tensorboard --logdir {request.root}")
-    print(f"use     python predict.py {best} PICTURE_OR_FOLDER --out predictions.csv")
+    if hasattr(data, "preprocessing"):
+        print(f"use     python predict.py {best} PICTURE_OR_FOLDER --out predictions.csv")
     print(f"run: {folder.path}", flush=True)
 
 
