@@ -14,30 +14,15 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from theory.seeds import mix_seed
 from trainer.errors import UserError
 from trainer.folder import CHECKPOINTS, RunFolder
 from trainer.hooks import lean
 from trainer.notice import notice
 from trainer.safe_file import load_checkpoint, read_size
 
-_MASK = 2**64 - 1
 # Settings of the data that say where and how fast it is read, not which pictures come when.
 _PLACES = frozenset({"root", "path", "csv", "cache_dir", "num_workers"})
-
-
-def position_seed(*numbers: int) -> int:
-    """One seed in 0..2^63-1 from several integers, e.g. (seed, epoch, batch).
-
-    Source:
-        Steele, Lea, Flood (2014), Fast splittable pseudorandom number generators, the finaliser of SplitMix64.
-    """
-    state = 0
-    for number in numbers:
-        state = (state + 0x9E3779B97F4A7C15 + (number & _MASK)) & _MASK
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
-        state ^= state >> 31
-    return state >> 1
 
 
 @lean
@@ -55,7 +40,7 @@ class StepSeed(Callback):
         self.seed = seed
 
     def _seed(self, trainer: Trainer, batch: int) -> None:
-        number = position_seed(self.seed, trainer.current_epoch, batch, trainer.global_rank)
+        number = mix_seed(self.seed, trainer.current_epoch, batch, trainer.global_rank)
         if trainer.strategy.root_device.type == "cpu":
             torch.default_generator.manual_seed(number)  # torch.manual_seed also visits every other device
         else:
@@ -80,7 +65,7 @@ class StepSeed(Callback):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Seed the test; its numbers do not depend on the training before it."""
-        torch.manual_seed(position_seed(self.seed, -1))
+        torch.manual_seed(mix_seed(self.seed, -1))
 
 
 def logged_step(checkpoint: dict[str, Any]) -> int:

@@ -12,7 +12,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from data.augment import Augmentation
-from data.loader import TensorLoader, batch_bounds, epoch_order, mix_seed
+from data.loader import TensorLoader, batch_bounds, epoch_order
+from theory.seeds import mix_seed
 
 
 def numbered(size: int) -> tuple[Tensor, Tensor]:

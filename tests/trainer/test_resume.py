@@ -14,14 +14,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
+from theory.seeds import mix_seed
 from trainer import build
 from trainer.errors import RunFailed, UserError
-from trainer.resume import check_compatible, find_resume, logged_step, position_seed
+from trainer.resume import check_compatible, find_resume, logged_step
 from trainer.safe_file import load_checkpoint
 
 
 def test_seeds_of_neighbouring_positions_do_not_meet() -> None:
-    seeds = {position_seed(seed, epoch, batch) for seed in range(10) for epoch in range(10) for batch in range(100)}
+    seeds = {mix_seed(seed, epoch, batch) for seed in range(10) for epoch in range(10) for batch in range(100)}
     assert len(seeds) == 10_000
     low = {seed % 2**32 for seed in seeds}  # torch's CPU generator uses these bits only
     assert len(low) == 10_000
