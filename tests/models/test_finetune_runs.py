@@ -37,6 +37,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def words(pictures: Path, root: Path, *more: str, epochs: int = 3) -> list[str]:
+    """A small run that trains the whole network, unless ``more`` says otherwise."""
+    more = more if "--model.tune" in more else (*more, "--model.tune", "all")
     return [
         "--model", "cnn", "--data", str(pictures), "--data.cache_dir", str(pictures.parent / "cache"),
         "--data.image_size", str(SIDE), "--model.backbone", BACKBONE, "--model.weights", "none", "--root", str(root),
