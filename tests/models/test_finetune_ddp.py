@@ -39,7 +39,8 @@ def run(pictures: Path, root: Path, *more: str) -> tuple[dict[str, Any], dict[st
         sys.executable, str(ROOT / "train.py"), "--model", "cnn", "--data", str(pictures), "--data.cache_dir",
         str(pictures.parent / "cache"), "--data.image_size", "32", "--model.backbone", "shufflenet_v2_x0_5",
         "--model.weights", "none", "--model.optimizer", "sgd", "--lr", "0.01", "--data.aug", "none", "--epochs", "3",
-        "--model.tune", "all", "--model.freeze_epochs", "1", "--model.ema_decay", "0.9", "--model.schedule", "linear", "--batch_size", "8",
+        "--model.tune", "all",
+        "--model.freeze_epochs", "1", "--model.ema_decay", "0.9", "--model.schedule", "linear", "--batch_size", "8",
         "--device", "cpu", "--report", "none", "--root", str(root), *more,
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
