@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+# Tests are small: one thread is faster than two that wait for each other, on a busy machine many times.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(autouse=True)
 def _own_environment() -> Iterator[None]:
