@@ -245,7 +245,7 @@ def test_wrong_options_are_named(make: Make, flat: Path) -> None:
         ({"min_area": 0.0}, r"min_area must be in \(0, 1\]"),
         ({"aug": "heavy"}, "aug must be one of none, light, trivial, rand, got 'heavy'"),
         ({"on_bad": "ignore"}, "on_bad must be one of skip, error"),
-        ({"balance": "loss"}, "balance must be one of none, sampler"),
+        ({"balance": "heavy"}, "balance must be one of none, "),
         ({"channels": 4}, "channels must be 1 or 3"),
         ({"image_size": 0}, "image_size must be at least 1"),
         ({"background": "nocolour"}, "background must be a colour"),
