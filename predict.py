@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,10 +30,10 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="predict.py",
         description="Predicts the class of pictures with a checkpoint of train.py.",
-        epilog="exit status: 0 all went well; 1 with --strict, a picture could not be read; 2 wrong input",
+        epilog="exit status: 0 all went well; 1 no picture could be read, or with --strict not all; 2 wrong input",
         allow_abbrev=False,
     )
-    parser.add_argument("checkpoint", help="a checkpoint of train.py, such as runs/RUN/checkpoints/best.ckpt")
+    parser.add_argument("checkpoint", help="a run folder, or a checkpoint such as runs/RUN/checkpoints/best.ckpt")
     parser.add_argument("paths", nargs="+", help="pictures, or folders that are searched for pictures")
     parser.add_argument("--out", help="file to write, .csv or .jsonl (default: CSV on standard output)")
     parser.add_argument("--top_k", type=int, default=1, help="classes listed for each picture (default: 1)")
@@ -104,6 +105,9 @@ def load_classifier(path: str, device: str) -> Classifier:
     from trainer.options import load_class
     from trainer.safe_file import load_checkpoint
 
+    if Path(path).is_dir():  # a run folder
+        kept = [Path(path) / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
+        path = next((str(file) for file in kept if file.is_file()), path)
     checkpoint = load_checkpoint(path)
     house = checkpoint.get("house", {})
     name = house.get("model")
@@ -217,9 +221,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"predict.py: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the rows has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     where = f" to {arguments.out}" if arguments.out else ""
     print(f"{count - failed} of {count} pictures predicted{where}; {failed} could not be read", file=sys.stderr)
-    return 1 if failed and arguments.strict else 0
+    return 1 if failed and (arguments.strict or failed == count) else 0
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ python train.py --resume runs/RUN                 go on where it stopped, exactl
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 from collections.abc import Sequence
@@ -40,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RunFailed as error:
         print(f"train.py: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        print(f"train.py: a path is too long: {str(error.filename)[:60]}…", file=sys.stderr)
+        return 2
 
 
 def run(request: Request, words: Sequence[str], started: float) -> int:
@@ -53,7 +59,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     from trainer.folder import RunFolder, write_atomically
     from trainer.options import as_yaml, build_parser, group_help, load_class, parse, wanted_facts
     from trainer.report import announce, conclude, house_record, layout, user_mistakes
-    from trainer.resume import check_compatible, find_resume, logged_step
+    from trainer.resume import check_compatible, check_unfinished, find_resume, logged_step
     from trainer.safe_file import load_checkpoint
 
     folder, path = None, None
@@ -88,6 +94,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     if path is not None:
         checkpoint = load_checkpoint(path)
         check_compatible(checkpoint, dict(task.hparams), house)
+        check_unfinished(checkpoint, settings.trainer["max_epochs"], folder)
     folder = folder or RunFolder.create(request.root, request.model, request.data, settings.seed)
     write_atomically(folder.config, config)
     splits = data.summary()["splits"]

@@ -99,6 +99,17 @@ def test_a_hand_drawn_digit_of_any_mode_and_size_is_read(trained: Trained, tmp_p
     assert (row["label"], row["error"]) == ("0", "")
 
 
+def test_a_run_folder_stands_for_its_best_checkpoint_and_no_picture_at_all_is_a_failure(
+    trained: Trained, pictures: tuple[Path, list[int]], tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    assert predict.main([str(trained.folder), str(pictures[0] / "000.png"), "--out", str(out)]) == 0
+    bad = tmp_path / "bad.png"
+    bad.write_text("not a picture")
+    assert run(trained, bad, "--out", out) == 1
+    assert table(out)[0]["error"]
+
+
 def test_the_order_given_is_the_order_out(trained: Trained, pictures: tuple[Path, list[int]], tmp_path: Path) -> None:
     files = [pictures[0] / name for name in ("005.png", "001.png", "005.png")]
     out = tmp_path / "out.csv"

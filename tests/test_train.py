@@ -154,6 +154,15 @@ def test_stop_and_resume_is_bit_identical(
     assert lasting(folder) == lasting(trained.folder)
 
 
+@pytest.mark.parametrize("epochs", ["1", "2"])
+def test_a_finished_run_is_left_alone(trained: Trained, capsys: pytest.CaptureFixture[str], epochs: str) -> None:
+    files = [trained.folder / name for name in ("config.yaml", "report.md", "metrics.json", "checkpoints/last.ckpt")]
+    before = [file.read_bytes() for file in files]
+    assert train.main(["--resume", str(trained.folder), "--epochs", epochs]) == 2
+    assert f"has 2 epochs, --epochs {epochs} leaves nothing to train" in capsys.readouterr().err
+    assert [file.read_bytes() for file in files] == before
+
+
 def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = ["--resume", str(trained.folder), "--root", str(tmp_path), "--model.widths", "[8,8]"]
     assert train.main(words) == 2
@@ -180,6 +189,8 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
         (["--model", "cnn", "--model.widths", "[2,2,2,2]"], "4 stages are too many for pictures of 8×8"),
         (["--model", "cnn", "--device", "tpu"], "--device must be one of auto, cpu, cuda, gpu, mps, got 'tpu'"),
         (["--resume", "nowhere"], "no run at nowhere"),
+        (["--model", "cnn", "--data", "x" * 5000], "a path is too long: xxx"),
+        (["--model", "cnn", "--model.widths", "[100000000]"], "this model and data do not fit into memory"),
     ],
 )
 def test_wrong_input_is_one_line_and_status_2(

@@ -72,6 +72,10 @@ def user_mistakes() -> Iterator[None]:
         raise
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from error
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        raise UserError("this model and data do not fit into memory") from error
 
 
 def versions() -> dict[str, str]:
@@ -117,7 +121,7 @@ def announce(request: Request, folder: RunFolder, data: Data, task: Task, traine
     print(f"model   {request.model}: {task.describe()}")
     print(f"device  {describe_device(trainer)}")
     print(f"run     {folder.path}")
-    print(f"watch   tensorboard --logdir {request.root}", flush=True)
+    print(f"watch   tensorboard --logdir {folder.path.parent.parent}", flush=True)
 
 
 @rank_zero_only
@@ -171,7 +175,7 @@ def conclude(
     for name, line in findings:
         print(f"{name:<{width}}  {line}")
     print(f"\nreport  {folder.report}" + (f" and {len(drawn)} figures in {folder.figures}" if drawn else ""))
-    print(f"watch   tensorboard --logdir {request.root}")
+    print(f"watch   tensorboard --logdir {folder.path.parent.parent}")
     if hasattr(data, "preprocessing"):
         print(f"use     python predict.py {best} PICTURE_OR_FOLDER --out predictions.csv")
     print(f"run: {folder.path}", flush=True)

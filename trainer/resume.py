@@ -141,6 +141,27 @@ def _newest_readable(root: Path, pattern: str) -> tuple[RunFolder, Path]:
     raise UserError(f"nothing to resume: no run in {root / pattern}")
 
 
+def check_unfinished(checkpoint: dict[str, Any], max_epochs: int | None, run: RunFolder) -> None:
+    """Refuse to go on with a run that has nothing left to train and was tested.
+
+    Args:
+        checkpoint: As :func:`load_checkpoint` gives it.
+        max_epochs: Epochs asked for.
+        run: Its folder; a run that was stopped before its test has no metrics yet, and may still take it.
+
+    Raises:
+        UserError: Naming the number of epochs that the run has.
+    """
+    progress = checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
+    done = int(progress.get("processed", 0))
+    if (
+        max_epochs is not None
+        and max_epochs > 0
+        and (done > max_epochs or (done == max_epochs and run.metrics.is_file()))
+    ):
+        raise UserError(f"{run.path} has {done} epochs, --epochs {max_epochs} leaves nothing to train: ask for more")
+
+
 def check_compatible(
     checkpoint: dict[str, Any], hyper_parameters: dict[str, Any], house: dict[str, Any] | None = None
 ) -> None:
