@@ -30,7 +30,7 @@ examples
   python train.py --model cnn                                      embedded digits, no download
   python train.py --model cnn --data ~/photos --epochs 10          fine-tune on your own pictures
   python train.py --model cnn --data mnist --model.widths '[24,48]'
-  python predict.py runs/RUN/checkpoints/best.ckpt photos/ --out predictions.csv
+  python predict.py runs/RUN photos/ --out predictions.csv
   tensorboard --logdir runs
 """
 
