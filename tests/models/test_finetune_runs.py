@@ -14,6 +14,7 @@ import models.finetuning
 import train
 from models.cnn import CNNTask
 from models.freezing import frozen_normalisation
+from tests.trainer.exact import assert_equal
 from trainer.safe_file import load_checkpoint
 from trainer.signals import StopOnSignal
 
@@ -58,21 +59,6 @@ def metrics(root: Path) -> dict[str, Any]:
 
 def last(root: Path) -> dict[str, Any]:
     return load_checkpoint(only_run(root) / "checkpoints/last.ckpt")
-
-
-def assert_equal(ours: Any, theirs: Any) -> None:
-    if isinstance(ours, Tensor):
-        assert torch.equal(ours, theirs)
-    elif isinstance(ours, dict):
-        assert ours.keys() == theirs.keys()
-        for key in ours:
-            assert_equal(ours[key], theirs[key])
-    elif isinstance(ours, list | tuple):
-        assert len(ours) == len(theirs)
-        for one, other in zip(ours, theirs, strict=True):
-            assert_equal(one, other)
-    else:
-        assert ours == theirs
 
 
 def test_a_head_alone_leaves_the_body_as_it_was(pictures: Path, tmp_path: Path, capsys: Any) -> None:
