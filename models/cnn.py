@@ -4,7 +4,7 @@
     python train.py --model cnn --data mnist        60,000 digits, see models/cnn-mnist.yaml
     python train.py --model cnn --data ~/photos     your own pictures, on a pretrained backbone
 
-The network itself, with the formulas of convolution, is `models.convnet`; pretrained ones are `models.backbones`.
+The network itself, with the formulas of convolution, is `models.convnet`; pretrained ones are `models.finetune`.
 """
 # N batch, C channels, H height, W width, D features, K classes
 
@@ -17,9 +17,9 @@ from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from models.classification.evaluation import Evaluation, Outcome, Point, further_views
+from models.classification.findings import NOTHING, Summary
 from models.convnet import CNN
-from models.evaluation import Evaluation, Outcome, Point, further_views
-from models.findings import NOTHING, Summary
 from models.optimisation import build_optimiser, check_ranges, learning_rate_factor, parameter_groups
 
 
@@ -121,7 +121,7 @@ class CNNTask(LightningModule):
                 in_channels, len(class_names), image_size, *sizes, dropout, logit_scale, norm_momentum
             )
         else:
-            from models.finetuning import pretrained
+            from models.finetune.policy import pretrained
 
             self.network, self.finetuning = pretrained(options)
             mean, std = self.network.preprocessing["mean"], self.network.preprocessing["std"]
@@ -170,7 +170,7 @@ class CNNTask(LightningModule):
         """Moves the sums to the device of the run."""
         self.train_sums = self.train_sums.to(self.device)
         if self.hparams["compile"]:
-            from models.compilation import compile_if_possible
+            from models.finetune.compilation import compile_if_possible
 
             compile_if_possible(self.network, self.hparams["in_channels"], self.hparams["image_size"])
 
@@ -304,15 +304,15 @@ class CNNTask(LightningModule):
         return Summary(self.validation, None, *rest, "val", chosen)
 
     def show(self, writer: Any, step: int) -> list[str]:
-        """What TensorBoard shows beside curves and figures; see `models.board`."""
-        from models.board import show_classifier
+        """What TensorBoard shows beside curves and figures; see `models.classification.board`."""
+        from models.classification.board import show_classifier
 
         summary = self.summary()
         return show_classifier(writer, step, self, summary.test) if summary else []
 
     def figures(self) -> Iterator[tuple[str, Any]]:
-        """Figures of the run; see `models.explanation`."""
-        from models.explanation import classifier_figures
+        """Figures of the run; see `models.classification.explanation`."""
+        from models.classification.explanation import classifier_figures
 
         if summary := self.summary():
             yield from classifier_figures(self, summary.test, summary.temperature, self.history)

@@ -3,7 +3,7 @@
 python train.py --model face --data olivetti                                    identification, 20 splits
 python train.py --model face --data olivetti --data.protocol verification       people never seen in training
 
-The idea stands in ``models.face_net``. One run trains the networks of all splits together and tests them beside
+The idea stands in ``models.faces.net``. One run trains the networks of all splits together and tests them beside
 closed forms on the same splits: a mean and a deviation, not one lucky number. Nothing of a split's test pictures is
 seen before the test; validation holds out training pictures in turn, or uses validation people.
 
@@ -19,10 +19,10 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.face_baselines import baseline_features, by_person, identification_errors, verification_cosines
-from models.face_front import view_grid
-from models.face_net import FaceNet, hold_out_people, hold_out_pictures, pair_loss, take
-from models.face_results import NETWORK, ONE_VIEW, UNTRAINED, Identification, Verification
+from models.faces.baselines import baseline_features, by_person, identification_errors, verification_cosines
+from models.faces.front import view_grid
+from models.faces.net import FaceNet, hold_out_people, hold_out_pictures, pair_loss, take
+from models.faces.results import NETWORK, ONE_VIEW, UNTRAINED, Identification, Verification
 from theory.verification import equal_error_rate, pair_scores
 
 Batch = tuple[Tensor, Tensor, Tensor]  # pictures (N, 1, H, W), people (N,), roles (S, N): 0 train, 1 validation, 2 test
@@ -217,7 +217,7 @@ class FaceTask(LightningModule):
         return self.result.metrics()
 
     def figures(self) -> Iterator[tuple[str, Any]]:
-        """Figures of the result; see ``models.face_results``."""
+        """Figures of the result; see ``models.faces.results``."""
         assert self.result is not None
         yield from self.result.figures()
 

@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0, help="loader processes; the tutorial's are 4")
     arguments = parser.parse_args()
 
-    from models.backbones import build_backbone
+    from models.finetune.backbones import build_backbone
 
     torch.manual_seed(arguments.seed)
     preprocessing = build_backbone(arguments.backbone, 2, weights="none").preprocessing

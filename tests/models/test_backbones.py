@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from models.backbones import Backbone, build_backbone
-from models.channels import adapt_channels, channel_values
-from models.features import extract_features, normalise
+from models.finetune.backbones import Backbone, build_backbone
+from models.finetune.channels import adapt_channels, channel_values
+from models.finetune.features import extract_features, normalise
 
 torchvision = pytest.importorskip("torchvision")
 

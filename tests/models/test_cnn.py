@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.classification.gradcam import grad_cam
 from models.cnn import CNNTask, further_views
 from models.convnet import CNN
-from models.gradcam import grad_cam
 from models.optimisation import build_optimiser, learning_rate_factor, parameter_groups
 from theory.convolution import convolution_parameters
 

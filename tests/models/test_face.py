@@ -19,11 +19,11 @@ from torch import Tensor
 from data.face_splits import TEST, TRAIN, VAL, FaceSplits, WholeSetLoader
 from data.olivetti import Olivetti
 from models.face import FaceTask, pictures_of
-from models.face_baselines import baseline_features, identification_errors
-from models.face_front import HistogramFront, make_view, view_grid
-from models.face_head import best_view, build_gallery, identification_logits, verification_logits, whitened_cosines
-from models.face_net import FaceNet, hold_out_people, hold_out_pictures, pair_loss
-from models.face_results import NETWORK, ONE_VIEW, UNTRAINED, Identification, Verification, mean_deviation, tag
+from models.faces.baselines import baseline_features, identification_errors
+from models.faces.front import HistogramFront, make_view, view_grid
+from models.faces.head import best_view, build_gallery, identification_logits, verification_logits, whitened_cosines
+from models.faces.net import FaceNet, hold_out_people, hold_out_pictures, pair_loss
+from models.faces.results import NETWORK, ONE_VIEW, UNTRAINED, Identification, Verification, mean_deviation, tag
 from theory.hog import hog
 from theory.lda import cosine_scores, generalised_eigenvectors
 from train import main

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from models.backbones import build_backbone
-from models.features import extract_features, normalise
-from models.folding import fold_normalisation, folded_if_equal
+from models.finetune.backbones import build_backbone
+from models.finetune.features import extract_features, normalise
+from models.finetune.folding import fold_normalisation, folded_if_equal
 
 
 @pytest.fixture(scope="module")

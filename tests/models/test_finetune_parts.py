@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from models.averaging import decay_at
-from models.compilation import compile_if_possible
-from models.head_start import class_weights, coordinates, fit_head, minimise, stratified_folds
-from models.lr_finder import run_trial, smoothed, suggest, trial_rates
-from models.memory import loss_in_parts, loss_within_memory
-from models.mixing import beta, box, mix, smooth_targets, soft_cross_entropy
+from models.finetune.averaging import decay_at
+from models.finetune.compilation import compile_if_possible
+from models.finetune.head_start import class_weights, coordinates, fit_head, minimise, stratified_folds
+from models.finetune.lr_finder import run_trial, smoothed, suggest, trial_rates
+from models.finetune.memory import loss_in_parts, loss_within_memory
+from models.finetune.mixing import beta, box, mix, smooth_targets, soft_cross_entropy
 
 
 def clouds(per_class: list[int], dimensions: int = 6, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-import models.finetuning
+import models.finetune.policy
 import train
 from models.cnn import CNNTask
-from models.freezing import frozen_normalisation
+from models.finetune.freezing import frozen_normalisation
 from tests.trainer.exact import assert_equal
 from trainer.safe_file import load_checkpoint
 from trainer.signals import StopOnSignal
@@ -181,7 +181,7 @@ def test_running_out_of_memory_halves_the_batch_and_changes_nothing_else(
     """T11. Statistics are fixed, so that a part is normalised like the whole."""
     options = ["--model.norm", "fixed", "--data.aug", "none"]
     assert train.main(words(pictures, tmp_path / "plain", *options, epochs=1)) == 0
-    old, calls = models.finetuning.soft_cross_entropy, []
+    old, calls = models.finetune.policy.soft_cross_entropy, []
 
     def raises_once(*arguments: Any) -> Tensor:
         calls.append(len(arguments[0]))
@@ -189,7 +189,7 @@ def test_running_out_of_memory_halves_the_batch_and_changes_nothing_else(
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return old(*arguments)
 
-    monkeypatch.setattr(models.finetuning, "soft_cross_entropy", raises_once)
+    monkeypatch.setattr(models.finetune.policy, "soft_cross_entropy", raises_once)
     capsys.readouterr()
     assert train.main(words(pictures, tmp_path / "small", *options, epochs=1)) == 0
     assert "batches of 8 now go through in 2 parts" in capsys.readouterr().err
@@ -263,11 +263,11 @@ def test_a_resume_needs_no_pretrained_weights(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     """The checkpoint holds them: a machine without a network and without the file can go on."""
-    import models.backbones
+    import models.finetune.backbones
 
     weights = tmp_path / "weights.pth"
     torch.manual_seed(1)
-    source = models.backbones.build_backbone(BACKBONE, 2, weights="none")
+    source = models.finetune.backbones.build_backbone(BACKBONE, 2, weights="none")
     torch.save({**source.body.state_dict()}, weights)
     given = words(pictures, tmp_path / "runs", epochs=2)
     given[given.index("none")] = str(weights)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.backbones import Backbone, build_backbone
-from models.freezing import (
+from models.finetune.backbones import Backbone, build_backbone
+from models.finetune.freezing import (
     first_trainable_stage,
     frozen_normalisation,
     is_weight,

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from models import pretrained
-from models.backbones import build_backbone
-from models.weights import in_order, read_weights, rename, split_reference, state_dict_of
+from models.finetune import pretrained
+from models.finetune.backbones import build_backbone
+from models.finetune.weights import in_order, read_weights, rename, split_reference, state_dict_of
 
 torchvision = pytest.importorskip("torchvision")
 URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
@@ -246,7 +246,7 @@ def test_a_file_in_the_hub_folder_comes_before_the_network_and_is_checked(offlin
     content = file.read_bytes()
     name = f"resnet18-{hashlib.sha256(content).hexdigest()[:8]}.pth"
     url = f"https://download.pytorch.org/models/{name}"
-    monkeypatch.setattr("models.backbones.hub_file", lambda _, what: pretrained.hub_file(url, what))
+    monkeypatch.setattr("models.finetune.backbones.hub_file", lambda _, what: pretrained.hub_file(url, what))
     offline.mkdir(parents=True)
     (offline / name).write_bytes(content)
     backbone = build_backbone("resnet18", 7)

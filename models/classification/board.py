@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from models.evaluation import Outcome
+from models.classification.evaluation import Outcome
 
 MOST_CLASSES = 40
 MOST_POINTS = 1_000  # the projector page takes seconds to load more

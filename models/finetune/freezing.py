@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from models.backbones import Backbone
+    from models.finetune.backbones import Backbone
 
 
 def stage_learning_rates(lr: float, num_stages: int, decay: float) -> list[float]:

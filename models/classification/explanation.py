@@ -15,8 +15,8 @@ from dashboard.classification import mistakes_figure, recall_figure, worst_mista
 from dashboard.confusion import confusion_counts, confusion_figure
 from dashboard.curves import neural_distance_figure
 from dashboard.network import feature_maps_figure, filters_figure, grad_cam_figure
-from models.evaluation import Outcome, Point
-from models.gradcam import grad_cam
+from models.classification.evaluation import Outcome, Point
+from models.classification.gradcam import grad_cam
 from theory.intervals import wilson_interval
 
 if TYPE_CHECKING:

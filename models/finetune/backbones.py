@@ -24,11 +24,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.architectures import LITE0, Architecture, build_architecture
-from models.channels import adapt_channels, channel_values, first_convolution
-from models.pretrained import hub_file, lite0_state
-from models.stages import split_stages
-from models.weights import in_order, read_weights, rename, split_reference, state_dict_of, with_metadata
+from models.finetune.architectures import LITE0, Architecture, build_architecture
+from models.finetune.channels import adapt_channels, channel_values, first_convolution
+from models.finetune.pretrained import hub_file, lite0_state
+from models.finetune.stages import split_stages
+from models.finetune.weights import in_order, read_weights, rename, split_reference, state_dict_of, with_metadata
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def build_backbone(name: str, num_classes: int, in_channels: int = 3, weights: s
         name: ``efficientnet_lite0`` (whose weights need no download), any torchvision classification model such as
             ``resnet18``, or any timm model as ``timm/NAME``.
         num_classes: K, at least 1.
-        in_channels: C, at least 1; the first convolution is adapted, see `models.channels.adapt_channels`.
+        in_channels: C, at least 1; the first convolution is adapted, see `models.finetune.channels.adapt_channels`.
         weights: ``default`` (pretrained: from the package, from ``TORCH_HOME``, else downloaded), ``none`` (random),
             or a file (``.pth``, ``.safetensors``, a checkpoint of ours), also as ``FILE#sha256=HEX``.
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.weights import check_sha256, in_order, read_weights, state_dict_of
+from models.finetune.weights import check_sha256, in_order, read_weights, state_dict_of
 
 LITE0_SHA256 = "57934424"
 TIMEOUT_S = 20.0

@@ -20,7 +20,7 @@ from typing import Any
 
 from torch import Tensor
 
-from models.evaluation import Outcome, Point
+from models.classification.evaluation import Outcome, Point
 from theory.calibration import expected_calibration_error, fit_temperature
 from theory.eigenfaces import nearest_neighbour
 from theory.intervals import wilson_interval

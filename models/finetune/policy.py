@@ -1,9 +1,9 @@
 """Fine-tuning of a pretrained backbone: what happens when, on top of Lightning's loop.
 
-1. The head is fitted on the features of the frozen body (`models.head_start`): seconds, no learning rate.
+1. The head is fitted on the features of the frozen body (`models.finetune.head_start`): seconds, no learning rate.
 2. Unless ``tune`` is ``head``, the body follows: stages may join one after the other, early ones learn more slowly
-   (`models.freezing`), pictures may be mixed (`models.mixing`), and the average of the weights is what is validated
-   (`models.averaging`).
+   (`models.finetune.freezing`), pictures may be mixed (`models.finetune.mixing`), and the average of the weights is
+   what is validated (`models.finetune.averaging`).
 
 What learns in an epoch is computed from the epoch's number. Nothing is remembered that a checkpoint would have to hold.
 """
@@ -24,20 +24,20 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
 
-from models.averaging import WeightAverage
-from models.backbones import Backbone, build_backbone
-from models.features import PRECISIONS, extract_features
-from models.freezing import (
+from models.finetune.averaging import WeightAverage
+from models.finetune.backbones import Backbone, build_backbone
+from models.finetune.features import PRECISIONS, extract_features
+from models.finetune.freezing import (
     first_trainable_stage,
     fix_statistics,
     layerwise_groups,
     set_train_mode,
     stage_learning_rates,
 )
-from models.head_start import HeadFit, class_weights, fit_head
-from models.lr_finder import run_trial, suggest, trial_rates
-from models.memory import loss_within_memory
-from models.mixing import mix, smooth_targets, soft_cross_entropy
+from models.finetune.head_start import HeadFit, class_weights, fit_head
+from models.finetune.lr_finder import run_trial, suggest, trial_rates
+from models.finetune.memory import loss_within_memory
+from models.finetune.mixing import mix, smooth_targets, soft_cross_entropy
 from models.optimisation import build_optimiser
 
 if TYPE_CHECKING:

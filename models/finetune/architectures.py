@@ -1,7 +1,7 @@
 """Foreign classification networks and where their parts are: last layer, last map, preprocessing.
 
 torchvision and timm hold some 1,300 networks, and each family has its own names for the same parts. The names are known
-here and in `models.stages` only; `models.backbones` sees an `Architecture`.
+here and in `models.finetune.stages` only; `models.finetune.backbones` sees an `Architecture`.
 
 Source:
     torchvision.models (`get_model`, `get_model_weights`); timm (`create_model`, `resolve_model_data_config`).
@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from models.pretrained import impatient_hub
+from models.finetune.pretrained import impatient_hub
 
 LITE0 = "efficientnet_lite0"
 # Module with the last map, by an attribute that only its family has; the first that exists counts.
@@ -33,7 +33,7 @@ class Architecture:
         network: The network, with its own last layer.
         head_name: Name of the last layer in the network; empty when the network ends in features already.
         num_features: D, numbers that reach the last layer.
-        preprocessing: What the weights expect, see `models.backbones.Backbone`.
+        preprocessing: What the weights expect, see `models.finetune.backbones.Backbone`.
         last_map: Name of the module with the last map; empty when there is none, as in a ViT.
         fixed_size: Whether only pictures of ``preprocessing["image_size"]`` can be read.
         url: Address of torchvision's weights; empty for timm.

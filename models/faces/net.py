@@ -1,8 +1,8 @@
 """The face network: a fixed oriented-gradient front, a trained weight for each cell, a discriminant as the last layer.
 
-    descriptions  √histograms of gradient directions       fixed, models.face_front
+    descriptions  √histograms of gradient directions       fixed, models.faces.front
     features      exp(g_c / 2) times the histogram of cell c     trained, one number g a cell
-    logits        β cos in the inner product uᵀΣ⁻¹v, best view   closed form, models.face_head; shrinkage trained
+    logits        β cos in the inner product uᵀΣ⁻¹v, best view   closed form, models.faces.head; shrinkage trained
 
 With g = 0 the network *is* the closed form. Training weighs the cells by how well they tell people apart. As five
 pictures a person are all there is, and the discriminant separates the pictures it was fitted to without an error, the
@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.face_front import HistogramFront
-from models.face_head import build_gallery, identification_logits, verification_logits
+from models.faces.front import HistogramFront
+from models.faces.head import build_gallery, identification_logits, verification_logits
 
 
 def take(descriptions: Tensor, index: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from models.backbones import Backbone
-from models.folding import folded_if_equal
+from models.finetune.backbones import Backbone
+from models.finetune.folding import folded_if_equal
 
 CPU_PART = 8  # pictures at a time on a CPU: the maps of EfficientNet-Lite0 then stay in its caches
 

@@ -1,0 +1,1 @@
+"""Executable statements: what is said, whether it is right, the number measured beside the number due."""

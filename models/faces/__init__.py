@@ -1,0 +1,1 @@
+"""Parts of the face task: closed-form front end, network, head, results and baselines."""

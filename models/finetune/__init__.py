@@ -1,0 +1,1 @@
+"""Fine-tuning a pretrained backbone: weights in, head first, gradual unfreezing, averaging."""
