@@ -66,6 +66,7 @@ class CNNTask(LightningModule):
     """
 
     monitor, mode = "val/accuracy", "max"
+    classifies = True
     mean: Tensor
     std: Tensor
 

@@ -35,6 +35,7 @@ class Task(Protocol):
     Attributes:
         monitor: Tag of the metric that chooses ``best.ckpt``.
         mode: ``max`` or ``min``.
+        classifies: Optional; True when ``predict.py`` can name pictures with this task's checkpoints.
     """
 
     monitor: str
@@ -60,7 +61,7 @@ class Data(Protocol):
     """What a LightningDataModule of the house offers beside Lightning's own methods."""
 
     def summary(self) -> dict[str, Any]:
-        """Name, source, shape, number of classes, and under ``splits`` the number of pictures of each part."""
+        """Name, source, shape, classes if there are any, and under ``splits`` the number of samples of each part."""
 
 
 @contextmanager
@@ -115,9 +116,8 @@ def announce(request: Request, folder: RunFolder, data: Data, task: Task, traine
     """Prints what is about to run, before the first step."""
     summary = data.summary()
     splits = ", ".join(f"{name} {count:,}" for name, count in summary["splits"].items())
-    print(
-        f"data    {summary['name']}: {summary['shape']}, {summary['classes']} classes; {splits} ({summary['source']})"
-    )
+    classes = f", {summary['classes']} classes" if "classes" in summary else ""
+    print(f"data    {summary['name']}: {summary['shape']}{classes}; {splits} ({summary['source']})")
     print(f"model   {request.model}: {task.describe()}")
     print(f"device  {describe_device(trainer)}")
     print(f"run     {folder.path}")
@@ -176,7 +176,7 @@ def conclude(
         print(f"{name:<{width}}  {line}")
     print(f"\nreport  {folder.report}" + (f" and {len(drawn)} figures in {folder.figures}" if drawn else ""))
     print(f"watch   tensorboard --logdir {folder.path.parent.parent}")
-    if hasattr(data, "preprocessing"):
+    if getattr(task, "classifies", False) and hasattr(data, "preprocessing"):
         print(f"use     python predict.py {best} PICTURE_OR_FOLDER --out predictions.csv")
     print(f"run: {folder.path}", flush=True)
 
