@@ -14,8 +14,10 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.augment import Augmentation, Padding
+from data.binarise import Scheme, binarise, in_words
 from data.loader import TensorLoader
 from data.split import stratified_split
+from theory.seeds import mix_seed
 
 DEFAULT_ROOT = "~/.cache/deep-learning-mathematics"
 
@@ -74,9 +76,12 @@ class Images(LightningDataModule):
         smoothness: Distance over which elastic displacements stay similar, in pixels.
         flip: Probability of mirroring a training picture left to right.
         erase: Side of a square erased from each training picture, in pixels; 0 for none.
+        binarise: Pictures of black and white pixels: drawn once by their grey values (sample), cut at one half
+            (threshold), or left grey (none).
+        binarise_seed: Seed of that draw; the same for all runs that are to be compared.
     """
 
-    FACTS = ("class_names", "in_channels", "image_size", "mean", "std", "reference")
+    FACTS = ("class_names", "in_channels", "image_size", "mean", "std", "reference", "binarised")
     name: str = ""
     source: str = ""
     class_names: tuple[str, ...] = ()
@@ -100,6 +105,8 @@ class Images(LightningDataModule):
         smoothness: float = 4.0,
         flip: float = 0.0,
         erase: int = 0,
+        binarise: Scheme = "none",
+        binarise_seed: int = 0,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -108,8 +115,11 @@ class Images(LightningDataModule):
             raise ValueError(f"val_fraction must be in [0, 1), got {val_fraction}")
         if split_seed < 0:
             raise ValueError(f"split_seed must be 0 or more, got {split_seed}")
+        if binarise_seed < 0:
+            raise ValueError(f"binarise_seed must be 0 or more, got {binarise_seed}")
         self.root = resolve_root(root)
         self.batch_size, self.val_fraction, self.split_seed, self.seed = batch_size, val_fraction, split_seed, seed
+        self.scheme, self.binarise_seed = binarise, binarise_seed
         self.augmentation = Augmentation(
             kind=aug, max_shift=max_shift, degrees=degrees, scale=scale, shear=shear, strength=strength,
             smoothness=smoothness, flip=flip, erase=erase, padding=self.padding,
@@ -131,7 +141,10 @@ class Images(LightningDataModule):
         """
         if self._parts:
             return
-        parts = self.read()
+        parts = {
+            name: part._replace(images=binarise(part.images, self.scheme, mix_seed(self.binarise_seed, number)))
+            for number, (name, part) in enumerate(sorted(self.read().items()))
+        }
         if "val" not in parts and self.val_fraction > 0:
             kept, held_out = self.carve(parts["train"].labels)
             parts = {"train": parts["train"].at(kept), "val": parts["train"].at(held_out), "test": parts["test"]}
@@ -157,7 +170,7 @@ class Images(LightningDataModule):
     def facts(self) -> dict[str, Any]:
         """What a model must know: class_names, in_channels, image_size [H, W], mean and std of the training pictures.
 
-        mean and std are one number a channel, on the scale 0..1.
+        mean and std are one number a channel, on the scale 0..1; binarised says how pixels became black and white.
         """
         if not self._facts:
             images = self.part("train").images
@@ -169,6 +182,7 @@ class Images(LightningDataModule):
                 "mean": mean,
                 "std": std,
                 "reference": list(self.reference) if self.reference else None,
+                "binarised": in_words(self.scheme, self.binarise_seed),
             }
         return dict(self._facts)
 
@@ -189,6 +203,7 @@ class Images(LightningDataModule):
             "shape": "×".join(str(size) for size in self.part("train").images.shape[1:]),
             "split_seed": self.split_seed,
             "augmentation": self.augmentation.kind,
+            **({"pixels": in_words(self.scheme, self.binarise_seed)} if self.scheme != "none" else {}),
         }
 
     def _loader(self, part: str, training: bool = False) -> TensorLoader:
