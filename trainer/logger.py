@@ -18,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.writer import FileWriter
 
 from trainer.folder import RunFolder
+from trainer.history import History
 from trainer.notice import notice
 
 FLUSH_SECONDS = 10
@@ -135,6 +136,7 @@ class RunLogger(TensorBoardLogger):
         self._row = hparams_row(hparams)
         self._layout = layout
         self._resume_step = resume_step
+        self._history = History(run.history, resumed=resume_step is not None)
 
     @property
     def log_dir(self) -> str:
@@ -164,8 +166,11 @@ class RunLogger(TensorBoardLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Scalars of one step, without the number of the epoch, which Lightning adds at every epoch's end."""
-        super().log_metrics({tag: value for tag, value in metrics.items() if tag != "epoch"}, step)
+        """Scalars of one step; the number of the epoch, which Lightning adds at every epoch's end, names the row."""
+        scalars = {tag: value for tag, value in metrics.items() if tag != "epoch"}
+        super().log_metrics(scalars, step)
+        if "epoch" in metrics:
+            self._history.add(int(metrics["epoch"]), scalars)
 
     @rank_zero_only
     def log_hyperparams(self, *arguments: Any, **keywords: Any) -> None:
@@ -179,5 +184,6 @@ class RunLogger(TensorBoardLogger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Flush and close; a later test opens another file."""
+        self._history.close()
         if self._experiment is not None:
             self._experiment.close()

@@ -1,0 +1,85 @@
+"""The table of epochs: complete, bounded in cost, and the same after a stop."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+import train
+import trainer.history
+from tests.conftest import Trained
+from trainer.history import History, read_rows
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_has_a_row_for_each_epoch_and_the_last_is_what_it_printed(trained: Trained) -> None:
+    rows = table(trained.folder / "metrics.csv")
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "lr/peak"} <= set(rows[0])
+    assert not any(tag.startswith("test/") for tag in rows[0])
+    best = max(float(row["val/accuracy"]) for row in rows)
+    assert best == pytest.approx(trained.metrics["best/val_accuracy"], abs=1e-6)
+
+
+def test_a_resumed_run_ends_with_the_rows_of_one_never_stopped(trained: Trained, tmp_path: Path) -> None:
+    words = ["--model", "cnn", "--root", str(tmp_path), "--device", "cpu", "--report", "none"]
+    # The schedule is that of two epochs in both: the first part stops after one.
+    assert train.main([*words, "--epochs", "2", "--trainer.limit_train_batches", "3"]) == 0
+    (run,) = tmp_path.glob("*/*")
+    before = table(run / "metrics.csv")
+    words = ["--resume", str(run), "--root", str(tmp_path), "--epochs", "3", "--trainer.limit_train_batches", "3"]
+    assert train.main(words) == 0
+    after = table(run / "metrics.csv")
+    assert [row["epoch"] for row in after] == ["1", "2", "3"]
+    assert after[:2] == before
+
+
+def test_rows_of_a_future_that_a_resume_undid_are_dropped(tmp_path: Path) -> None:
+    history = History(tmp_path / "metrics.csv")
+    for epoch in range(4):
+        history.add(epoch, {"loss": 1 / (epoch + 1)})
+    history.close()
+    history.add(9, {"test/loss": 0.0})  # after the fit
+    again = History(tmp_path / "metrics.csv", resumed=True)
+    again.add(1, {"loss": 7.0})
+    again.add(1, {"other": 8.0})
+    again.close()
+    assert table(again.path) == [
+        {"epoch": "1", "loss": "1", "other": ""},
+        {"epoch": "2", "loss": "7", "other": "8"},
+    ]
+    assert History(tmp_path / "metrics.csv").rows == {}, "a new run begins anew"
+
+
+def test_it_is_written_at_most_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr(trainer.history, "write_atomically", lambda path, text: written.append(text))
+    history = History(tmp_path / "metrics.csv")
+    for epoch in range(100):
+        now[0] += 0.03
+        history.add(epoch, {"loss": 0.5})
+    assert len(written) == 2
+    history.close()
+    assert len(written[-1].splitlines()) == 101
+
+
+def test_a_disk_that_refuses_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    history = History(tmp_path / "nowhere" / "metrics.csv")
+    history.add(0, {"loss": 1.0})
+    history.write()
+    history.close()
+    assert capsys.readouterr().err.count("training goes on") == 1
+
+
+def test_a_foreign_file_is_no_history(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.csv"
+    file.write_text("a,b\n1,2\n")
+    assert read_rows(file) == {}
