@@ -1,0 +1,100 @@
+"""What an energy model has learnt: log Z fenced in from both sides, its filters, and pictures it dreams up."""
+
+# N pictures, C colours, H height, W width, P points
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dashboard.grid import picture_grid
+from dashboard.style import BLUE, QUIET, THEORY, VERMILLION, as_pictures, finding, label, legend, logarithmic, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def two_sided_figure(
+    steps: ArrayLike,
+    forward: Sequence[Sequence[float]],
+    backward: Sequence[Sequence[float]],
+    exact: float | None = None,
+) -> Figure:
+    """Estimates of log Z from below and from above, closing as the annealing gets slower.
+
+    Args:
+        steps: Numbers of temperatures, shape (P,).
+        forward: Value, standard error, bound and its error at each, in nats, shape (P, 4).
+        backward: The same from above.
+        exact: log Z by counting, drawn dashed.
+
+    Returns:
+        A figure of one axes; the title tells the last gap.
+    """
+    x, low, high = (np.asarray(values, dtype=float) for values in (steps, forward, backward))
+    figure, (axes,) = new_figure(6.4, 3.9)
+    axes.fill_between(x, low[:, 2], high[:, 2], color=QUIET, alpha=0.12, linewidth=0, label="between the bounds")
+    for values, colour, name in ((low, BLUE, "forward"), (high, VERMILLION, "backward")):
+        axes.errorbar(
+            x, values[:, 0], values[:, 1], color=colour, marker="o", markersize=4, linewidth=1.5, capsize=3, label=name
+        )
+    if exact is not None:
+        axes.axhline(exact, label="exact, by counting", **THEORY)
+    logarithmic(axes, x=True)
+    axes.set_xticks(x, [f"{value:,.0f}" for value in x])
+    label(axes, "temperatures of annealing", "log Z (nats)")
+    legend(axes)
+    gap = high[-1, 0] - low[-1, 0]
+    error = float(np.hypot(high[-1, 1], low[-1, 1]))
+    if exact is None:
+        text = f"log Z: backward − forward = {gap:+.3f} ± {error:.3f} nats with {x[-1]:,.0f} temperatures"
+    else:
+        off = [f"{(values[-1, 0] - exact):+.3f} ± {values[-1, 1]:.3f}" for values in (low, high)]
+        text = f"log Z with {x[-1]:,.0f} temperatures: forward {off[0]} nats from exact, backward {off[1]}"
+    finding(figure, text.replace("-", "−"), left=0.8)
+    return figure
+
+
+def filters_figure(weight: ArrayLike, size: Sequence[int], most: int = 64) -> Figure:
+    """What the strongest hidden units look for: light pixels switch them on, dark ones off.
+
+    Args:
+        weight: Shape (V, K), a column a hidden unit.
+        size: (C, H, W) with V = C·H·W; the colours are averaged.
+        most: Units drawn, those with the longest columns.
+
+    Returns:
+        A mosaic.
+    """
+    columns = np.asarray(weight, dtype=float).T  # (K, V)
+    order = np.argsort(-np.linalg.norm(columns, axis=1), kind="stable")[:most]
+    shown = columns[order].reshape(len(order), *size).mean(1)  # (K, H, W)
+    top = max(float(np.quantile(np.abs(shown), 0.995)), 1e-12)
+    grey = np.rint(127.5 + 127.5 * np.clip(shown / top, -1, 1)).astype(np.uint8)
+    pictures = np.repeat(grey[..., None], 3, axis=-1)
+    share = float((columns[order] ** 2).sum() / max(float((columns**2).sum()), 1e-300))
+    return picture_grid(
+        pictures,
+        None,
+        f"weights of the {len(order)} strongest of {len(columns)} hidden units: {100 * share:.0f} % of ‖W‖²",
+        columns=12 if len(order) > 32 else 8,
+        cell=84 if len(order) <= 32 else 64,
+        note=f"grey is 0; white and black are ±{top:.2g}",
+    )
+
+
+def dreams_figure(probabilities: ArrayLike, size: Sequence[int], title: str, columns: int = 12) -> Figure:
+    """Pictures drawn from a model.
+
+    Args:
+        probabilities: Of the pixels, in [0, 1], shape (N, V).
+        size: (C, H, W) with V = C·H·W, C = 1 or 3.
+        title: The finding.
+        columns: Pictures a row.
+    """
+    images = np.asarray(probabilities, dtype=float).reshape(-1, *size).clip(0, 1)
+    pictures: NDArray[np.uint8] = as_pictures(images)
+    return picture_grid(pictures, None, title, columns=columns, cell=64)

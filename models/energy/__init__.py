@@ -1,0 +1,1 @@
+"""Models that give every picture an energy: the restricted Boltzmann machine and the deep belief network."""

@@ -1,0 +1,167 @@
+"""What a trained machine says about pictures it has not seen: nats a picture, with log Z exact or fenced in.
+
+The likelihood log p(v) = -F(v) - log Z is judged on the same pictures by everything that can be known: the count of all
+states where there are few enough, annealed importance sampling from below and from above, the closed form of
+independent pixels, and a published record.
+
+Letters: N pictures, C chains, V visible units, K temperatures.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.energy.machine import RBM, coin
+from theory.ais import LogZ, backward_log_z, base_logits, forward_log_z
+from theory.rbm import MOST_UNITS, exact_samples, log_partition
+
+
+@dataclass(frozen=True)
+class Annealing:
+    """Both estimates of log Z with a number of temperatures.
+
+    Attributes:
+        steps: K.
+        forward: From independent pixels to the model.
+        backward: From the model to independent pixels.
+    """
+
+    steps: int
+    forward: LogZ
+    backward: LogZ
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was measured on the test pictures.
+
+    Attributes:
+        minus_free_energy: Mean of -F(v) in nats.
+        spread: Standard deviation of -F(v) over the pictures.
+        pictures: N.
+        exact: log Z by counting, or None.
+        annealings: By number of temperatures, the largest last.
+        independent: Log-likelihood of independent pixels, nats a picture.
+        fantasies: Probabilities of pixels in samples of the model, shape (C, V).
+        scheme: How pixels became black and white.
+    """
+
+    minus_free_energy: float
+    spread: float
+    pictures: int
+    exact: float | None
+    annealings: list[Annealing]
+    independent: float
+    fantasies: Tensor
+    scheme: str
+
+    @property
+    def last(self) -> Annealing:
+        """The annealing with most temperatures."""
+        return self.annealings[-1]
+
+    @property
+    def log_z(self) -> float:
+        """By counting, else the larger of the two estimates: the one that flatters less."""
+        return self.exact if self.exact is not None else max(self.last.forward.value, self.last.backward.value)
+
+    @property
+    def log_likelihood(self) -> float:
+        """Nats a picture."""
+        return self.minus_free_energy - self.log_z
+
+    def metrics(self) -> dict[str, float]:
+        """Tags for ``metrics.json``."""
+        forward, backward = self.last.forward, self.last.backward
+        values = {
+            "test/log_likelihood": self.log_likelihood,
+            "test/log_z_forward": forward.value,
+            "test/log_z_forward_error": forward.error,
+            "test/log_z_backward": backward.value,
+            "test/log_z_backward_error": backward.error,
+            "test/log_likelihood_low": self.minus_free_energy - backward.bound - backward.bound_error,
+            "test/log_likelihood_high": self.minus_free_energy - forward.bound + forward.bound_error,
+            "theory/log_likelihood_independent_pixels": self.independent,
+            "gap/log_z_backward_forward": backward.value - forward.value,
+        }
+        if self.exact is not None:
+            values |= {"theory/log_z": self.exact, "gap/log_z": forward.value - self.exact}
+        return values
+
+    def findings(self, record: float | None = None, record_source: str = "") -> list[tuple[str, str]]:
+        """Lines of the result."""
+        forward, backward, how = self.last.forward, self.last.backward, "log Z counted exactly"
+        low, high = self.metrics()["test/log_likelihood_low"], self.metrics()["test/log_likelihood_high"]
+        if self.exact is None:
+            how = f"by annealing between {low:.2f} and {high:.2f}"
+        lines = [
+            ("log-likelihood", f"{self.log_likelihood:.2f} nats a test picture ({how}; {self.scheme})"),
+            ("independent pixels", f"{self.independent:.2f} nats, in closed form: what no machine may fall below"),
+        ]
+        if record is not None:
+            lines.append(("published", f"{record:.2f} nats ({record_source}); {self.log_likelihood - record:+.2f} here"))
+        if self.exact is not None:
+            lines.append(("log Z by counting", f"{self.exact:.4f} nats"))
+        for name, way, side in (("forward", forward, "from below"), ("backward", backward, "from above")):
+            gap = f", {(way.value - self.exact) / way.error:+.1f} standard errors from exact" if self.exact else ""
+            text = f"{way.value:.3f} ± {way.error:.3f} nats{gap}; {side} {way.bound:.3f} ± {way.bound_error:.3f}"
+            lines.append((f"log Z {name}", text))
+        return lines
+
+
+@torch.no_grad()
+def fantasies(rbm: RBM, start: Tensor, sweeps: int) -> tuple[Tensor, Tensor]:
+    """Samples after some sweeps from given pictures: probabilities of the pixels and pixels, both of shape (C, V)."""
+    _, _, h = rbm.gibbs(coin(rbm(start)), sweeps)
+    probabilities = rbm.backward_pass(h)
+    return probabilities, coin(probabilities)
+
+
+@torch.no_grad()
+def judge(
+    rbm: RBM, v: Tensor, start: Tensor, mean: Tensor, count: int, *, steps: int, sweeps: int, exact: bool, scheme: str
+) -> Judgement:
+    """Judges a machine.
+
+    Args:
+        rbm: The machine.
+        v: Test pictures, shape (N, V).
+        start: Training pictures from which the model's samples start, one a chain, shape (C, V).
+        mean: Share of the training pictures in which each pixel is on, shape (V,).
+        count: Number of training pictures.
+        steps: Temperatures of annealing; a tenth of them and a hundredth are tried too, to show that it has settled.
+        sweeps: Gibbs sweeps after which samples count as the model's.
+        exact: Whether to count all states; the backward chains then start from exact samples.
+        scheme: How pixels became black and white.
+
+    Returns:
+        The judgement.
+    """
+    base = base_logits(mean, count)
+    terms = rbm.terms()
+    energies = torch.cat([rbm.free_energy(part) for part in v.split(2000)]).double()
+    probabilities, samples = fantasies(rbm, start, sweeps)
+    if exact:
+        samples = exact_samples(len(start), *terms)
+        probabilities = rbm.backward_pass(coin(rbm(samples)))
+    annealings = []
+    for number in sorted({max(steps // 100, 20), max(steps // 10, 20), steps}):
+        forward = forward_log_z(*terms, base, steps=number, chains=len(start))
+        annealings.append(Annealing(number, forward, backward_log_z(samples, *terms, base, steps=number)))
+    return Judgement(
+        minus_free_energy=-float(energies.mean()),
+        spread=float(energies.std()) if len(v) > 1 else 0.0,
+        pictures=len(v),
+        exact=float(log_partition(*terms)) if exact else None,
+        annealings=annealings,
+        independent=float((v.mean(0) @ base) - F.softplus(base).sum()),
+        fantasies=probabilities.cpu(),
+        scheme=scheme,
+    )
+
+
+def countable(visible: int, hidden: int) -> bool:
+    """Whether Z can be counted: at most 20 units on one side."""
+    return min(visible, hidden) <= MOST_UNITS

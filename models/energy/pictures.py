@@ -1,0 +1,55 @@
+"""Pictures as visible units, and the sizes that may be asked for.
+
+Letters: N pictures, C colours, H height, W width, V = C·H·W.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_PART = 5000  # pictures at a time: a whole set in float32 would take four times its memory
+
+
+def unit_pixels(images: Tensor) -> Tensor:
+    """Pixels in [0, 1], a row a picture.
+
+    Args:
+        images: uint8 in 0..255 or floating point in [0, 1], shape (N, C, H, W).
+
+    Returns:
+        float32, shape (N, V).
+
+    Raises:
+        ValueError: If values lie outside [0, 1]; the message names their range.
+    """
+    flat = images.flatten(1)
+    if flat.dtype == torch.uint8:
+        return flat.float().div_(255)
+    if flat.numel() and not bool((flat.amin() >= 0) & (flat.amax() <= 1)):
+        raise ValueError(
+            f"a binary machine needs values in [0, 1], the probabilities of its units; "
+            f"found {float(flat.amin()):.4g} to {float(flat.amax()):.4g}"
+        )
+    return flat.float()
+
+
+def pixel_means(images: Tensor) -> Tensor:
+    """Mean of each pixel over the pictures, shape (V,)."""
+    total = sum(unit_pixels(part).sum(0, dtype=torch.float64) for part in images.split(_PART))
+    assert isinstance(total, Tensor)
+    return (total / len(images)).float()
+
+
+def check_sizes(options: Mapping[str, Any], least: Mapping[str, float]) -> None:
+    """Refuses options below what they can be.
+
+    Raises:
+        ValueError: Naming the option, the least value and the one given.
+    """
+    for name, low in least.items():
+        if options[name] < low:
+            raise ValueError(f"--model.{name} must be at least {low}, got {options[name]}")
+    if not options.get("momentum", 0) < 1:
+        raise ValueError(f"--model.momentum must be below 1, got {options['momentum']}")

@@ -1,0 +1,207 @@
+"""A restricted Boltzmann machine: which pictures are probable, in nats, with the partition function exact or fenced in.
+
+python train.py --model rbm                      digits, 16 hidden units: log Z by counting beside annealing
+python train.py --model rbm --data mnist         500 hidden units; annealing from below and from above
+
+The energy and what follows from it stand in ``theory.rbm``, the gradient in ``models.energy.machine``, annealed
+importance sampling in ``theory.ais``.
+
+Letters: N pictures, C chains, V visible units, H hidden units.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from models.energy.judgement import Judgement, countable, judge
+from models.energy.machine import RBM, Algorithm, Ascent, climb
+from models.energy.pictures import check_sizes, pixel_means, unit_pixels
+from models.optimisation import learning_rate_factor, parameter_groups
+from theory.rbm import check_countable, log_partition, pseudo_log_likelihood
+
+COUNTED_EACH_EPOCH = 16  # hidden units whose 65,536 states are counted in each validation: a twentieth of a second
+LOOK_EVERY = 50  # batches between two looks at the free energies, which would cost a tenth of the time
+
+
+class RBMTask(LightningModule):
+    """Learns how probable pictures are.
+
+    Args:
+        in_channels: Colours a pixel.
+        image_size: [height, width] in pixels.
+        binarised: How the data's pixels became black and white.
+        hidden: Hidden units; with at most 20 log Z is counted exactly.
+        algorithm: Persistent chains (pcd), or chains that start at the data in each step (cd).
+        sweeps: Sweeps of Gibbs sampling a step: the k of CD-k and PCD-k.
+        chains: Persistent chains.
+        centre: Subtract moving offsets from the units in the gradient.
+        lr: Learning rate of the first step; it falls to 0 along a line.
+        momentum: Momentum of the ascent, 0 to below 1.
+        weight_decay: Pull of the weights towards 0.
+        scale: Standard deviation of the weights before training.
+        log_z: How the test finds log Z: exact counts all states, ais anneals, auto does both where it can.
+        ais_temperatures: Temperatures of annealing, at least 20; 10,000 for a figure to publish.
+        ais_chains: Chains of annealing, at least 2.
+        burn_in: Sweeps after which samples count as the model's.
+        record: Published log-likelihood to print beside the result, nats a test picture.
+        record_source: Where it was published.
+    """
+
+    mode = "max"
+    mean: Tensor
+    pictures: Tensor
+    count: Tensor
+
+    def __init__(
+        self,
+        in_channels: int,
+        image_size: list[int],
+        binarised: str = "grey pixels",
+        hidden: int = 500,
+        algorithm: Algorithm = "pcd",
+        sweeps: int = 1,
+        chains: int = 200,
+        centre: bool = True,
+        lr: float = 0.08,
+        momentum: float = 0.0,
+        weight_decay: float = 1e-5,
+        scale: float = 0.01,
+        log_z: Literal["auto", "exact", "ais"] = "auto",
+        ais_temperatures: int = 10_000,
+        ais_chains: int = 100,
+        burn_in: int = 1000,
+        record: float | None = None,
+        record_source: str = "",
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.automatic_optimization = False
+        check_sizes(self.hparams, {"hidden": 1, "sweeps": 1, "chains": 1, "ais_temperatures": 20, "ais_chains": 2,
+                                   "burn_in": 1, "lr": 0, "momentum": 0, "weight_decay": 0, "scale": 0})  # fmt: skip
+        visible = in_channels * math.prod(image_size)
+        if log_z == "exact":
+            check_countable(min(visible, hidden))
+        self.exact = log_z != "ais" and countable(visible, hidden)
+        counts = self.exact and min(visible, hidden) <= COUNTED_EACH_EPOCH
+        self.monitor = "val/log_likelihood" if counts else "val/pseudo_log_likelihood"
+        self.rbm = RBM(visible, hidden, scale)
+        self.ascent = Ascent(visible, hidden, algorithm, sweeps, chains, centre)
+        self.register_buffer("mean", torch.zeros(visible))  # of the training pictures
+        self.register_buffer("pictures", torch.zeros(ais_chains, visible))  # where samples of the model start
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))  # training pictures; 0 before the first step
+        self.log_partition = 0.0
+        self.seen: list[Tensor] = []
+        self.judgement: Judgement | None = None
+
+    def full_digits(self) -> AbstractContextManager[None]:
+        """Switches autocast off: energies are sums of thousands of terms."""
+        return torch.autocast(self.device.type, enabled=False)
+
+    def start(self, images: Tensor) -> None:
+        """Sets biases, offsets and base to the means of the training pictures, once."""
+        images = getattr(self.trainer.train_dataloader, "images", images)
+        self.mean.copy_(pixel_means(images))
+        self.count.fill_(len(images))
+        chosen = torch.arange(len(self.pictures), device=images.device) % len(images)
+        self.pictures.copy_(unit_pixels(images[chosen]))
+        self.rbm.start_from(self.mean, len(images))
+        self.ascent.start_from(self.mean)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """One step up the likelihood."""
+        if not self.count:
+            self.start(batch[0])
+        with self.full_digits():
+            v = unit_pixels(batch[0])  # (N, V)
+            climb(self.rbm, self.ascent.gradient(self.rbm, v))
+            if batch_idx % LOOK_EVERY == 0:
+                model_v, _, _ = self.rbm.gibbs(self.ascent.chains, 1) if len(self.ascent.chains) else (v, 0, 0)
+                gap = self.rbm.free_energy(v).mean() - self.rbm.free_energy(model_v).mean()
+                self.log("train/loss", gap, on_step=False, on_epoch=True, batch_size=len(v))
+        self.optimizers().step()  # type: ignore[union-attr]
+        self.lr_schedulers().step()  # type: ignore[union-attr,call-arg]
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the learning rate."""
+        optimiser = self.trainer.optimizers[0]
+        self.log("lr/weights", float(optimiser.param_groups[0]["lr"]))
+
+    def on_validation_epoch_start(self) -> None:
+        """Counts the states, where they are few."""
+        if self.monitor == "val/log_likelihood":
+            self.log_partition = float(log_partition(*self.rbm.terms()))
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Likelihood, or where log Z is unknown the pseudo-likelihood, of one batch."""
+        with self.full_digits():
+            v = unit_pixels(batch[0])
+            if self.monitor == "val/log_likelihood":
+                value = -self.rbm.free_energy(v).mean() - self.log_partition
+            else:
+                pixel = torch.randint(v.shape[1], (len(v),), device=v.device)
+                value = pseudo_log_likelihood(v, pixel, *self.rbm.terms()).mean()
+        self.log(self.monitor, value, on_epoch=True, batch_size=len(v))
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Keeps the test pictures for the end."""
+        self.seen.append(unit_pixels(batch[0]))
+
+    def on_test_epoch_end(self) -> None:
+        """Judges the machine on all test pictures."""
+        options, v = self.hparams, torch.cat(self.seen)
+        self.seen = []
+        with self.full_digits():
+            self.judgement = judge(
+                self.rbm, v, self.pictures, self.mean, int(self.count), steps=options["ais_temperatures"],
+                sweeps=options["burn_in"], exact=self.exact, scheme=options["binarised"],
+            )  # fmt: skip
+        self.log_dict(self.judgement.metrics())
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Plain gradient ascent whose rate falls to 0 along a line: the noise of the chains goes with it."""
+        options = self.hparams
+        groups = parameter_groups([self.rbm], options["weight_decay"])
+        optimiser = torch.optim.SGD(groups, lr=options["lr"], momentum=options["momentum"], fused=True)
+        total = int(self.trainer.estimated_stepping_batches)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: learning_rate_factor(step, total, 0.0, "linear")
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def describe(self) -> str:
+        """Sizes of the machine, for the first lines of a run."""
+        options, (visible, hidden) = self.hparams, self.rbm.weight.shape
+        name = f"{'centred ' if options['centre'] else ''}{options['algorithm'].upper()}-{options['sweeps']}"
+        return f"{visible} visible and {hidden} hidden units, {name}, {options['binarised']}"
+
+    def findings(self) -> list[tuple[str, str]]:
+        """The result and what stands beside it."""
+        assert self.judgement is not None
+        return self.judgement.findings(self.hparams["record"], self.hparams["record_source"])
+
+    def final_metrics(self) -> dict[str, float]:
+        """Figures beside the test's own."""
+        assert self.judgement is not None
+        record = self.hparams["record"]
+        values = {} if record is None else {"theory/log_likelihood_published": record}
+        return values if record is None else values | {"gap/published": self.judgement.log_likelihood - record}
+
+    def figures(self) -> Iterator[tuple[str, Any]]:
+        """Filters, samples, and log Z from both sides."""
+        from models.energy.board import machine_figures
+
+        assert self.judgement is not None
+        size = [self.hparams["in_channels"], *self.hparams["image_size"]]
+        yield from machine_figures(self.rbm, self.judgement, size)
+
+    def show(self, writer: Any, step: int) -> list[str]:
+        """Histograms of the parameters."""
+        for name, parameter in self.rbm.named_parameters():
+            writer.add_histogram(f"weights/{name}", parameter.detach(), step)
+        return []
