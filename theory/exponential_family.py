@@ -1,0 +1,218 @@
+"""Exponential families with canonical links: generalised linear models and Newton's method for them.
+
+A family has one function, its log-partition A. With natural parameter eta = x theta and dispersion phi
+
+    log p(y | x) = (y . eta - A(eta)) / phi + log h(y, phi)        E[y] = grad A(eta),   Cov y = phi hess A(eta)
+
+so the score of theta is X^T (y - E y) / phi and the information X^T (hess A) X / phi: the negative log-likelihood is
+convex, and Newton's step is a weighted least-squares problem (IRLS).
+
+    gaussian   A = eta^2 / 2              mean eta          linear regression
+    bernoulli  A = log(1 + e^eta)         mean sigma(eta)   logistic regression
+    poisson    A = e^eta                  mean e^eta        counts
+    softmax    A = log(1 + sum_k e^eta_k) mean softmax      classes; class 0 is the reference with eta_0 = 0
+
+Source:
+    Nelder, Wedderburn (1972), Generalized linear models; McCullagh, Nelder (1989), chapter 2.
+    Green (1984), Iteratively reweighted least squares for maximum likelihood estimation.
+"""
+
+# N samples, D features, K natural parameters (1, or classes - 1 for softmax)
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Family = Literal["gaussian", "bernoulli", "poisson", "softmax"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+
+
+def _check(family: str, eta: Tensor) -> None:
+    if family not in FAMILIES:
+        raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {family!r}")
+    if eta.ndim != 2 or (family != "softmax" and eta.shape[1] != 1):
+        wanted = "(N, K)" if family == "softmax" else "(N, 1)"
+        raise ValueError(f"natural parameters of {family} have shape {wanted}, got {tuple(eta.shape)}")
+
+
+def log_partition(family: Family, eta: Tensor) -> Tensor:
+    """A(eta), shape (N,). Args: family; natural parameters eta, shape (N, K)."""
+    _check(family, eta)
+    if family == "gaussian":
+        return eta[:, 0].square() / 2
+    if family == "poisson":
+        return eta[:, 0].exp()
+    return F.pad(eta, (1, 0)).logsumexp(1)  # bernoulli is softmax of two classes
+
+
+def mean(family: Family, eta: Tensor) -> Tensor:
+    """E[y] = grad A(eta), shape (N, K)."""
+    _check(family, eta)
+    if family == "gaussian":
+        return eta
+    if family == "poisson":
+        return eta.exp()
+    return F.pad(eta, (1, 0)).softmax(1)[:, 1:]
+
+
+def covariance(family: Family, eta: Tensor) -> Tensor:
+    """Cov y for phi = 1: hess A(eta), shape (N, K, K)."""
+    mu = mean(family, eta)
+    if family == "gaussian":
+        return torch.ones_like(mu)[:, :, None]
+    if family == "poisson":
+        return mu[:, :, None]
+    return torch.diag_embed(mu) - mu[:, :, None] * mu[:, None, :]
+
+
+def negative_log_likelihood(family: Family, eta: Tensor, y: Tensor, dispersion: float = 1.0) -> Tensor:
+    """-log p(y) of each sample in nats, shape (N,).
+
+    Args:
+        family: One of `FAMILIES`.
+        eta: Natural parameters, shape (N, K).
+        y: Responses, shape (N, K): numbers, 0 or 1, counts, or one-hot rows without the reference class.
+        dispersion: phi, above 0: the variance of a Gaussian; 1 for the other families.
+    """
+    base = torch.zeros_like(eta[:, 0])
+    if family == "gaussian":
+        base = y[:, 0].square() / (2 * dispersion) + math.log(2 * math.pi * dispersion) / 2
+    elif family == "poisson":
+        base = torch.lgamma(y[:, 0] + 1)
+    return base - ((y * eta).sum(1) - log_partition(family, eta)) / dispersion
+
+
+def sample(family: Family, eta: Tensor, generator: torch.Generator, dispersion: float = 1.0) -> Tensor:
+    """Draws of y, shape (N, K). Args as of `negative_log_likelihood`."""
+    mu = mean(family, eta)
+    if family == "gaussian":
+        return mu + math.sqrt(dispersion) * torch.randn(mu.shape, generator=generator, dtype=mu.dtype)
+    if family == "poisson":
+        return torch.poisson(mu, generator=generator)
+    uniform = torch.rand(len(mu), 1, generator=generator, dtype=mu.dtype)
+    edges = mu.flip(1).cumsum(1).flip(1)  # P(class >= k), k = 1..K
+    reached = (uniform < edges).to(mu.dtype)  # ones up to the class that was drawn
+    return reached - F.pad(reached[:, 1:], (0, 1))
+
+
+def score_and_information(
+    family: Family, x: Tensor, y: Tensor, theta: Tensor, dispersion: float = 1.0, precision: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Gradient of the log-posterior, and the negative Hessian.
+
+    Args:
+        family: One of `FAMILIES`.
+        x: Features, shape (N, D).
+        y: Responses, shape (N, K).
+        theta: Coefficients, shape (D, K).
+        dispersion: phi.
+        precision: 1 / tau^2 of a Gaussian prior N(0, tau^2) on each coefficient; 0 for none.
+
+    Returns:
+        X^T (y - E y) / phi - precision theta, shape (D, K), and the information with theta read row by row, shape
+        (D K, D K).
+    """
+    eta = x @ theta
+    score = x.T @ (y - mean(family, eta)) / dispersion - precision * theta
+    weighted = torch.einsum("nd,nkl,ne->dkel", x, covariance(family, eta), x) / dispersion
+    information = weighted.reshape(theta.numel(), theta.numel())
+    return score, information + precision * torch.eye(theta.numel(), dtype=x.dtype, device=x.device)
+
+
+def newton_step(
+    family: Family, x: Tensor, y: Tensor, theta: Tensor, dispersion: float = 1.0, precision: float = 0.0
+) -> Tensor:
+    """One step of Newton: theta + information^-1 score, shape (D, K). Args as of `score_and_information`."""
+    score, information = score_and_information(family, x, y, theta, dispersion, precision)
+    return theta + torch.linalg.solve(information, score.flatten()).view_as(theta)
+
+
+def irls_step(family: Family, x: Tensor, y: Tensor, theta: Tensor) -> Tensor:
+    """The same step as weighted least squares of the working response eta + V^-1 (y - E y), V = hess A = L L^T.
+
+    Args:
+        family: One of `FAMILIES`.
+        x: Features, shape (N, D).
+        y: Responses, shape (N, K).
+        theta: Coefficients, shape (D, K).
+
+    Returns:
+        New coefficients, shape (D, K); the dispersion cancels.
+    """
+    eta = x @ theta
+    root = torch.linalg.cholesky(covariance(family, eta))  # (N, K, K)
+    residual = torch.linalg.solve_triangular(root, (y - mean(family, eta))[:, :, None], upper=False)
+    target = (root.mT @ eta[:, :, None] + residual).flatten()  # L^T z, (N K,)
+    design = torch.einsum("nd,nkl->nldk", x, root).reshape(len(target), -1)  # rows L^T (x kron I), (N K, D K)
+    return torch.linalg.lstsq(design, target[:, None]).solution.view_as(theta)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Coefficients that maximise the likelihood or posterior, and how they were found.
+
+    Attributes:
+        theta: Shape (D, K).
+        information: Negative Hessian there, shape (D K, D K); its inverse is the asymptotic covariance.
+        objective: Negative log-posterior up to the prior's constant, in nats, summed over the samples.
+        steps: Newton steps taken.
+    """
+
+    theta: Tensor
+    information: Tensor
+    objective: float
+    steps: int
+
+
+def fit(
+    family: Family, x: Tensor, y: Tensor, dispersion: float = 1.0, precision: float = 0.0, max_steps: int = 50
+) -> Fit:
+    """Maximum likelihood (or a posteriori) by Newton's method, halving a step that does not descend.
+
+    Args:
+        family: One of `FAMILIES`.
+        x: Features, float64, shape (N, D).
+        y: Responses, shape (N, K).
+        dispersion: phi.
+        precision: 1 / tau^2 of the Gaussian prior; 0 for maximum likelihood.
+        max_steps: Newton steps at most.
+
+    Raises:
+        ValueError: If there is no maximum: classes that a plane separates, or features that depend on each other.
+
+    Source:
+        Albert, Anderson (1984), On the existence of maximum likelihood estimates in logistic regression models.
+    """
+    theta = x.new_zeros(x.shape[1], y.shape[1])
+
+    def objective(theta: Tensor) -> float:
+        total = negative_log_likelihood(family, x @ theta, y, dispersion).sum() + precision / 2 * theta.square().sum()
+        return float(total)
+
+    value = objective(theta)
+    for step in range(max_steps):
+        score, information = score_and_information(family, x, y, theta, dispersion, precision)
+        factor, failed = torch.linalg.cholesky_ex(information)
+        if failed or (float(information.diagonal().amax() / factor.diagonal().square().amin()) > 1e14):
+            break
+        direction = torch.cholesky_solve(score.flatten()[:, None], factor).view_as(theta)
+        decrement = float((score * direction).sum())  # twice the descent that the quadratic model promises
+        if decrement <= 1e-20 * max(1.0, abs(value)):
+            return Fit(theta, information, value, step)
+        size = 1.0
+        while size > 1e-10 and not objective(theta + size * direction) <= value:
+            size /= 2
+        if size <= 1e-10 and decrement < 1e-9 * max(1.0, abs(value)):
+            return Fit(theta + direction, information, value, step)  # rounding hides the last descent
+        theta = theta + size * direction
+        value = objective(theta)
+    raise ValueError(
+        f"{family} has no finite maximum of the likelihood on these {len(x)} samples: classes can be separated, or "
+        "features depend on each other; more samples, a weaker signal or a prior help"
+    )
