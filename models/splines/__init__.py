@@ -1,0 +1,1 @@
+"""Broken lines with free knots: fitted to the optimum, and written as networks of one hidden layer."""
