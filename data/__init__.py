@@ -8,5 +8,6 @@ DATA = {
     "kmnist": "data.mnist.KMNIST",
     "olivetti": "data.olivetti.Olivetti",
     "face-splits": "data.face_splits.FaceSplits",
+    "points": "data.points.Points",
     "folder": "data.folder.Folder",
 }
