@@ -8,7 +8,6 @@ The network itself, with the formulas of convolution, is `models.convnet`; pretr
 """
 # N batch, C channels, H height, W width, D features, K classes
 
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
@@ -18,12 +17,12 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from models.classification.evaluation import Evaluation, Outcome, Point, further_views
-from models.classification.findings import NOTHING, Summary
+from models.classification.reporting import ClassifierReporting
 from models.convnet import CNN
 from models.optimisation import build_optimiser, check_ranges, learning_rate_factor, parameter_groups
 
 
-class CNNTask(LightningModule):
+class CNNTask(ClassifierReporting, LightningModule):
     """Classifies pictures with a convolutional network of our own or a pretrained backbone.
 
     Args:
@@ -180,7 +179,7 @@ class CNNTask(LightningModule):
         loader = self.trainer.val_dataloaders
         if self.trainer.global_step or not loader:
             return
-        with torch.no_grad():
+        with torch.no_grad(), self.trainer.precision_plugin.val_step_context():
             self.eval()
             for images, labels in loader:
                 self.evaluation.collect(images, labels, *self.outputs(images))
@@ -208,12 +207,6 @@ class CNNTask(LightningModule):
             self.log_dict(self.validation.metrics("val"))
             self.remember(self.current_epoch + 1, self.validation)
 
-    def remember(self, epoch: int, outcome: Outcome) -> None:
-        """Adds one point to the curve of the neural distance."""
-        point = outcome.place(epoch)
-        if point is not None:
-            self.history.append(point)
-
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Collects the outputs of one test batch, averaged over the chosen views."""
         self.evaluation.collect(*batch, *self.outputs(batch[0], self.hparams["views"]))
@@ -225,14 +218,19 @@ class CNNTask(LightningModule):
 
     def outputs(self, images: Tensor, views: str = "one") -> tuple[Tensor, Tensor]:
         """Features (N, D) and logits (N, K); the logits are the log of the mean probability over the views."""
+        if self.finetuning is not None:
+            seen = self.finetuning.features(self, images, views)
+        else:
+            seen = self.features(images, views)
+        logits = [self.network.head(features) for features in seen]
+        if len(logits) == 1:
+            return seen[0], logits[0]
+        return seen[0], torch.stack(logits).softmax(-1).mean(0).clamp_min(1e-12).log()
+
+    def features(self, images: Tensor, views: str) -> list[Tensor]:
+        """Features of the pictures and of each further view of them."""
         x = self.normalise(images)
-        features = self.network.features(x)
-        logits = self.network.head(features)
-        others = [self.network(view) for view in further_views(x, views)]
-        if others:
-            probabilities = torch.stack([logits, *others]).softmax(-1).mean(0)  # (N, K)
-            logits = probabilities.clamp_min(1e-12).log()
-        return features, logits
+        return [self.network.features(view) for view in (x, *further_views(x, views))]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser and a schedule over all steps of the run."""
@@ -279,41 +277,9 @@ class CNNTask(LightningModule):
         seen = f", each last unit sees {field.size}×{field.size} pixels" if field else ""
         return f"{self.hparams['backbone']}, {count:,} parameters{seen}"
 
-    def findings(self) -> list[tuple[str, str]]:
-        """The result and what stands beside it."""
-        summary = self.summary()
-        return summary.findings() if summary else NOTHING
+    def weights_origin(self) -> str:
+        """Where the weights came from, and their licence, for the model card."""
+        from models.finetune.origin import weights_origin
 
-    def final_metrics(self) -> dict[str, float]:
-        """Figures beside the test's own: calibration, baseline, theory and gaps."""
-        summary = self.summary()
-        metrics = {**summary.test.metrics(summary.split), **summary.metrics()} if summary else {}
-        if self.validation:  # of the weights that were tested
-            metrics |= {
-                "best/val_accuracy": self.validation.accuracy,
-                "best/val_loss": float(self.validation.losses().mean()),
-            }
-        return metrics
-
-    def summary(self) -> Summary | None:
-        """Everything the run found on its test pictures, else on the validation pictures; None without either."""
-        rest = (self.history, self.train_pictures, self.hparams["reference"])
-        if self.test is not None or self.validation is None:
-            return Summary(self.test, self.validation, *rest) if self.test is not None else None
-        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
-        chosen = any(getattr(callback, "monitor", None) for callback in callbacks)
-        return Summary(self.validation, None, *rest, "val", chosen)
-
-    def show(self, writer: Any, step: int) -> list[str]:
-        """What TensorBoard shows beside curves and figures; see `models.classification.board`."""
-        from models.classification.board import show_classifier
-
-        summary = self.summary()
-        return show_classifier(writer, step, self, summary.test) if summary else []
-
-    def figures(self) -> Iterator[tuple[str, Any]]:
-        """Figures of the run; see `models.classification.explanation`."""
-        from models.classification.explanation import classifier_figures
-
-        if summary := self.summary():
-            yield from classifier_figures(self, summary.test, summary.temperature, self.history)
+        own = self.hparams["backbone"] == "cnn"
+        return weights_origin(self.hparams["backbone"], "none" if own else self.hparams["weights"])

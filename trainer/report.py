@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
+from trainer.artefacts import card_text, describe, save_split, save_top_losses, table
 from trainer.device import resolve_precision
 from trainer.errors import UserError
 from trainer.folder import RunFolder, write_atomically
@@ -35,7 +36,9 @@ class Task(Protocol):
     Attributes:
         monitor: Tag of the metric that chooses ``best.ckpt``.
         mode: ``max`` or ``min``.
-        classifies: Optional; True when ``predict.py`` can name pictures with this task's checkpoints.
+        classifies: Optional; True when ``predict.py`` can name pictures with this task's checkpoints. Such a task also
+            offers ``weights_origin() -> str`` (one sentence with the licence) and ``top_losses(limit)``: the split that
+            was judged, and (number, class, guess, probability, loss) of its worst pictures.
     """
 
     monitor: str
@@ -117,6 +120,7 @@ def announce(request: Request, folder: RunFolder, data: Data, task: Task, traine
     summary = data.summary()
     splits = ", ".join(f"{name} {count:,}" for name, count in summary["splits"].items())
     classes = f", {summary['classes']} classes" if "classes" in summary else ""
+    save_split(folder, data)
     print(f"data    {summary['name']}: {summary['shape']}{classes}; {splits} ({summary['source']})")
     print(f"model   {request.model}: {task.describe()}")
     print(f"device  {describe_device(trainer)}")
@@ -160,6 +164,13 @@ def conclude(
     folder.write_metrics(record)
     text = report_text(request, data, trainer, findings, metrics, drawn)
     write_atomically(folder.report, text)
+    classifier = bool(getattr(task, "classifies", False) and hasattr(data, "preprocessing"))
+    left = [folder.top_losses] if save_top_losses(folder, task, data) else []
+    if classifier:
+        made = [("command", f"`{request.command}`"), ("seed", str(settings.seed)), ("device", describe_device(trainer))]
+        title, facts = f"{request.model} on {request.data}", [*made, *versions().items()]
+        write_atomically(folder.card, card_text(title, task, data, findings, metrics, facts, best))
+        left.append(folder.card)
     writer = getattr(trainer.logger, "experiment", None)
     if writer is not None:
         writer.add_text("report/result", text, trainer.global_step)
@@ -174,9 +185,10 @@ def conclude(
     print()
     for name, line in findings:
         print(f"{name:<{width}}  {line}")
-    print(f"\nreport  {folder.report}" + (f" and {len(drawn)} figures in {folder.figures}" if drawn else ""))
+    beside = [path.name for path in left] + ([f"{len(drawn)} figures in {folder.figures.name}/"] if drawn else [])
+    print("\nreport  " + ", ".join([str(folder.report), *beside]))
     print(f"watch   tensorboard --logdir {folder.path.parent.parent}")
-    if getattr(task, "classifies", False) and hasattr(data, "preprocessing"):
+    if classifier:
         print(f"use     python predict.py {best} PICTURE_OR_FOLDER --out predictions.csv")
     print(f"run: {folder.path}", flush=True)
 
@@ -231,16 +243,3 @@ def report_text(
     ]
     parts += [f"![{Path(name).stem}](figures/{name})" for name in drawn]
     return "\n\n".join(parts) + "\n"
-
-
-def table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
-    """A Markdown table of two columns."""
-    lines = [f"| {head[0]} | {head[1]} |", "| --- | --- |"]
-    return "\n".join(lines + [f"| {a} | {b} |".replace("\n", " ") for a, b in rows])
-
-
-def describe(value: Any) -> str:
-    """A value of the data's summary as text."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {describe(count)}" for name, count in value.items())
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

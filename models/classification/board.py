@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from models.classification.evaluation import Outcome
 
@@ -36,19 +37,24 @@ def show_classifier(writer: Any, step: int, task: Any, test: Outcome) -> list[st
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tracing is deprecated, but it is what TensorBoard draws
-            example = task.normalise(test.images[:1].to(task.device))
+            example = task.normalise(test.pictures(slice(1)).to(task.device))
             writer.add_graph(task.network.eval(), example)
     except Exception as error:  # any network may refuse to be traced; the run is finished and loses nothing else
         return [f"the graph cannot be drawn: {str(error).splitlines()[0]}"]
     return []
 
 
+def thumbnails(images: Tensor) -> Tensor:
+    """Small pictures for the projector, float in 0..1, shape (N, C, 32, 32)."""
+    images = images.cpu().float() / 255 if images.dtype == torch.uint8 else images.cpu().float()
+    return F.interpolate(images, size=(THUMBNAIL, THUMBNAIL), mode="area")
+
+
 def show_features(writer: Any, step: int, test: Outcome) -> None:
     """The test pictures as points in feature space, for the projector; at most `MOST_POINTS` of them, evenly taken."""
     part = slice(None, None, math.ceil(len(test.labels) / MOST_POINTS))
-    images = test.images[part]
-    images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
-    images = F.interpolate(images, size=(THUMBNAIL, THUMBNAIL), mode="area").expand(-1, 3, -1, -1)
+    small = [thumbnails(images) for images in test.images[part].split(64)]  # large ones are many bytes as float
+    images = torch.cat(small).expand(-1, 3, -1, -1)
     names = [[test.class_names[label], test.class_names[guess]]
              for label, guess in zip(test.labels[part].tolist(), test.guesses[part].tolist(), strict=True)]  # fmt: skip
     writer.add_embedding(

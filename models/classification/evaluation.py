@@ -18,6 +18,7 @@ from theory.intervals import wilson_interval
 from theory.neural_distance import class_mean_cosines, neural_distance
 
 MOST_PICTURES_FOR_DISTANCES = 5_000  # a fixed share of a large set says the same and costs nothing
+MOST_NUMBERS_FOR_DISTANCES = 50_000_000  # of them in float64, 400 MB
 MOST_CLASSES_LOGGED = 40
 
 
@@ -45,7 +46,8 @@ class Outcome:
     """Outputs of a classifier on one split.
 
     Attributes:
-        images: Pictures as the loader gave them, shape (N, C, H, W).
+        images: Pictures as the loader gave them, shape (N, C, H, W); where it holds them anyway, on its device, and
+            nothing is copied.
         labels: Right classes, shape (N,).
         features: What the last layer saw, shape (N, D).
         logits: Shape (N, K).
@@ -73,6 +75,20 @@ class Outcome:
         """Share of the pictures classified rightly."""
         return self.num_right / len(self.labels)
 
+    def pictures(self, which: Tensor | slice) -> Tensor:
+        """Some of the pictures, on the CPU."""
+        return self.images[which].cpu()
+
+    def top_losses(self, limit: int) -> list[tuple[int, str, str, float, float]]:
+        """The pictures with the largest losses: number, class, guess, its probability, loss in nats; largest first."""
+        losses, names = self.losses(), self.class_names
+        order = losses.argsort(descending=True, stable=True)[:limit]
+        guesses = self.guesses[order]
+        probabilities = self.logits[order].float().softmax(1).amax(1)
+        columns = (order, self.labels[order], guesses, probabilities, losses[order])
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return [(number, names[label], names[guess], share, loss) for number, label, guess, share, loss in rows]
+
     def losses(self) -> Tensor:
         """Cross-entropy of each picture in nats, shape (N,)."""
         return F.cross_entropy(self.logits.float(), self.labels, reduction="none")
@@ -88,9 +104,12 @@ class Outcome:
         """Where the classes stand after ``epoch`` epochs; None when no class, or only one, has two pictures."""
         if not 1 < len(self.labels.unique()) < len(self.labels):
             return None
-        part = slice(None, None, -(-len(self.labels) // MOST_PICTURES_FOR_DISTANCES))
+        most = min(MOST_PICTURES_FOR_DISTANCES, MOST_NUMBERS_FOR_DISTANCES // self.images[0].numel())
+        part = slice(None, None, -(-len(self.labels) // max(most, 2)))
         labels, features = self.labels[part], self.features[part]
-        ratio = neural_distance(features, self.images[part], labels)
+        if not 1 < len(labels.unique()) < len(labels):
+            return None
+        ratio = neural_distance(features, self.pictures(part), labels)
         cosines = class_mean_cosines(features, labels)
         return Point(epoch, ratio, float(cosines.min()), float(cosines.mean()), float(cosines.max()))
 
@@ -131,17 +150,33 @@ class Evaluation:
         self.batches: list[tuple[Tensor, ...]] = []
 
     def collect(self, images: Tensor, labels: Tensor, features: Tensor, logits: Tensor) -> None:
-        """Keeps one batch: (N, C, H, W), (N,), (N, D), (N, K)."""
+        """Keeps one batch: (N, C, H, W), (N,), (N, D), (N, K); pictures that a loader sliced cost no memory."""
         self.batches.append((images, labels, features.float(), logits.float()))
 
     def finish(self, trainer: Trainer) -> Outcome:
-        """Joins the batches of all processes on the CPU and starts afresh."""
-        joined = [torch.cat(parts) for parts in zip(*self.batches, strict=True)]
+        """Joins the batches of all processes on the CPU, in the loader's order, and starts afresh."""
+        pictures, *rest = zip(*self.batches, strict=True)
         self.batches = []
+        images = resident_pictures(trainer)
+        joined = [torch.cat(parts) for parts in rest]
         if trainer.world_size > 1:
-            joined = [gather(part, trainer) for part in joined]
-        images, labels, features, logits = (part.cpu() for part in joined)
-        return Outcome(images, labels, features, logits, class_names=self.class_names)
+            # The processes take turns inside each batch: sorted by (batch, turn, process) the rows stand as loaded.
+            turns = [torch.arange(len(labels)) * trainer.world_size + trainer.global_rank for labels in rest[0]]
+            place = torch.cat([number * 2**32 + turn for number, turn in enumerate(turns)]).to(joined[0].device)
+            order = gather(place, trainer).argsort()
+            joined = [gather(part, trainer)[order] for part in joined]
+            images = images if images is not None else gather(torch.cat(pictures), trainer)[order].cpu()
+        elif images is None:
+            images = torch.cat(pictures).cpu()
+        labels, features, logits = (part.cpu() for part in joined)
+        return Outcome(images[: len(labels)], labels, features, logits, class_names=self.class_names)
+
+
+def resident_pictures(trainer: Trainer) -> Tensor | None:
+    """The pictures of the split that is being evaluated, when its loader holds them all in order; else None."""
+    loader: Any = trainer.test_dataloaders if trainer.state.fn == "test" else trainer.val_dataloaders
+    plain = getattr(loader, "augment", None) is None and not getattr(loader, "shuffle", True)
+    return loader.images if plain and isinstance(getattr(loader, "images", None), Tensor) else None
 
 
 def gather(part: Tensor, trainer: Trainer) -> Tensor:

@@ -80,7 +80,7 @@ def classifier_figures(
     yield (
         "mistakes",
         mistakes_figure(
-            test.images[worst].numpy(),
+            test.pictures(worst).numpy(),
             labels[worst.numpy()],
             guesses[worst.numpy()],
             probabilities[worst].amax(1).numpy(),
@@ -103,13 +103,13 @@ def classifier_figures(
     convolution = first_convolution(network)
     if convolution is not None:
         chosen = pictures_to_explain(test)
-        x = task.normalise(test.images[chosen].to(task.device))
+        x = task.normalise(test.pictures(chosen).to(task.device))
         yield "filters", filters_figure(convolution.weight.detach().float().cpu().numpy())
         maps = output_of(network, convolution, x[:1])[0].float().cpu().numpy()
         name = names[int(labels[chosen[0]])]
-        yield "feature_maps", feature_maps_figure(test.images[chosen[0]].numpy(), maps, name)
+        yield "feature_maps", feature_maps_figure(test.pictures(chosen[:1])[0].numpy(), maps, name)
         layer = network.last_spatial()
         if layer is not None:
             heat = grad_cam(network, layer, x, test.guesses[chosen].to(task.device)).cpu().numpy()
-            pictures = test.images[chosen].numpy()
+            pictures = test.pictures(chosen).numpy()
             yield "grad_cam", grad_cam_figure(pictures, heat, labels[chosen], guesses[chosen], names)

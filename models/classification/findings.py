@@ -69,7 +69,9 @@ class Summary:
         pixels = images[0].numel()
         if len(images) * len(self.test.images) * pixels > MOST_DISTANCES:
             return None
-        guesses = nearest_neighbour(self.test.images.flatten(1).float(), images.flatten(1).float(), labels)
+        guesses = nearest_neighbour(
+            self.test.pictures(slice(None)).flatten(1).float(), images.flatten(1).float(), labels
+        )
         return int((guesses == self.test.labels).sum())
 
     def calibration(self) -> tuple[float, float | None]:

@@ -112,3 +112,27 @@ def extract_features(
         raise ValueError("no pictures to compute features of: the loader is empty")
     # Outside inference mode, so that a head can be trained on the result.
     return torch.cat(features), torch.cat(labels).clone()
+
+
+class FeatureCache:
+    """Features of resident pictures, kept as long as a frozen body makes the same of them.
+
+    A batch is known by where it lies in memory: loaders slice resident tensors, so the same batch is the same memory.
+    The pictures are held too, so that nothing else can come to lie there.
+    """
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[object, ...], tuple[Tensor, list[Tensor]]] = {}
+
+    def get(self, images: Tensor, views: str, compute: Callable[[], list[Tensor]]) -> list[Tensor]:
+        """Features of a batch and its views, computed at the first call.
+
+        Args:
+            images: A slice of a resident tensor.
+            views: Which views are averaged.
+            compute: Gives the features.
+        """
+        key = (images.data_ptr(), images.shape, images.stride(), images.dtype, views)
+        if key not in self.kept:
+            self.kept[key] = images, compute()
+        return self.kept[key][1]

@@ -15,6 +15,7 @@ import copy
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
 
+from models.classification.evaluation import resident_pictures
 from models.finetune.averaging import WeightAverage
 from models.finetune.backbones import Backbone, build_backbone
-from models.finetune.features import PRECISIONS, extract_features
+from models.finetune.features import PRECISIONS, FeatureCache, extract_features
 from models.finetune.freezing import (
     first_trainable_stage,
     fix_statistics,
@@ -69,6 +71,7 @@ class FineTuning(Callback):
         decay = 0.0 if self.head_only else options["ema_decay"]
         self.average = WeightAverage(decay) if decay else None
         self._frozen: list[Tensor] = []
+        self._cache = FeatureCache()
         stage_learning_rates(1.0, num_stages, options["layer_decay"])
         first_trainable_stage(0, num_stages, options["freeze_epochs"], options["unfreeze_milestones"])
         for name, high in {"mixup": 100, "cutmix": 100, "mix_off_epochs": 10**6}.items():
@@ -120,6 +123,14 @@ class FineTuning(Callback):
             self.parts = parts
             say(f"out of memory: batches of {len(x)} now go through in {parts} parts, with the same gradient")
         return task.count(loss, seen, labels)
+
+    def features(self, task: CNNTask, images: Tensor, views: str) -> list[Tensor]:
+        """Features of a batch and of its views; of a frozen body they are computed once in a run."""
+        compute = partial(task.features, images, views)
+        frozen = self.head_only and task._trainer is not None and not torch.is_grad_enabled()
+        if not frozen or resident_pictures(task.trainer) is None:
+            return compute()
+        return self._cache.get(images, views, compute)
 
     # Lightning's hooks
 

@@ -1,64 +1,19 @@
 """Fine-tuning through the front door, on a folder of tiny pictures and an untrained backbone."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
 import models.finetune.policy
 import train
 from models.cnn import CNNTask
 from models.finetune.freezing import frozen_normalisation
+from tests.models.small_folder import BACKBONE, SIDE, last, metrics, only_run, words
 from tests.trainer.exact import assert_equal
-from trainer.safe_file import load_checkpoint
 from trainer.signals import StopOnSignal
-
-BACKBONE = "shufflenet_v2_x0_5"  # the smallest with batch normalisation
-SIDE = 32
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Reddish and bluish noise: 12 + 8 pictures to train on, 6 of each to validate."""
-    root = tmp_path_factory.mktemp("pictures")
-    generator = np.random.default_rng(0)
-    for split, counts in {"train": (12, 8), "val": (6, 6)}.items():
-        for (name, channel), count in zip({"blue": 2, "red": 0}.items(), counts, strict=True):
-            (root / split / name).mkdir(parents=True)
-            for index in range(count):
-                pixels = generator.integers(0, 160, (SIDE, SIDE, 3))
-                pixels[..., channel] += 90
-                Image.fromarray(pixels.astype("uint8")).save(root / split / name / f"{index}.png")
-    return root
-
-
-def words(pictures: Path, root: Path, *more: str, epochs: int = 3) -> list[str]:
-    """A small run that trains the whole network, unless ``more`` says otherwise."""
-    more = more if "--model.tune" in more else (*more, "--model.tune", "all")
-    return [
-        "--model", "cnn", "--data", str(pictures), "--data.cache_dir", str(pictures.parent / "cache"),
-        "--data.image_size", str(SIDE), "--model.backbone", BACKBONE, "--model.weights", "none", "--root", str(root),
-        "--report", "none", "--epochs", str(epochs), "--batch_size", "8", "--device", "cpu", *more,
-    ]  # fmt: skip
-
-
-def only_run(root: Path) -> Path:
-    (folder,) = root.glob("*/*")
-    return folder
-
-
-def metrics(root: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((only_run(root) / "metrics.json").read_text())
-    return found
-
-
-def last(root: Path) -> dict[str, Any]:
-    return load_checkpoint(only_run(root) / "checkpoints/last.ckpt")
 
 
 def test_a_head_alone_leaves_the_body_as_it_was(pictures: Path, tmp_path: Path, capsys: Any) -> None:

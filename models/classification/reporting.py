@@ -1,0 +1,79 @@
+"""What a classifier's task tells the house about its run: findings, final figures, pictures, the worst answers.
+
+A task that inherits from `ClassifierReporting` only has to fill in its outcomes; everything said about them is here.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+
+from models.classification.evaluation import Outcome, Point
+from models.classification.findings import NOTHING, Summary
+
+
+class ClassifierReporting:
+    """The reporting half of a classifier's task.
+
+    Attributes:
+        history: Where the classes stood after each validated epoch.
+        validation: Outputs of the newest validation, or None.
+        test: Outputs on the test pictures, or None.
+        train_pictures: Training pictures (N, C, H, W) and labels (N,) for the baseline, or None.
+    """
+
+    hparams: Any
+    trainer: Any
+    history: list[Point]
+    validation: Outcome | None
+    test: Outcome | None
+    train_pictures: tuple[Tensor, Tensor] | None
+
+    def remember(self, epoch: int, outcome: Outcome) -> None:
+        """Adds one point to the curve of the neural distance."""
+        point = outcome.place(epoch)
+        if point is not None:
+            self.history.append(point)
+
+    def summary(self) -> Summary | None:
+        """Everything the run found on its test pictures, else on the validation pictures; None without either."""
+        rest = (self.history, self.train_pictures, self.hparams["reference"])
+        if self.test is not None or self.validation is None:
+            return Summary(self.test, self.validation, *rest) if self.test is not None else None
+        chosen = any(getattr(callback, "monitor", None) for callback in self.trainer.callbacks)
+        return Summary(self.validation, None, *rest, "val", chosen)
+
+    def findings(self) -> list[tuple[str, str]]:
+        """The result and what stands beside it."""
+        summary = self.summary()
+        return summary.findings() if summary else NOTHING
+
+    def final_metrics(self) -> dict[str, float]:
+        """Figures beside the test's own: calibration, baseline, theory and gaps."""
+        summary = self.summary()
+        metrics = {**summary.test.metrics(summary.split), **summary.metrics()} if summary else {}
+        if self.validation:  # of the weights that were tested
+            metrics |= {
+                "best/val_accuracy": self.validation.accuracy,
+                "best/val_loss": float(self.validation.losses().mean()),
+            }
+        return metrics
+
+    def top_losses(self, limit: int) -> tuple[str, list[tuple[int, str, str, float, float]]]:
+        """The split that was judged, and its pictures with the largest losses; see `Outcome.top_losses`."""
+        summary = self.summary()
+        return (summary.split, summary.test.top_losses(limit)) if summary else ("val", [])
+
+    def show(self, writer: Any, step: int) -> list[str]:
+        """What TensorBoard shows beside curves and figures; see `models.classification.board`."""
+        from models.classification.board import show_classifier
+
+        summary = self.summary()
+        return show_classifier(writer, step, self, summary.test) if summary else []
+
+    def figures(self) -> Iterator[tuple[str, Any]]:
+        """Figures of the run; see `models.classification.explanation`."""
+        from models.classification.explanation import classifier_figures
+
+        if summary := self.summary():
+            yield from classifier_figures(self, summary.test, summary.temperature, self.history)

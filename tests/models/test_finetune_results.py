@@ -1,0 +1,115 @@
+"""What a fine-tuning run leaves: its split, its worst pictures, a card; and that nothing is computed twice."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import predict
+import train
+from models.finetune.backbones import Backbone
+from models.finetune.origin import weights_origin
+from tests.models.small_folder import metrics, only_run, words
+
+
+@pytest.fixture(scope="module")
+def seen() -> list[int]:
+    """Pictures that went through the body, batch by batch."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory, seen: list[int]) -> Path:
+    """A head on frozen features, fitted and judged."""
+    root = tmp_path_factory.mktemp("head")
+    with pytest.MonkeyPatch.context() as patch:
+        features = Backbone.features
+
+        def counting(self: Backbone, x: torch.Tensor) -> torch.Tensor:
+            seen.append(len(x))
+            return features(self, x)
+
+        patch.setattr(Backbone, "features", counting)
+        assert train.main(words(pictures, root, "--model.tune", "head")) == 0
+    return only_run(root)
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_frozen_body_sees_each_validation_picture_once(run: Path, seen: list[int]) -> None:
+    # The training pictures go through a folded copy of the body; one picture checks their size.
+    assert sum(seen) - 1 == 12
+
+
+def test_the_split_is_kept_and_can_be_read_back(run: Path, pictures: Path, tmp_path: Path) -> None:
+    rows = table(run / "split.csv")
+    assert len(rows) == 32
+    assert {(row["label"], row["split"]) for row in rows} == {(a, b) for a in ("blue", "red") for b in ("train", "val")}
+    again = words(pictures, tmp_path, "--model.tune", "head", "--data.csv", str(run / "split.csv"))
+    assert train.main(again) == 0
+    assert metrics(tmp_path)["val/loss"] == metrics(run.parent.parent)["val/loss"]
+
+
+def test_top_losses_name_the_file_and_agree_with_prediction(run: Path, tmp_path: Path) -> None:
+    rows = table(run / "top_losses.csv")
+    assert len(rows) == 12
+    losses = [float(row["loss"]) for row in rows]
+    assert losses == sorted(losses, reverse=True)
+    assert sum(losses) / 12 == pytest.approx(metrics(run.parent.parent)["val/loss"], abs=1e-5)
+    for row in rows:
+        assert Path(row["path"]).parent.name == row["label"]
+        if row["label"] == row["predicted"]:
+            assert float(row["probability"]) == pytest.approx(float(torch.tensor(-float(row["loss"])).exp()), abs=1e-5)
+    out = tmp_path / "out.csv"
+    assert predict.main([str(run), *(row["path"] for row in rows), "--out", str(out)]) == 0
+    assert [row["label"] for row in table(out)] == [row["predicted"] for row in rows]
+
+
+def test_the_card_says_what_the_figures_are_and_are_not(run: Path) -> None:
+    text = (run / "MODEL_CARD.md").read_text(encoding="utf-8")
+    accuracy = metrics(run.parent.parent)["val/accuracy"]
+    assert f"{100 * accuracy:.2f} %" in text
+    assert "they chose nothing" in text
+    assert re.search(r"\| blue \| 12 \| 6 \| [\d.]+ % \(\d+ to \d+ %\) \|", text)
+    assert "measured on 12 pictures: the 95 % interval is" in text
+    assert "no foreign weights are in it" in text
+    assert "| interpolation | bicubic |" in text
+    assert "python train.py --model cnn --data" in text
+    assert not re.search(r"\bnan\b|None|\[\]", text)
+
+
+def test_weights_say_where_they_are_from() -> None:
+    assert "Apache-2.0" in weights_origin("efficientnet_lite0", "default")
+    assert "timm/resnet18.a1_in1k (apache-2.0)" in weights_origin("timm/resnet18", "default")
+    assert "torchvision" in weights_origin("resnet18", "default")
+    assert "mine.pth" in weights_origin("resnet18", "mine.pth")
+
+
+def test_pictures_of_a_resident_loader_are_not_copied(pictures: Path) -> None:
+    from types import SimpleNamespace
+
+    from data.loader import TensorLoader
+    from models.classification.evaluation import Evaluation
+
+    images = torch.randint(0, 256, (10, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(10) % 2
+    loader = TensorLoader(images, labels, 4)
+    trainer: Any = SimpleNamespace(world_size=1, state=SimpleNamespace(fn="fit"), val_dataloaders=loader)
+    evaluation = Evaluation(["a", "b"])
+    for batch, targets in loader:
+        evaluation.collect(batch, targets, torch.zeros(len(batch), 1), torch.zeros(len(batch), 2))
+    outcome = evaluation.finish(trainer)
+    assert outcome.images.data_ptr() == images.data_ptr()
+    assert torch.equal(outcome.pictures(torch.tensor([7, 2])), images[[7, 2]])
+    trainer.val_dataloaders = [loader]  # not a loader that holds its pictures
+    for batch, targets in loader:
+        evaluation.collect(batch, targets, torch.zeros(len(batch), 1), torch.zeros(len(batch), 2))
+    assert torch.equal(evaluation.finish(trainer).images, images)

@@ -1,0 +1,169 @@
+"""What a run leaves for people who were not there: the split, the worst answers, and a card for the model.
+
+The task and the data tell their parts through optional methods; a run whose task or data has none leaves fewer files.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from theory.intervals import wilson_interval
+from trainer.folder import RunFolder, write_atomically
+
+MOST_LOSSES = 1_000
+MOST_CLASSES = 100
+
+
+@rank_zero_only
+def save_split(folder: RunFolder, data: Any) -> None:
+    """Write which picture lies in which split, where the data decides that; ``--data.csv`` reads the file back."""
+    if hasattr(data, "save_split"):
+        data.save_split(folder.split)
+
+
+def save_top_losses(folder: RunFolder, task: Any, data: Any) -> bool:
+    """Write the pictures with the largest losses first: path, label, guess and its probability, loss in nats.
+
+    Args:
+        folder: The run.
+        task: Offers ``top_losses``, where it can.
+        data: Offers ``paths``, where its pictures are files.
+
+    Returns:
+        Whether the file was written.
+    """
+    if not (hasattr(task, "top_losses") and hasattr(data, "paths")):
+        return False
+    split, rows = task.top_losses(MOST_LOSSES)
+    if not rows:
+        return False
+    paths = data.paths(split)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "label", "predicted", "probability", "loss"])
+    for index, label, guess, probability, loss in rows:
+        writer.writerow([paths[index], label, guess, f"{probability:.6f}", f"{loss:.6f}"])
+    write_atomically(folder.top_losses, text.getvalue())
+    return True
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines
+    )
+
+
+def card_text(
+    title: str,
+    task: Any,
+    data: Any,
+    findings: Sequence[tuple[str, str]],
+    metrics: Mapping[str, float],
+    facts: Sequence[tuple[str, str]],
+    checkpoint: Path,
+) -> str:
+    """The model card of a classifier, as Markdown.
+
+    Args:
+        title: Model and data.
+        task: Offers ``describe`` and ``hparams["class_names"]``; ``weights_origin`` where weights came from elsewhere.
+        data: Offers ``summary`` and ``preprocessing``; ``labels`` where it can count each class in each split.
+        findings: The lines of the result.
+        metrics: Tags and values of the result.
+        facts: How it was made: command, seed, versions.
+        checkpoint: What to predict with.
+    """
+    summary = data.summary()
+    names = list(task.hparams["class_names"])
+    origin = getattr(task, "weights_origin", lambda: "trained from random weights; no foreign weights are in it")()
+    parts = [
+        f"# Model card: {title}",
+        f"A classifier of pictures into {len(names)} classes: {', '.join(names[:MOST_CLASSES])}"
+        + (f" and {len(names) - MOST_CLASSES} more." if len(names) > MOST_CLASSES else "."),
+        f"```\npython predict.py {checkpoint} PICTURE_OR_FOLDER --out predictions.csv\n```",
+        "## Result",
+        table(("what", "figure"), findings),
+        _per_class(names, data, metrics),
+        "## Data",
+        table(
+            ("what", "value"), [(key, describe(value)) for key, value in summary.items() if value not in ([], "", None)]
+        ),
+        "## Preprocessing",
+        "The same in validation and in prediction; it is stored in the checkpoint.",
+        table(("setting", "value"), [(key, describe(value)) for key, value in data.preprocessing().items()]),
+        "## Network and weights",
+        f"{task.describe()}. Weights: {origin}.",
+        "## Limits",
+        "\n".join(f"* {line}" for line in limits(names, summary, metrics)),
+        "## How it was made",
+        table(("what", "value"), facts),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _per_class(names: Sequence[str], data: Any, metrics: Mapping[str, float]) -> str:
+    """Pictures of each class in each split, with the recall and its interval."""
+    if not hasattr(data, "labels") or len(names) > MOST_CLASSES:
+        return ""
+    splits = [split for split, count in data.summary()["splits"].items() if count]
+    counts = {split: data.labels(split).bincount(minlength=len(names)).tolist() for split in splits}
+    judged = judged_split(metrics)
+    rows = []
+    for number, name in enumerate(names):
+        recall, total = metrics.get(f"{judged}/recall_{name}"), counts.get(judged, [0] * len(names))[number]
+        shown = "none to judge by"
+        if recall is not None and total:
+            low, high = wilson_interval(round(recall * total), total)
+            shown = f"{100 * recall:.1f} % ({100 * low:.0f} to {100 * high:.0f} %)"
+        rows.append([name, *(str(counts[split][number]) for split in splits), shown])
+    return table(["class", *splits, f"recall in {judged} (95 % interval)"], rows)
+
+
+def judged_split(metrics: Mapping[str, float]) -> str:
+    """The split that the result was measured on."""
+    return "test" if "test/accuracy" in metrics else "val"
+
+
+def limits(names: Sequence[str], summary: Mapping[str, Any], metrics: Mapping[str, float]) -> list[str]:
+    """What the figures do not say, one sentence each."""
+    split = judged_split(metrics)
+    count = int(summary["splits"].get(split, 0))
+    lines = [
+        f"Every picture gets one of the {len(names)} names, also one that shows none of them.",
+        "The accuracy is that of pictures taken like those of the data; on others it can be anything.",
+    ]
+    if f"{split}/accuracy_low" in metrics:
+        width = 100 * (metrics[f"{split}/accuracy_high"] - metrics[f"{split}/accuracy_low"])
+        lines.append(f"It was measured on {count:,} pictures: the 95 % interval is {width:.1f} points wide.")
+    else:
+        lines.append("It was measured on no pictures: nothing is known about its accuracy.")
+    if f"{split}/ece" in metrics:
+        ece = 100 * metrics[f"{split}/ece"]
+        after = metrics.get("test/ece_after_temperature")
+        scaled = (
+            f", {100 * after:.1f} % after the temperature {metrics['test/temperature']:.2f} that prediction divides by"
+            if after is not None
+            else "; no temperature was fitted"
+        )
+        lines.append(f"Probabilities are off by {ece:.1f} % on average (expected calibration error){scaled}.")
+    if summary.get("bad"):
+        lines.append(f"{len(summary['bad'])} files could not be read and were left out.")
+    return lines + [f"Warning of the data: {warning}." for warning in summary.get("warnings", [])]
+
+
+def describe(value: Any) -> str:
+    """A value of the data's summary as text; a long list by its first twenty."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {describe(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        shown = ", ".join(str(item) for item in value[:20])
+        return shown + (f" and {len(value) - 20} more" if len(value) > 20 else "")
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
