@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test slow lint bench dashboard clean
+.PHONY: train test slow lint claims bench dashboard clean
 
 train: .venv/installed
 	$(BIN)/python train.py --model cnn
@@ -17,6 +17,9 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+claims: .venv/installed
+	$(BIN)/python -m claims
 
 bench: .venv/installed
 	$(BIN)/python -m bench all

@@ -1,0 +1,32 @@
+"""Real data for the few claims that need it, in the layout of ``--data.root``, under ``DATA_ROOT``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from torch import Tensor
+
+# One file of each set, which is there when the set is.
+FILES = {
+    "mnist": "MNIST/raw/train-images-idx3-ubyte",
+    "olivetti": "scikit_learn_data/olivetti_py3.pkz",
+    "att_faces": "att_faces/s1/1.pgm",
+}
+
+
+def missing(name: str) -> str:
+    """Why the data set ``name`` cannot be read, or an empty text."""
+    root = os.environ.get("DATA_ROOT", "")
+    if not root:
+        return f"needs {name}: say with --root or DATA_ROOT where it lies"
+    path = Path(root) / FILES[name]
+    return "" if path.is_file() else f"needs {name}: there is no {path}"
+
+
+def read_mnist(train: bool) -> tuple[Tensor, Tensor]:
+    """Pictures in [0, 1] as float64, shape (N, 28, 28), and digits, shape (N,), of MNIST's training or test set."""
+    from torchvision.datasets import MNIST
+
+    mnist = MNIST(os.environ["DATA_ROOT"], train=train, download=False)
+    return mnist.data.double() / 255, mnist.targets
