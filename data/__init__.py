@@ -9,5 +9,7 @@ DATA = {
     "olivetti": "data.olivetti.Olivetti",
     "face-splits": "data.face_splits.FaceSplits",
     "points": "data.points.Points",
+    "samples": "data.samples.Samples",
+    "tables": "data.tables.Tables",
     "folder": "data.folder.Folder",
 }

@@ -1,13 +1,21 @@
 """Models by their command-line names. Strings only: naming a model imports nothing."""
 
 MODELS: dict[str, str] = {
+    "autoencoder": "models.autoencoder.AutoencoderTask",
     "cnn": "models.cnn.CNNTask",
     "face": "models.face.FaceTask",
+    "glm": "models.glm.GLMTask",
     "rbm": "models.rbm.RBMTask",
+    "dbn": "models.dbn.DBNTask",
+    "vanishing-gradients": "models.vanishing_gradients.VanishingGradientsTask",
 }
 
 SUMMARIES: dict[str, str] = {
+    "autoencoder": "few numbers for a picture: autoencoders beside principal components",
     "cnn": "a convolutional network that recognises digits, faces and your own pictures",
     "face": "face identification and verification: a closed-form embedding and a network on top of it",
+    "glm": "generalised linear models: likelihood, its maximum by three solvers, Simpson's paradox",
     "rbm": "a restricted Boltzmann machine: nats a picture, log Z counted or fenced in by annealing",
+    "dbn": "a deep belief network: machines layer by layer, then names, beside a random start",
+    "vanishing-gradients": "which deep networks train: activation, initialisation and wiring, and the law behind it",
 }

@@ -22,6 +22,7 @@ Source:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -153,6 +154,17 @@ def irls_step(family: Family, x: Tensor, y: Tensor, theta: Tensor) -> Tensor:
     return torch.linalg.lstsq(design, target[:, None]).solution.view_as(theta)
 
 
+def descend(objective: Callable[[Tensor], float], theta: Tensor, proposal: Tensor) -> Tensor:
+    """The point between theta and a proposal, halving the way until the objective is no higher; theta if none is."""
+    value, share = objective(theta), 1.0
+    while share > 1e-10:
+        point = theta + share * (proposal - theta)
+        if objective(point) <= value:
+            return point
+        share /= 2
+    return theta
+
+
 @dataclass(frozen=True)
 class Fit:
     """Coefficients that maximise the likelihood or posterior, and how they were found.
@@ -195,23 +207,19 @@ def fit(
         total = negative_log_likelihood(family, x @ theta, y, dispersion).sum() + precision / 2 * theta.square().sum()
         return float(total)
 
-    value = objective(theta)
     for step in range(max_steps):
         score, information = score_and_information(family, x, y, theta, dispersion, precision)
         factor, failed = torch.linalg.cholesky_ex(information)
-        if failed or (float(information.diagonal().amax() / factor.diagonal().square().amin()) > 1e14):
+        if failed or float(information.diagonal().amax() / factor.diagonal().square().amin()) > 1e14:
             break
         direction = torch.cholesky_solve(score.flatten()[:, None], factor).view_as(theta)
-        decrement = float((score * direction).sum())  # twice the descent that the quadratic model promises
-        if decrement <= 1e-20 * max(1.0, abs(value)):
-            return Fit(theta, information, value, step)
-        size = 1.0
-        while size > 1e-10 and not objective(theta + size * direction) <= value:
-            size /= 2
-        if size <= 1e-10 and decrement < 1e-9 * max(1.0, abs(value)):
-            return Fit(theta + direction, information, value, step)  # rounding hides the last descent
-        theta = theta + size * direction
-        value = objective(theta)
+        promised = float((score * direction).sum())  # twice the descent of the quadratic model
+        if promised <= 1e-20 * max(1.0, abs(objective(theta))):
+            theta = theta + direction  # a last step for nothing: it squares the distance that is left
+            return Fit(theta, information, objective(theta), step)
+        better = descend(objective, theta, theta + direction)
+        # Near the maximum rounding of the objective hides the descent, but the step is still right.
+        theta = theta + direction if torch.equal(better, theta) and promised < 1e-9 else better
     raise ValueError(
         f"{family} has no finite maximum of the likelihood on these {len(x)} samples: classes can be separated, or "
         "features depend on each other; more samples, a weaker signal or a prior help"

@@ -1,0 +1,116 @@
+"""Figures of a generalised linear model: the fit with its band, and the way of the solvers to the maximum."""
+
+# G places, N samples, K natural parameters, T steps, S solvers
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dashboard.style import CYCLE, QUIET, THEORY, finding, label, legend, logarithmic, new_figure, plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RESPONSES = {
+    "gaussian": "y (1)",
+    "bernoulli": "y, and P(y = 1)",
+    "poisson": "count y, and its mean",
+    "softmax": "P(class)",
+}
+FLOOR = 1e-17  # distances of 0 are drawn here
+
+
+def fit_figure(
+    family: str,
+    x: ArrayLike,
+    mean: ArrayLike,
+    half_width: ArrayLike,
+    truth: ArrayLike,
+    *,
+    points: tuple[ArrayLike, ArrayLike] | None = None,
+) -> Figure:
+    """A fitted mean with its 95 % band, the true mean dashed, and the samples.
+
+    Args:
+        family: ``gaussian``, ``bernoulli``, ``poisson`` or ``softmax``.
+        x: Places, shape (G,).
+        mean: Fitted mean there, shape (G, K).
+        half_width: Half of the band, shape (G, K).
+        truth: True mean, shape (G, K).
+        points: Samples: x of shape (N,), y of shape (N, K); None where other features vary too.
+
+    Returns:
+        A figure of one axes; the title tells on how much of x the band holds the truth.
+    """
+    x, mean, half_width, truth = (np.asarray(values, dtype=float) for values in (x, mean, half_width, truth))
+    figure, (axes,) = new_figure(6.2, 4.0)
+    if points is not None:
+        at, y = (np.asarray(values, dtype=float) for values in points)
+        if family == "softmax":  # a tick for each sample, in the colour of its class, at the lower edge
+            classes = (y @ np.arange(1, y.shape[1] + 1)).astype(int)
+            for number in range(1, y.shape[1] + 1):
+                chosen = at[classes == number]
+                axes.plot(chosen, np.full(chosen.size, -0.03 * number), "|", color=CYCLE[number - 1], markersize=6)
+        else:
+            # Answers of 0 and 1 are spread a little, in the order of the samples, so that they do not hide each other.
+            aside = 0.03 * np.sin(np.arange(at.size) * 2.4) if family == "bernoulli" else 0.0
+            axes.plot(
+                at, y[:, 0] + aside, "o", color=QUIET, markersize=2.2, alpha=0.35, linestyle="none", label="samples"
+            )
+    for number, colour in zip(range(mean.shape[1]), CYCLE * 3, strict=False):
+        name = f"class {number + 1}" if family == "softmax" else "fit"
+        low, high = mean[:, number] - half_width[:, number], mean[:, number] + half_width[:, number]
+        axes.fill_between(
+            x, low, high, color=colour, alpha=0.22, linewidth=0, label="95 % band" if not number else None
+        )
+        axes.plot(x, mean[:, number], color=colour, linewidth=1.6, label=name)
+        axes.plot(x, truth[:, number], label="truth" if not number else None, **THEORY)
+    label(axes, "feature x1, others at 0" if points is None else "feature x1", RESPONSES[family])
+    legend(axes)
+    inside = float(np.mean(np.abs(truth - mean) <= half_width))
+    finding(figure, f"{family}: the 95 % band of the mean holds the truth on {100 * inside:.0f} % of the range of x")
+    return figure
+
+
+def solvers_figure(distances: ArrayLike, names: Sequence[str], rate: float) -> Figure:
+    """Distance to the maximum of the likelihood, step by step.
+
+    Args:
+        distances: Shape (T, S), the start first; the last solver is gradient descent.
+        names: S names.
+        rate: What each step of gradient descent leaves of the distance in the end, below 1; drawn dashed.
+
+    Returns:
+        A figure of one axes; the title counts the steps to a distance of 1e-8.
+    """
+    values = np.asarray(distances, dtype=float)
+    figure, (axes,) = new_figure(6.2, 4.0)
+    steps = np.arange(len(values))
+    counts = []
+    for number, name in enumerate(names):
+        axes.plot(
+            steps,
+            np.maximum(values[:, number], FLOOR),
+            "o-",
+            color=CYCLE[number],
+            markersize=3,
+            linewidth=1.4,
+            label=name,
+        )
+        near = np.flatnonzero(values[:, number] <= 1e-8 * values[0, number])
+        counts.append(f"{plain(name)} {near[0]}" if near.size else f"{plain(name)} more than {len(values) - 1}")
+    clear = np.flatnonzero(values[:, -1] > 1e-9 * values[0, -1])
+    if 0 < rate < 1 and clear.size:
+        last = clear[-1]
+        first = max(0, last - max(5, last // 2))
+        line = values[last, -1] * rate ** (steps[first : last + 1] - last)
+        axes.plot(steps[first : last + 1], 1.6 * line, label=f"slope due: {rate:.3f} a step", **THEORY)
+    logarithmic(axes, y=True)
+    label(axes, "step", "distance to the maximum ‖θ − θ*‖ (1)")
+    legend(axes)
+    finding(figure, "steps to 1e-8 of the first distance: " + ", ".join(counts), left=0.8)
+    return figure

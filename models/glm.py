@@ -1,0 +1,237 @@
+"""Generalised linear models: one likelihood, three ways to its maximum.
+
+python train.py --model glm                                     a Bernoulli sample with known truth
+python train.py --model glm --data.family poisson               or gaussian, softmax
+python train.py --model glm --data tables                       Simpson's paradox: kidney stones
+python train.py --model glm --data tables --data.table berkeley
+python train.py --model glm --data tables --data.table collider
+
+Newton's method (IRLS), L-BFGS and gradient descent step side by side on the whole sample. All three start at 0 and must
+meet, because the negative log-likelihood of a canonical link is convex. Newton's distance to the maximum is squared at
+each step; gradient descent's shrinks by |1 - alpha lambda| at each, lambda the worst eigenvalue of the information.
+
+Source:
+    McCullagh, Nelder (1989), Generalized linear models, chapter 2; Nocedal, Wright (2006), sections 3.3 and 7.2.
+"""
+# N samples, D features with the constant, K natural parameters
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from models.regression.adjustment import Adjustment, Collider
+from models.regression.likelihood import Convergence, Likelihood
+from theory.exponential_family import Family, Fit, descend, fit, mean, negative_log_likelihood, newton_step
+
+Batch = tuple[Tensor, Tensor]  # features (N, D), responses (N, K), both float64
+
+
+class GLM(nn.Module):
+    """E[y] = grad A(x theta): a linear map and a canonical link.
+
+    Args:
+        family: One of ``theory.exponential_family.FAMILIES``.
+        in_features: D, with the constant.
+        num_outputs: K.
+    """
+
+    def __init__(self, family: Family, in_features: int, num_outputs: int) -> None:
+        super().__init__()
+        self.family: Family = family
+        self.theta = nn.Parameter(torch.zeros(in_features, num_outputs, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Means of the responses, shape (N, K). Args: features (N, D)."""
+        return mean(self.family, x @ self.theta)
+
+
+class GLMTask(LightningModule):
+    """Fits a generalised linear model by Newton's method, L-BFGS and gradient descent side by side.
+
+    Args:
+        family: Family of the responses.
+        feature_names: Names of the D features, the constant first.
+        num_outputs: Natural parameters of a response.
+        dispersion: Variance of Gaussian responses; 1 for the other families.
+        truth: Coefficients that made the data, D lists of K, or None when nobody knows.
+        question: ``fit``, or the study whose effect is asked for: ``kidney-stones``, ``berkeley``, ``collider``.
+        lr: Step of gradient descent as a share of 1 / lambda_max of the information, above 0; 2 is the edge.
+        prior_deviation: Deviation tau of a Gaussian prior on each coefficient, which makes the fit the maximum a
+            posteriori (ridge); None for maximum likelihood.
+        history_size: Steps that L-BFGS remembers.
+        steps: Steps of each solver in an epoch.
+    """
+
+    monitor, mode = "train/loss", "min"
+
+    def __init__(
+        self,
+        family: Literal["gaussian", "bernoulli", "poisson", "softmax"],
+        feature_names: list[str],
+        num_outputs: int,
+        dispersion: float,
+        truth: list[list[float]] | None,
+        question: Literal["fit", "kidney-stones", "berkeley", "collider"],
+        lr: float = 1.0,
+        prior_deviation: float | None = None,
+        history_size: int = 10,
+        steps: int = 10,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        if not lr > 0 or not lr < float("inf"):
+            raise ValueError(f"--model.lr must be above 0 and finite, got {lr}")
+        if prior_deviation is not None and not prior_deviation > 0:
+            raise ValueError(f"--model.prior_deviation must be above 0, or none, got {prior_deviation}")
+        for name, value in (("history_size", history_size), ("steps", steps)):
+            if value < 1:
+                raise ValueError(f"--model.{name} must be at least 1, got {value}")
+        self.automatic_optimization = False
+        self.family: Family = family
+        self.precision = 0.0 if prior_deviation is None else prior_deviation**-2
+        self.newton, self.lbfgs, self.descent = (GLM(family, len(feature_names), num_outputs) for _ in range(3))
+        self.maximum: Fit | None = None  # of the training sample, found before the first step
+        self.sample: Batch | None = None
+        self.history: list[list[float]] = []  # per step: excess objective of the three, then distances
+        self.answer: Likelihood | Adjustment | Collider | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Means of the responses, shape (N, K). Args: features (N, D)."""
+        means: Tensor = self.newton(x)
+        return means
+
+    def objective(self, x: Tensor, y: Tensor, theta: Tensor) -> Tensor:
+        """Negative log-posterior in nats a sample, up to the prior's constant."""
+        nats = negative_log_likelihood(self.family, x @ theta, y, self.hparams["dispersion"])
+        return (nats.sum() + self.precision / 2 * theta.square().sum()) / len(x)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """So many steps of each solver; the loss is Newton's."""
+        x, y = batch
+        if self.maximum is None:
+            self.sample = batch
+            self.maximum = fit(self.family, x, y, self.hparams["dispersion"], self.precision)
+        if not self.history:
+            self.look(x, y)
+        for _ in range(self.hparams["steps"]):
+            self.step(x, y)
+            self.look(x, y)
+        losses = [self.objective(x, y, solver.theta).detach() for solver in (self.newton, self.descent)]
+        self.log_dict({"train/loss": losses[0], "train/loss_descent": losses[1]})
+        return losses[0] + 0 * losses[1]  # not finite when either is not: gradient descent may diverge
+
+    def step(self, x: Tensor, y: Tensor) -> None:
+        """One step of each solver."""
+        lbfgs, descent = self.two_optimizers()
+
+        def closure() -> Tensor:
+            loss = self.objective(x, y, self.lbfgs.theta)
+            lbfgs.zero_grad()
+            self.manual_backward(loss)
+            return loss
+
+        lbfgs.step(closure)
+        descent.zero_grad()
+        self.manual_backward(self.objective(x, y, self.descent.theta))
+        # The step is relative to the curvature at the maximum, where the rate of convergence is decided.
+        descent.param_groups[0]["lr"] = self.hparams["lr"] * len(x) / float(self.curvatures()[-1])
+        descent.step()
+        with torch.no_grad():
+            theta = self.newton.theta
+            proposal = newton_step(self.family, x, y, theta, self.hparams["dispersion"], self.precision)
+            # Rounding decides which way is down once the maximum is reached; then Newton's step stands.
+            near = float((proposal - theta).abs().max()) < 1e-6
+            value = lambda point: float(self.objective(x, y, point))
+            theta.copy_(proposal if near else descend(value, theta, proposal))
+
+    def two_optimizers(self) -> tuple[Optimizer, Optimizer]:
+        """L-BFGS and gradient descent as Lightning wraps them."""
+        optimizers: Any = self.optimizers()
+        return optimizers[0], optimizers[1]
+
+    def curvatures(self) -> Tensor:
+        """Eigenvalues of the information at the maximum, summed over the samples, in increasing order."""
+        assert self.maximum is not None
+        return torch.linalg.eigvalsh(self.maximum.information)
+
+    @torch.no_grad()
+    def look(self, x: Tensor, y: Tensor) -> None:
+        """Notes where the three solvers stand: excess of the objective, and distance to the maximum."""
+        assert self.maximum is not None
+        best = self.maximum.objective / len(x)
+        points = [solver.theta for solver in (self.newton, self.lbfgs, self.descent)]
+        excess = [float(self.objective(x, y, point)) - best for point in points]
+        self.history.append([*excess, *(float((point - self.maximum.theta).norm()) for point in points)])
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """The question that the data ask, answered with Newton's coefficients."""
+        assert self.maximum is not None, "tested before it was fitted"
+        assert self.sample is not None
+        options = self.hparams
+        likelihood = Likelihood(
+            family=self.family,
+            theta=self.newton.theta.detach().clone(),
+            maximum=self.maximum,
+            sample=self.sample,
+            test=batch,
+            dispersion=options["dispersion"],
+            truth=options["truth"],
+            precision=self.precision,
+            feature_names=options["feature_names"],
+            convergence=Convergence(self.history, self.curvatures().tolist(), options["lr"]),
+        )
+        question = options["question"]
+        if question == "fit":
+            self.answer = likelihood
+        else:
+            self.answer = Collider(likelihood) if question == "collider" else Adjustment(likelihood, question)
+        self.log_dict({k: v for k, v in self.answer.metrics().items() if k.startswith("test/")}, batch_size=1)
+
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[Any]]:
+        """One iteration of L-BFGS with a strong Wolfe search, and plain gradient descent; Newton needs none."""
+        lbfgs = torch.optim.LBFGS(
+            self.lbfgs.parameters(), max_iter=1, history_size=self.hparams["history_size"], tolerance_grad=1e-13,
+            tolerance_change=0.0, line_search_fn="strong_wolfe",
+        )  # fmt: skip
+        return [lbfgs, torch.optim.SGD(self.descent.parameters(), lr=self.hparams["lr"])], []
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the path so far, so that a resumed run reports the same."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restores what `on_save_checkpoint` kept."""
+        if self.trainer.state.fn == "fit":
+            self.history = checkpoint["history"]
+
+    def describe(self) -> str:
+        """Family and size, for the first lines of a run."""
+        count = self.newton.theta.numel()
+        prior = "" if not self.precision else f", prior deviation {self.hparams['prior_deviation']:g}"
+        return f"{self.family} with its canonical link, {count} coefficients by 3 solvers{prior}"
+
+    def findings(self) -> list[tuple[str, str]]:
+        """The answer, and what stands beside it."""
+        assert self.answer is not None
+        return self.answer.findings()
+
+    def final_metrics(self) -> dict[str, float]:
+        """The answer as numbers, with theory and gaps."""
+        assert self.answer is not None
+        return self.answer.metrics()
+
+    def figures(self) -> Iterator[tuple[str, Any]]:
+        """Figures of the answer."""
+        assert self.answer is not None
+        yield from self.answer.figures()
+
+    def show(self, writer: Any, step: int) -> list[str]:
+        """The path of the solvers as curves over the steps."""
+        for place, row in enumerate(self.history):
+            for name, distance in zip(("irls", "lbfgs", "descent"), row[3:], strict=True):
+                writer.add_scalar(f"gap/distance_{name}", distance, place)
+        return []

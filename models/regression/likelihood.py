@@ -1,0 +1,210 @@
+"""What a fit of known truth reached, beside what its likelihood promises.
+
+The estimate is off by about the inverse information: (theta - truth)^T I (theta - truth) is chi-squared with D K
+degrees, and the loss on new samples exceeds the entropy of the truth by D K / (2 n) on average.
+
+Source:
+    Wald (1943), Tests of statistical hypotheses concerning several parameters; Akaike (1974), section 4.
+"""
+
+# T steps, D features with the constant, K natural parameters, G places of a curve
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from scipy import stats
+from torch import Tensor
+
+from dashboard.regression import fit_figure, solvers_figure
+from theory.exponential_family import Family, Fit, covariance, mean, negative_log_likelihood
+from theory.regularisation import ridge
+
+SOLVERS = ("IRLS", "L-BFGS", "gradient descent")
+ARRIVED = 1e-8  # distance to the maximum, relative to that of the start
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """The path of the three solvers.
+
+    Attributes:
+        history: One row a step from 0: excess objective of IRLS, L-BFGS, gradient descent, then their distances.
+        curvatures: Eigenvalues of the information at the maximum, increasing.
+        lr: Gradient descent's step as a share of 1 / the largest of them.
+    """
+
+    history: list[list[float]]
+    curvatures: list[float]
+    lr: float
+
+    @property
+    def rate_due(self) -> float:
+        """max_i |1 - alpha lambda_i|: what each step of gradient descent leaves of the distance in the end."""
+        return max(abs(1 - self.lr * value / self.curvatures[-1]) for value in self.curvatures)
+
+    @property
+    def rate(self) -> float:
+        """Mean contraction over the last steps that rounding does not blur; nan when there are none."""
+        distances = [row[5] for row in self.history]
+        last = [value for value in distances if value > 1e-10 * distances[0]][-4:]
+        return (last[-1] / last[0]) ** (1 / (len(last) - 1)) if len(last) > 1 else math.nan
+
+    def steps(self, solver: int) -> int | None:
+        """Steps until a solver stood at the maximum, or None."""
+        start = self.history[0][3 + solver]
+        return next((t for t, row in enumerate(self.history) if row[3 + solver] <= ARRIVED * start), None)
+
+    def line(self) -> str:
+        """How many steps each solver took."""
+        parts = []
+        for solver, name in enumerate(SOLVERS):
+            steps, distance = self.steps(solver), self.history[-1][3 + solver]
+            reached = f"in {steps} steps" if steps is not None else f"not yet after {len(self.history) - 1} steps"
+            parts.append(f"{name} {reached} ({distance:.1e} away)")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """A fit and everything to judge it by.
+
+    Attributes:
+        family: Family of the responses.
+        theta: Newton's coefficients, shape (D, K).
+        maximum: The maximum of the training sample by the damped Newton method of ``theory``.
+        sample: Features and responses that were learned from.
+        test: New ones.
+        dispersion: phi.
+        truth: Coefficients that made the data, D lists of K, or None.
+        precision: Of the prior; 0 for maximum likelihood.
+        feature_names: D names, the constant first.
+        convergence: The path of the solvers.
+    """
+
+    family: Family
+    theta: Tensor
+    maximum: Fit
+    sample: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+    dispersion: float
+    truth: list[list[float]] | None
+    precision: float
+    feature_names: list[str]
+    convergence: Convergence
+
+    def true_theta(self) -> Tensor:
+        """The truth as a tensor like theta."""
+        assert self.truth is not None
+        return torch.tensor(self.truth, dtype=self.theta.dtype, device=self.theta.device)
+
+    def wald(self) -> float:
+        """(theta - truth)^T information (theta - truth)."""
+        away = (self.theta - self.true_theta()).flatten()
+        return float(away @ self.maximum.information @ away)
+
+    def solver_metrics(self) -> dict[str, float]:
+        """Where the solvers ended, and gradient descent's rate beside the one due."""
+        last = self.convergence.history[-1]
+        values = {f"gap/distance_{name}": last[3 + i] for i, name in enumerate(("irls", "lbfgs", "descent"))}
+        values["theory/descent_rate"] = self.convergence.rate_due
+        if math.isfinite(self.convergence.rate):
+            values |= {"test/descent_rate": self.convergence.rate}
+        return values
+
+    def metrics(self) -> dict[str, float]:
+        """Tags and values."""
+        x, y = self.test
+        loss, floor = (
+            float(negative_log_likelihood(self.family, x @ theta, y, self.dispersion).mean())
+            for theta in (self.theta, self.true_theta())
+        )
+        degrees = self.theta.numel()
+        values = {
+            "test/loss": loss,
+            "theory/loss": floor,
+            "gap/loss": loss - floor,
+            "theory/excess_loss": degrees / (2 * len(self.sample[0])),
+            "test/wald": self.wald(),
+            "theory/wald": float(degrees),
+            "test/wald_p": float(stats.chi2.sf(self.wald(), degrees)),
+        }
+        if self.precision and self.family == "gaussian":
+            values["gap/ridge"] = self.ridge_gap()
+        return {**values, **self.solver_metrics()}
+
+    def ridge_gap(self) -> float:
+        """Largest difference between the maximum a posteriori and ridge with penalty sigma^2 / tau^2."""
+        return float((self.theta - ridge(*self.sample, self.dispersion * self.precision)).abs().max())
+
+    def solver_findings(self) -> list[tuple[str, str]]:
+        """Lines about the way to the maximum."""
+        rate, due = self.convergence.rate, self.convergence.rate_due
+        lines = [("solvers", self.convergence.line())]
+        if math.isfinite(rate):
+            lines.append(("descent's rate", f"{rate:.5f} of the distance is left by a step; max |1 − αλ| = {due:.5f}"))
+        return lines
+
+    def findings(self) -> list[tuple[str, str]]:
+        """The result and what stands beside it."""
+        values, degrees = self.metrics(), self.theta.numel()
+        lines = [
+            (
+                "test loss",
+                f"{values['test/loss']:.4f} nats; the truth's on the same samples {values['theory/loss']:.4f}, "
+                f"excess {values['gap/loss']:.1e} (DK/2n = {values['theory/excess_loss']:.1e} expected)",
+            )
+        ]
+        if self.precision:
+            text = f"N(0, {self.precision**-0.5:g}²) on each coefficient"
+            if "gap/ridge" in values:
+                text += (
+                    f"; ridge with λ = σ²/τ² = {self.dispersion * self.precision:g} is {values['gap/ridge']:.1e} away"
+                )
+            lines.append(("prior", text))
+        else:
+            lines.append(
+                (
+                    "estimate",
+                    f"Wald distance from the truth {values['test/wald']:.2f}; χ² with {degrees} degrees has mean "
+                    f"{degrees} (p = {values['test/wald_p']:.2f})",
+                )
+            )
+        return lines + self.solver_findings()
+
+    def curve(self, feature: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean over the first feature, others at 0, with its 95 % band by the delta method.
+
+        Args:
+            feature: Places, shape (G,).
+
+        Returns:
+            Mean, half-width and true mean, each of shape (G, K).
+        """
+        count, outputs = self.theta.shape
+        x = feature.new_zeros(len(feature), count)
+        x[:, 0], x[:, 1] = 1, feature
+        eta = x @ self.theta
+        slope = covariance(self.family, eta)  # d mean / d eta, (G, K, K)
+        spread = torch.linalg.inv(self.maximum.information).view(count, outputs, count, outputs)
+        of_eta = torch.einsum("gd,dkel,ge->gkl", x, spread, x)
+        variance = (slope @ of_eta @ slope.mT).diagonal(dim1=1, dim2=2)
+        return mean(self.family, eta), 1.959964 * variance.sqrt(), mean(self.family, x @ self.true_theta())
+
+    def figures(self) -> Iterator[tuple[str, Any]]:
+        """The fit over the first feature, and the path of the solvers."""
+        x, y = (part.cpu() for part in self.sample)
+        places = torch.linspace(float(x[:, 1].min()), float(x[:, 1].max()), 200, dtype=x.dtype)
+        curves = [part.cpu().numpy() for part in self.curve(places.to(self.theta.device))]
+        points = (x[:, 1].numpy(), y.numpy()) if len(self.feature_names) == 2 else None
+        yield "fit", fit_figure(self.family, places.numpy(), *curves, points=points)
+        yield "solvers", self.solvers_figure()
+
+    def solvers_figure(self) -> Any:
+        """Distance to the maximum, step by step."""
+        distances = [row[3:] for row in self.convergence.history]
+        return solvers_figure(distances, SOLVERS, self.convergence.rate_due)
