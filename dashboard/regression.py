@@ -38,7 +38,7 @@ def fit_figure(
     Args:
         family: ``gaussian``, ``bernoulli``, ``poisson`` or ``softmax``.
         x: Places, shape (G,).
-        mean: Fitted mean there, shape (G, K).
+        mean: Fitted mean there, shape (G, K); of softmax all classes, (G, K + 1).
         half_width: Half of the band, shape (G, K).
         truth: True mean, shape (G, K).
         points: Samples: x of shape (N,), y of shape (N, K); None where other features vary too.
@@ -52,9 +52,9 @@ def fit_figure(
         at, y = (np.asarray(values, dtype=float) for values in points)
         if family == "softmax":  # a tick for each sample, in the colour of its class, at the lower edge
             classes = (y @ np.arange(1, y.shape[1] + 1)).astype(int)
-            for number in range(1, y.shape[1] + 1):
-                chosen = at[classes == number]
-                axes.plot(chosen, np.full(chosen.size, -0.03 * number), "|", color=CYCLE[number - 1], markersize=6)
+            for number in range(y.shape[1] + 1):
+                chosen, colour = at[classes == number], CYCLE[number % len(CYCLE)]
+                axes.plot(chosen, np.full(chosen.size, -0.03 * (number + 1)), "|", color=colour, markersize=6)
         else:
             # Answers of 0 and 1 are spread a little, in the order of the samples, so that they do not hide each other.
             aside = 0.03 * np.sin(np.arange(at.size) * 2.4) if family == "bernoulli" else 0.0
@@ -62,7 +62,7 @@ def fit_figure(
                 at, y[:, 0] + aside, "o", color=QUIET, markersize=2.2, alpha=0.35, linestyle="none", label="samples"
             )
     for number, colour in zip(range(mean.shape[1]), CYCLE * 3, strict=False):
-        name = f"class {number + 1}" if family == "softmax" else "fit"
+        name = f"class {number}" if family == "softmax" else "fit"
         low, high = mean[:, number] - half_width[:, number], mean[:, number] + half_width[:, number]
         axes.fill_between(
             x, low, high, color=colour, alpha=0.22, linewidth=0, label="95 % band" if not number else None
@@ -88,7 +88,7 @@ def solvers_figure(distances: ArrayLike, names: Sequence[str], rate: float) -> F
         A figure of one axes; the title counts the steps to a distance of 1e-8.
     """
     values = np.asarray(distances, dtype=float)
-    figure, (axes,) = new_figure(6.2, 4.0)
+    figure, (axes,) = new_figure(7.4, 4.0)
     steps = np.arange(len(values))
     counts = []
     for number, name in enumerate(names):
@@ -111,6 +111,6 @@ def solvers_figure(distances: ArrayLike, names: Sequence[str], rate: float) -> F
         axes.plot(steps[first : last + 1], 1.6 * line, label=f"slope due: {rate:.3f} a step", **THEORY)
     logarithmic(axes, y=True)
     label(axes, "step", "distance to the maximum ‖θ − θ*‖ (1)")
-    legend(axes)
-    finding(figure, "steps to 1e-8 of the first distance: " + ", ".join(counts), left=0.8)
+    legend(axes, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    finding(figure, "steps to 1e-8 of the first distance: " + ", ".join(counts), left=0.8, right=1.85)
     return figure

@@ -27,6 +27,9 @@ from models.regression.adjustment import Adjustment, Collider
 from models.regression.likelihood import Convergence, Likelihood
 from theory.exponential_family import Family, Fit, descend, fit, mean, negative_log_likelihood, newton_step
 
+# torch's L-BFGS learns nothing from a step whose curvature y.s is below 1e-10, an absolute number: without a scale it
+# would stop learning six digits before the maximum.
+SCALE = 1e10
 Batch = tuple[Tensor, Tensor]  # features (N, D), responses (N, K), both float64
 
 
@@ -128,8 +131,8 @@ class GLMTask(LightningModule):
         """One step of each solver."""
         lbfgs, descent = self.two_optimizers()
 
-        def closure() -> Tensor:
-            loss = self.objective(x, y, self.lbfgs.theta)
+        def closure() -> Any:
+            loss = SCALE * self.objective(x, y, self.lbfgs.theta)
             lbfgs.zero_grad()
             self.manual_backward(loss)
             return loss
@@ -194,9 +197,14 @@ class GLMTask(LightningModule):
     def configure_optimizers(self) -> tuple[list[Optimizer], list[Any]]:
         """One iteration of L-BFGS with a strong Wolfe search, and plain gradient descent; Newton needs none."""
         lbfgs = torch.optim.LBFGS(
-            self.lbfgs.parameters(), max_iter=1, history_size=self.hparams["history_size"], tolerance_grad=1e-13,
-            tolerance_change=0.0, line_search_fn="strong_wolfe",
-        )  # fmt: skip
+            self.lbfgs.parameters(),
+            max_iter=1,
+            max_eval=30,
+            tolerance_grad=0.0,
+            tolerance_change=0.0,
+            history_size=self.hparams["history_size"],
+            line_search_fn="strong_wolfe",
+        )
         return [lbfgs, torch.optim.SGD(self.descent.parameters(), lr=self.hparams["lr"])], []
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -50,7 +50,7 @@ class Adjustment:
 
     def metrics(self) -> dict[str, float]:
         """Tags and values."""
-        values = {}
+        values: dict[str, float] = {}
         for place, name in enumerate(("first", "second")):
             values |= {f"test/adjusted_{name}": self.adjusted[place], f"test/crude_{name}": self.crude[place]}
             values[f"theory/adjusted_{name}"] = self.adjusted_due[place]
@@ -133,5 +133,5 @@ class Collider:
     def figures(self) -> Iterator[tuple[str, Any]]:
         """The collider, and the path of the solvers."""
         x, y = self.likelihood.sample
-        yield "collider", collider_figure(*(part.cpu().numpy() for part in (x[:, 1], y[:, 0], x[:, 2])), self.due)
+        yield "collider", collider_figure(x[:, 1].cpu(), y[:, 0].cpu(), x[:, 2].cpu(), self.due)
         yield "solvers", self.likelihood.solvers_figure()

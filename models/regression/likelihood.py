@@ -146,7 +146,10 @@ class Likelihood:
         rate, due = self.convergence.rate, self.convergence.rate_due
         lines = [("solvers", self.convergence.line())]
         if math.isfinite(rate):
-            lines.append(("descent's rate", f"{rate:.5f} of the distance is left by a step; max |1 − αλ| = {due:.5f}"))
+            text = f"{rate:.5f} of the distance is left by a step; max |1 − αλ| = {due:.5f}"
+            if due >= 1:
+                text = f"the step is past the edge 2 / λ: gradient descent cannot settle (max |1 − αλ| = {due:.5f})"
+            lines.append(("descent's rate", text))
         return lines
 
     def findings(self) -> list[tuple[str, str]]:
@@ -183,17 +186,23 @@ class Likelihood:
             feature: Places, shape (G,).
 
         Returns:
-            Mean, half-width and true mean, each of shape (G, K).
+            Mean, half-width and true mean, each of shape (G, K); of softmax with class 0, (G, K + 1).
         """
         count, outputs = self.theta.shape
         x = feature.new_zeros(len(feature), count)
         x[:, 0], x[:, 1] = 1, feature
         eta = x @ self.theta
-        slope = covariance(self.family, eta)  # d mean / d eta, (G, K, K)
+        identity = torch.eye(outputs, dtype=x.dtype, device=x.device)
+        # The means of all classes sum to 1, so class 0 takes what the others leave.
+        every = torch.cat([-identity.sum(0, keepdim=True), identity]) if self.family == "softmax" else identity
+        shift = every.new_zeros(len(every))
+        shift[0] = float(self.family == "softmax")
+        slope = every @ covariance(self.family, eta)  # d mean / d eta, (G, K or K + 1, K)
         spread = torch.linalg.inv(self.maximum.information).view(count, outputs, count, outputs)
         of_eta = torch.einsum("gd,dkel,ge->gkl", x, spread, x)
         variance = (slope @ of_eta @ slope.mT).diagonal(dim1=1, dim2=2)
-        return mean(self.family, eta), 1.959964 * variance.sqrt(), mean(self.family, x @ self.true_theta())
+        fitted, true = (mean(self.family, value) @ every.T + shift for value in (eta, x @ self.true_theta()))
+        return fitted, 1.959964 * variance.sqrt(), true
 
     def figures(self) -> Iterator[tuple[str, Any]]:
         """The fit over the first feature, and the path of the solvers."""
