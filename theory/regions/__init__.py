@@ -1,0 +1,1 @@
+"""Linear regions of networks of Linear, ReLU and LeakyReLU: counted exactly, bounded, and drawn."""
