@@ -76,7 +76,7 @@ class WholeSetLoader:
 
     batch_sampler = None  # Lightning asks every loader that has a sampler for it
 
-    def __init__(self, batch: SplitBatch, steps: int = 1) -> None:
+    def __init__(self, batch: tuple[Tensor, ...], steps: int = 1) -> None:
         self.batch, self.steps = batch, steps
         self.sampler = EpochSampler()
         self.position = 0
@@ -86,7 +86,7 @@ class WholeSetLoader:
         """Steps an epoch."""
         return self.steps
 
-    def __iter__(self) -> Iterator[SplitBatch]:
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         """The rest of the epoch after a resume, else all of it."""
         resume, self._resume = self._resume, None
         # A state stored after the last batch starts the next epoch at its beginning.

@@ -1,0 +1,190 @@
+"""The search for the best broken lines: many starts for every width, refined together, and improved by moving knots over.
+
+The starts of a width: the knots of the best segmentation, with 0, 1 and 2 ramps at its highest jumps; knots that share
+the curvature equally; equal cells; and knots at random places, one set a seed. When all have come to rest, each width
+that is not yet at its floor goes on from its best line: copies of it lose a knot that is cheap to lose and get one in a
+cell with a large error.
+"""
+
+# W widths, K starts a width, P = W K lines, N most pieces, M samples
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.approximation.knots import Fit, Search, begin, evaluate, fit_values, improve, knots_of, log_gaps_of
+from theory.broken_lines import equidistributed_knots, segmentation_knots
+from theory.seeds import mix_seed
+from theory.segmentation import best_segmentation
+
+RAMPS = (0, 1, 2)
+NAMES = ("segmentation", "segmentation, 1 ramp", "segmentation, 2 ramps", "equal curvature", "equal cells")
+UNIFORM = 4  # place of the equal cells among the starts
+GENERATIONS = 2  # rounds of moves
+NEAR = 1.0005  # times the floor: nothing worth a move is left
+KEPT = 60  # rounds of which the knots are kept, for the figure
+CHOICES = 3  # a knot is taken from the cheapest, put into one of the worst
+
+
+class Line(NamedTuple):
+    """A broken line: knots (N + 1,), its values there (N + 1,), and its mean squared error on the samples."""
+
+    knots: Tensor
+    values: Tensor
+    error: float
+
+
+class SplineSearch(nn.Module):
+    """Broken lines of several widths, each from several starts.
+
+    Args:
+        widths: Pieces N of the lines.
+        seeds: Random starts of each width, at least 0.
+        noisy: The samples carry noise: curvature cannot be read off them.
+        seed: Of the random starts and the moves.
+    """
+
+    log_gaps: Tensor
+    damping: Tensor
+    rejected: Tensor
+    done: Tensor
+    generation: Tensor
+    first_error: Tensor
+    path: Tensor
+    rounds: Tensor
+
+    def __init__(self, widths: Sequence[int], seeds: int, noisy: bool = False, seed: int = 0) -> None:
+        super().__init__()
+        self.widths, self.noisy, self.seed = list(widths), noisy, seed
+        self.names = [*NAMES, *(f"random {number}" for number in range(seeds))]
+        self.starts, self.most = len(self.names), max(widths)
+        count = len(self.widths) * self.starts
+        state = begin(torch.zeros(count, self.most, dtype=torch.float64))
+        for name, tensor in zip(Search._fields, state, strict=True):
+            self.register_buffer(name, tensor)
+        self.register_buffer("generation", torch.tensor(-1))  # -1: not started
+        self.register_buffer("rounds", torch.tensor(0))
+        self.register_buffer("first_error", torch.zeros(count, dtype=torch.float64))  # where the starts led
+        self.register_buffer("path", torch.zeros(KEPT, len(self.widths), self.most + 1, dtype=torch.float64))
+        self._fit: Fit | None = None
+
+    @property
+    def search(self) -> Search:
+        """Where every line stands."""
+        return Search(self.log_gaps, self.damping, self.rejected, self.done)
+
+    @search.setter
+    def search(self, state: Search) -> None:
+        for name, tensor in zip(Search._fields, state, strict=True):
+            getattr(self, name).copy_(tensor)
+
+    def start(self, x: Tensor, y: Tensor) -> None:
+        """Lays the first knots. Args: x in [0, 1], ascending, and y, each of shape (M,)."""
+        places, values = x.cpu().numpy(), y.cpu().numpy()
+        if self.noisy and len(places) > 1024:  # means of neighbours: less noise, and the segmentation in no time
+            groups = np.array_split(np.arange(len(places)), 1024)
+            places, values = (np.array([part[group].mean() for group in groups]) for part in (places, values))
+        best = best_segmentation(places, values, self.most)
+        generator = torch.Generator().manual_seed(mix_seed(self.seed, 1))
+        rows = []
+        for pieces in self.widths:
+            knots = [segmentation_knots(places, values, best, pieces, min(ramps, pieces - 1)) for ramps in RAMPS]
+            equal = np.linspace(0, 1, pieces + 1)
+            knots.append(equal if self.noisy else equidistributed_knots(places, values, pieces))
+            knots.append(equal)
+            for _ in range(self.starts - len(NAMES)):
+                inner = torch.rand(pieces - 1, generator=generator, dtype=torch.float64).sort().values.numpy()
+                knots.append(np.concatenate([[0.0], inner, [1.0]]))
+            rows += [log_gaps_of(torch.from_numpy(one), self.most) for one in knots]
+        self.search = begin(torch.stack(rows).to(x.device))
+        self.generation.fill_(0)
+
+    def current(self, x: Tensor, y: Tensor) -> Fit:
+        """The fit on the knots as they stand; computed again after a resume."""
+        if self._fit is None or self._fit.knots.device != x.device:
+            self._fit = fit_values(knots_of(self.log_gaps), x, y)
+        return self._fit
+
+    def step(self, x: Tensor, y: Tensor, floors: Sequence[float]) -> Tensor:
+        """One trial of every line that is not at rest.
+
+        Args:
+            x: Samples in [0, 1], ascending, shape (M,).
+            y: Their values, shape (M,).
+            floors: Root mean square error below which no line of each width can come, shape (W,).
+
+        Returns:
+            The least mean squared error of each width, shape (W,).
+        """
+        if int(self.generation) < 0:
+            self.start(x, y)
+        fit = self.current(x, y)
+        if int(self.rounds) < KEPT:
+            self.path[int(self.rounds)] = fit.knots.view(len(self.widths), self.starts, -1)[:, UNIFORM]
+        if bool(self.done.all()) and int(self.generation) < GENERATIONS:
+            if int(self.generation) == 0:
+                self.first_error.copy_(fit.error / len(x))
+            self.generation += 1
+            self.move(fit, x, y, floors)
+            fit = self.current(x, y)
+        if not bool(self.done.all()):
+            self.search, self._fit = improve(self.search, fit, x, y)
+            self.rounds += 1
+        return self.current(x, y).error.view(len(self.widths), -1).amin(1) / len(x)
+
+    def move(self, fit: Fit, x: Tensor, y: Tensor, floors: Sequence[float]) -> None:
+        """Takes up the best line of each width that is above its floor, in copies with one knot moved over."""
+        generator = torch.Generator().manual_seed(mix_seed(self.seed, 2, int(self.generation)))
+        state = begin(self.log_gaps.clone())
+        state.done.fill_(True)
+        errors = fit.error.view(len(self.widths), -1)
+        for place, (pieces, floor) in enumerate(zip(self.widths, floors, strict=True)):
+            best = place * self.starts + int(errors[place].argmin())
+            near = float(fit.error[best] / len(x)) <= (NEAR * floor) ** 2 + 1e-24 * float(y.square().mean())
+            if pieces < 3 or near:
+                continue
+            knots, values = fit.knots[best, : pieces + 1], fit.values[best, : pieces + 1]
+            for row in range(place * self.starts, (place + 1) * self.starts):
+                moved = knots if row == place * self.starts else moved_over(knots, values, x, y, generator)
+                state.log_gaps[row] = log_gaps_of(moved, self.most)
+                state.done[row] = False
+        self.search, self._fit = state, None
+
+    def best(self, x: Tensor, y: Tensor) -> list[Line]:
+        """The best line of each width."""
+        fit, lines = self.current(x, y), []
+        errors = fit.error.view(len(self.widths), -1) / len(x)
+        for place, pieces in enumerate(self.widths):
+            row = place * self.starts + int(errors[place].argmin())
+            lines.append(Line(fit.knots[row, : pieces + 1], fit.values[row, : pieces + 1], float(errors[place].min())))
+        return lines
+
+
+def moved_over(knots: Tensor, values: Tensor, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+    """The knots without one that hardly bends the line, and with one in the middle of a cell of large error.
+
+    Args:
+        knots: Of one line, shape (N + 1,), N at least 3.
+        values: At the knots, shape (N + 1,).
+        x: Samples, shape (M,).
+        y: Their values, shape (M,).
+        generator: Chooses among the first few candidates.
+    """
+    gaps = knots.diff()
+    # Without knot i the line runs straight from k_{i-1} to k_{i+1}: off by this height at k_i, less beside it.
+    height = (values.diff() / gaps).diff() * gaps[1:] * gaps[:-1] / (gaps[1:] + gaps[:-1])
+    price = height.square() * (gaps[1:] + gaps[:-1])
+    error = (evaluate(knots[None], values[None], x)[0] - y).square()
+    cell = torch.searchsorted(knots[1:-1].contiguous(), x)
+    worst = torch.zeros_like(gaps).scatter_add_(0, cell, error)
+    options = min(CHOICES, len(price))
+    lost, found = (int(torch.randint(options, (), generator=generator)) for _ in range(2))
+    gone = 1 + int(price.argsort()[lost])
+    into = int(worst.argsort(descending=True)[found])
+    middle = (knots[into] + knots[into + 1]) / 2
+    return torch.cat([knots[:gone], knots[gone + 1 :], middle[None]]).sort().values

@@ -1,0 +1,136 @@
+"""What broken lines can and cannot do: asymptotic floors, starts for their knots, and their form as a network.
+
+E_N is the least root mean square error of a continuous broken line of N pieces on [0, 1]. On a cell of length h where
+f'' = c the best line leaves the squared error c² h⁵ / 720 and the largest error |c| h² / 16; with the errors of all cells
+made equal,
+
+    L2:   N² E_N → (1/√720) (∫|f''|^{2/5})^{5/2},          sup:   N² E_N → (1/16) (∫|f''|^{1/2})².
+
+Source:
+    Burchard and Hale (1975), Piecewise polynomial approximation on optimal meshes. de Boor (1973), Good approximation
+    by splines with variable knots.
+"""
+
+# M samples, N pieces
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from theory.segmentation import Segmentation
+
+Array = NDArray[np.float64]
+L2_CONSTANT = 1 / math.sqrt(720)
+SUP_CONSTANT = 1 / 16
+
+
+def asymptotic_l2(curvature: ArrayLike) -> float:
+    """lim N² E_N in L2. Args: curvature, f'' at the middles of equal cells of [0, 1], shape (M,)."""
+    return L2_CONSTANT * float(np.mean(np.abs(np.asarray(curvature)) ** 0.4)) ** 2.5
+
+
+def asymptotic_sup(curvature: ArrayLike) -> float:
+    """lim N² E_N in the sup norm. Args: curvature, f'' at the middles of equal cells of [0, 1], shape (M,)."""
+    return SUP_CONSTANT * float(np.mean(np.abs(np.asarray(curvature)) ** 0.5)) ** 2
+
+
+def jump_floor(jump: float) -> float:
+    """Least sup error of any continuous function at a jump: it cannot be near both sides. Args: jump, its height."""
+    return abs(jump) / 2
+
+
+def ramp_l1(slope: float) -> float:
+    """L1 distance of the unit step and a ramp through its middle: two triangles of height 1/2, 1 / (4 slope).
+
+    Args:
+        slope: Steepness of the ramp, above 0.
+    """
+    return 1 / (4 * slope)
+
+
+def equidistributed_knots(x: Array, y: Array, pieces: int) -> Array:
+    """Knots that share ∫|f''|^{2/5} equally, f'' from second differences of the samples.
+
+    Args:
+        x: Samples in [0, 1] in ascending order, at least 3, shape (M,).
+        y: Their values, without noise, shape (M,).
+        pieces: N.
+
+    Returns:
+        Knots from 0 to 1, shape (N + 1,).
+    """
+    places = np.unique(x, return_index=True)[1]
+    x, y = x[places], y[places]
+    if len(x) < 3:
+        return np.linspace(0, 1, pieces + 1)
+    curvature = np.abs(np.diff(np.diff(y) / np.diff(x)) / (x[2:] - x[:-2]))  # f'' / 2 at x[1:-1]
+    density = curvature**0.4
+    density = np.maximum(density, 1e-3 * density.mean()) if density.any() else np.ones_like(density)
+    edges = np.concatenate([[0.0], (x[1:-2] + x[2:-1]) / 2, [1.0]])
+    share = np.concatenate([[0.0], np.cumsum(density * np.diff(edges))])
+    return np.interp(np.arange(pieces + 1) / pieces, share / share[-1], edges)
+
+
+def segmentation_knots(x: Array, y: Array, best: Segmentation, pieces: int, ramps: int = 0) -> Array:
+    """Knots where the pieces of the best segmentation meet; at its highest jumps two, so that a steep piece fits between.
+
+    Args:
+        x: Samples in [0, 1] in ascending order, shape (M,).
+        y: Their values, shape (M,).
+        best: Their best segmentation into at least N - ``ramps`` pieces.
+        pieces: N.
+        ramps: Jumps to give a piece of their own, below N.
+
+    Returns:
+        Knots from 0 to 1, shape (N + 1,); where the segmentation needs fewer pieces, the longest cells are halved.
+    """
+    starts = best.boundaries(pieces - ramps)
+    starts = np.unique(starts[(starts > 0) & (starts < len(x))])
+    ends = np.concatenate([[0], starts, [len(x)]])
+    lines = [_line(x[a:b], y[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    middle = (x[starts - 1] + x[starts]) / 2
+    jumps = [abs(left(place) - right(place)) for left, right, place in zip(lines, lines[1:], middle, strict=False)]
+    steep = set(np.argsort(jumps)[::-1][:ramps].tolist())
+    inner = [
+        [x[s - 1], x[s]] if number in steep else [m] for number, (s, m) in enumerate(zip(starts, middle, strict=True))
+    ]
+    knots = np.unique(np.concatenate([[0.0], *inner, [1.0]]))
+    while len(knots) <= pieces:
+        widest = int(np.diff(knots).argmax())
+        knots = np.insert(knots, widest + 1, (knots[widest] + knots[widest + 1]) / 2)
+    return knots
+
+
+def _line(x: Array, y: Array) -> np.poly1d:
+    """The best line through samples."""
+    dx = x - x.mean()
+    slope = dx @ y / (dx @ dx) if dx @ dx > 0 else 0.0
+    return np.poly1d([slope, y.mean() - slope * x.mean()])
+
+
+def as_network(knots: Array, values: Array, slope: float = 0.0) -> tuple[Array, Array, float]:
+    """A broken line on [0, 1] as a network of one hidden layer with as many units as it has pieces, unit input weights.
+
+    With slopes s_i and jumps a_i = s_{i+1} - s_i,  f(x) = c_0 + s_1 relu(x) + Σ a_i relu(x - k_i) for x ≥ 0: the first
+    unit is the affine part. A leaky ReLU l of slope α does the same, since relu(z) = (l(z) - α z) / (1 - α).
+
+    Args:
+        knots: k_0 = 0 … k_N = 1, shape (N + 1,).
+        values: f at the knots, shape (N + 1,).
+        slope: α, of the activation for negative arguments, below 1.
+
+    Returns:
+        Hidden biases (N,), output weights (N,) and the output bias.
+    """
+    slopes = np.diff(values) / np.diff(knots)
+    jumps = np.diff(slopes) / (1 - slope)
+    weights = np.concatenate([[slopes[0] - slope * jumps.sum()], jumps])
+    return -knots[:-1], weights, float(values[0] + slope * (jumps @ knots[1:-1]))
+
+
+def modulus_of_continuity(y: Array, step: int) -> float:
+    """Largest change of the samples over at most ``step`` places: ω(f, h) on the grid. Args: y (M,), step at least 0."""
+    return max((float(np.abs(y[k:] - y[:-k]).max()) for k in range(1, step + 1)), default=0.0)
