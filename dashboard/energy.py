@@ -11,7 +11,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.grid import picture_grid
-from dashboard.style import BLUE, QUIET, THEORY, VERMILLION, as_pictures, finding, label, legend, logarithmic, new_figure
+from dashboard.style import (
+    BLUE,
+    QUIET,
+    THEORY,
+    VERMILLION,
+    as_pictures,
+    finding,
+    label,
+    legend,
+    logarithmic,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,6 +66,31 @@ def two_sided_figure(
         off = [f"{(values[-1, 0] - exact):+.3f} ± {values[-1, 1]:.3f}" for values in (low, high)]
         text = f"log Z with {x[-1]:,.0f} temperatures: forward {off[0]} nats from exact, backward {off[1]}"
     finding(figure, text.replace("-", "−"), left=0.8)
+    return figure
+
+
+def bounds_figure(bounds: ArrayLike, units: Sequence[int]) -> Figure:
+    """What each layer of a deep belief network adds to what it says of test pictures.
+
+    Args:
+        bounds: Of the likelihood with 1, 2, … layers, nats a picture, shape (P,); the first is the likelihood itself.
+        units: Pixels, then units of each layer, P + 1 numbers.
+
+    Returns:
+        A figure of one axes; the first layer's value is dashed, since greedy training need not fall below it.
+    """
+    values = np.asarray(bounds, dtype=float)
+    figure, (axes,) = new_figure(5.6, 3.7)
+    places = np.arange(1, len(values) + 1)
+    axes.plot(places, values, color=BLUE, marker="o", linewidth=1.6, label="bound on the test log-likelihood")
+    axes.axhline(values[0], label="one machine: its likelihood", **THEORY)
+    names = ["-".join(str(unit) for unit in units[: place + 1]) for place in places]
+    axes.set_xticks(places, names)
+    axes.set_xlim(0.6, len(values) + 0.4)
+    label(axes, "layers", "nats a test picture")
+    legend(axes)
+    text = ", ".join(f"{value:.2f}" for value in values).replace("-", "−")
+    finding(figure, f"likelihood of one machine, then bounds of the deeper networks: {text} nats", left=0.8)
     return figure
 
 

@@ -1,11 +1,13 @@
-"""Figures of a restricted Boltzmann machine."""
+"""Figures of a restricted Boltzmann machine and of a stack of them."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from dashboard.energy import dreams_figure, filters_figure, two_sided_figure
+from dashboard.energy import bounds_figure, dreams_figure, filters_figure, two_sided_figure
 from models.energy.judgement import Judgement
 from models.energy.machine import RBM
+from models.energy.naming import Names
+from models.energy.stack import DBN
 
 MOST_DREAMS = 60
 
@@ -31,3 +33,20 @@ def machine_figures(rbm: RBM, judgement: Judgement, size: list[int]) -> Iterator
         how = "exact samples of" if judgement.exact is not None else "samples of"
         title = f"{how} the machine: {len(dreams)} dreams at {judgement.log_likelihood:.1f} nats a test picture"
         yield "samples", dreams_figure(dreams, size, title.replace("-", "−"))
+
+
+def stack_figures(stack: DBN, names: Names, size: list[int]) -> Iterator[tuple[str, Any]]:
+    """Bound after each layer, filters of the first, and pictures that the network makes.
+
+    Args:
+        stack: The network.
+        names: What the test found.
+        size: [colours, height, width] of a picture.
+    """
+    units = [len(names.dreams[0]), *(depth.units for depth in names.depths)]
+    yield "bounds", bounds_figure([depth.bound for depth in names.depths], units)
+    if size[0] in (1, 3):
+        yield "filters", filters_figure(stack.machine(0).weight.detach().cpu().numpy(), size)
+        dreams = names.dreams[:MOST_DREAMS].numpy()
+        title = f"pictures made downwards from the top machine of {len(names.depths)} layers"
+        yield "samples", dreams_figure(dreams, size, title)

@@ -3,7 +3,7 @@
 Letters: N pictures, C colours, H height, W width, V = C·H·W.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -42,14 +42,20 @@ def pixel_means(images: Tensor) -> Tensor:
     return (total / len(images)).float()
 
 
-def check_sizes(options: Mapping[str, Any], least: Mapping[str, float]) -> None:
-    """Refuses options below what they can be.
+def check_sizes(options: Mapping[str, Any], least: Mapping[str, float], shares: Sequence[str] = ("momentum",)) -> None:
+    """Refuses options that cannot be.
+
+    Args:
+        options: Those of a task.
+        least: The least value of each.
+        shares: Names of those that must be below 1.
 
     Raises:
-        ValueError: Naming the option, the least value and the one given.
+        ValueError: Naming the option, the limit and the value given.
     """
     for name, low in least.items():
         if options[name] < low:
             raise ValueError(f"--model.{name} must be at least {low}, got {options[name]}")
-    if not options.get("momentum", 0) < 1:
-        raise ValueError(f"--model.momentum must be below 1, got {options['momentum']}")
+    for name in shares:
+        if not options[name] < 1:
+            raise ValueError(f"--model.{name} must be below 1, got {options[name]}")

@@ -1,0 +1,65 @@
+"""What a deep belief network says of test pictures with one layer, two, and so on: the variational bound, with log Z fenced in.
+
+Letters: N pictures, C chains, V visible units.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.energy.judgement import countable
+from models.energy.machine import coin
+from models.energy.stack import DBN
+from theory.ais import backward_log_z, base_logits, forward_log_z
+from theory.dbn import variational_bound
+from theory.rbm import log_partition
+
+
+@dataclass(frozen=True)
+class Depth:
+    """The bound of the lowest layers of a network.
+
+    Attributes:
+        units: Units of the top layer.
+        bound: Mean over the test pictures of the bound on log p(v), nats; for one layer it is the likelihood itself.
+        error: Standard error of log Z in it, in nats; 0 when counted.
+        gap: Backward minus forward estimate of log Z; 0 when counted.
+    """
+
+    units: int
+    bound: float
+    error: float
+    gap: float
+
+
+@torch.no_grad()
+def bounds(stack: DBN, v: Tensor, start: Tensor, steps: int, sweeps: int) -> list[Depth]:
+    """The bound after each layer.
+
+    Args:
+        stack: The network.
+        v: Test pictures, shape (N, V).
+        start: Training pictures, shape (C, V): they give the base of annealing and start its backward chains.
+        steps: Temperatures of annealing.
+        sweeps: Sweeps after which the backward chains count as samples.
+
+    Returns:
+        One entry a layer. log Z is counted where it can be, else the larger of two estimates, which flatters less.
+    """
+    found = []
+    machines = stack.terms()
+    for layer, top in enumerate(machines):
+        if countable(*top.weight.shape):
+            log_z, error, gap = float(log_partition(*top)), 0.0, 0.0
+        else:
+            seen = stack.up(start, layer)  # (C, units below)
+            base = base_logits(seen.mean(0), len(seen))
+            forward = forward_log_z(*top, base, steps=steps, chains=len(seen))
+            samples, _, _ = stack.machine(layer).gibbs(coin(stack.machine(layer)(seen)), sweeps)
+            backward = backward_log_z(samples, *top, base, steps=steps)
+            higher = max(forward, backward, key=lambda way: way.value)
+            log_z, error, gap = higher.value, higher.error, backward.value - forward.value
+        parts = [variational_bound(part, machines[: layer + 1], log_z) for part in v.split(2000)]
+        found.append(Depth(len(top.hidden_bias), float(torch.cat(parts).double().mean()), error, gap))
+    return found
