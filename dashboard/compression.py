@@ -32,6 +32,8 @@ def compression_figure(
         A figure of one axes; the title tells how many numbers the first curve needs for the quality of the point.
     """
     figure, (axes,) = new_figure(6.8, 4.2)
+    # With nearly all numbers kept a curve runs away to infinity; an eye sees no error beyond 50 dB.
+    tops = [min(float(np.max(decibels)), 50.0) for _, decibels in curves.values()]
     for place, (name, (numbers, decibels)) in enumerate(curves.items()):
         style: dict[str, Any] = {"marker": "o", "markersize": 3.5} if np.size(numbers) <= 30 else {}
         axes.plot(numbers, decibels, color=CYCLE[place % len(CYCLE)], linewidth=1.6, label=name, **style)
@@ -43,6 +45,7 @@ def compression_figure(
         enough = numbers[decibels >= quality]
         needs = f"needs {enough[0]:.0f}" if len(enough) else "does not reach it"
         text = f"{name}: {quality:.1f} dB from {count:g} numbers a picture; {first} {needs} for the same"
+    axes.set_ylim(top=max(tops) + 2)
     logarithmic(axes, x=True)
     label(axes, "numbers stored per picture", "PSNR of the test pictures (dB)")
     legend(axes, loc="upper left")

@@ -151,7 +151,7 @@ def compression_curves(result: Result) -> tuple[dict[str, tuple[Any, Any]], dict
         seen = (numbers > 0) & (numbers <= pixels) & (errors > 1e-9 * total)
         decibels = [psnr(error, pixels) for error in errors[seen].tolist()]
         curves[name] = (numbers[seen].numpy(), decibels)
-    error = float(result.errors.mean())
+    error = float(result.errors[:MOST_COMPRESSED].mean())
     return curves, {"autoencoder": (result.k, psnr(error, pixels))} if error > 0 else {}
 
 
