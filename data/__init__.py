@@ -9,7 +9,9 @@ DATA = {
     "olivetti": "data.olivetti.Olivetti",
     "face-splits": "data.face_splits.FaceSplits",
     "points": "data.points.Points",
+    "noisy-curve": "data.noisy_curve.NoisyCurve",
     "samples": "data.samples.Samples",
     "tables": "data.tables.Tables",
+    "functions": "data.functions.Functions",
     "folder": "data.folder.Folder",
 }

@@ -1,6 +1,7 @@
 """Models by their command-line names. Strings only: naming a model imports nothing."""
 
 MODELS: dict[str, str] = {
+    "mlp": "models.mlp.MLPTask",
     "autoencoder": "models.autoencoder.AutoencoderTask",
     "cnn": "models.cnn.CNNTask",
     "face": "models.face.FaceTask",
@@ -8,10 +9,12 @@ MODELS: dict[str, str] = {
     "glm": "models.glm.GLMTask",
     "rbm": "models.rbm.RBMTask",
     "dbn": "models.dbn.DBNTask",
+    "geometry": "models.geometry.GeometryTask",
     "vanishing-gradients": "models.vanishing_gradients.VanishingGradientsTask",
 }
 
 SUMMARIES: dict[str, str] = {
+    "mlp": "one hidden layer approximates any continuous function, beside the floor that no width can pass",
     "autoencoder": "few numbers for a picture: autoencoders beside principal components",
     "cnn": "a convolutional network that recognises digits, faces and your own pictures",
     "face": "face identification and verification: a closed-form embedding and a network on top of it",
@@ -19,5 +22,6 @@ SUMMARIES: dict[str, str] = {
     "glm": "generalised linear models: likelihood, its maximum by three solvers, Simpson's paradox",
     "rbm": "a restricted Boltzmann machine: nats a picture, log Z counted or fenced in by annealing",
     "dbn": "a deep belief network: machines layer by layer, then names, beside a random start",
+    "geometry": "what each layer does to space: rotate, scale, shift, bend, until a plane separates the classes",
     "vanishing-gradients": "which deep networks train: activation, initialisation and wiring, and the law behind it",
 }
