@@ -21,7 +21,7 @@ from torch import Tensor
 from data.face_splits import WholeSetLoader
 from theory.expression import Expression
 from theory.seeds import mix_seed
-from theory.targets import TARGETS, Target, variables_of
+from theory.named_functions import TARGETS, Target, variables_of
 
 LEAST, MOST = 2, 8192
 MOST_SIDE = 512
@@ -121,7 +121,7 @@ def find_target(text: str, low: float | None, high: float | None) -> tuple[str, 
     """The function that a text names or writes.
 
     Args:
-        text: A name of ``theory.targets``, or a formula in x, or in x and y.
+        text: A name of ``theory.named_functions``, or a formula in x, or in x and y.
         low: Left end of the interval, or None for the usual one.
         high: Right end, or None.
 

@@ -1,0 +1,99 @@
+"""The numbers due: floors of each width on the samples, what a discontinuity costs, and a line written as a network."""
+
+# W widths, N pieces, M samples
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.approximation.family import BROKEN_LINES, LEAKY_SLOPE
+from models.approximation.knots import evaluate
+from models.approximation.search import Line
+from theory.broken_lines import as_network, asymptotic_l2, jump_floor, ramp_l1
+from theory.segmentation import best_segmentation
+from theory.named_functions import TARGETS
+
+
+class Floors(NamedTuple):
+    """Least root mean square error of each width, or None where nothing is proved; what it is; lim N² E_N, or None."""
+
+    values: list[float] | None
+    name: str
+    constant: float | None
+
+
+def find_floors(batch: Any, widths: list[int], activation: str, degree: int) -> Floors:
+    """The floor of each width on the noiseless samples.
+
+    Args:
+        batch: Places (M,) or (M, D) first, noiseless values (M,) third.
+        widths: N.
+        activation: Broken lines have the floor of N pieces, polynomials that of their degree, others none.
+        degree: Of the polynomial.
+    """
+    x, clean = batch[0].cpu().numpy(), batch[2].cpu().numpy()
+    if x.ndim == 1 and activation in BROKEN_LINES:
+        best = best_segmentation(x, clean, max(widths))
+        name = "floor of N straight pieces by dynamic programming; proved for broken lines of N pieces"
+        return Floors([float(best.floors[width - 1]) for width in widths], name, curvature_constant(x, clean))
+    if x.ndim == 1 and activation == "polynomial":
+        basis = np.polynomial.legendre.legvander(2 * x - 1, degree)
+        residual = clean - basis @ np.linalg.lstsq(basis, clean, rcond=None)[0]
+        floor = float(np.sqrt(np.mean(residual**2)))
+        return Floors([floor] * len(widths), f"best polynomial of degree {degree}, whatever the width", None)
+    return Floors(None, "", None)
+
+
+def curvature_constant(x: np.ndarray, y: np.ndarray) -> float | None:
+    """lim N² E_N from second differences on a grid; None where the samples are too few or not equally far apart."""
+    steps = np.diff(x)
+    if len(x) < 64 or np.ptp(steps) > 1e-6 * steps.mean():
+        return None
+    return asymptotic_l2(np.diff(y, 2) / steps[0] ** 2)
+
+
+def one_network(line: Line, slope: float, low: float, high: float) -> nn.Sequential:
+    """The broken line as Linear-ReLU-Linear (or LeakyReLU) of the function's own variable.
+
+    Args:
+        line: On [0, 1].
+        slope: Of the activation for negative arguments.
+        low: Where 0 lies.
+        high: Where 1 lies.
+    """
+    bias, outer, offset = as_network(line.knots.cpu().numpy(), line.values.cpu().numpy(), slope)
+    first, last = nn.Linear(1, len(bias), dtype=torch.float64), nn.Linear(len(outer), 1, dtype=torch.float64)
+    with torch.no_grad():
+        first.weight.fill_(1 / (high - low))
+        first.bias.copy_(torch.from_numpy(bias) - low / (high - low))
+        last.weight.copy_(torch.from_numpy(outer)[None])
+        last.bias.fill_(offset)
+    activation = nn.LeakyReLU(LEAKY_SLOPE) if slope else nn.ReLU()
+    return nn.Sequential(first, activation, last).requires_grad_(False).to(line.knots.device)
+
+
+def notes_on(
+    function: str, lines: list[Line], batch: Any, chosen: Tensor, low: float, high: float
+) -> list[tuple[str, str]]:
+    """What a jump means for the sup and the L1 norm, if the function has one."""
+    target = TARGETS.get(function)
+    if target is None or target.jump is None or not lines or not low < target.jump[0] < high:
+        return []
+    place, left, right = target.jump
+    at = (place - low) / (high - low)
+    line = lines[-1]
+    slopes = line.values.diff() / line.knots.diff()
+    steepest = float(slopes.abs().max())
+    there = float(evaluate(line.knots[None], line.values[None], line.knots.new_tensor([at])))
+    sup = max(abs(there - left), abs(there - right))
+    floor, area = jump_floor(right - left), (right - left) ** 2 * ramp_l1(steepest / (high - low))
+    return [
+        ("at the jump", f"the network, being continuous, is off by {sup:.4f} beside it; no width gets below {floor:g} "
+                        "(half the jump): in the sup norm a discontinuous function is out of reach, with any depth"),
+        ("in the mean", f"a ramp of slope k costs 1/(4k) in L1: {area:.2e} at the slope found, and → 0; "
+                        "one hidden layer is enough"),
+    ]  # fmt: skip

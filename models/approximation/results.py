@@ -1,0 +1,179 @@
+"""What a run of approximation found: errors of every method and width beside the floor that no network can pass.
+
+Which class is certified. A ReLU network of N - 1 units with an affine skip is exactly a continuous broken line of N pieces
+(on an interval), and F_N of ``theory.segmentation`` bounds all of these from below. A plain network of N units contains
+them and is contained in those of N + 1 pieces: the fits found here are plain networks of N units that are broken lines
+of N pieces.
+"""
+
+# W widths, S seeds, M samples
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+EXACT = 1e-9  # of the function's deviation: a floor below this is 0 but for rounding
+
+
+def ratio(error: float, floor: float, scale: float) -> float:
+    """Error over floor; 1 where both vanish to rounding, infinite where only the floor does.
+
+    Args:
+        error: Root mean square error.
+        floor: The least possible.
+        scale: Size of the function, for what counts as rounding.
+    """
+    if floor > EXACT * scale:
+        return error / floor
+    return 1.0 if error <= max(EXACT * scale, 10 * floor) else math.inf
+
+
+def fitted_slope(widths: list[int], errors: list[float]) -> float:
+    """Slope of log error in log width by least squares; NaN for one width, or where an error is 0."""
+    if len(widths) < 2 or min(errors) <= 0:
+        return math.nan
+    return float(np.polyfit(np.log(widths), np.log(errors), 1)[0])
+
+
+@dataclass
+class Method:
+    """What one method reached.
+
+    Attributes:
+        name: For people.
+        errors: Root mean square error on the noiseless samples of each width and seed, shape (W, S).
+        steps: Steps it took.
+        seconds: Wall time it took.
+    """
+
+    name: str
+    errors: Array
+    steps: int
+    seconds: float
+
+
+@dataclass
+class Result:
+    """What a run found.
+
+    Attributes:
+        function: Name or formula.
+        widths: N.
+        samples: M.
+        scale: Standard deviation of the function (1 where it is constant).
+        method: The main method; its best error of each width is the result.
+        others: What people do, beside it.
+        floors: Least possible error of each width, or None where nothing is proved.
+        floor_name: What the floor is.
+        test_errors: Root mean square error between the samples, of the best network of each width.
+        starts: Where each start of the broken lines led, by name; each of shape (W,).
+        constant: lim N² E_N from the asymptotic theory, or None.
+        network_gap: Largest difference of the broken lines and their networks, or None.
+        noise: Ratio expected from the noise alone, of each width; empty without noise.
+        notes: Further lines for people.
+    """
+
+    function: str
+    widths: list[int]
+    samples: int
+    scale: float
+    method: Method
+    others: list[Method]
+    floors: list[float] | None
+    floor_name: str
+    test_errors: list[float]
+    starts: dict[str, Array] = field(default_factory=dict)
+    constant: float | None = None
+    network_gap: float | None = None
+    noise: list[float] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def errors(self) -> list[float]:
+        """Best error of each width."""
+        return [float(row.min()) for row in self.method.errors]
+
+    def ratios(self, errors: list[float]) -> list[float]:
+        """Errors over the floors."""
+        assert self.floors is not None
+        return [ratio(error, floor, self.scale) for error, floor in zip(errors, self.floors, strict=True)]
+
+    def metrics(self) -> dict[str, float]:
+        """Tags and values."""
+        values: dict[str, float] = {}
+        for place, width in enumerate(self.widths):
+            values[f"test/rms_{width}"] = self.test_errors[place]
+            values[f"test/rms_samples_{width}"] = self.errors[place]
+            for other in self.others:
+                values[f"test/rms_samples_{other.name.lower()}_{width}"] = float(np.median(other.errors[place]))
+        values["test/slope"] = fitted_slope(self.widths, self.errors)
+        if self.floors is not None:
+            for width, floor, found in zip(self.widths, self.floors, self.ratios(self.errors), strict=True):
+                values |= {f"theory/floor_{width}": floor, f"gap/ratio_{width}": found}
+            values["gap/worst_ratio"] = max(self.ratios(self.errors))
+            for other in self.others:
+                medians = self.ratios([float(np.median(row)) for row in other.errors])
+                values |= {f"gap/ratio_{other.name.lower()}_{w}": r for w, r in zip(self.widths, medians, strict=True)}
+        if self.constant is not None:
+            values["theory/asymptotic_constant"] = self.constant
+            values["theory/slope"] = -2.0
+        if self.network_gap is not None:
+            values["gap/network_minus_spline"] = self.network_gap
+        for width, expected in zip(self.widths, self.noise, strict=False):
+            values[f"theory/noise_ratio_{width}"] = expected
+        return {tag: value for tag, value in values.items() if math.isfinite(value)}
+
+    def findings(self) -> list[tuple[str, str]]:
+        """Name and text of each line of the result."""
+        lines = [("result", self.headline())]
+        for place, (width, error) in enumerate(zip(self.widths, self.errors, strict=True)):
+            text = f"RMS {error:.4e}"
+            if self.floors is not None:
+                text += f", floor {self.floors[place]:.7e}, {self.compared(error, place)}"
+            if self.noise:
+                text += f" (the noise alone: about {self.noise[place]:.3f})"
+            for other in self.others:
+                text += f"; {other.name} {self.compared(float(np.median(other.errors[place])), place)}"
+            lines.append((f"N = {width}", text))
+        if self.floors is not None:
+            lines.append(("certificate", f"{self.floor_name}; {self.samples:,} samples of {self.function}"))
+        slope = fitted_slope(self.widths, self.errors)
+        if self.constant and math.isfinite(slope):
+            last = self.widths[-1]
+            lines.append(
+                ("rate", f"slope {slope:.3f} in log N (due -2 for large N); at N = {last} RMS·N² = "
+                         f"{self.errors[-1] * last**2:.5g} (due {self.constant:.5g} = (∫|f''|^⅖)^(5/2) / √720)")
+            )  # fmt: skip
+        if self.starts and self.floors is not None:
+            blind = [self.ratios(list(errors)) for name, errors in self.starts.items() if name.startswith("random")]
+            if blind:
+                text = ", ".join(f"{np.mean(of):.3g} ± {np.std(of):.2g}" for of in zip(*blind, strict=True))
+                lines.append(("blind starts", f"from {len(blind)} random sets of knots the same search ends at × {text}"))
+        if self.others:
+            text = "; ".join(f"{m.name} {m.steps:,} steps, {m.seconds:.1f} s" for m in [self.method, *self.others])
+            lines.append(("budget", f"{text}; median of {self.others[0].errors.shape[1]} seeds"))
+        if self.network_gap is not None:
+            lines.append(("as a network", f"Linear-ReLU-Linear and broken line differ by at most {self.network_gap:.1e}"))
+        return lines + self.notes
+
+    def compared(self, error: float, place: int) -> str:
+        """An error in units of the floor, or as it is where there is none."""
+        if self.floors is None:
+            return f"{error:.3e}"
+        times = ratio(error, self.floors[place], self.scale)
+        if self.floors[place] <= EXACT * self.scale:
+            return "exact" if times == 1 else f"{error:.1e}"
+        return f"× {times:.4f}" if times < 1.5 else f"× {times:.3g}"
+
+    def headline(self) -> str:
+        """The main result in one line."""
+        if self.floors is None:
+            errors = ", ".join(f"{error:.3e}" for error in self.errors)
+            return f"{self.function}: RMS {errors} with {', '.join(map(str, self.widths))} units; no floor is proved here"
+        found = ", ".join(self.compared(error, place) for place, error in enumerate(self.errors))
+        return f"{self.function}: {found} of the proved floor with N = {', '.join(map(str, self.widths))}"
