@@ -52,6 +52,8 @@ class CNNTask(ClassifierReporting, LightningModule):
         views: Views averaged at test time: ``one`` (no averaging), ``shift`` (5 one-pixel shifts), ``mirror``.
         tune: What of a backbone is trained: ``all``, or only its ``head``, on features computed once.
         head_start: Fit the head of a backbone on the features of the training pictures before the first epoch.
+        opinion: Offer that head also the opinion of the classifier that came with the weights; folds of the training
+            pictures decide whether it listens.
         freeze_epochs: Epochs in which the head of a backbone learns alone.
         unfreeze_milestones: Epochs at which one more stage of a backbone learns, from the last to the first.
         layer_decay: Learning rate of a backbone's stage over that of the next one, above 0 to 1.
@@ -97,6 +99,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         views: Literal["one", "shift", "mirror"] = "one",
         tune: Literal["all", "head"] = "all",
         head_start: bool = True,
+        opinion: bool = True,
         freeze_epochs: int = 0,
         unfreeze_milestones: list[int] = [],  # noqa: B006
         layer_decay: float = 0.8,

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from models.finetune.architectures import LITE0, Architecture, build_architecture
 from models.finetune.channels import adapt_channels, channel_values, first_convolution
+from models.finetune.opinion import Opinion
 from models.finetune.pretrained import hub_file, lite0_state
 from models.finetune.stages import split_stages
 from models.finetune.weights import in_order, read_weights, rename, split_reference, state_dict_of, with_metadata
@@ -43,7 +44,8 @@ class Backbone(nn.Module):
 
     Attributes:
         body: Everything before the head.
-        head: The linear layer D → K.
+        opinion: What the classifier of the weights thinks, of P classes; None without one, then P = 0.
+        head: The linear layer D + 2 P → K.
         preprocessing: What the weights expect, primitives only: ``image_size`` [H, W] in pixels, ``mean`` and ``std``
             per channel in 0..1, ``interpolation`` (``bilinear`` or ``bicubic``), ``crop_fraction`` (the picture's
             shorter side is resized to image size / crop fraction before the centre is cut out).
@@ -58,7 +60,9 @@ class Backbone(nn.Module):
         self.body = architecture.network
         if architecture.head_name:
             self.body.set_submodule(architecture.head_name, nn.Identity())
+        self.opinion: Opinion | None = None
         self.head = nn.Linear(architecture.num_features, num_classes)
+        self.register_load_state_dict_pre_hook(_make_room)
         self.preprocessing: dict[str, Any] = architecture.preprocessing | {
             key: channel_values(architecture.preprocessing[key], in_channels) for key in ("mean", "std")
         }
@@ -73,14 +77,28 @@ class Backbone(nn.Module):
             x: Normalised pictures, shape (N, C, H, W).
 
         Returns:
-            Features, shape (N, D).
+            Features and, if there is a classifier, its opinion; shape (N, D + 2 P).
 
         Raises:
             ValueError: If the network reads pictures of one size only, and these have another.
         """
         self.check_size(x.shape[-2:])
-        features: Tensor = self.body(x)
-        return features.flatten(1)  # (N, D)
+        return self.described(self.body(x))
+
+    def described(self, features: Tensor) -> Tensor:
+        """What the head sees of the body's output, any shape of N · D numbers; shape (N, D + 2 P)."""
+        features = features.flatten(1)  # (N, D)
+        return features if self.opinion is None else torch.cat([features, self.opinion(features)], 1)
+
+    def parts(self) -> list[slice]:
+        """Columns of `features` that a head may be fitted on: the body's features, the opinion."""
+        own = slice(0, self.num_features)
+        return [own] if self.opinion is None else [own, slice(own.stop, own.stop + self.opinion.width)]
+
+    def listen_to(self, weight: Tensor, bias: Tensor | None) -> None:
+        """Lets a new head hear the classifier of the weights, V of shape (P, D) and c of shape (P,)."""
+        self.opinion = Opinion(weight, bias)
+        self.head = nn.Linear(self.parts()[-1].stop, self.head.out_features)
 
     def check_size(self, image_size: Sequence[int]) -> None:
         """Refuses pictures of a size [H, W] that the network cannot read.
@@ -128,7 +146,19 @@ class Backbone(nn.Module):
         return module if is_map else None
 
 
-def build_backbone(name: str, num_classes: int, in_channels: int = 3, weights: str = "default") -> Backbone:
+def _make_room(network: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Before a state with an opinion is loaded: makes one of its size, and a head as wide."""
+    assert isinstance(network, Backbone)
+    weight = state.get(f"{prefix}opinion.weight")
+    if weight is not None and network.opinion is None:
+        device = network.head.weight.device
+        network.listen_to(torch.zeros_like(weight), None)
+        network.to(device)
+
+
+def build_backbone(
+    name: str, num_classes: int, in_channels: int = 3, weights: str = "default", opinion: bool = False
+) -> Backbone:
     """A network by name, with pretrained weights and a head for the classes at hand.
 
     Args:
@@ -138,6 +168,7 @@ def build_backbone(name: str, num_classes: int, in_channels: int = 3, weights: s
         in_channels: C, at least 1; the first convolution is adapted, see `models.finetune.channels.adapt_channels`.
         weights: ``default`` (pretrained: from the package, from ``TORCH_HOME``, else downloaded), ``none`` (random),
             or a file (``.pth``, ``.safetensors``, a checkpoint of ours), also as ``FILE#sha256=HEX``.
+        opinion: Whether the head also sees what the classifier of the weights thinks (see `models.finetune.opinion`).
 
     Returns:
         The network. Its head keeps the weights' own when that has the same shape, and is random otherwise.
@@ -162,12 +193,18 @@ def build_backbone(name: str, num_classes: int, in_channels: int = 3, weights: s
         state = rename(state_dict_of(read_weights(path), path), network.state_dict(), head_name)
     else:
         state = _state_of_file(weights, architecture)
-    head = {part: state.pop(f"{head_name}.{part}") for part in ("weight", "bias") if f"{head_name}.{part}" in state}
+    head, judge = (
+        {part: state.pop(f"{layer}.{part}") for part in ("weight", "bias") if f"{layer}.{part}" in state}
+        for layer in (head_name, "opinion")
+    )
     if in_channels != 3:
         _adapt_stem(network, state, in_channels)
     notes = _load(network, state, architecture, weights) if state else []
 
     backbone = Backbone(architecture, num_classes, in_channels)
+    judge = judge or head
+    if opinion and "weight" in judge and judge["weight"].flatten(1).shape[1] == backbone.num_features:
+        backbone.listen_to(judge["weight"], judge.get("bias"))
     wanted, given = tuple(backbone.head.weight.shape), tuple(head["weight"].shape) if "weight" in head else None
     if given == wanted:
         backbone.head.load_state_dict(head, strict=False)

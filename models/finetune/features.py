@@ -100,7 +100,7 @@ def extract_features(
                     x = prepare(part.to(device, non_blocking=True)).contiguous(memory_format=torch.channels_last)
                     if body is None:
                         body = _fastest_body(backbone, x)
-                    features.append(body(x).flatten(1).float().cpu())  # (N, D)
+                    features.append(backbone.described(body(x)).float().cpu())  # (N, D)
                 labels.append(targets.cpu())
                 done += len(targets)
                 if progress is not None:

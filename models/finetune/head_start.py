@@ -37,6 +37,7 @@ class HeadFit(NamedTuple):
         strength: The chosen one, on features whose mean squared distance from their mean is 1.
         losses: Held-out loss in nats of each of `STRENGTHS` that was tried.
         accuracy: Held-out accuracy at the chosen strength, of training pictures that its fold did not see.
+        part: Which part of the features it reads, where there was a choice.
     """
 
     weight: Tensor
@@ -44,6 +45,7 @@ class HeadFit(NamedTuple):
     strength: float
     losses: list[float]
     accuracy: float
+    part: int = 0
 
 
 def stratified_folds(labels: Tensor, num_folds: int, seed: int = 0) -> Tensor:
@@ -184,6 +186,26 @@ def fit_head(
     bias = whole[-1, 0] - weight @ centre
     bias -= bias.mean()
     return HeadFit(weight.float(), bias.float(), STRENGTHS[best], losses, rights[best])
+
+
+def fit_best_head(features: Tensor, parts: list[slice], labels: Tensor, num_classes: int, balance: bool) -> HeadFit:
+    """The head on that part of the features which has the smallest held-out loss; it does not read the others.
+
+    Args:
+        features: Shape (N, D).
+        parts: Columns to choose from, at least one.
+        labels: Shape (N,).
+        num_classes: K.
+        balance: Whether all classes count alike.
+
+    Returns:
+        The head, with zeros for the columns it does not read.
+    """
+    fits = [fit_head(features[:, part], labels, num_classes, balance=balance) for part in parts]
+    best = min(range(len(parts)), key=lambda index: min(fits[index].losses))
+    weight = torch.zeros(num_classes, features.shape[1])
+    weight[:, parts[best]] = fits[best].weight
+    return fits[best]._replace(weight=weight, part=best)
 
 
 def coordinates(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:

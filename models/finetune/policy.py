@@ -36,7 +36,7 @@ from models.finetune.freezing import (
     set_train_mode,
     stage_learning_rates,
 )
-from models.finetune.head_start import HeadFit, class_weights, fit_head
+from models.finetune.head_start import HeadFit, class_weights, fit_best_head
 from models.finetune.lr_finder import run_trial, suggest, trial_rates
 from models.finetune.memory import loss_within_memory
 from models.finetune.mixing import mix, smooth_targets, soft_cross_entropy
@@ -186,7 +186,8 @@ class FineTuning(Callback):
         images, labels = training_set(trainer)
         batches = zip(images.split(_BATCH), labels.split(_BATCH), strict=True)
         features, labels = extract_features(network, batches, task.device, precision, None, task.normalise)
-        self.head = fit_head(features, labels, len(task.hparams["class_names"]), balance=self.weights is not None)
+        classes = len(task.hparams["class_names"])
+        self.head = fit_best_head(features, network.parts(), labels, classes, self.weights is not None)
         weight, bias = (trainer.strategy.broadcast(part) for part in (self.head.weight, self.head.bias))
         with torch.no_grad():
             network.head.weight.copy_(weight)
@@ -201,8 +202,9 @@ class FineTuning(Callback):
     def describe(self) -> str:
         """What the fit of the head found."""
         assert self.head is not None
+        what = ("frozen features", "the opinion of the pretrained classifier")[self.head.part]
         return (
-            f"{100 * self.head.accuracy:.1f} % of the training pictures right when held out, on frozen features "
+            f"{100 * self.head.accuracy:.1f} % of the training pictures right when held out, on {what} "
             f"(strength {self.head.strength:.2g}, {self.head_s:.1f} s)"
         )
 
@@ -238,7 +240,7 @@ def pretrained(options: Mapping[str, Any]) -> tuple[Backbone, FineTuning]:
         ValueError: If an option is not usable; the message says what is.
     """
     network = build_backbone(
-        options["backbone"], len(options["class_names"]), options["in_channels"], options["weights"]
+        options["backbone"], len(options["class_names"]), options["in_channels"], options["weights"], options["opinion"]
     )
     network.check_size(options["image_size"])
     if options["channels_last"]:

@@ -157,7 +157,7 @@ def rename(state: Mapping[str, Tensor], names: Iterable[str], head_name: str) ->
 
     Two spellings are understood, each behind any prefix (``module.``, ``_orig_mod.``, ``network.``): the network's own
     (``layer1.0.conv1.weight``, ``fc.weight``) and that of our checkpoints (``body.layer1.0.conv1.weight``,
-    ``head.weight``). The spelling and prefix under which most names are found win.
+    ``head.weight``; ``opinion.weight`` keeps its name). The spelling and prefix under which most names are found win.
 
     Args:
         state: Tensors by foreign name.
@@ -181,8 +181,9 @@ def rename(state: Mapping[str, Tensor], names: Iterable[str], head_name: str) ->
         if prefix.endswith("body."):
             outer = prefix.removesuffix("body.")
             for part in ("weight", "bias"):
-                if f"{outer}head.{part}" in state:
-                    found[f"{head_name}.{part}"] = state[f"{outer}head.{part}"]
+                for layer, ours in (("head", head_name), ("opinion", "opinion")):
+                    if f"{outer}{layer}.{part}" in state:
+                        found[f"{ours}.{part}"] = state[f"{outer}{layer}.{part}"]
         score = len(found.keys() & set(wanted))
         if score > best_score:
             best, best_score, best_prefix = found, score, prefix
