@@ -23,6 +23,7 @@ from trainer.errors import RunFailed, UserError
 BENCHMARKS = {
     "digits": "the one command, train.py --model cnn: seconds and accuracy over seeds, beside the target",
     "mnist": "MNIST with one of our recipes against the PyTorch MNIST example, whole processes (peer: minutes)",
+    "finetune": "a folder of pictures: our recipe against the PyTorch transfer-learning tutorial (peer: minutes)",
     "overhead": "the Trainer with everything on against a bare loop, per step",
     "face": "the recipe for faces: error over splits and time, beside the closed form",
     "startup": "train.py --help, and the import of the training path against plain lightning.pytorch",

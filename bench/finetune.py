@@ -1,0 +1,123 @@
+"""Fine-tuning on a folder of pictures: our recipe against PyTorch's transfer-learning tutorial on the same backbone.
+
+Both start from the same ImageNet weights and are timed from outside, from the start of the process to its end. Ours is
+run with an empty picture cache every time, so that each run scans and decodes all files. The tutorial keeps the epoch
+with the best validation accuracy, a maximum over epochs that flatters it; its last epoch, which chose nothing, is the
+one compared with ours, which trains without looking at the validation pictures at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from bench.child import python, require_data, require_recipe, run_child, train, warm_train
+from bench.digits import verdict
+from bench.harness import (
+    SECONDS_HEAD,
+    BenchError,
+    Report,
+    Sample,
+    Side,
+    alternate,
+    mean_and_deviation,
+    paired_ratios,
+    seconds_row,
+    spread,
+)
+
+RECIPE = "models/cnn-folder.yaml"
+PICTURES = "hymenoptera_data"
+LEAD, SHARE = 1.0, 1 / 3  # points of accuracy above the tutorial, in this share of its time
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this benchmark."""
+    parser.add_argument("--recipe", default=RECIPE, help=f"settings of our side (default {RECIPE})")
+    parser.add_argument("--pictures", help=f"folder with train/ and val/ (default DATA_ROOT/{PICTURES})")
+    parser.add_argument(
+        "--peer_repeats", type=int, default=1, help="runs of the tutorial, minutes each (default 1; 0: none)"
+    )
+    parser.add_argument("--peer_epochs", type=int, default=25, help="epochs of the tutorial (default 25, its own)")
+
+
+def check(options: argparse.Namespace) -> None:
+    """Recipe and pictures are there, and the options make sense.
+
+    Raises:
+        BenchError: With exit status 2.
+    """
+    if options.peer_repeats < 0 or options.peer_epochs < 1:
+        raise BenchError("--peer_repeats must be 0 or more and --peer_epochs at least 1", 2)
+    require_recipe(options.recipe)
+    if options.pictures is None:
+        options.pictures = str(require_data(f"{PICTURES}/train", f"{PICTURES}/val") / PICTURES)
+    options.pictures = str(Path(options.pictures).expanduser().resolve())
+    if missing := [part for part in ("train", "val") if not Path(options.pictures, part).is_dir()]:
+        raise BenchError(f"--pictures {options.pictures} has no {' and no '.join(missing)} folder", 2)
+
+
+def read_peer(said: str) -> dict[str, float]:
+    """Figures of the tutorial's last line, which is JSON.
+
+    Raises:
+        BenchError: With exit status 1, if it is not there.
+    """
+    try:
+        record = json.loads(said.strip().splitlines()[-1])
+        return {tag: float(record[tag]) for tag in ("val_accuracy_last", "val_accuracy_best", "seconds_per_epoch")}
+    except (IndexError, KeyError, ValueError, TypeError) as error:
+        raise BenchError(f"the tutorial told of no result: {error}", 1) from error
+
+
+def run(options: argparse.Namespace) -> Report:
+    """Runs both sides alternately."""
+    command = ["-c", options.recipe, "--data.path", options.pictures, "--report", "brief", *options.passed]
+    tutorial = python("-m", "bench.peers.transfer_tutorial", "--data", options.pictures)
+
+    def ours(seed: int) -> Sample:
+        with tempfile.TemporaryDirectory(prefix="bench-") as cache:
+            return train([*command, "--data.cache_dir", cache, "--seed", str(seed)], "ours")
+
+    def peer(repeat: int) -> Sample:
+        seconds, said = run_child([*tutorial, "--epochs", str(options.peer_epochs), "--seed", str(repeat)], "tutorial")
+        return Sample(seconds, read_peer(said))
+
+    sides = [
+        Side("ours", ours, options.repeats, lambda: warm_train(command, "ours")),
+        Side("tutorial", peer, options.peer_repeats, lambda: run_child([*tutorial, "--help"], "tutorial")),
+    ]
+    return report(options.recipe, options.peer_epochs, alternate(sides, options.warmup))
+
+
+def report(recipe: str, epochs: int, samples: dict[str, list[Sample]]) -> Report:
+    """Tables and verdicts from the raw figures.
+
+    Args:
+        recipe: Name of our settings.
+        epochs: Of the tutorial.
+        samples: Of the sides "ours" and "tutorial".
+    """
+    ours, peer = samples["ours"], samples["tutorial"]
+    seconds, peer_seconds = ([sample.seconds for sample in side] for side in (ours, peer))
+    ratios = paired_ratios(peer_seconds, seconds)
+    accuracies = [sample.figures["val/accuracy"] for sample in ours]
+    rows = [
+        seconds_row("ours, whole process", seconds, ratios),
+        seconds_row(f"tutorial, whole process, {epochs} epochs", peer_seconds),
+    ]
+    notes = [f"ours      {mean_and_deviation(accuracies, 100)} % of the validation pictures, over {len(ours)} seeds"]
+    if peer:
+        last = [sample.figures["val_accuracy_last"] for sample in peer]
+        best = [sample.figures["val_accuracy_best"] for sample in peer]
+        lead = 100 * (spread(accuracies).mean - spread(last).mean)
+        share = 1 / spread(ratios).median
+        notes += [
+            f"tutorial  {mean_and_deviation(last, 100)} % at its last epoch, {mean_and_deviation(best, 100)} % at its "
+            f"best one, which the same pictures chose, over {len(peer)} seeds",
+            f"lead      {lead:+.2f} points over the last epoch, target {LEAD:+.1f}: {verdict(lead >= LEAD)}",
+            f"time      {share:.3f} of the tutorial's, target at most {SHARE:.3f}: {verdict(share <= SHARE)}",
+        ]
+    return Report(f"finetune: {recipe} against the transfer-learning tutorial", [(SECONDS_HEAD, rows)], notes, samples)
