@@ -1,0 +1,317 @@
+"""The task behind ``--model geometry``: what every layer of a network does to the space of its inputs.
+
+    python train.py --model geometry
+    python train.py --model geometry --data.points rings --model.widths "[2,2,2]"
+
+A layer φ(W x + b) with W = U Σ Vᵀ rotates (Vᵀ), scales (Σ), rotates (U), shifts (b) and bends (φ); a W that is not
+square also changes the dimension. Only the bend can make classes linearly separable that were not. Whether they are is
+decided at every layer by linear programming, and set beside Cover's probability that a plane exists by chance.
+
+Symbols: n points, d coordinates; widths of the layers d_1, d_2, ….
+"""
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from theory.intervals import wilson_interval
+from theory.mean_field import ACTIVATIONS
+from theory.random_matrices import stable_rank
+from theory.separability import Plane, cover_probability, separating_plane
+
+
+class PointNetwork(nn.Module):
+    """A small fully connected network whose every stage can be looked at.
+
+    Args:
+        in_features: Coordinates of an input.
+        widths: Units of each hidden layer, at least one layer.
+        activation: ``tanh``, ``sigmoid``, ``relu``, ``leaky`` or ``linear``.
+    """
+
+    def __init__(self, in_features: int, widths: list[int], activation: str) -> None:
+        super().__init__()
+        if not widths or not all(1 <= width <= 256 for width in widths):
+            raise ValueError(f"--model.widths must be one or more numbers in 1..256, got {widths}")
+        self.activation = ACTIVATIONS[activation].value
+        sizes = [in_features, *widths]
+        self.layers = nn.ModuleList(nn.Linear(rows, columns) for rows, columns in pairwise(sizes))
+        self.readout = nn.Linear(sizes[-1], 1)
+        for layer in self.hidden():
+            nn.init.orthogonal_(layer.weight)  # begins as a rotation, and W keeps its full rank
+
+    def hidden(self) -> list[nn.Linear]:
+        """The affine maps of the hidden layers, first to last."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """The inputs, then the outputs of each hidden layer, each of shape (N, width)."""
+        found = [x]
+        for layer in self.layers:
+            found.append(self.activation(layer(found[-1])))
+        return found
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logit of class 1, shape (N,). Args: x of shape (N, in_features)."""
+        logit: Tensor = self.readout(self.stages(x)[-1])[:, 0]
+        return logit
+
+
+def anatomy(weight: Tensor, bias: Tensor, x: Tensor) -> list[tuple[str, Tensor]]:
+    """The affine part of a layer taken apart: rotate, scale, rotate, shift.
+
+    Args:
+        weight: W, shape (out, in).
+        bias: b, shape (out,).
+        x: Points, shape (N, in).
+
+    Returns:
+        What was done last, and the points after it; the dimension changes with the scaling.
+    """
+    u, values, vt = torch.linalg.svd(weight)
+    stretch = torch.zeros_like(weight)
+    stretch.diagonal().copy_(values)
+    rotated = x @ vt.T
+    scaled = rotated @ stretch.T
+    turned = scaled @ u.T
+    return [("rotate, Vᵀ", rotated), ("scale, Σ", scaled), ("rotate, U", turned), ("shift, + b", turned + bias)]
+
+
+class Stage(NamedTuple):
+    """One stage of the network, on the training points.
+
+    Attributes:
+        points: Shape (n, d).
+        plane: Best plane of the linear programme.
+        accuracy: Share of the points on their side of it.
+        chance: log10 of Cover's probability that random labels of so many points can be separated there.
+    """
+
+    points: np.ndarray
+    plane: Plane
+    accuracy: float
+    chance: float
+
+
+def look(points: Tensor, labels: Tensor) -> Stage:
+    """Linear separability of one stage. Args: points (n, d); labels (n,) in 0..1."""
+    x, y = points.double().cpu().numpy(), labels.cpu().numpy()
+    plane = separating_plane(x, y)
+    right = ((x @ plane.normal + plane.offset > 0) == (y > 0)).mean()
+    chance = cover_probability(len(x), x.shape[1] + 1)
+    return Stage(x, plane, float(right), math.log10(chance.numerator) - math.log10(chance.denominator))
+
+
+class GeometryTask(LightningModule):
+    """Separates two classes of points, and shows what each layer did to the space between them.
+
+    Args:
+        class_names: Names of the two classes.
+        in_features: Coordinates of a point.
+        box: [low, high] of every coordinate, the extent of the grid that is drawn.
+        widths: Units of each hidden layer. All 2 with tanh only bend the plane and can never cut it open.
+        activation: What bends.
+        lr: Learning rate of Adam.
+        weight_decay: Pull of the weights towards 0.
+    """
+
+    monitor, mode = "val/accuracy", "max"
+
+    def __init__(
+        self,
+        class_names: list[str],
+        in_features: int,
+        box: list[float],
+        widths: list[int] = [8, 8, 2],  # noqa: B006
+        activation: Literal["tanh", "sigmoid", "relu", "leaky", "linear"] = "tanh",
+        lr: float = 0.02,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        for name, value in (("lr", lr), ("weight_decay", weight_decay)):
+            if not 0 <= value <= 1000:
+                raise ValueError(f"--model.{name} must be 0 to 1000, got {value}")
+        if len(class_names) != 2:
+            raise ValueError(f"geometry separates 2 classes, this data has {len(class_names)}")
+        self.network = PointNetwork(in_features, widths, activation)
+        self.train_points: tuple[Tensor, Tensor] | None = None
+        self.counts = [0, 0]  # right answers and answers of the evaluation that runs
+        self.tested = (0, 0)
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Logit of class 1, shape (N,). Args: points of shape (N, in_features)."""
+        logit: Tensor = self.network(points)
+        return logit
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Cross-entropy of one batch."""
+        points, labels = batch
+        logits = self(points)
+        loss = F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
+        return loss
+
+    def count(self, batch: tuple[Tensor, Tensor]) -> None:
+        """Adds the right answers of a batch."""
+        points, labels = batch
+        self.counts[0] += int(((self(points) > 0) == (labels > 0)).sum())
+        self.counts[1] += len(labels)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Counts the right answers of one batch."""
+        self.count(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the accuracy."""
+        right, answers = self.counts
+        self.counts = [0, 0]
+        self.log("val/accuracy", right / answers)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Counts the right answers of one batch."""
+        self.count(batch)
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the accuracy."""
+        self.tested = (self.counts[0], self.counts[1])
+        self.counts = [0, 0]
+        self.log("test/accuracy", self.tested[0] / self.tested[1])
+
+    def on_fit_end(self) -> None:
+        """Keeps the training points: separability is a statement about them."""
+        loader: Any = self.trainer.train_dataloader
+        self.train_points = (loader.images, loader.labels)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam."""
+        options = self.hparams
+        return torch.optim.AdamW(self.parameters(), lr=options["lr"], weight_decay=options["weight_decay"])
+
+    def describe(self) -> str:
+        """Sizes, for the first lines of a run."""
+        options = self.hparams
+        sizes = " → ".join(str(size) for size in [options["in_features"], *options["widths"], 1])
+        return f"{sizes}, {options['activation']}, {sum(p.numel() for p in self.parameters())} parameters"
+
+    @torch.no_grad()
+    def stages(self) -> list[Stage]:
+        """Every stage of the trained network, on the training points."""
+        assert self.train_points is not None
+        points, labels = self.train_points
+        return [look(stage, labels) for stage in self.network.stages(points)]
+
+    def injective(self) -> bool:
+        """Whether no two points of the input space can meet: strictly increasing bends, full column ranks."""
+        ranks = [
+            int(torch.linalg.matrix_rank(layer.weight)) == layer.weight.shape[1] for layer in self.network.hidden()
+        ]
+        return self.hparams["activation"] != "relu" and all(ranks)
+
+    @torch.no_grad()
+    def rebuilt(self) -> float:
+        """Largest distance between a layer's affine map and rotate · scale · rotate + shift, relative, in float64."""
+        assert self.train_points is not None
+        distances = []
+        for layer, x in zip(self.network.hidden(), self.network.stages(self.train_points[0]), strict=False):
+            weight, bias, x = layer.weight.double(), layer.bias.double(), x.double()
+            due = x @ weight.T + bias
+            distances.append(float((anatomy(weight, bias, x)[-1][1] - due).norm() / due.norm()))
+        return max(distances)
+
+    def findings(self) -> list[tuple[str, str]]:
+        """Where the classes become separable, then each stage, then what is exact."""
+        stages = self.stages()
+        first = next((place for place, stage in enumerate(stages) if stage.plane.separable), None)
+        where = "at no layer" if first is None else "as they come" if first == 0 else f"from layer {first} on"
+        lines = [
+            (
+                "separable",
+                f"{where}, by linear programming on {len(stages[0].points)} training points; "
+                f"in the input space the best plane has {100 * stages[0].accuracy:.1f} % right",
+            )
+        ]
+        for place, stage in enumerate(stages):
+            state = "separable" if stage.plane.separable else f"{100 * stage.accuracy:.1f} % by the best plane"
+            text = f"{stage.points.shape[1]} dimensions, {state}; by chance 10^{stage.chance:.0f} (Cover)"
+            if place:
+                weight = self.network.hidden()[place - 1].weight.detach()
+                values = torch.linalg.svdvals(weight.double())
+                text += (
+                    f"; σ {float(values[0]):.2f}..{float(values[-1]):.2f}, "
+                    f"rank {int(torch.linalg.matrix_rank(weight))}, stable rank {stable_rank(weight.cpu().numpy()):.2f}"
+                )
+            lines.append((f"layer {place}" if place else "inputs", text))
+        right, answers = self.tested
+        low, high = wilson_interval(right, answers)
+        lines += [
+            ("test accuracy", f"{100 * right / answers:.2f} % (95 % Wilson {100 * low:.2f} to {100 * high:.2f})"),
+            ("U Σ Vᵀ x + b", f"rebuilds every layer to {self.rebuilt():.1e} (due: rounding, 2e-16 an operation)"),
+            (
+                "one-to-one",
+                "yes: full column ranks and an increasing bend; the plane is bent, never cut or folded"
+                if self.injective()
+                else "no: a layer goes down in dimension or has a flat part, so points can meet",
+            ),
+        ]
+        return lines
+
+    def final_metrics(self) -> dict[str, float]:
+        """Separability, ranks and Cover's probability of each stage."""
+        metrics = {"gap/svd_rebuilt": self.rebuilt()}
+        for place, stage in enumerate(self.stages()):
+            metrics[f"test/plane_accuracy_layer_{place}"] = stage.accuracy
+            metrics[f"test/plane_slack_layer_{place}"] = stage.plane.slack
+            metrics[f"theory/chance_log10_layer_{place}"] = stage.chance
+        return metrics
+
+    @torch.no_grad()
+    def figures(self) -> Iterator[tuple[str, Any]]:
+        """The grid through all layers, and the first layer taken apart."""
+        from dashboard.geometry import anatomy_figure, layers_figure
+
+        assert self.train_points is not None
+        points, labels = self.train_points
+        stages, y = self.stages(), labels.cpu().numpy()
+        low, high = self.hparams["box"]
+        if self.hparams["in_features"] != 2:
+            yield "layers", layers_figure(stages, y, None)
+            return
+        lines = grid_lines(low, high).to(points.device)  # (L, T, 2)
+        through = [
+            part.unflatten(0, lines.shape[:2]).cpu().numpy() for part in self.network.stages(lines.flatten(0, 1))
+        ]
+        yield "layers", layers_figure(stages, y, through)
+        layer = self.network.hidden()[0]
+        steps = [("input", points), *anatomy(layer.weight, layer.bias, points)]
+        grids = [("input", lines.flatten(0, 1)), *anatomy(layer.weight, layer.bias, lines.flatten(0, 1))]
+        steps.append((f"bend, {self.hparams['activation']}", self.network.activation(steps[-1][1])))
+        grids.append(("", self.network.activation(grids[-1][1])))
+        yield (
+            "anatomy",
+            anatomy_figure(
+                [name for name, _ in steps],
+                [part.cpu().numpy() for _, part in steps],
+                [part.unflatten(0, lines.shape[:2]).cpu().numpy() for _, part in grids],
+                y,
+            ),
+        )
+
+    def show(self, writer: Any, step: int) -> list[str]:
+        """The weights as histograms."""
+        for place, layer in enumerate(self.network.hidden(), 1):
+            writer.add_histogram(f"weights/layer_{place}", layer.weight.detach(), step)
+        return []
+
+
+def grid_lines(low: float, high: float, lines: int = 13, steps: int = 61) -> Tensor:
+    """Horizontal and vertical lines of a square, shape (2 · lines, steps, 2)."""
+    across, along = torch.meshgrid(torch.linspace(low, high, lines), torch.linspace(low, high, steps), indexing="ij")
+    return torch.cat([torch.stack([along, across], 2), torch.stack([across, along], 2)])

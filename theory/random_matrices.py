@@ -1,0 +1,138 @@
+"""Singular values and eigenvalues: what a matrix does to space, and what noise alone looks like.
+
+    A = U Σ Vᵀ: rotate by Vᵀ, scale by Σ, rotate by U.       rank = number of σ_i > 0,  stable rank = Σ σ_i² / σ_1²
+
+Power iteration v ← A v / ‖A v‖ turns to the dominant eigenvector if |λ_1| > |λ_2|; the angle shrinks by |λ_2 / λ_1|.
+
+The sample covariance S = XᵀX / n of noise of variance σ² in p dimensions, γ = p/n, has full rank and is far from σ² I:
+its eigenvalues fill [σ² (1 - √γ)², σ² (1 + √γ)²] with the density of Marchenko and Pastur
+
+    ρ(λ) = √((λ_+ - λ)(λ - λ_-)) / (2π σ² γ λ)
+
+and a true direction of variance ℓ σ² leaves that bulk only if ℓ > 1 + √γ, then at σ² ℓ (1 + γ / (ℓ - 1)), with the
+squared cosine (1 - γ/(ℓ-1)²) / (1 + γ/(ℓ-1)) to the truth (Baik, Ben Arous, Péché).
+
+Sources:
+    von Mises, Pollaczek-Geiringer (1929), Praktische Verfahren der Gleichungsauflösung.
+    Marchenko, Pastur (1967); Baik, Ben Arous, Péché (2005); Baik, Silverstein (2006), theorem 1.1;
+    Paul (2007), theorem 4.
+    Rudelson, Vershynin (2007), Sampling from large matrices, for the stable rank.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def stable_rank(matrix: ArrayLike) -> float:
+    """‖A‖_F² / ‖A‖₂², between 1 and the rank; small noise hardly moves it. Args: matrix, not zero, shape (m, n)."""
+    values = np.linalg.svd(np.asarray(matrix, dtype=np.float64), compute_uv=False)
+    if not values.any():
+        raise ValueError("the zero matrix has no stable rank")
+    return float(np.square(values / values[0]).sum())
+
+
+class Spike(NamedTuple):
+    """Where one direction of raised variance is seen.
+
+    Attributes:
+        eigenvalue: Limit of the largest eigenvalue of the sample covariance.
+        cosine: Limit of |cos| between its eigenvector and the truth; 0 where it is lost in the bulk.
+    """
+
+    eigenvalue: float
+    cosine: float
+
+
+def bulk_edges(ratio: float, variance: float = 1.0) -> tuple[float, float]:
+    """Smallest and largest eigenvalue of pure noise, σ² (1 ∓ √γ)². Args: ratio γ = p/n above 0; variance σ²."""
+    if ratio <= 0 or variance <= 0:
+        raise ValueError(f"ratio and variance must be above 0, got {ratio} and {variance}")
+    low, high = (variance * (1 + sign * ratio**0.5) ** 2 for sign in (-1, 1))
+    return low, high
+
+
+def bulk_density(values: ArrayLike, ratio: float, variance: float = 1.0) -> NDArray[np.float64]:
+    """Marchenko and Pastur's density; for γ > 1 the remaining 1 - 1/γ of the eigenvalues are 0."""
+    low, high = bulk_edges(ratio, variance)
+    x = np.asarray(values, dtype=np.float64)
+    inside = (x > low) & (x < high)
+    safe = np.where(inside, x, high)
+    root = np.sqrt(np.maximum((high - safe) * (safe - low), 0))
+    return np.where(inside, root / (2 * np.pi * variance * ratio * safe), 0)
+
+
+def spike(strength: float, ratio: float, variance: float = 1.0) -> Spike:
+    """The largest eigenvalue and its eigenvector when one direction has the variance ``strength`` · σ².
+
+    Args:
+        strength: ℓ, above 0; 1 is no spike.
+        ratio: γ = p/n, above 0.
+        variance: σ² of all other directions.
+    """
+    if strength <= 1 + ratio**0.5:
+        return Spike(bulk_edges(ratio, variance)[1], 0.0)
+    excess = ratio / (strength - 1)
+    return Spike(variance * strength * (1 + excess), float(np.sqrt((1 - excess / (strength - 1)) / (1 + excess))))
+
+
+def sample_eigenvalues(
+    samples: int, dimension: int, rng: np.random.Generator, variance: float = 1.0, strength: float = 1.0
+) -> tuple[NDArray[np.float64], float]:
+    """Eigenvalues of the covariance of Gaussian samples, increasing, and |cos| of the last eigenvector to the spike.
+
+    Args:
+        samples: n.
+        dimension: p.
+        rng: Draws the samples.
+        variance: σ².
+        strength: ℓ; the first coordinate has variance ℓ σ².
+    """
+    x = rng.standard_normal((samples, dimension)) * np.sqrt(variance)
+    x[:, 0] *= np.sqrt(strength)
+    values, vectors = np.linalg.eigh(x.T @ x / samples)
+    return values, float(abs(vectors[0, -1]))
+
+
+class Power(NamedTuple):
+    """A run of power iteration.
+
+    Attributes:
+        vector: Last unit vector, shape (d,).
+        rayleigh: vᵀAv after each step, shape (steps,).
+        distance: Sine of the angle to the dominant eigenvector after each step, shape (steps,).
+    """
+
+    vector: NDArray[np.float64]
+    rayleigh: NDArray[np.float64]
+    distance: NDArray[np.float64]
+
+    def rate(self, floor: float = 1e-7) -> float:
+        """Factor a step of the sine, fitted to the last half of the steps above ``floor``, where rounding rules."""
+        above = self.distance[self.distance > floor]
+        tail = np.log(above[len(above) // 2 :])
+        return float(np.exp(np.polyfit(np.arange(len(tail)), tail, 1)[0]))
+
+
+def power_iteration(matrix: ArrayLike, start: ArrayLike, steps: int) -> Power:
+    """Repeats v ← A v / ‖A v‖.
+
+    Args:
+        matrix: Square; the distance is to the eigenvector of its eigenvalue of largest modulus.
+        start: First vector, not 0.
+        steps: At least 1.
+    """
+    a, v = np.asarray(matrix, dtype=np.float64), np.asarray(start, dtype=np.float64)
+    values, vectors = np.linalg.eig(a)
+    top = np.real(vectors[:, np.abs(values).argmax()])
+    top = top / np.linalg.norm(top)
+    rayleigh, distance = [], []
+    for _ in range(steps):
+        v = a @ v
+        v = v / np.linalg.norm(v)
+        rayleigh.append(v @ a @ v)
+        distance.append(np.linalg.norm(v - (v @ top) * top))
+    return Power(v, np.array(rayleigh), np.array(distance))
