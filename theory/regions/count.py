@@ -28,7 +28,7 @@ from theory.regions.plane import (
     tours,
 )
 
-VALUES = 1 << 24  # pre-activations held at once
+VALUES = 1 << 22  # pre-activations held at once
 
 
 class Regions(NamedTuple):
@@ -154,4 +154,6 @@ def regions(layers: Sequence[Layer], corners: ArrayLike, limit: int = 5_000_000)
         if found > limit:
             raise TooManyRegionsError(found, limit)
         waiting.append((cut(cells, z, chords, bending[depth]), depth + 1, num + grown))
-    return Regions(np.concatenate([corner for corner, _ in parts]), offsets(np.concatenate([size for _, size in parts])))
+    return Regions(
+        np.concatenate([corner for corner, _ in parts]), offsets(np.concatenate([size for _, size in parts]))
+    )
