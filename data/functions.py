@@ -10,7 +10,6 @@ Letters: M samples, T places of the test, D variables.
 import csv
 import difflib
 import math
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -268,11 +267,6 @@ class Functions(LightningDataModule):
     def train_dataloader(self) -> WholeSetLoader:
         """The set, ``steps`` times an epoch."""
         return self._loader(self.steps)
-
-    def val_dataloader(self) -> list[Any]:
-        """Nothing: no choice is made that a validation set would have to watch."""
-        warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
-        return []
 
     def test_dataloader(self) -> WholeSetLoader:
         """The set, once."""

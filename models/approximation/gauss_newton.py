@@ -25,14 +25,12 @@ class GaussNewton(nn.Module):
     """Levenberg and Marquardt on the inner weights of every network of a family. Args: family, the networks."""
 
     damping: Tensor
-    error: Tensor
 
     def __init__(self, family: Family) -> None:
         super().__init__()
         self.family = family
         count = len(family.rows)
         self.register_buffer("damping", torch.full((count,), FIRST_DAMPING, dtype=torch.float64))
-        self.register_buffer("error", torch.full((count,), torch.inf, dtype=torch.float64))
 
     def project(self, rows: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rows with the best output weights, the residual (P, M) and an orthonormal basis of the units (P, M, N + 1)."""
@@ -78,5 +76,4 @@ class GaussNewton(nn.Module):
         better = trial_error < error
         self.damping.copy_(torch.where(better, self.damping / 4, self.damping * 4).clamp(1e-12, 1e8))
         self.family.rows.data.copy_(torch.where(better[:, None], trial, rows))
-        self.error.copy_(torch.where(better, trial_error, error))
-        return self.error / len(x)
+        return torch.where(better, trial_error, error) / len(x)

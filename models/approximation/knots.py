@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 LEAST_GAP = 1e-6
+ABSENT = -1e30  # log-gap of a piece that a narrower line lacks: its softmax is 0 exactly
 LONGEST_STEP = 1.5  # of a log-gap
 FIRST_DAMPING = 1e-2
 ENOUGH = 1e-10  # relative fall of the error below which a line is finished
@@ -62,7 +63,7 @@ class Search(NamedTuple):
     """Where the search of every line stands.
 
     Attributes:
-        log_gaps: g, -inf after a line's last piece, shape (P, N).
+        log_gaps: g, `ABSENT` after a line's last piece, shape (P, N).
         damping: λ, shape (P,).
         rejected: Trials refused in a row, int64, shape (P,).
         done: Whether the line is finished, shape (P,).
@@ -77,14 +78,14 @@ class Search(NamedTuple):
 def knots_of(log_gaps: Tensor) -> Tensor:
     """k_0 … k_N of log-gaps (P, N): from 0 to 1, ascending, shape (P, N + 1)."""
     inner = log_gaps.softmax(1).cumsum(1)  # (P, N)
-    last = torch.isinf(torch.cat([log_gaps[:, 1:], log_gaps.new_full((len(log_gaps), 1), -torch.inf)], 1))
+    last = torch.nn.functional.pad(log_gaps[:, 1:], (0, 1), value=ABSENT) < ABSENT / 2
     return torch.cat([torch.zeros_like(inner[:, :1]), torch.where(last, 1.0, inner)], 1)
 
 
 def log_gaps_of(knots: Tensor, most: int) -> Tensor:
     """Log-gaps of one line's knots k_0 … k_n, padded to ``most`` pieces, shape (most,); gaps are kept open."""
     gaps = knots.diff().clamp_min(2 * LEAST_GAP)
-    padding = gaps.new_full((most - len(gaps),), -torch.inf)
+    padding = gaps.new_full((most - len(gaps),), ABSENT)
     return torch.cat([gaps.log(), padding])
 
 
@@ -164,7 +165,7 @@ def propose(log_gaps: Tensor, damping: Tensor, fit: Fit) -> Tensor:
     diagonal = hessian.diagonal(dim1=1, dim2=2)
     trace = diagonal.sum(1, keepdim=True)
     extra = damping[:, None] * (diagonal + 1e-12 * trace / size) + torch.where(trace > 0, 0.0, 1.0)
-    extra = torch.where(torch.isinf(log_gaps), extra + 1.0, extra)
+    extra = torch.where(log_gaps < ABSENT / 2, extra + 1.0, extra)
     step, failed = torch.linalg.solve_ex(hessian + extra.diag_embed(), -gradient)
     step = torch.where((failed == 0)[:, None] & step[:, :, 0].isfinite(), step[:, :, 0], 0.0)
     return log_gaps + step.clamp(-LONGEST_STEP, LONGEST_STEP)
@@ -186,9 +187,9 @@ def improve(search: Search, fit: Fit, x: Tensor, y: Tensor) -> tuple[Search, Fit
         y: Values, shape (M,).
     """
     log_gaps = propose(search.log_gaps, search.damping, fit)
-    log_gaps = log_gaps - log_gaps.logsumexp(1, keepdim=True)
+    real = log_gaps > ABSENT / 2
+    log_gaps = torch.where(real, log_gaps - log_gaps.logsumexp(1, keepdim=True), ABSENT)
     trial = fit_values(knots_of(log_gaps), x, y)
-    real = ~torch.isinf(log_gaps)
     open_gaps = (torch.where(real, trial.knots.diff(), 1.0) >= LEAST_GAP).all(1)
     better = (trial.error < fit.error) & open_gaps & ~search.done
     rejected = torch.where(better, 0, search.rejected + 1)
