@@ -60,25 +60,30 @@ class Number:
 Numbers = Iterator[Number]
 
 
+def _plain(value: SupportsFloat) -> float:
+    """A tensor of one element, with or without a graph behind it, or any other number as a float."""
+    return float(value.detach() if hasattr(value, "detach") else value)
+
+
 def equals(
     what: str, measured: SupportsFloat, due: SupportsFloat, tolerance: float = 0.0, *, counterexample: bool = False
 ) -> Number:
     """``measured`` must be ``due``, to a relative tolerance (absolute where ``due`` is 0; 0 means exactly)."""
-    return Number(what, float(measured), float(due), "=", tolerance, counterexample)
+    return Number(what, _plain(measured), _plain(due), "=", tolerance, counterexample)
 
 
 def at_most(
     what: str, measured: SupportsFloat, bound: SupportsFloat, tolerance: float = 0.0, *, counterexample: bool = False
 ) -> Number:
     """``measured`` must not exceed ``bound``."""
-    return Number(what, float(measured), float(bound), "≤", tolerance, counterexample)
+    return Number(what, _plain(measured), _plain(bound), "≤", tolerance, counterexample)
 
 
 def at_least(
     what: str, measured: SupportsFloat, bound: SupportsFloat, tolerance: float = 0.0, *, counterexample: bool = False
 ) -> Number:
     """``measured`` must not fall short of ``bound``."""
-    return Number(what, float(measured), float(bound), "≥", tolerance, counterexample)
+    return Number(what, _plain(measured), _plain(bound), "≥", tolerance, counterexample)
 
 
 @dataclass(frozen=True)

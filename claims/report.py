@@ -23,13 +23,14 @@ def digits_for(tolerance: float) -> int:
     return 12 if tolerance <= 0 else min(max(2 - math.floor(math.log10(tolerance)), 4), 12)
 
 
-def written(value: float, tolerance: float) -> str:
+def written(value: float, tolerance: float, beside_zero: bool = False) -> str:
     """A number in as many digits as decide; rounding errors beside a due 0 in two."""
     if math.isnan(value):
         return "not a number"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    digits = 2 if 0 < abs(value) <= max(tolerance, 1e-12) else digits_for(tolerance)
+    value += 0.0  # no −0
+    digits = 2 if beside_zero else digits_for(tolerance)
     return f"{value:.{digits}g}".replace("-", "−")
 
 
@@ -37,7 +38,7 @@ def as_text(number: Number) -> tuple[str, str, str]:
     """Measured, relation with the number due, and tolerance."""
     # A bound needs no more digits than tell its sides apart; its tolerance is what rounding may add.
     shown = number.tolerance if number.relation == "=" else 1e-4
-    measured, due = written(number.measured, shown), written(number.due, shown)
+    measured, due = written(number.measured, shown, number.due == 0), written(number.due, shown)
     if number.relation != "=" and measured == due and number.measured != number.due:
         measured, due = written(number.measured, 0), written(number.due, 0)
     kind = "absolute" if number.due == 0 or number.relation != "=" else "relative"

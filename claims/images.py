@@ -1,0 +1,240 @@
+"""Statements about pictures as tensors and surfaces, coordinates, extrema and edges (article 000)."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from claims.registry import IMPRECISE, WRONG, Numbers, at_least, at_most, claim, equals
+from theory.continuity import (
+    interpolation_error,
+    modulus_of_continuity,
+    simplest_between,
+    strict_extrema,
+    weak_extrema,
+    weierstrass,
+    weierstrass_extrema,
+)
+from theory.metric import gaussian_curvature, metric_of, nonzeros
+from theory.multilinear import fold, multilinear_floor, truncated_hosvd, unfold
+from theory.wavelets import decay, squared_errors, transform
+
+POINT = torch.tensor([1.3, 0.7], dtype=torch.float64)
+
+
+def polar(u: Tensor) -> Tensor:
+    """(r, φ) -> (x, y)."""
+    return torch.stack([u[0] * u[1].cos(), u[0] * u[1].sin()])
+
+
+def skew(u: Tensor) -> Tensor:
+    """Coordinates along two directions that are not orthogonal, (1, 0) and (½, 1)."""
+    return torch.stack([u[0] + 0.5 * u[1], u[1]])
+
+
+@claim(
+    "000-01",
+    "a grey image is a 2-D matrix, a colour image a “3-D matrix” of width, height and colour",
+    IMPRECISE,
+    "a colour image is a tensor of order 3; a matrix has order 2, and what holds for matrices (truncated singular "
+    "vectors are optimal) holds for it only up to a factor √3",
+    "De Lathauwer 2000",
+)
+def colour_image() -> Numbers:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(24, 32, 3, generator=generator, dtype=torch.float64)
+    trips = [fold(unfold(image, mode), mode, image.shape) for mode in range(3)]
+    changed = sum(int((trip != image).sum()) for trip in trips)
+    yield equals("values changed by unfolding and folding back", changed, 0)
+    worst = 0.0
+    for ranks in ((2, 2, 1), (4, 8, 2), (12, 16, 2)):
+        # ‖A − HOSVD‖² ≤ Σ_n tail_n ≤ 3 max_n tail_n ≤ 3 ‖A − best‖²
+        error = (image - truncated_hosvd(image, ranks)).norm() / multilinear_floor(image, ranks)
+        worst = max(worst, error.item())
+    yield at_most("HOSVD error / floor of the best error", worst, math.sqrt(3), 1e-12)
+    yield at_least("HOSVD error / floor of the best error", worst, 1, 1e-12)
+
+
+@claim(
+    "000-03",
+    "Cartesian ds² = dx² + dy², curvilinear ds² = A dx² + B dy² + C dx dy",
+    IMPRECISE,
+    "ds² = du·g du with g = JᵀJ, the cross term being 2g₁₂; orthogonal curvilinear systems have none and are not "
+    "Cartesian",
+    "Gauss 1827",
+)
+def polar_metric() -> Numbers:
+    g = metric_of(polar)(POINT)
+    due = torch.diag(torch.stack([torch.ones_like(POINT[0]), POINT[0] ** 2]))
+    yield equals("polar coordinates: max |g − diag(1, r²)|", (g - due).abs().max(), 0, 1e-12)
+    yield at_least("|r² − 1|: not Cartesian although C = 0", abs(g[1, 1] - 1), 0.1)
+    yield equals("a skew basis (1, 0), (½, 1): C = 2 g₁₂", 2 * metric_of(skew)(POINT)[0, 1], 1, 1e-12)
+
+
+@claim(
+    "000-04",
+    "a cross term dx dy means that the coordinates are not linearly independent",
+    WRONG,
+    "it means that they are not orthogonal; independent is det g ≠ 0. It can be removed in a whole region only if the "
+    "Riemann tensor vanishes",
+    "Gauss 1827",
+)
+def cross_term() -> Numbers:
+    g = metric_of(skew)(POINT)
+    yield at_least("a skew basis has a cross term |C|", 2 * g[0, 1].abs(), 0.5, counterexample=True)
+    yield at_least("and is independent: det g", torch.linalg.det(g), 0.5, counterexample=True)
+    radius, tube, v = 2.0, 0.5, POINT[1]
+
+    def sphere(p: Tensor) -> Tensor:
+        return radius * torch.stack([p[0].sin() * p[1].cos(), p[0].sin() * p[1].sin(), p[0].cos()])
+
+    def torus(p: Tensor) -> Tensor:
+        ring = radius + tube * p[1].cos()
+        return torch.stack([ring * p[0].cos(), ring * p[0].sin(), tube * p[1].sin()])
+
+    def cylinder(p: Tensor) -> Tensor:
+        return torch.stack([radius * p[0].cos(), radius * p[0].sin(), p[1] + 0.3 * p[0]])
+
+    yield equals("curvature of a sphere: 1/R²", gaussian_curvature(metric_of(sphere), POINT), radius**-2, 1e-10)
+    due = v.cos() / (tube * (radius + tube * v.cos()))  # cos v / (r(R + r cos v))
+    yield equals("curvature of a torus", gaussian_curvature(metric_of(torus), POINT), due, 1e-10)
+    yield at_least("a cylinder in slanted coordinates has C", 2 * metric_of(cylinder)(POINT)[0, 1].abs(), 0.1)
+    yield equals("and is flat: curvature", gaussian_curvature(metric_of(cylinder), POINT), 0, 1e-10)
+
+
+@claim(
+    "000-05",
+    "the Cartesian metric matrix has only 2 nonzeros, others have more",
+    IMPRECISE,
+    "true for two Cartesian coordinates; how many entries are nonzero depends on the coordinates, the rank does not",
+    "Gauss 1827; spectral theorem",
+)
+def metric_entries() -> Numbers:
+    g = metric_of(skew)(POINT)
+    values, basis = torch.linalg.eigh(g)
+    turned = basis.T @ g @ basis
+    yield equals("nonzeros in the skew basis", nonzeros(g), 4)
+    yield equals("nonzeros of the same metric along its axes", nonzeros(turned), 2)
+    yield equals("nonzeros in polar coordinates, not Cartesian", nonzeros(metric_of(polar)(POINT)), 2)
+    yield equals("rank in all of them", torch.linalg.matrix_rank(g) + torch.linalg.matrix_rank(turned), 4)
+    yield equals("trace after turning", turned.trace(), g.trace(), 1e-12)
+    yield equals("determinant after turning", values.prod(), torch.linalg.det(g), 1e-12)
+
+
+@claim(
+    "000-07",
+    "faces are continuous, even injured ones",
+    IMPRECISE,
+    "pictures have edges, where they jump: along an edge the squared error of N wavelets falls as 1/N however smooth "
+    "the rest is; on a smooth picture it falls as N⁻ᵖ for p vanishing moments",
+    "Candès and Donoho 2004; Mallat 2009",
+)
+def edges() -> Numbers:
+    n = 1024
+    x, y = np.meshgrid(np.arange(n) / n, np.arange(n) / n)
+    edge = np.clip(n * (y - 0.31 - 0.37 * x), 0, 1)  # blurred over one pixel, as a lens does
+    smooth = np.cos(2 * np.pi * (x + 0.1)) * np.cos(2 * np.pi * (y + 0.2))
+    for moments in (1, 2):
+        slope = decay(squared_errors(transform(edge, moments)), 32, 512)
+        yield equals(f"a straight edge, {moments} vanishing moment{'s' * (moments > 1)}: slope", slope, -1, 0.15)
+    for moments in (1, 2):
+        slope = decay(squared_errors(transform(smooth, moments)), 256, 8192)
+        yield equals(f"a smooth picture, {moments} vanishing moment{'s' * (moments > 1)}: slope", slope, -moments, 0.15)
+
+
+@claim(
+    "000-08",
+    "an extremum is f(x₀) ≥ f(x) or ≤ near x₀, so a continuous f has at most countably many",
+    WRONG,
+    "strict local extrema are countable for any function, and so are the values at all local extrema; points that meet "
+    "the definition as given need not be",
+    "Sierpiński 1912; Zalcwasser 1922",
+)
+def countable_extrema() -> Numbers:
+    constant = np.ones(1001)
+    yield equals("a constant: share of points that are extrema", weak_extrema(constant).mean(), 1, counterexample=True)
+    yield equals("a constant: strict extrema", strict_extrema(constant).sum(), 0)
+    plateaus = 7
+    staircase = np.repeat(np.arange(plateaus), 50).astype(float)
+    values = np.unique(staircase[1:-1][weak_extrema(staircase)])
+    yield equals("a staircase: different extreme values, one for each plateau", len(values), plateaus)
+
+
+@claim(
+    "000-09",
+    "proof: choose a rational number in each neighbourhood; this is one-to-one",
+    WRONG,
+    "it is not: neighbourhoods overlap. A rational interval in which x₀ is the only highest (or lowest) point gives "
+    "x₀ back, and there are countably many of those",
+    "Zalcwasser 1922",
+)
+def rational_codes() -> Numbers:
+    # f = x³ − 3x is highest at −1 and lowest at 1 in the same neighbourhood (−2, 2), where f(2) = f(−1).
+    inside = np.linspace(-2, 2, 4001)[1:-1]
+    values = inside**3 - 3 * inside
+    for name, place, due in (("highest", np.argmax(values), -1), ("lowest", np.argmin(values), 1)):
+        yield equals(f"x³ − 3x on (−2, 2) is {name} at", inside[place], due, 1e-12, counterexample=True)
+    chosen = simplest_between(Fraction(-2), Fraction(2))
+    yield equals("so both may choose the same rational, such as", chosen, 0, counterexample=True)
+    degree = 12
+    places = np.cos(np.pi * np.arange(degree + 1) / degree)[::-1]  # extrema of the Chebyshev polynomial, all of |T| = 1
+    codes, given_back = set(), 0
+    for before, here, after in zip(places, places[1:], places[2:], strict=False):
+        low, high = (simplest_between(*map(Fraction, sorted(pair))) for pair in ((before, here), (here, after)))
+        kind = round(math.cos(degree * math.acos(here)))
+        codes.add((kind, low, high))
+        inside = np.linspace(float(low), float(high), 2001)
+        best = inside[np.argmax(kind * np.cos(degree * np.arccos(inside)))]
+        given_back += abs(best - here) < 1e-3
+    yield equals(f"T₁₂: intervals for its {degree - 1} strict extrema", len(codes), degree - 1)
+    yield equals("extrema that their interval gives back", given_back, degree - 1)
+
+
+@claim(
+    "000-11",
+    "between two extrema the curve is monotone",
+    IMPRECISE,
+    "only if extrema are isolated: Weierstrass's function has one in every interval, so the extrema of its partial "
+    "sums never stop growing in number",
+    "Weierstrass 1872; Hardy 1916",
+)
+def nowhere_monotone() -> Numbers:
+    for a, b, terms in ((0.7, 3, 6), (0.9, 3, 6), (0.5, 4, 5), (0.5, 5, 5)):
+        count = weierstrass_extrema(a, b, terms)
+        yield equals(f"extrema of Σ_(k≤{terms}) {a}ᵏ cos({b}ᵏπx) inside (0, 1): {b}^{terms} − 1", count, b**terms - 1)
+    growth = weierstrass_extrema(0.5, 3, 8) / weierstrass_extrema(0.5, 3, 7)
+    yield equals("growth of their number from k ≤ 7 to k ≤ 8, a = ½, b = 3", growth, 3, 0.01)
+    a, b = 0.5, 3
+    values = weierstrass(np.arange(b**11 + 1) / b**11, a, b, 12)
+    pieces = b ** np.arange(2, 8)
+    errors = [interpolation_error(values, b**11 // int(count)) for count in pieces]
+    slope = np.polyfit(np.log(pieces), np.log(errors), 1)[0]
+    yield equals("error of N straight pieces: slope in N, −α = ln a / ln b", slope, math.log(a) / math.log(b), 0.05)
+
+
+@claim(
+    "000-12",
+    "the extrema are countable, therefore the curve can be approximated by a discrete sequence",
+    WRONG,
+    "that does not follow, and countability is not needed: on a closed interval f is uniformly continuous, and the "
+    "polygon of step h is within ω(f, h)",
+    "Heine 1872, Cantor",
+)
+def uniform_continuity() -> Numbers:
+    places = np.arange(2049) / 2048
+    # 1/x on (0, 1] has no extremum at all inside, and no polygon of finitely many pieces comes near it.
+    hyperbola = 1 / np.arange(1, 2050) * 2049
+    countable = interpolation_error(hyperbola, 64) / hyperbola[64]
+    yield equals("1/x: inner extrema", strict_extrema(hyperbola).sum(), 0, counterexample=True)
+    yield at_least("1/x: error of the polygon / f at its first node", countable, 10, counterexample=True)
+    for name, values in {
+        "√x": np.sqrt(places),
+        "|x − ⅓|": np.abs(places - 1 / 3),
+        "Weierstrass ½, 3": weierstrass(places, 0.5, 3, 8),
+    }.items():
+        ratios = [interpolation_error(values, step) / modulus_of_continuity(values, step) for step in (4, 16, 64)]
+        yield at_most(f"{name}: largest error / ω(f, h)", max(ratios), 1, 1e-12)

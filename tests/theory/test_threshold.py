@@ -1,0 +1,88 @@
+"""Threshold units against enumeration, against scikit-learn's separating planes, and against Novikoff's theorem."""
+
+import numpy as np
+import pytest
+
+from theory.threshold import (
+    GATES,
+    as_labels,
+    classes,
+    corners,
+    count_separable,
+    count_with_weights,
+    extended,
+    fires,
+    novikoff_bound,
+    rosenblatt,
+    separating_plane,
+    widest_margin,
+)
+
+XOR = as_labels(0b0110, 2)
+
+
+def test_the_preset_gates_compute_their_tables() -> None:
+    both = corners(2)
+    for name, due in (("and", [0, 0, 0, 1]), ("or", [0, 1, 1, 1])):
+        weights, threshold = GATES[name]
+        assert fires(both, np.array(weights), threshold).tolist() == [bool(value) for value in due]
+    weights, threshold = GATES["not"]
+    assert fires(corners(1), np.array(weights), threshold).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(("n", "due"), [(1, 4), (2, 14), (3, 104), (4, 1882)])
+def test_two_counts_of_threshold_functions_agree(n: int, due: int) -> None:
+    assert count_separable(n) == due
+    assert count_with_weights(n, 3) == due
+
+
+def test_classes_are_orbits() -> None:
+    # n = 2: constants (1 each), x and y and their negations, "and" with negations (4), "or" (4), xor, xnor.
+    _, sizes = np.unique(classes(2), return_counts=True)
+    assert sorted(sizes.tolist()) == [1, 1, 2, 4, 4, 4]
+
+
+def test_the_programme_finds_a_plane_or_says_there_is_none() -> None:
+    points, labels = corners(2), as_labels(0b1000, 2)
+    plane = separating_plane(points, labels)
+    assert plane is not None
+    assert (labels * (extended(points) @ plane) >= 1 - 1e-9).all()
+    assert separating_plane(points, XOR) is None
+    assert separating_plane(points, -XOR) is None
+
+
+def test_the_margin_is_that_of_a_hard_margin_support_vector_machine() -> None:
+    from sklearn.svm import SVC
+
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        points = rng.normal(size=(30, 3))
+        labels = np.sign(points @ rng.normal(size=3) + 0.3)
+        # Extended points and their mirror images: the best plane then passes through the origin, without a bias.
+        both = np.vstack([extended(points), -extended(points)])
+        machine = SVC(kernel="linear", C=1e9, tol=1e-9).fit(both, np.append(labels, -labels))
+        due = 1 / np.linalg.norm(machine.coef_)
+        assert widest_margin(points, labels) == pytest.approx(due, rel=1e-3)
+    assert widest_margin(corners(2), XOR) == 0
+    assert novikoff_bound(corners(2), XOR) == float("inf")
+
+
+def test_the_margin_of_two_points_is_half_their_distance() -> None:
+    # x̃ = (−1, 1) and (1, 1) with labels −1, 1: y x̃ = (1, −1), (1, 1), nearest plane normal (1, 0), γ = 1.
+    assert widest_margin(np.array([[-1.0], [1.0]]), np.array([-1.0, 1.0])) == pytest.approx(1)
+
+
+def test_rosenblatts_rule_separates_within_novikoffs_bound() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        points = rng.normal(size=(40, 2))
+        labels = np.sign(points @ rng.normal(size=2) + 0.2 * rng.normal())
+        plane, mistakes = rosenblatt(points, labels, passes=100_000)
+        assert (labels * (extended(points) @ plane) > 0).all()
+        assert mistakes <= novikoff_bound(points, labels)
+
+
+def test_rosenblatts_rule_never_ends_on_xor() -> None:
+    plane, mistakes = rosenblatt(corners(2), XOR, passes=200)
+    assert mistakes >= 200
+    assert (XOR * (extended(corners(2)) @ plane) <= 0).any()

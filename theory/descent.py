@@ -1,0 +1,127 @@
+"""Descending along the gradient: stationary points and their kind, and how fast a quadratic is descended.
+
+Along an eigenvector of curvature λ each rule is linear, and the spectral radius of its matrix is the factor by which
+the distance shrinks at each step. It reaches 1 at the edge of stability:
+
+    gradient descent   |1 − αλ|                     α < 2/λ
+    momentum β         x' = x − αv', v' = βv + λx   α < 2(1 + β)/λ
+    Nesterov β         x' = x − α(λx + βv')         α < 2(1 + β)/(1 + 2β)λ
+    Newton             |1 − α|                      α < 2, whatever λ is
+
+Source:
+    Cauchy (1847); Polyak (1964), Some methods of speeding up the convergence of iteration methods; Nesterov (1983).
+    The forms are those of ``torch.optim.SGD``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.func import hessian as hessian_of
+
+Rule = Literal["sgd", "momentum", "nesterov", "adam", "newton"]
+Kind = Literal["minimum", "maximum", "saddle", "degenerate"]
+Function = Callable[[Tensor], Tensor]
+
+
+def gradient(f: Function, x: Tensor) -> Tensor:
+    """∇f(x), shape (n,)."""
+    x = x.detach().requires_grad_()
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(f(x), x)
+    return slope
+
+
+def hessian(f: Function, x: Tensor) -> Tensor:
+    """∇²f(x), shape (n, n)."""
+    return hessian_of(f)(x)  # type: ignore[no-any-return]
+
+
+def curvatures(f: Function, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues of the Hessian in rising order, shape (n,), and eigenvectors in columns, shape (n, n)."""
+    values, vectors = torch.linalg.eigh(hessian(f, x))
+    return values, vectors
+
+
+def kind_of(curvature: Tensor, tolerance: float = 1e-9) -> Kind:
+    """What a stationary point with these curvatures is; ``degenerate`` where one of them is 0 and none decides."""
+    scale = tolerance * max(1.0, float(curvature.abs().max()))
+    if bool((curvature > scale).all()):
+        return "minimum"
+    if bool((curvature < -scale).all()):
+        return "maximum"
+    return "saddle" if bool((curvature > scale).any() and (curvature < -scale).any()) else "degenerate"
+
+
+def stationary_point(f: Function, start: Tensor, steps: int = 100, tolerance: float = 1e-12) -> Tensor | None:
+    """A place where the gradient vanishes, by Newton's method from ``start``; it may be of any kind.
+
+    Args:
+        f: Twice differentiable, shape (n,) to a scalar.
+        start: Shape (n,), float64.
+        steps: Most steps.
+        tolerance: Largest gradient that counts as 0, relative to the one at the start.
+
+    Returns:
+        The point, shape (n,), or None where the method finds none.
+    """
+    x = start.clone()
+    enough = tolerance * max(1.0, float(gradient(f, x).norm()))
+    for _ in range(steps):
+        slope, curvature = gradient(f, x), hessian(f, x)
+        if not bool(torch.isfinite(slope).all() and torch.isfinite(curvature).all()):
+            return None
+        # lstsq: in a flat direction the shortest step instead of none
+        step = torch.linalg.lstsq(curvature, slope[:, None], driver="gelsd").solution[:, 0]
+        # A gradient that fades only because the point runs away, as that of 1/x, has no small step.
+        if float(slope.norm()) <= enough and float(step.norm()) <= 1e-6 * (1 + float(x.norm())):
+            return x if bool(torch.isfinite(f(x))) else None
+        x = x - step
+    return None
+
+
+def contraction(rule: Rule, lr: float, curvature: float, momentum: float = 0.0) -> float:
+    """The factor by which one step changes the distance along an eigenvector, asymptotically; NaN for Adam.
+
+    Args:
+        rule: How steps are taken; Adam divides by the size of the gradient and has no such factor.
+        lr: Learning rate α, above 0.
+        curvature: λ, any sign; below 0 the factor exceeds 1 and the saddle is left.
+        momentum: β in [0, 1).
+    """
+    if rule == "sgd":
+        return abs(1 - lr * curvature)
+    if rule == "newton":
+        return abs(1 - lr)
+    if rule == "adam":
+        return math.nan
+    beta = momentum
+    x_row = (1 - lr * curvature, -lr * beta) if rule == "momentum" else (1 - lr * curvature * (1 + beta), -lr * beta**2)
+    step = torch.tensor([x_row, (curvature, beta)], dtype=torch.float64)  # of (x, v)
+    return float(torch.linalg.eigvals(step).abs().max())
+
+
+def stability_edge(rule: Rule, curvature: float, momentum: float = 0.0) -> float:
+    """The learning rate from which on a quadratic of largest curvature L > 0 is no longer descended; NaN for Adam."""
+    factor = {"sgd": 2.0, "momentum": 2 * (1 + momentum), "nesterov": 2 * (1 + momentum) / (1 + 2 * momentum)}
+    return {"newton": 2.0, "adam": math.nan}[rule] if rule not in factor else factor[rule] / curvature
+
+
+def descend(f: Function, start: Tensor, lr: float, steps: int) -> Tensor:
+    """Plain gradient descent, x ← x − α∇f(x): all points, shape (steps + 1, n)."""
+    points = [start]
+    for _ in range(steps):
+        points.append(torch.add(points[-1], gradient(f, points[-1]), alpha=-lr))  # as torch.optim.SGD does
+    return torch.stack(points)
+
+
+def edge_by_bisection(diverges: Callable[[float], bool], low: float, high: float, steps: int = 40) -> float:
+    """The learning rate at which a run begins to diverge, between one that does not and one that does."""
+    for _ in range(steps):
+        middle = (low + high) / 2
+        low, high = (low, middle) if diverges(middle) else (middle, high)
+    return (low + high) / 2

@@ -1,0 +1,168 @@
+"""Threshold units: which Boolean functions one of them computes, and how long Rosenblatt's rule takes to find it.
+
+A unit says 1 where w·x + b > 0. Its rule adds y x̃ at each mistake, x̃ = (x, 1) and y = ±1, and makes at most (R/γ)²
+mistakes: R is the longest x̃, γ the margin of the best separating plane through the origin.
+
+Source:
+    McCulloch and Pitts (1943); Rosenblatt (1958); Novikoff (1962), On convergence proofs for perceptrons; Lawson and
+    Hanson (1974), chapter 23, for the margin; Muroga (1971) for the numbers of threshold functions.
+"""
+
+# N points, D coordinates, T = 2^(2^n) truth tables
+
+from __future__ import annotations
+
+from itertools import permutations, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def corners(n: int) -> Array:
+    """All inputs of n bits in counting order, the first bit the slowest, shape (2^n, n)."""
+    return np.array(list(product((0.0, 1.0), repeat=n)))
+
+
+def fires(inputs: Array, weights: Array, threshold: float) -> NDArray[np.bool_]:
+    """The McCulloch-Pitts unit: 1 where the weighted sum reaches the threshold.
+
+    Args:
+        inputs: Shape (N, D).
+        weights: Preset, not learned, shape (D,).
+        threshold: θ.
+
+    Returns:
+        Shape (N,).
+    """
+    return np.asarray(inputs @ weights >= threshold)
+
+
+# Weights and threshold of the three gates; in 1943 inhibition was an absolute veto and not a negative weight.
+GATES: dict[str, tuple[tuple[float, ...], float]] = {"and": ((1, 1), 2), "or": ((1, 1), 1), "not": ((-1,), 0)}
+
+
+def extended(inputs: Array) -> Array:
+    """Points with a 1 behind them, so that a plane with a bias is one through the origin, shape (N, D + 1)."""
+    return np.hstack([inputs, np.ones((len(inputs), 1))])
+
+
+def separating_plane(inputs: Array, labels: Array) -> Array | None:
+    """A plane with all ±1 labels on their own sides, by linear programming: y (w·x + b) ≥ 1 for every point.
+
+    Args:
+        inputs: Shape (N, D).
+        labels: −1 or 1, shape (N,).
+
+    Returns:
+        (w, b), shape (D + 1,), or None when the programme is infeasible: then there is no such plane.
+    """
+    from scipy.optimize import linprog
+
+    constraints = -labels[:, None] * extended(inputs)
+    result = linprog(np.zeros(constraints.shape[1]), constraints, -np.ones(len(labels)), bounds=(None, None))
+    assert result.status in (0, 2), result.message
+    return np.asarray(result.x) if result.status == 0 else None
+
+
+def widest_margin(inputs: Array, labels: Array) -> float:
+    """γ: distance of the nearest extended point to the best plane through the origin; 0 where none separates.
+
+    Lawson and Hanson's least-distance programme: the shortest w with y w·x̃ ≥ 1, of which γ = 1/‖w‖.
+    """
+    from scipy.optimize import nnls
+
+    signed = labels[:, None] * extended(inputs)  # (N, D + 1)
+    system = np.vstack([signed.T, np.ones(len(labels))])
+    target = np.append(np.zeros(signed.shape[1]), 1.0)
+    solution, distance = nnls(system, target)
+    if distance < 1e-9:
+        return 0.0
+    residual = system @ solution - target
+    return float(1 / np.linalg.norm(residual[:-1] / residual[-1]))
+
+
+def novikoff_bound(inputs: Array, labels: Array) -> float:
+    """(R/γ)², the most mistakes that Rosenblatt's rule can make; infinite where no plane separates."""
+    margin = widest_margin(inputs, labels)
+    longest = float(np.linalg.norm(extended(inputs), axis=1).max())
+    return (longest / margin) ** 2 if margin else float("inf")
+
+
+def rosenblatt(inputs: Array, labels: Array, passes: int) -> tuple[Array, int]:
+    """Rosenblatt's rule from zero weights, point by point, until a pass makes no mistake.
+
+    Args:
+        inputs: Shape (N, D).
+        labels: −1 or 1, shape (N,).
+        passes: Most passes over the points.
+
+    Returns:
+        (w, b), shape (D + 1,), and the number of mistakes made.
+    """
+    points = extended(inputs)
+    plane, mistakes = np.zeros(points.shape[1]), 0
+    for _ in range(passes):
+        before = mistakes
+        for point, label in zip(points, labels, strict=True):
+            if label * (plane @ point) <= 0:
+                plane, mistakes = plane + label * point, mistakes + 1
+        if mistakes == before:
+            break
+    return plane, mistakes
+
+
+def truth_tables(n: int) -> NDArray[np.int64]:
+    """The numbers 0..2^(2^n) − 1: bit i of a number is the function's value at the i-th corner."""
+    return np.arange(1 << (1 << n))
+
+
+def as_labels(table: int, n: int) -> Array:
+    """−1 or 1 at each corner, shape (2^n,)."""
+    return np.array([1.0 if table >> i & 1 else -1.0 for i in range(1 << n)])
+
+
+def classes(n: int) -> NDArray[np.int64]:
+    """The least truth table into which each of them is turned by exchanging and negating inputs, shape (T,).
+
+    A plane is carried along by such a change, so that one table of a class decides for all.
+    """
+    tables = truth_tables(n)
+    places = corners(n).astype(int)
+    value = 1 << np.arange(n)[::-1]
+    least = tables.copy()
+    for order in permutations(range(n)):
+        for flip in product((0, 1), repeat=n):
+            moved = (places[:, order] ^ np.array(flip)) @ value  # where each corner goes
+            turned = np.zeros_like(tables)
+            for i, j in enumerate(moved):
+                turned |= (tables >> i & 1) << int(j)
+            np.minimum(least, turned, out=least)
+    return least
+
+
+def count_separable(n: int) -> int:
+    """Boolean functions of n inputs that one threshold unit computes, by one linear programme for each class."""
+    representatives, sizes = np.unique(classes(n), return_counts=True)
+    points = corners(n)
+    return sum(
+        int(size)
+        for table, size in zip(representatives, sizes, strict=True)
+        if separating_plane(points, as_labels(int(table), n)) is not None
+    )
+
+
+def count_with_weights(n: int, largest: int) -> int:
+    """Boolean functions of n inputs of threshold units with whole weights up to ``largest`` in size.
+
+    A lower bound without any programme; up to n = 4 weights up to 3 reach every threshold function.
+    """
+    points = corners(n)
+    bits = 1 << np.arange(1 << n)
+    found: set[int] = set()
+    for weights in product(range(-largest, largest + 1), repeat=n):
+        sums = points @ np.array(weights)
+        for threshold in np.append(np.unique(sums), np.inf):
+            found.add(int(bits[sums >= threshold].sum()))
+    return len(found)
