@@ -1,7 +1,8 @@
 """Predicts the class of pictures with a checkpoint: one row per picture, in the order given, nothing left out.
 
-python predict.py runs/RUN/checkpoints/best.ckpt photos/ --out predictions.csv
-python predict.py runs/RUN/checkpoints/best.ckpt a.png b.jpg --top_k 3
+python predict.py runs/RUN photos/ --out predictions.csv
+python predict.py runs/RUN/checkpoints/best.ckpt a.png b.jpg --top_k 3 --tta 10 --explain why/
+python predict.py export runs/RUN --to onnx
 
 A picture that cannot be read keeps its row, with the cause in the column ``error``; the others go on. The checkpoint
 knows its classes, its preprocessing and its temperature, so neither the data nor the run folder is needed.
@@ -9,75 +10,65 @@ knows its classes, its preprocessing and its temperature, so neither the data no
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from models import MODELS
-from trainer.errors import UserError
+from trainer.arguments import Arguments, at_least, refuse_to_overwrite
+from trainer.errors import RunFailed, UserError
+from trainer.process import import_lightning
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+FORMATS = ("onnx", "torch-export", "safetensors")
 
-def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line of predict.py; wrong options end with status 2."""
-    parser = argparse.ArgumentParser(
-        prog="predict.py",
-        description="Predicts the class of pictures with a checkpoint of train.py.",
-        epilog="exit status: 0 all went well; 1 no picture could be read, or with --strict not all; 2 wrong input",
-        allow_abbrev=False,
+
+def read_arguments(argv: Sequence[str]) -> Namespace:
+    """The command line of ``predict.py CHECKPOINT PATHS``."""
+    parser = Arguments(
+        "predict.py",
+        "Predicts the class of pictures with a checkpoint of train.py. 'predict.py export' makes a file of the "
+        "classifier for other programs; see 'predict.py export --help'.",
+        "exit status: 0 all went well; 1 no picture could be read, or with --strict not all; 2 wrong input",
     )
     parser.add_argument("checkpoint", help="a run folder, or a checkpoint such as runs/RUN/checkpoints/best.ckpt")
     parser.add_argument("paths", nargs="+", help="pictures, or folders that are searched for pictures")
     parser.add_argument("--out", help="file to write, .csv or .jsonl (default: CSV on standard output)")
-    parser.add_argument("--top_k", type=int, default=1, help="classes listed for each picture (default: 1)")
-    parser.add_argument("--batch_size", type=int, default=64, help="pictures per step (default: 64)")
+    parser.add_argument("--overwrite", action="store_true", help="replace what --out and --explain name")
+    parser.add_argument("--top_k", type=at_least(1), default=1, help="classes listed for each picture (default: 1)")
+    parser.add_argument("--tta", type=at_least(1), help="views of each picture averaged (default: as in validation)")
+    parser.add_argument("--explain", metavar="FOLDER", help="write each picture with its Grad-CAM heat there, as PNG")
+    parser.add_argument("--batch_size", type=at_least(1), default=64, help="pictures per step (default: 64)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default: auto)")
     parser.add_argument("--strict", action="store_true", help="exit with status 1 when a picture could not be read")
-    arguments = parser.parse_args(argv)
-    for name in ("top_k", "batch_size"):
-        if getattr(arguments, name) < 1:
-            raise UserError(f"--{name} must be at least 1, got {getattr(arguments, name)}")
+    arguments = parser.read(argv)
     if arguments.out and Path(arguments.out).suffix not in (".csv", ".jsonl"):
         raise UserError(f"--out must end in .csv or .jsonl, got {arguments.out}")
+    refuse_to_overwrite("--out", arguments.out, arguments.overwrite)
+    refuse_to_overwrite("--explain", arguments.explain, arguments.overwrite)
     return arguments
 
 
-def pick_device(name: str) -> str:
-    """The device that ``auto`` means here: CUDA where there is one, else the CPU."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return "cuda" if name == "gpu" else name
-
-
-def find_pictures(paths: Sequence[str]) -> list[Path]:
-    """Files in the order given; a folder gives all files below it by name, hidden ones left out.
-
-    Raises:
-        UserError: If a path does not exist, or nothing was found.
-    """
-    found: list[Path] = []
-    for text in paths:
-        path = Path(text).expanduser()
-        if path.is_dir():
-            inside = (file for file in path.rglob("*") if file.is_file() or file.is_symlink())
-            hidden = lambda file: any(part.startswith((".", "__MACOSX")) for part in file.relative_to(path).parts)  # noqa: B023
-            found += sorted(file for file in inside if not hidden(file))
-        elif path.exists() or path.is_symlink():
-            found.append(path)
-        else:
-            raise UserError(f"there is no picture or folder at {path}")
-    if not found:
-        raise UserError(f"no picture in {', '.join(paths)}")
-    return found
+def read_export_arguments(argv: Sequence[str]) -> Namespace:
+    """The command line of ``predict.py export CHECKPOINT``."""
+    parser = Arguments(
+        "predict.py export",
+        "Writes a classifier for other programs: uint8 pictures in, probabilities out, class names and preprocessing "
+        "inside. The file is read back and compared with torch.",
+        "exit status: 0 all went well; 1 the file disagrees with torch; 2 wrong input",
+    )
+    parser.add_argument("checkpoint", help="a run folder, or a checkpoint")
+    parser.add_argument("--to", choices=FORMATS, required=True, help="onnx (needs pip install '.[export]'), ...")
+    parser.add_argument("--out", help="file to write (default: model.SUFFIX in the run folder)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file")
+    return parser.read(argv)
 
 
 class Classifier(NamedTuple):
@@ -88,12 +79,22 @@ class Classifier(NamedTuple):
         preprocessing: How a picture is prepared; see `data.preprocess`.
         temperature: Divides the logits.
         precision: Lightning's name of the precision it was validated in.
+        mirrors: Whether it was trained on mirror images, so that they are views of the same thing.
     """
 
     task: Any
     preprocessing: dict[str, Any]
     temperature: float
     precision: str
+    mirrors: bool = False
+
+
+def find_checkpoint(path: str) -> str:
+    """The checkpoint that a run folder stands for: the best, else the last."""
+    if not Path(path).is_dir():
+        return path
+    kept = [Path(path) / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
+    return next((str(file) for file in kept if file.is_file()), path)
 
 
 def load_classifier(path: str, device: str) -> Classifier:
@@ -105,44 +106,69 @@ def load_classifier(path: str, device: str) -> Classifier:
     from trainer.options import load_class
     from trainer.safe_file import load_checkpoint
 
-    if Path(path).is_dir():  # a run folder
-        kept = [Path(path) / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
-        path = next((str(file) for file in kept if file.is_file()), path)
+    path = find_checkpoint(path)
     checkpoint = load_checkpoint(path)
     house = checkpoint.get("house", {})
     name = house.get("model")
     if name not in MODELS:
         raise UserError(f"{path} is no checkpoint of this project: it names no model of {', '.join(MODELS)}")
-    if "class_names" not in checkpoint.get("hyper_parameters", {}) or "preprocessing" not in house:
-        raise UserError(f"{path} holds the model {name!r}, which does not classify pictures")
+    task_class: Any = load_class(MODELS[name])
+    if not getattr(task_class, "classifies", False) or "preprocessing" not in house:
+        raise UserError(
+            f"{path} holds the model {name!r} on {house.get('data')}, which names no pictures: no classifier"
+        )
     options = dict(checkpoint["hyper_parameters"])
     if "weights" in options:  # the checkpoint holds them
         options["weights"] = "none"
     try:
-        task: Any = load_class(MODELS[name])(**options)
+        task: Any = task_class(**options)
         task.load_state_dict(checkpoint["state_dict"])
     except (RuntimeError, TypeError, ValueError) as error:  # of another version, or altered
         raise UserError(f"{path} does not fit the model {name!r}: {str(error).splitlines()[0]}") from error
     temperature, precision = float(house.get("temperature") or 1.0), house.get("precision", "32-true")
-    return Classifier(task.eval().to(device), house["preprocessing"], temperature, precision)
+    mirrors = bool(house.get("recipe", {}).get("data", {}).get("flip"))
+    return Classifier(task.eval().to(device), house["preprocessing"], temperature, precision, mirrors)
 
 
-def predictions(classifier: Classifier, images: Tensor, top_k: int) -> list[list[tuple[str, float]]]:
+def check_wishes(classifier: Classifier, arguments: Namespace) -> None:
+    """Refuses, before the first picture, what this model cannot do.
+
+    Raises:
+        UserError: Naming the option.
+    """
+    from models.classification.views import most_views
+
+    most = most_views(classifier.mirrors)
+    if arguments.tta is not None and arguments.tta > most:
+        why = "" if classifier.mirrors else "; it was trained without mirror images"
+        raise UserError(f"--tta must be in 1..{most} for this model, got {arguments.tta}{why}")
+    if arguments.explain and classifier.task.network.last_spatial() is None:
+        raise UserError("--explain: this network has no map of places to explain by; a convolutional one has")
+
+
+def predictions(
+    classifier: Classifier, images: Tensor, top_k: int, tta: int | None = None
+) -> list[list[tuple[str, float]]]:
     """For each picture its most probable classes with their probabilities, computed as in validation.
 
     Args:
         classifier: From `load_classifier`.
         images: uint8, shape (N, C, H, W).
         top_k: Classes listed, at most their number.
+        tta: Views averaged; None for those of validation.
     """
     import torch
 
+    from models.classification.views import picture_views
+
     task = classifier.task
-    views = task.hparams.get("views", "one")
+    images = images.to(task.device)
+    shown = [images] if tta is None else picture_views(images, tta, classifier.mirrors)
+    own = task.hparams.get("views", "one") if tta is None else "one"
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(classifier.precision)
     with torch.inference_mode(), torch.autocast(task.device.type, dtype=half, enabled=half is not None):
-        logits = task.outputs(images.to(task.device), views)[1].float()  # (N, K)
-    probabilities = (logits / classifier.temperature).softmax(1)
+        logits = torch.stack([task.outputs(view, own)[1].float() for view in shown])  # (V, N, K)
+    probabilities = (logits / classifier.temperature).softmax(2).mean(0)  # (N, K)
     values, classes = probabilities.topk(min(top_k, probabilities.shape[1]), dim=1)
     names = task.hparams["class_names"]
     return [
@@ -151,7 +177,7 @@ def predictions(classifier: Classifier, images: Tensor, top_k: int) -> list[list
     ]
 
 
-def rows(classifier: Classifier, files: list[Path], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def rows(classifier: Classifier, files: list[Path], arguments: Namespace) -> Iterator[dict[str, Any]]:
     """One row per file, in order: path, label, probability, label_2, probability_2, …, error."""
     import torch
 
@@ -169,14 +195,44 @@ def rows(classifier: Classifier, files: list[Path], arguments: argparse.Namespac
                 errors[file] = error.cause
         found: dict[Path, list[tuple[str, float]]] = {}
         if pictures:
-            guesses = predictions(classifier, torch.stack(list(pictures.values())), arguments.top_k)
+            images = torch.stack(list(pictures.values()))
+            guesses = predictions(classifier, images, arguments.top_k, arguments.tta)
             found = dict(zip(pictures, guesses, strict=True))
+            if arguments.explain:
+                names = {file: f"{start + part.index(file) + 1:05d}-{file.stem}.png" for file in pictures}
+                explain(classifier, images, names, [guess[0] for guess in guesses], Path(arguments.explain))
         for file in part:
             row: dict[str, Any] = {"path": str(file), "label": "", "probability": ""}
             for rank, (name, probability) in enumerate(found.get(file, []), start=1):
                 suffix = "" if rank == 1 else f"_{rank}"
                 row |= {f"label{suffix}": name, f"probability{suffix}": round(probability, 6)}
             yield row | {"error": errors.get(file, "")}
+
+
+def explain(
+    classifier: Classifier, images: Tensor, names: dict[Path, str], guesses: list[tuple[str, float]], folder: Path
+) -> None:
+    """Writes each picture beside its heat: where it speaks for the class that was guessed.
+
+    Raises:
+        UserError: If the folder cannot be written.
+    """
+    import torch
+
+    from dashboard.heat import save_explanation
+    from models.classification.gradcam import grad_cam
+
+    task = classifier.task
+    layer = task.network.last_spatial()
+    known = task.hparams["class_names"]
+    classes = torch.tensor([known.index(name) for name, _ in guesses], device=task.device)
+    heat = grad_cam(task.network, layer, task.normalise(images.to(task.device)), classes).cpu().numpy()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for image, one, file, (name, share) in zip(images.numpy(), heat, names, guesses, strict=True):
+            save_explanation(image, one, f"{file.name}: {name}, {100 * share:.1f} %", folder / names[file])
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
 def write(output: TextIO, kind: str, table: Iterator[dict[str, Any]], num_classes: int, top_k: int) -> tuple[int, int]:
@@ -196,37 +252,80 @@ def write(output: TextIO, kind: str, table: Iterator[dict[str, Any]], num_classe
     return count, failed
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command line; returns the exit status."""
+def predict(words: Sequence[str]) -> int:
+    """``predict.py CHECKPOINT PATHS``; returns the exit status."""
+    arguments = read_arguments(words)
+    from data.find import find_pictures
+
     try:
-        arguments = read_arguments(argv)
         files = find_pictures(arguments.paths)
-        from trainer.process import import_lightning
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    import_lightning()
+    from trainer.device import torch_device
 
-        import_lightning()
-        from trainer.device import check_device
-
-        device = pick_device(check_device(arguments.device))
-        classifier = load_classifier(arguments.checkpoint, device)
-        table = rows(classifier, files, arguments)
-        sizes = (len(classifier.task.hparams["class_names"]), arguments.top_k)
-        if arguments.out:
-            try:
-                with open(arguments.out, "w", encoding="utf-8", newline="") as output:
-                    count, failed = write(output, Path(arguments.out).suffix, table, *sizes)
-            except OSError as error:
-                raise UserError(f"cannot write {arguments.out}: {error.strerror}") from error
-        else:
-            count, failed = write(sys.stdout, ".csv", table, *sizes)
-    except UserError as error:
-        print(f"predict.py: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # whoever read the rows has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    classifier = load_classifier(arguments.checkpoint, torch_device(arguments.device))
+    check_wishes(classifier, arguments)
+    table = rows(classifier, files, arguments)
+    sizes = (len(classifier.task.hparams["class_names"]), arguments.top_k)
+    if arguments.out:
+        try:
+            with open(arguments.out, "w", encoding="utf-8", newline="") as output:
+                count, failed = write(output, Path(arguments.out).suffix, table, *sizes)
+        except OSError as error:
+            raise UserError(f"cannot write {arguments.out}: {error.strerror}") from error
+    else:
+        count, failed = write(sys.stdout, ".csv", table, *sizes)
     where = f" to {arguments.out}" if arguments.out else ""
     print(f"{count - failed} of {count} pictures predicted{where}; {failed} could not be read", file=sys.stderr)
     return 1 if failed and (arguments.strict or failed == count) else 0
+
+
+def export(words: Sequence[str]) -> int:
+    """``predict.py export CHECKPOINT --to FORMAT``; returns the exit status."""
+    arguments = read_export_arguments(words)
+    import_lightning()
+    from models.classification.deployment import PICTURES_COMPARED, SUFFIXES, TOLERANCE, Deployed, export_checked
+
+    source = Path(find_checkpoint(arguments.checkpoint))
+    out = Path(arguments.out or source.parent.parent / f"model{SUFFIXES[arguments.to]}")
+    if out.suffix != SUFFIXES[arguments.to]:
+        raise UserError(f"--out must end in {SUFFIXES[arguments.to]} for {arguments.to}, got {out}")
+    if not out.parent.is_dir():
+        raise UserError(f"cannot export to {out}: there is no folder {out.parent}")
+    refuse_to_overwrite("--out", str(out), arguments.overwrite)
+    classifier = load_classifier(str(source), "cpu")
+    task = classifier.task
+    model = Deployed(task, task.hparams.get("views", "one"), classifier.temperature)
+    facts = {"class_names": list(task.hparams["class_names"]), "preprocessing": classifier.preprocessing}
+    facts |= {"options": dict(task.hparams), "views": model.views, "temperature": model.temperature}
+    try:
+        difference = export_checked(
+            model, arguments.to, out, classifier.preprocessing, {k: json.dumps(v) for k, v in facts.items()}
+        )
+    except (ValueError, OSError) as error:
+        raise UserError(f"cannot export to {out}: {error}") from error
+    compared = f"its probabilities of {PICTURES_COMPARED} pictures differ from torch's by at most {difference:.1e}"
+    if not difference <= TOLERANCE:
+        raise RunFailed(f"{out} is not written: {compared}, more than {TOLERANCE:g}")
+    print(f"{out} ({out.stat().st_size / 2**20:.1f} MiB): {compared}")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line; returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return export(words[1:]) if words[:1] == ["export"] else predict(words)
+    except UserError as error:
+        print(f"predict.py: {error}", file=sys.stderr)
+        return 2
+    except RunFailed as error:
+        print(f"predict.py: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # whoever read the rows has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 if __name__ == "__main__":

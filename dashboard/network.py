@@ -15,29 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.grid import caption_characters, picture_grid
+from dashboard.heat import heat_tiles, signed_colours
 from dashboard.style import BLUE, VERMILLION, as_pictures, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WEAK = 0.1  # a filter below this share of the strongest one's norm does next to nothing
-
-
-def signed_colours(values: ArrayLike, limit: float) -> NDArray[np.uint8]:
-    """Blue for -limit, white for 0, red-orange for +limit, straight in between.
-
-    Args:
-        values: Any shape.
-        limit: Largest absolute value, above 0.
-
-    Returns:
-        uint8, the shape of ``values`` and 3 at its end.
-    """
-    from matplotlib.colors import to_rgb
-
-    amount = np.clip(np.asarray(values, dtype=np.float64) / limit, -1, 1)[..., None]
-    end = np.where(amount < 0, to_rgb(BLUE), to_rgb(VERMILLION))
-    return np.rint(255 * (1 - np.abs(amount) * (1 - end))).astype(np.uint8)
 
 
 def filters_figure(weight: ArrayLike, *, limit: int = 64) -> Figure:
@@ -156,8 +140,6 @@ def grad_cam_figure(
     Raises:
         ValueError: If a heat is negative or not finite, or the numbers of pictures and maps differ.
     """
-    from PIL import Image
-
     heat = np.asarray(heat, dtype=np.float64)
     pictures = as_pictures(images)
     if heat.ndim != 3 or len(heat) != len(pictures):
@@ -167,25 +149,13 @@ def grad_cam_figure(
     if heat.size and not (np.isfinite(heat).all() and heat.min() >= 0):
         raise ValueError(f"heat lies in {heat.min():g}..{heat.max():g}; allowed: finite values from 0 on")
     truth, guess = np.asarray(truth), np.asarray(guess)
-    hottest = signed_colours(1.0, 1.0).astype(np.float64)  # (3,)
     cell = 84
     width = caption_characters(cell)
     tiles: list[NDArray[np.uint8]] = []
     captions: list[str] = []
     colours: list[str] = []
     for picture, one_heat, t, g in zip(pictures[:limit], heat[:limit], truth[:limit], guess[:limit], strict=True):
-        # A smooth heat map needs the pixels of the cell, so a small picture is enlarged first, by a whole factor.
-        factor = max(1, cell // max(picture.shape[:2]))
-        large = picture.repeat(factor, 0).repeat(factor, 1)  # (H, W, 3)
-        scaled = (one_heat / (one_heat.max() or 1.0)).astype(np.float32)
-        smooth = Image.fromarray(scaled).resize((large.shape[1], large.shape[0]), Image.Resampling.BILINEAR)
-        amount = np.clip(np.asarray(smooth), 0, 1)
-        coloured = signed_colours(amount, 1.0)
-        grey = large.mean(-1, keepdims=True)
-        # The hotter a place, the more of its colour: cold places show the plain picture in grey.
-        strength = 0.8 * amount[..., None]
-        mixed = grey * (1 - strength) + strength * hottest
-        tiles += [large, coloured, np.rint(mixed).astype(np.uint8)]
+        tiles += heat_tiles(picture, one_heat, cell)
         verdict = "✓ " if t == g else "✗ "
         captions += [plain(class_names[t], width), "heat", verdict + plain(class_names[g], width - 2)]
         colours += ["black", "black", BLUE if t == g else VERMILLION]

@@ -84,7 +84,7 @@ def test_bad_files_keep_their_row(trained: Trained, pictures: tuple[Path, list[i
     assert set(bad) == {"001.png", "002.png", "003.jpg"}
     assert all(row["label"] == "" for row in rows if row["error"])
     assert all(row["label"] != "" for row in rows if not row["error"])
-    assert run(trained, folder, "--out", out, "--strict") == 1
+    assert run(trained, folder, "--out", out, "--strict", "--overwrite") == 1
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "1", "CMYK", "P"])
@@ -106,7 +106,7 @@ def test_a_run_folder_stands_for_its_best_checkpoint_and_no_picture_at_all_is_a_
     assert predict.main([str(trained.folder), str(pictures[0] / "000.png"), "--out", str(out)]) == 0
     bad = tmp_path / "bad.png"
     bad.write_text("not a picture")
-    assert run(trained, bad, "--out", out) == 1
+    assert run(trained, bad, "--out", out, "--overwrite") == 1
     assert table(out)[0]["error"]
 
 
@@ -124,7 +124,7 @@ def test_the_order_given_is_the_order_out(trained: Trained, pictures: tuple[Path
         (["nowhere.ckpt", "{picture}"], "no checkpoint at nowhere.ckpt"),
         (["{picture}", "{picture}"], "not a checkpoint of tensors and plain values; nothing was executed"),
         (["{ckpt}", "{empty}"], "no picture in"),
-        (["{ckpt}", "{picture}", "--top_k", "0"], "--top_k must be at least 1, got 0"),
+        (["{ckpt}", "{picture}", "--top_k", "0"], "--top_k: must be at least 1, got 0"),
         (["{ckpt}", "{picture}", "--out", "x.txt"], "--out must end in .csv or .jsonl, got x.txt"),
         (["{ckpt}", "{picture}", "--out", "/nowhere/x.csv"], "cannot write /nowhere/x.csv: No such file or directory"),
     ],

@@ -74,3 +74,15 @@ def resolve_precision(precision: str, accelerator: str = "auto") -> tuple[str, s
             return "bf16-mixed", f"precision bf16-mixed: the CPU has {', '.join(fast)}"
         return "32-true", "precision 32-true: the CPU has neither AVX512-BF16 nor AMX, bfloat16 would be emulated"
     return "32-true", f"precision 32-true: the safe choice on {accelerator}"
+
+
+def torch_device(name: str) -> str:
+    """The device that a name of the command line means here: ``auto`` is CUDA where there is one, else the CPU.
+
+    Raises:
+        UserError: If PyTorch sees no such device.
+    """
+    checked = check_device(name)
+    if checked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return checked

@@ -75,7 +75,8 @@ def read_rows(path: Path) -> dict[int, dict[str, str]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return {
-                int(row.pop("epoch")) - 1: {tag: value for tag, value in row.items() if value} for row in csv.DictReader(file)
+                int(row.pop("epoch")) - 1: {tag: value for tag, value in row.items() if value}
+                for row in csv.DictReader(file)
             }
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from dashboard.network import feature_maps_figure, filters_figure, grad_cam_figure, half_heat_share, signed_colours
+from dashboard.heat import signed_colours
+from dashboard.network import feature_maps_figure, filters_figure, grad_cam_figure, half_heat_share
 from dashboard.style import BLUE, VERMILLION
 
 

@@ -1,0 +1,30 @@
+"""Pictures to predict: files as they were named, folders searched."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def find_pictures(paths: Sequence[str]) -> list[Path]:
+    """Files in the order given; a folder gives all files below it by name, hidden ones left out.
+
+    Raises:
+        ValueError: If a path does not exist, or nothing was found.
+    """
+    found: list[Path] = []
+    for text in paths:
+        path = Path(text).expanduser()
+        if path.is_dir():
+            inside = (file for file in path.rglob("*") if file.is_file() or file.is_symlink())
+            found += sorted(file for file in inside if not is_hidden(file.relative_to(path)))
+        elif path.exists() or path.is_symlink():
+            found.append(path)
+        else:
+            raise ValueError(f"there is no picture or folder at {path}")
+    if not found:
+        raise ValueError(f"no picture in {', '.join(paths)}")
+    return found
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a part of the path begins with a dot, or is what macOS puts into archives."""
+    return any(part.startswith((".", "__MACOSX")) for part in path.parts)

@@ -1,0 +1,51 @@
+"""Views of the same picture, whose mean probability is asked for when one look is not trusted.
+
+Source:
+    Krizhevsky, Sutskever, Hinton (2012), ImageNet classification with deep convolutional neural networks, section 4.1
+    (ten views: five shifts and their mirror images).
+"""
+# N pictures, C channels, H height, W width
+
+import torch
+from torch import Tensor
+
+# (down, right) in steps: the picture itself, then its neighbours, the nearer first.
+SHIFTS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
+STEP_SHARE = 28  # a step is a 28th of the side: a pixel of MNIST, 8 of 224
+
+
+def most_views(mirror: bool) -> int:
+    """How many views there are, with mirror images or without."""
+    return len(SHIFTS) * (2 if mirror else 1)
+
+
+def picture_views(images: Tensor, count: int, mirror: bool) -> list[Tensor]:
+    """The pictures themselves, then shifted ones; with ``mirror`` each is followed by its mirror image.
+
+    Args:
+        images: Shape (N, C, H, W), of any type.
+        count: Views, at least 1.
+        mirror: Whether left and right may be exchanged.
+
+    Returns:
+        ``count`` tensors of that shape; what a shift uncovers repeats the edge.
+
+    Raises:
+        ValueError: If there are not so many views.
+    """
+    if not 1 <= count <= most_views(mirror):
+        raise ValueError(f"the number of views must be in 1..{most_views(mirror)}, got {count}")
+    views = []
+    for down, right in SHIFTS:
+        view = shift(images, down, right)
+        views += [view, view.flip(-1)] if mirror else [view]
+    return views[:count]
+
+
+def shift(images: Tensor, down: int, right: int) -> Tensor:
+    """Pictures moved by so many steps of a 28th of their sides, at least a pixel each."""
+    height, width = images.shape[-2:]
+    rows = torch.arange(height) - down * max(1, round(height / STEP_SHARE))
+    columns = torch.arange(width) - right * max(1, round(width / STEP_SHARE))
+    rows, columns = rows.clamp(0, height - 1).to(images.device), columns.clamp(0, width - 1).to(images.device)
+    return images.index_select(-2, rows).index_select(-1, columns)
