@@ -300,7 +300,9 @@ def check_widths(widths: list[int], hidden: int | None) -> list[int]:
     """
     option, chosen = ("hidden", [hidden]) if hidden is not None else ("widths", sorted(set(widths)))
     if not chosen or not all(1 <= width <= MOST_WIDTH for width in chosen):
-        raise ValueError(f"--model.{option} must be 1 to {MOST_WIDTH} units, got {hidden if hidden is not None else widths}")
+        raise ValueError(
+            f"--model.{option} must be 1 to {MOST_WIDTH} units, got {hidden if hidden is not None else widths}"
+        )
     return chosen
 
 

@@ -133,7 +133,9 @@ def fit_values(knots: Tensor, x: Tensor, y: Tensor) -> Fit:
     diagonal = torch.where(diagonal > 0, diagonal, 1.0) + 1e-13 * diagonal.amax(1, keepdim=True)
     matrix = diagonal.diag_embed() + across.diag_embed(1) + across.diag_embed(-1)  # A
     factor, failed = torch.linalg.cholesky_ex(matrix)
-    factor = torch.where((failed == 0)[:, None, None], factor, torch.eye(factor.shape[1], dtype=x.dtype, device=x.device))
+    factor = torch.where(
+        (failed == 0)[:, None, None], factor, torch.eye(factor.shape[1], dtype=x.dtype, device=x.device)
+    )
     values = torch.zeros_like(knots)
     residual = -y.expand_as(w)
     for _ in range(2):  # the second solve refines the first

@@ -1,8 +1,67 @@
 """Which figures a run of approximation draws."""
+
 from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from dashboard.approximation import error_figure, fit_figure, knots_figure, surface_figure, units_figure
 from models.approximation.results import Result
-def pictures(result: Result, drawn: dict[str, Any], spline: Any, low: float, high: float) -> Iterator[tuple[str, Any]]:
-    """Nothing yet."""
-    yield from ()
+from models.approximation.search import SplineSearch
+
+SHOWN = 16  # units of the network that is drawn
+
+
+def pictures(
+    result: Result, drawn: dict[str, Any], spline: SplineSearch | None, low: float, high: float
+) -> Iterator[tuple[str, Any]]:
+    """The figures of a run.
+
+    Args:
+        result: What it found.
+        drawn: The batch, the best network's values on it (W, M), the broken lines and their networks.
+        spline: The search for broken lines, if there was one.
+        low: Left end of the interval.
+        high: Right end.
+
+    Yields:
+        Name and figure.
+    """
+    batch, chosen = drawn["batch"], drawn["chosen"].cpu().numpy()
+    place = int(np.argmin([abs(width - SHOWN) for width in result.widths]))
+    width = result.widths[place]
+    methods = {"free knots" if spline is not None else result.method.name: result.method.errors}
+    methods |= {other.name: other.errors for other in result.others}
+    yield "error", error_figure(result.widths, methods, result.floors, result.constant, subject=result.function)
+    if batch[0].ndim == 2:
+        side = round(len(batch[0]) ** 0.5)
+        shown = {"function": batch[2].cpu().numpy().reshape(side, side)}
+        shown |= {f"{n} units": values.reshape(side, side) for n, values in zip(result.widths, chosen, strict=True)}
+        text = f"error {result.errors[0]:.3g} to {result.errors[-1]:.3g}"
+        yield "surface", surface_figure(shown, subject=result.function, text=text, extent=(low, high, high, low))
+        return
+    x = low + (high - low) * batch[0].cpu().numpy()
+    line = drawn["lines"][place] if drawn["lines"] else None
+    knots = low + (high - low) * line.knots.cpu().numpy() if line else np.empty(0)
+    heights = line.values.cpu().numpy() if line else np.empty(0)
+    clean = batch[2].cpu().numpy()
+    noisy = None if batch[1] is batch[2] or bool((batch[1] == batch[2]).all()) else batch[1].cpu().numpy()
+    subject = f"{result.function}, {width} units"
+    yield "fit", fit_figure(x, clean, chosen[place], knots, heights, subject=subject, noisy=noisy)
+    if spline is None or line is None:
+        return
+    path = spline.path[: int(spline.rounds), place, : width + 1].cpu().numpy()
+    if len(path) > 1:
+        yield "knots", knots_figure(low + (high - low) * path, knots, subject=subject)
+    units, offset = contributions(drawn["networks"][place], batch[0].new_tensor(x))
+    yield "units", units_figure(x, units, offset, subject=subject)
+
+
+def contributions(network: nn.Sequential, x: Tensor) -> tuple[np.ndarray, float]:
+    """What each hidden unit adds to the output at x (M,), shape (N, M), and the output's bias."""
+    first, activation, last = network
+    hidden = activation(first(x[:, None]))  # (M, N)
+    return (hidden * last.weight[0]).T.cpu().numpy(), float(last.bias)  # type: ignore[operator, arg-type]

@@ -153,12 +153,16 @@ class Result:
             blind = [self.ratios(list(errors)) for name, errors in self.starts.items() if name.startswith("random")]
             if blind:
                 text = ", ".join(f"{np.mean(of):.3g} ± {np.std(of):.2g}" for of in zip(*blind, strict=True))
-                lines.append(("blind starts", f"from {len(blind)} random sets of knots the same search ends at × {text}"))
+                lines.append(
+                    ("blind starts", f"from {len(blind)} random sets of knots the same search ends at × {text}")
+                )
         if self.others:
             text = "; ".join(f"{m.name} {m.steps:,} steps, {m.seconds:.1f} s" for m in [self.method, *self.others])
             lines.append(("budget", f"{text}; median of {self.others[0].errors.shape[1]} seeds"))
         if self.network_gap is not None:
-            lines.append(("as a network", f"Linear-ReLU-Linear and broken line differ by at most {self.network_gap:.1e}"))
+            lines.append(
+                ("as a network", f"Linear-ReLU-Linear and broken line differ by at most {self.network_gap:.1e}")
+            )
         return lines + self.notes
 
     def compared(self, error: float, place: int) -> str:
@@ -174,6 +178,8 @@ class Result:
         """The main result in one line."""
         if self.floors is None:
             errors = ", ".join(f"{error:.3e}" for error in self.errors)
-            return f"{self.function}: RMS {errors} with {', '.join(map(str, self.widths))} units; no floor is proved here"
+            return (
+                f"{self.function}: RMS {errors} with {', '.join(map(str, self.widths))} units; no floor is proved here"
+            )
         found = ", ".join(self.compared(error, place) for place, error in enumerate(self.errors))
         return f"{self.function}: {found} of the proved floor with N = {', '.join(map(str, self.widths))}"

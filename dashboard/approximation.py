@@ -1,0 +1,236 @@
+"""Pictures of an approximation: fit, knots and error; errors beside their floor; knots on their way; unit by unit."""
+
+# M samples, N pieces, W widths, S seeds, R rounds
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dashboard.style import (
+    BLACK,
+    BLUE,
+    CYCLE,
+    QUIET,
+    THEORY,
+    VERMILLION,
+    finding,
+    label,
+    legend,
+    logarithmic,
+    new_figure,
+    plain,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def fit_figure(
+    x: ArrayLike,
+    target: ArrayLike,
+    fit: ArrayLike,
+    knots: ArrayLike,
+    heights: ArrayLike,
+    *,
+    subject: str,
+    noisy: ArrayLike | None = None,
+) -> Figure:
+    """A function, its approximation with the knots, and below them the error.
+
+    Args:
+        x: Places, shape (M,).
+        target: The function there, shape (M,).
+        fit: The approximation there, shape (M,).
+        knots: Where its slope changes, shape (N + 1,); may be empty.
+        heights: Its values there, shape (N + 1,).
+        subject: The beginning of the title.
+        noisy: What it was learnt from, where that is not the function, shape (M,).
+
+    Returns:
+        A figure of two axes; the title tells the root mean square error and the largest.
+
+    Raises:
+        ValueError: If the arrays do not fit.
+    """
+    x, target, fit, knots, heights = (np.asarray(values, dtype=float) for values in (x, target, fit, knots, heights))
+    if not x.shape == target.shape == fit.shape or not x.size or knots.shape != heights.shape:
+        raise ValueError(
+            f"x {x.shape}, target {target.shape}, fit {fit.shape}, knots {knots.shape}, heights {heights.shape}; "
+            "allowed: (M,) three times, M at least 1, (N + 1,) twice"
+        )
+    error = fit - target
+    rms = float(np.sqrt(np.mean(error**2)))
+    figure, (above, below) = new_figure(7.2, 5.2, rows=2, height_ratios=[2.2, 1])
+    if noisy is not None:
+        above.plot(x, noisy, ".", color=QUIET, markersize=1.5, alpha=0.25, label="noisy samples")
+    above.plot(x, target, label="function", **THEORY)
+    above.plot(x, fit, color=BLUE, linewidth=1.6, label="network")
+    if knots.size:
+        above.plot(knots, heights, "o", color=VERMILLION, markersize=4, linestyle="none", label="knots")
+    label(above, "", "value", "")
+    legend(above)
+    below.fill_between(x, -rms, rms, color=BLUE, alpha=0.15, linewidth=0, label="± root mean square")
+    below.plot(x, error, color=BLUE, linewidth=0.9)
+    below.axhline(0, **THEORY)
+    label(below, "x", "network − function")
+    legend(below)
+    finding(figure, f"{subject}: root mean square error {rms:.3e}, largest {np.abs(error).max():.3e}", left=0.85)
+    return figure
+
+
+def error_figure(
+    widths: Sequence[int],
+    methods: Mapping[str, ArrayLike],
+    floors: ArrayLike | None = None,
+    constant: float | None = None,
+    *,
+    subject: str,
+    floor_name: str = "proved floor",
+) -> Figure:
+    """Error over the number of units, of several methods and seeds, beside the floor.
+
+    Args:
+        widths: N, shape (W,).
+        methods: Errors of every seed, each of shape (W, S); the line goes through the median, bars span the seeds.
+        floors: Least possible error, shape (W,), drawn dashed.
+        constant: lim N² E_N, drawn dotted.
+        subject: The beginning of the title.
+        floor_name: What the floor is.
+
+    Returns:
+        A figure of one axes; the title tells how far above the floor the methods are at the largest width.
+
+    Raises:
+        ValueError: If a method has not one row of errors for each width.
+    """
+    places = np.asarray(widths, dtype=float)
+    arrays = {name: np.asarray(errors, dtype=float) for name, errors in methods.items()}
+    if not arrays or any(errors.ndim != 2 or len(errors) != len(places) for errors in arrays.values()):
+        raise ValueError(f"methods must hold errors of shape ({len(places)}, seeds), one row for each width")
+    figure, (axes,) = new_figure(6.4, 4.4)
+    least = 1e-17
+    for number, (colour, (name, errors)) in enumerate(zip(CYCLE, arrays.items(), strict=False)):
+        middle = np.maximum(np.median(errors, 1), least)
+        bars = np.abs(np.stack([np.maximum(errors.min(1), least), errors.max(1)]) - middle)
+        shift = 1 + 0.03 * (number - (len(arrays) - 1) / 2)
+        axes.errorbar(places * shift, middle, bars, color=colour, marker="o", markersize=4, linewidth=1.5, capsize=3,
+                      elinewidth=1, label=plain(name, 40))  # fmt: skip
+    if floors is not None:
+        axes.plot(places, np.maximum(np.asarray(floors, dtype=float), least), label=plain(floor_name, 40), **THEORY)
+    if constant:
+        axes.plot(places, constant / places**2, color=BLACK, linestyle=":", linewidth=1.2,
+                  label="(∫|f''|^⅖)^(5/2) / (√720 N²)")  # fmt: skip
+    logarithmic(axes, x=True, y=True)
+    axes.set_xticks(places, [str(width) for width in widths])
+    label(axes, "units N", "root mean square error")
+    legend(axes)
+    texts = []
+    if floors is not None and np.asarray(floors)[-1] > least:
+        texts = [
+            f"{plain(name)} × {np.median(errors[-1]) / np.asarray(floors)[-1]:.4g}" for name, errors in arrays.items()
+        ]
+    text = f"error over floor at N = {widths[-1]}: " + ", ".join(texts) if texts else "error over the number of units"
+    finding(figure, f"{subject}: {text}", left=0.85)
+    return figure
+
+
+def knots_figure(path: ArrayLike, due: ArrayLike, *, subject: str) -> Figure:
+    """Knots on their way from equal cells, beside those of the best line found.
+
+    Args:
+        path: Knots after each round, shape (R, N + 1).
+        due: Knots of the best line, shape (N + 1,).
+        subject: The beginning of the title.
+
+    Returns:
+        A figure of one axes; the title tells how many rounds were enough for half the way.
+
+    Raises:
+        ValueError: If the shapes differ, or there is no round.
+    """
+    path, due = np.asarray(path, dtype=float), np.asarray(due, dtype=float)
+    if path.ndim != 2 or not len(path) or path.shape[1:] != due.shape:
+        raise ValueError(f"path {path.shape} and due {due.shape}; allowed: (R, N + 1) and (N + 1,), R at least 1")
+    figure, (axes,) = new_figure(6.4, 4.4)
+    rounds = np.arange(len(path))
+    for number, knot in enumerate(path.T):
+        axes.plot(knot, rounds, color=BLUE, linewidth=1.1, label="knots from equal cells" if number == 0 else None)
+    axes.plot(due, np.full(len(due), len(path) + 1.0), "v", color=VERMILLION, markersize=5, label="best line found",
+              linestyle="none")  # fmt: skip
+    axes.set_ylim(-1, 1.25 * len(path) + 2)  # room for the legend above the marks
+    label(axes, "knot", "round")
+    legend(axes, loc="upper left")
+    moved = np.abs(path - path[0]).mean(1)
+    half = int(np.argmax(moved >= moved[-1] / 2))
+    finding(figure, f"{subject}: knots moved by {moved[-1]:.3f} on average, half of it in {half} rounds")
+    return figure
+
+
+def units_figure(x: ArrayLike, units: ArrayLike, offset: float, *, subject: str) -> Figure:
+    """The network unit by unit: each unit's own broken line, and their sum taken up to each of them.
+
+    Args:
+        x: Places, shape (M,).
+        units: outer_n φ(w_n x + b_n), shape (N, M).
+        offset: The output's bias.
+        subject: The beginning of the title.
+
+    Returns:
+        A figure of two axes.
+
+    Raises:
+        ValueError: If there is no unit or the shapes differ.
+    """
+    x, units = np.asarray(x, dtype=float), np.asarray(units, dtype=float)
+    if units.ndim != 2 or not len(units) or units.shape[1] != len(x):
+        raise ValueError(f"units {units.shape} at {x.shape} places; allowed: (N, M) and (M,), N at least 1")
+    figure, (left, right) = new_figure(9.2, 4.0, columns=2)
+    from matplotlib import colormaps
+
+    colours = colormaps["viridis"](np.linspace(0, 0.92, len(units)))
+    sums = offset + np.cumsum(units, 0)
+    for colour, unit, partial in zip(colours, units, sums, strict=True):
+        left.plot(x, unit, color=colour, linewidth=1.1)
+        right.plot(x, partial, color=colour, linewidth=0.9, alpha=0.8)
+    right.plot(x, sums[-1], color=BLACK, linewidth=1.6, label="all units")
+    low, high = float(sums[-1].min()), float(sums[-1].max())
+    margin = max(high - low, 1e-12)
+    right.set_ylim(low - 0.6 * margin, high + 0.6 * margin)
+    label(left, "x", "value", "each unit: flat, then a slope")
+    label(right, "x", "value", "the sum of the first n units, n = 1 … N")
+    legend(right)
+    largest = float(np.abs(units).max())
+    finding(
+        figure,
+        f"{subject}: {len(units)} broken lines of height up to {largest:.3g} add up to a function of height {margin:.3g}",
+    )
+    return figure
+
+
+def surface_figure(pictures: Mapping[str, ArrayLike], *, subject: str, text: str, extent: Sequence[float]) -> Figure:
+    """A function of two variables beside its approximations, as pictures on one grey scale.
+
+    Args:
+        pictures: Each of shape (H, W); the first is the function.
+        subject: The beginning of the title.
+        text: Its end.
+        extent: x from, x to, y from, y to.
+
+    Raises:
+        ValueError: If there is no picture.
+    """
+    if not pictures:
+        raise ValueError("pictures must hold at least one picture")
+    arrays = {name: np.asarray(picture, dtype=float) for name, picture in pictures.items()}
+    first = next(iter(arrays.values()))
+    figure, panels = new_figure(max(4.6, 3.0 * len(arrays) + 0.6), 3.7, columns=len(arrays))
+    for axes, (name, picture) in zip(panels, arrays.items(), strict=True):
+        axes.imshow(picture, cmap="gray", vmin=first.min(), vmax=first.max(), extent=tuple(extent), aspect="auto")
+        axes.grid(False)
+        label(axes, "", "", plain(name, 40))
+    finding(figure, f"{subject}: {text}")
+    return figure
