@@ -21,7 +21,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.func import hessian as hessian_of
+from torch.autograd.functional import hessian as hessian_of
 
 Rule = Literal["sgd", "momentum", "nesterov", "adam", "newton"]
 Kind = Literal["minimum", "maximum", "saddle", "degenerate"]
@@ -38,7 +38,8 @@ def gradient(f: Function, x: Tensor) -> Tensor:
 
 def hessian(f: Function, x: Tensor) -> Tensor:
     """∇²f(x), shape (n, n)."""
-    return hessian_of(f)(x)  # type: ignore[no-any-return]
+    with torch.enable_grad():
+        return hessian_of(f, x.detach())  # type: ignore[no-any-return, no-untyped-call]
 
 
 def curvatures(f: Function, x: Tensor) -> tuple[Tensor, Tensor]:

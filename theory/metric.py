@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.func import jacfwd
+from torch.func import jacrev
 
 Map = Callable[[Tensor], Tensor]
 
@@ -30,7 +30,7 @@ def metric_of(chart: Map) -> Map:
     """
 
     def metric(u: Tensor) -> Tensor:
-        jacobian = jacfwd(chart)(u)  # (m, n)
+        jacobian = jacrev(chart)(u)  # (m, n)
         return jacobian.T @ jacobian
 
     return metric
@@ -38,7 +38,7 @@ def metric_of(chart: Map) -> Map:
 
 def christoffel(metric: Map, u: Tensor) -> Tensor:
     """Γᵏ_ij = ½ gᵏˡ (∂_i g_jl + ∂_j g_il − ∂_l g_ij), shape (n, n, n), the first axis being k."""
-    slope = jacfwd(metric)(u).permute(2, 0, 1)  # ∂_l g_ij at [l, i, j]
+    slope = jacrev(metric)(u).permute(2, 0, 1)  # ∂_l g_ij at [l, i, j]
     lowered = slope.permute(2, 0, 1) + slope.permute(2, 1, 0) - slope  # [l, i, j]
     return 0.5 * torch.einsum("kl,lij->kij", torch.linalg.inv(metric(u)), lowered)
 
@@ -54,7 +54,7 @@ def gaussian_curvature(metric: Map, u: Tensor) -> Tensor:
         K, one over a length squared, a scalar.
     """
     gamma = christoffel(metric, u)  # (k, i, j)
-    slope = jacfwd(lambda point: christoffel(metric, point))(u)  # ∂_l Γᵏ_ij at [k, i, j, l]
+    slope = jacrev(lambda point: christoffel(metric, point))(u)  # ∂_l Γᵏ_ij at [k, i, j, l]
     # Rᵏ_212 = ∂_1 Γᵏ_22 − ∂_2 Γᵏ_12 + Γᵏ_1m Γᵐ_22 − Γᵏ_2m Γᵐ_12
     riemann = slope[:, 1, 1, 0] - slope[:, 0, 1, 1] + gamma[:, 0] @ gamma[:, 1, 1] - gamma[:, 1] @ gamma[:, 0, 1]
     g = metric(u)
