@@ -10,14 +10,13 @@ knows its classes, its preprocessing and its temperature, so neither the data no
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models import MODELS
 from trainer.arguments import Arguments, at_least, refuse_to_overwrite
@@ -235,26 +234,10 @@ def explain(
         raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
-def write(output: TextIO, kind: str, table: Iterator[dict[str, Any]], num_classes: int, top_k: int) -> tuple[int, int]:
-    """Writes the rows as they come; returns how many there were and how many have an error."""
-    count = failed = 0
-    columns = ["path", "label", "probability"]
-    columns += [f"{name}_{rank}" for rank in range(2, min(top_k, num_classes) + 1) for name in ("label", "probability")]
-    writer = csv.DictWriter(output, [*columns, "error"], restval="", lineterminator="\n")
-    if kind == ".csv":
-        writer.writeheader()
-    for row in table:
-        if kind == ".csv":
-            writer.writerow(row)
-        else:
-            output.write(json.dumps(row, ensure_ascii=False) + "\n")
-        count, failed = count + 1, failed + bool(row["error"])
-    return count, failed
-
-
 def predict(words: Sequence[str]) -> int:
     """``predict.py CHECKPOINT PATHS``; returns the exit status."""
     arguments = read_arguments(words)
+    from data.answers import write
     from data.find import find_pictures
 
     try:

@@ -1,0 +1,23 @@
+"""Answers about pictures as a table: CSV for a spreadsheet, or one JSON object a line."""
+
+import csv
+import json
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+
+def write(output: TextIO, kind: str, table: Iterator[dict[str, Any]], num_classes: int, top_k: int) -> tuple[int, int]:
+    """Writes the rows as they come; returns how many there were and how many have an error."""
+    count = failed = 0
+    columns = ["path", "label", "probability"]
+    columns += [f"{name}_{rank}" for rank in range(2, min(top_k, num_classes) + 1) for name in ("label", "probability")]
+    writer = csv.DictWriter(output, [*columns, "error"], restval="", lineterminator="\n")
+    if kind == ".csv":
+        writer.writeheader()
+    for row in table:
+        if kind == ".csv":
+            writer.writerow(row)
+        else:
+            output.write(json.dumps(row, ensure_ascii=False) + "\n")
+        count, failed = count + 1, failed + bool(row["error"])
+    return count, failed

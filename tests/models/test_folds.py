@@ -1,0 +1,81 @@
+"""k-fold cross-validation through the front door, and its summary."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import train
+from tests.models.small_folder import words
+from theory.intervals import wilson_interval
+from trainer.summary import differences, find_runs, main, summarise
+
+
+@pytest.fixture(scope="module")
+def folds(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three folds of the training pictures, the head alone."""
+    root = tmp_path_factory.mktemp("folds")
+    for fold in range(3):
+        given = words(
+            pictures / "train", root, "--model.tune", "head", "--data.num_folds", "3", "--data.fold", str(fold)
+        )
+        assert train.main(given) == 0
+    return root
+
+
+def test_folds_are_added_up(folds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(folds)]) == 0
+    out = capsys.readouterr().out
+    found = [json.loads(file.read_text()) for file in sorted(folds.glob("*/*/metrics.json"))]
+    accuracies = [one["val/accuracy"] for one in found]
+    assert f"{np.mean(accuracies):.6g} ± {np.std(accuracies, ddof=1):.3g}" in " ".join(out.split())
+    assert "3 runs of cnn on folder" in out
+    assert "data.fold: 0, 1, 2" in out
+    sizes = [len([line for line in file.read_text().splitlines() if line.endswith(",val")])
+             for file in sorted(folds.glob("*/*/split.csv"))]  # fmt: skip
+    assert sum(sizes) == 20, "every picture is validated once"
+    right = round(sum(size * accuracy for size, accuracy in zip(sizes, accuracies, strict=True)))
+    low, high = wilson_interval(right, 20)
+    assert f"({right} of 20), 95 % interval {100 * low:.2f} to {100 * high:.2f} %" in out
+
+
+def test_a_missing_fold_is_said_and_a_repeated_one_refused(
+    folds: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = find_runs([str(folds)])
+    assert main([str(runs[0]), str(runs[1])]) == 0
+    assert "(1 of 3 folds are missing)" in capsys.readouterr().out
+    assert main([str(runs[0]), str(runs[0])]) == 2
+    assert "needs at least 2 finished runs, found 1" in capsys.readouterr().err
+
+
+def test_other_settings_are_not_averaged(folds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, lr in enumerate((0.1, 0.2)):
+        run = tmp_path / f"{number}"
+        run.mkdir()
+        (run / "metrics.json").write_text('{"val/loss": 1.0}')
+        (run / "config.yaml").write_text(
+            f"model: {{name: cnn, lr: {lr}}}\ndata: {{name: digits}}\nseed_everything: 0\n"
+        )
+    assert main([str(tmp_path)]) == 2
+    assert "model.lr is 0.1 in" in capsys.readouterr().err
+    (tmp_path / "1" / "config.yaml").write_text((tmp_path / "0" / "config.yaml").read_text())
+    assert main([str(tmp_path)]) == 2
+    assert "repeats" in capsys.readouterr().err
+
+
+def test_mean_and_deviation_are_those_of_numpy() -> None:
+    values = [0.1, 0.4, 0.35]
+    table = summarise([{"a": value, "seed": number, "model": "cnn"} for number, value in enumerate(values)])
+    assert set(table) == {"a"}
+    assert table["a"] == pytest.approx((np.mean(values), np.std(values, ddof=1), 3))
+    assert differences([{"a": 1, "b": 2}, {"a": 1, "b": 3}]) == {"b": [2, 3]}
+
+
+@pytest.mark.parametrize("given", [["nowhere"], ["--rnus"], []])
+def test_wrong_words_are_one_line(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(given) == 2
+    assert capsys.readouterr().err.count("\n") == 1

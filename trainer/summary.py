@@ -1,0 +1,165 @@
+"""Several runs of one setting as mean ± deviation: seeds, or the folds of a cross-validation.
+
+    for fold in 0 1 2 3 4; do
+        python train.py --model cnn --data ~/photos --data.num_folds 5 --data.fold $fold --root runs/folds
+    done
+    python -m trainer.summary runs/folds
+
+Over folds every picture is validated once, by a network that has not seen it: the pictures that were right can be
+added up, and the Wilson interval of the sum is beside the mean. The folds share most of their training pictures, so
+their deviation is no error of the mean (Bengio, Grandvalet 2004, No unbiased estimator of the variance of k-fold
+cross-validation).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from theory.intervals import wilson_interval
+from trainer.arguments import Arguments
+from trainer.errors import UserError
+from trainer.front import flatten, read_yaml
+
+REPEATED = ("seed_everything", "data.fold", "data.split_seed")  # what may differ between runs of one setting
+NOT_SETTINGS = ("data.num_workers", "data.cache_dir", "data.root", "trainer.accelerator", "report")
+
+
+def find_runs(places: Sequence[str]) -> list[Path]:
+    """The finished runs at, or anywhere below, the given folders, by name.
+
+    Raises:
+        UserError: If a place does not exist, or fewer than two finished runs are there.
+    """
+    found: list[Path] = []
+    for place in map(Path, places):
+        if not place.exists():
+            raise UserError(f"there is no run at {place}")
+        files = [place / "metrics.json"] if (place / "metrics.json").is_file() else sorted(place.rglob("metrics.json"))
+        found += [file.parent for file in files if file.parent not in found]
+    if len(found) < 2:
+        raise UserError(f"a summary needs at least 2 finished runs, found {len(found)} in {', '.join(places)}")
+    return found
+
+
+def differences(settings: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Settings that are not the same in all runs, with their values."""
+    keys = sorted({key for one in settings for key in one} - set(NOT_SETTINGS))
+    values = {key: [one.get(key) for one in settings] for key in keys}
+    return {key: given for key, given in values.items() if any(value != given[0] for value in given)}
+
+
+def check_same(runs: Sequence[Path], different: Mapping[str, list[Any]]) -> None:
+    """Refuse to average over what is not a repetition.
+
+    Raises:
+        UserError: Naming a setting in which two runs differ, or saying that two repeat each other or share a picture.
+    """
+    others = [key for key in different if key not in REPEATED]
+    if others:
+        key = others[0]
+        raise UserError(
+            f"these are not runs of one setting: {key} is {different[key][0]!r} in {runs[0]}, and elsewhere "
+            f"{next(value for value in different[key] if value != different[key][0])!r}"
+        )
+    repeated = [tuple(values[number] for values in different.values()) for number in range(len(runs))]
+    for number, one in enumerate(repeated):
+        if one in repeated[:number]:
+            raise UserError(f"{runs[number]} repeats {runs[repeated.index(one)]}: the same settings and seed")
+
+
+def summarise(metrics: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float, int]]:
+    """Mean, sample deviation and number of runs of every figure that at least two runs have; times too.
+
+    Args:
+        metrics: What each ``metrics.json`` holds.
+    """
+    table = {}
+    for tag in sorted({tag for one in metrics for tag in one}):
+        values = [one[tag] for one in metrics if isinstance(one.get(tag), int | float) and tag != "seed"]
+        if len(values) > 1:
+            table[tag] = fmean(values), stdev(values), len(values)
+    return table
+
+
+def pooled(metrics: Sequence[Mapping[str, Any]], sizes: Sequence[int]) -> tuple[int, int]:
+    """Pictures that were right over all folds, and all of them.
+
+    Args:
+        metrics: Each with ``val/accuracy``.
+        sizes: Validation pictures of each.
+    """
+    right = sum(round(one["val/accuracy"] * size) for one, size in zip(metrics, sizes, strict=True))
+    return right, sum(sizes)
+
+
+def validated(run: Path) -> list[str]:
+    """Pictures that a run validated on, from its ``split.csv``; empty when it has none."""
+    file = run / "split.csv"
+    lines = file.read_text(encoding="utf-8").splitlines()[1:] if file.is_file() else []
+    return [line for line in lines if line.endswith(",val") or ",val," in line]
+
+
+def folds_line(
+    runs: Sequence[Path], metrics: Sequence[Mapping[str, Any]], settings: Sequence[Mapping[str, Any]]
+) -> str:
+    """What the folds say together; empty when these runs are no folds with an accuracy."""
+    wanted = settings[0].get("data.num_folds") or 0
+    parts = [validated(run) for run in runs]
+    if not wanted or not all(parts) or not all("val/accuracy" in one for one in metrics):
+        return ""
+    if len({line for part in parts for line in part}) < sum(map(len, parts)):
+        return "the runs share validation pictures, so these are not added up\n"
+    right, total = pooled(metrics, [len(part) for part in parts])
+    low, high = wilson_interval(right, total)
+    missing = f" ({wanted - len(runs)} of {wanted} folds are missing)" if len(runs) < wanted else ""
+    return (
+        f"all folds together: {100 * right / total:.2f} % ({right} of {total}), 95 % interval {100 * low:.2f} to "
+        f"{100 * high:.2f} % (Wilson), each picture judged by a network that has not seen it{missing}\n"
+    )
+
+
+def text_of(runs: Sequence[Path]) -> str:
+    """The summary as lines.
+
+    Raises:
+        UserError: If a file is damaged or the runs are not of one setting.
+    """
+    try:
+        metrics = [json.loads((run / "metrics.json").read_text(encoding="utf-8")) for run in runs]
+    except ValueError as error:
+        raise UserError(f"a metrics.json is damaged: {error}") from error
+    settings = [flatten(read_yaml(run / "config.yaml")) for run in runs]
+    different = differences(settings)
+    check_same(runs, different)
+    lines = [f"{len(runs)} runs of {settings[0].get('model.name')} on {settings[0].get('data.name')}"]
+    lines += [f"{key}: {', '.join(map(str, values))}" for key, values in different.items()]
+    rows = [(tag, *row) for tag, row in summarise(metrics).items()]
+    width = max((len(tag) for tag, *_ in rows), default=0)
+    for tag, mean, deviation, count in rows:
+        some = "" if count == len(runs) else f"   ({count} runs)"
+        if math.isfinite(mean):
+            lines.append(f"{tag:<{width}}  {mean:>12.6g} ± {deviation:.3g}{some}")
+    return "\n".join(lines) + "\n" + folds_line(runs, metrics, settings)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints the summary of the runs named; returns the exit status."""
+    parser = Arguments("python -m trainer.summary", "Mean ± deviation over runs of one setting: seeds or folds.")
+    parser.add_argument("runs", nargs="+", help="run folders, or folders that hold them")
+    try:
+        arguments = parser.read(list(sys.argv[1:] if argv is None else argv))
+        print(text_of(find_runs(arguments.runs)), end="")
+    except UserError as error:
+        print(f"summary: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
