@@ -9,6 +9,7 @@ DATA = {
     "olivetti": "data.olivetti.Olivetti",
     "face-splits": "data.face_splits.FaceSplits",
     "points": "data.points.Points",
+    "depth-targets": "data.depth_targets.DepthTargets",
     "noisy-curve": "data.noisy_curve.NoisyCurve",
     "samples": "data.samples.Samples",
     "tables": "data.tables.Tables",

@@ -10,6 +10,8 @@ MODELS: dict[str, str] = {
     "rbm": "models.rbm.RBMTask",
     "dbn": "models.dbn.DBNTask",
     "geometry": "models.geometry.GeometryTask",
+    "deep-vs-wide": "models.deep_vs_wide.DeepVsWideTask",
+    "perceptron": "models.perceptron.PerceptronTask",
     "vanishing-gradients": "models.vanishing_gradients.VanishingGradientsTask",
 }
 
@@ -23,5 +25,7 @@ SUMMARIES: dict[str, str] = {
     "rbm": "a restricted Boltzmann machine: nats a picture, log Z counted or fenced in by annealing",
     "dbn": "a deep belief network: machines layer by layer, then names, beside a random start",
     "geometry": "what each layer does to space: rotate, scale, shift, bend, until a plane separates the classes",
+    "deep-vs-wide": "shapes of equal budget, one wide layer to many narrow ones, their linear regions counted exactly",
+    "perceptron": "one threshold unit and its limits, Rosenblatt's rule within its bound, XOR by two hidden units",
     "vanishing-gradients": "which deep networks train: activation, initialisation and wiring, and the law behind it",
 }

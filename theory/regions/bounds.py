@@ -90,17 +90,19 @@ def typical_order(widths: Sequence[int], dimension: int) -> float:
     return float(sum(widths) ** dimension / math.factorial(dimension))
 
 
-def expected_breakpoints(units: int, half_width: float, bias_ratio: float) -> float:
-    """Expected kinks on [-T, T] of one random layer on the line: n (2/π) atan(T σ_w/σ_b).
+def expected_breakpoints(units: int, low: float, high: float, bias_ratio: float) -> float:
+    """Expected kinks on [low, high] of one random layer on the line: n (atan(high/κ) - atan(low/κ))/π, κ = σ_b/σ_w.
 
-    The kink -b/w of a Gaussian weight and bias has a Cauchy distribution of scale σ_b/σ_w.
+    The kink -b/w of a Gaussian weight and bias has a Cauchy distribution of scale κ. On [-T, T] this is
+    n (2/π) atan(T σ_w/σ_b).
 
     Args:
         units: n.
-        half_width: T, above 0.
-        bias_ratio: κ = σ_b/σ_w, above 0.
+        low: Left end.
+        high: Right end.
+        bias_ratio: κ, above 0.
     """
-    return units * 2 / math.pi * math.atan(half_width / bias_ratio)
+    return units * (math.atan(high / bias_ratio) - math.atan(low / bias_ratio)) / math.pi
 
 
 def expected_regions(units: int, half_width: float, bias_ratio: float) -> float:

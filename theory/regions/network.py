@@ -46,11 +46,15 @@ def check_layers(layers: Sequence[Layer]) -> list[Layer]:
     for place, (weight, bias, slope) in enumerate(layers):
         weight, bias = np.asarray(weight, np.float64), np.asarray(bias, np.float64)
         if weight.ndim != 2 or bias.shape != weight.shape[:1] or 0 in weight.shape:
-            raise ValueError(f"layer {place}: weight {weight.shape} and bias {bias.shape}; allowed: (n, m), (n,), n ≥ 1")
+            raise ValueError(
+                f"layer {place}: weight {weight.shape} and bias {bias.shape}; allowed: (n, m), (n,), n ≥ 1"
+            )
         if not (np.isfinite(weight).all() and np.isfinite(bias).all() and np.isfinite(slope)):
             raise ValueError(f"layer {place} holds numbers that are not finite")
         if place and weight.shape[1] != layers[place - 1][0].shape[0]:
-            raise ValueError(f"layer {place} takes {weight.shape[1]} inputs, the one before gives {len(layers[place - 1][0])}")
+            raise ValueError(
+                f"layer {place} takes {weight.shape[1]} inputs, the one before gives {len(layers[place - 1][0])}"
+            )
         if checked and checked[-1].slope == 1:
             before = checked.pop()
             weight, bias = weight @ before.weight, weight @ before.bias + bias
@@ -84,8 +88,10 @@ def on_slice(layers: Sequence[Layer], origin: ArrayLike, directions: ArrayLike) 
 
 def activate(values: Floats, slope: float) -> Floats:
     """max(z, 0) + slope · min(z, 0), in place."""
-    return np.maximum(values, slope * values if slope else 0.0, out=values) if slope <= 1 else np.where(
-        values > 0, values, slope * values
+    return (
+        np.maximum(values, slope * values if slope else 0.0, out=values)
+        if slope <= 1
+        else np.where(values > 0, values, slope * values)
     )
 
 

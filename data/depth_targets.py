@@ -1,0 +1,102 @@
+"""Functions of one number that separate deep networks from wide ones: the sawtooth of 2^k pieces, and x².
+
+    --data depth-targets --data.target sawtooth --data.stages 4
+
+Training points are random in [0, 1], test points a regular grid between them: the error is that of the function.
+
+Letters: N points, k stages.
+"""
+
+import os
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from data.loader import TensorLoader
+from theory.seeds import mix_seed
+
+
+def sawtooth(x: Tensor, stages: int) -> Tensor:
+    """The k-fold hat on [0, 1]: 2^k pieces of slope ±2^k between 0 and 1. Args: x, any shape."""
+    phase = (x * 2 ** (stages - 1)) % 1
+    return 1 - (2 * phase - 1).abs()
+
+
+class DepthTargets(LightningDataModule):
+    """Samples of a function on [0, 1].
+
+    Args:
+        target: sawtooth, which 2 units a layer make in k layers; or square, x², smooth.
+        stages: k, in 1..12: the sawtooth has 2^k pieces.
+        num_points: Training points, at least 2.
+        num_test: Test points, at least 2.
+        batch_size: Points a step.
+        split_seed: Seed of the training points.
+        seed: Seed of the order; without it the run's seed.
+    """
+
+    FACTS = ("class_names", "in_features", "box", "target")
+    name = "depth-targets"
+
+    def __init__(
+        self,
+        target: Literal["sawtooth", "square"] = "sawtooth",
+        stages: int = 3,
+        num_points: int = 1024,
+        num_test: int = 2048,
+        batch_size: int = 64,
+        split_seed: int = 0,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (("num_points", num_points, 2), ("num_test", num_test, 2), ("batch_size", batch_size, 1), ("split_seed", split_seed, 0)):  # fmt: skip # noqa: E501
+            if value < least:
+                raise ValueError(f"--data.{name} must be at least {least}, got {value}")
+        if not 1 <= stages <= 12:
+            raise ValueError(f"--data.stages must be in 1..12, got {stages}")
+        self.target, self.stages, self.split_seed = target, stages, split_seed
+        self.num_points, self.num_test, self.batch_size, self.seed = num_points, num_test, batch_size, seed
+
+    def values(self, x: Tensor) -> Tensor:
+        """The function. Args: x in [0, 1]. Returns: the same shape."""
+        return sawtooth(x, self.stages) if self.target == "sawtooth" else x.square()
+
+    def part(self, name: str) -> tuple[Tensor, Tensor]:
+        """Points, shape (N, 1), and values, shape (N,), of "train" or "test"."""
+        if name == "test":
+            x = (torch.arange(self.num_test, dtype=torch.float64) + 0.5) / self.num_test
+        else:
+            generator = torch.Generator().manual_seed(mix_seed(self.split_seed))
+            x = torch.rand(self.num_points, generator=generator, dtype=torch.float64)
+        return x[:, None].float(), self.values(x).float()
+
+    def facts(self) -> dict[str, Any]:
+        """What a model must know: no classes, one input in [0, 1], and what the target is called."""
+        target = f"sawtooth of {2**self.stages} pieces" if self.target == "sawtooth" else "x²"
+        return {"class_names": [], "in_features": 1, "box": [0.0, 1.0], "target": target}
+
+    def summary(self) -> dict[str, Any]:
+        """What the set is, in words and counts, for the start of a run and its report."""
+        return {
+            "name": self.facts()["target"],
+            "source": f"computed, training points of seed {self.split_seed}, test points on a grid",
+            "splits": {"train": self.num_points, "val": 0, "test": self.num_test},
+            "shape": "1 number",
+            "split_seed": self.split_seed,
+        }
+
+    def _loader(self, part: str, training: bool = False) -> TensorLoader:
+        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        points, values = (tensor.to(device) for tensor in self.part(part))
+        seed = self.seed if self.seed is not None else int(os.environ.get("PL_GLOBAL_SEED", 0))
+        return TensorLoader(points, values, self.batch_size if training else 10_000, shuffle=training, seed=seed)
+
+    def train_dataloader(self) -> TensorLoader:
+        """Shuffled batches of the training points."""
+        return self._loader("train", training=True)
+
+    def test_dataloader(self) -> TensorLoader:
+        """The test points in order."""
+        return self._loader("test")

@@ -1,0 +1,76 @@
+"""The networks of another run, as arrays whose regions can be counted."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from models import MODELS
+from models.depth.stack import Stack, sequential_layers
+from theory.regions.network import Layer
+
+
+def given_networks(path: str, inputs: int) -> dict[str, list[Layer]]:
+    """Networks of a checkpoint by name: all of a deep-vs-wide run, or the one Sequential of another model.
+
+    Args:
+        path: A run folder, its checkpoints folder, or a checkpoint.
+        inputs: Inputs that the network must take.
+
+    Raises:
+        ValueError: If there is no readable checkpoint, or its network has a layer that is not Linear, ReLU or LeakyReLU
+            (which is named), or takes another number of inputs.
+    """
+    file = find_file(Path(path).expanduser())
+    try:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        model, options = checkpoint["house"]["model"], checkpoint["hyper_parameters"]
+        module, _, name = MODELS[model].rpartition(".")
+    except OSError as error:
+        raise ValueError(f"--model.checkpoint {path}: {error.strerror}") from error
+    except Exception as error:  # torch raises many types for a damaged file
+        raise ValueError(f"--model.checkpoint {file} is no checkpoint of one of our runs") from error
+    options = {**options, "checkpoint": None} if "checkpoint" in options else options
+    task = getattr(importlib.import_module(module), name)(**options)
+    task.load_state_dict(checkpoint["state_dict"], strict=False)
+    networks = networks_of(task, f"{model} of {file.parent.parent.name}")
+    for name, layers in networks.items():
+        if layers[0].weight.shape[1] != inputs:
+            raise ValueError(
+                f"--model.checkpoint: {name} takes {layers[0].weight.shape[1]} inputs, the data has {inputs}"
+            )
+    return networks
+
+
+def find_file(path: Path) -> Path:
+    """``last.ckpt`` of a run, or the file itself.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    for file in (path, path / "last.ckpt", path / "checkpoints" / "last.ckpt"):
+        if file.is_file():
+            return file
+    raise ValueError(f"--model.checkpoint {path}: no checkpoint there")
+
+
+def networks_of(task: Any, name: str) -> dict[str, list[Layer]]:
+    """Networks of a task as arrays: its stacks, or the first Sequential with a Linear.
+
+    Raises:
+        ValueError: If there is none, or it has a layer that cannot be counted.
+    """
+    stacks = [module for module in task.modules() if isinstance(module, Stack)]
+    if stacks:
+        return {f"{name}, depth {len(stack.weights) - 1}, network 0": stack.layers(0) for stack in stacks}
+    for key, module in task.named_modules():
+        if isinstance(module, nn.Sequential) and any(isinstance(part, nn.Linear) for part in module.modules()):
+            return {name: sequential_layers(module, key)}
+    kinds = sorted({type(module).__name__ for module in task.modules() if not list(module.children())})
+    raise ValueError(
+        f"--model.checkpoint: {name} has no nn.Sequential of Linear, ReLU and LeakyReLU; it is made of {', '.join(kinds)}"
+    )

@@ -1,0 +1,170 @@
+"""What a run of shapes found, beside what mathematics says: errors, regions, and who wins at equal budget."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.depth.counting import Slice
+from models.depth.history import Bounds, History
+from models.depth.shapes import shape_name
+from theory.regions import constructions
+from theory.regions.line import linear_pieces
+from theory.regions.network import Layer
+from theory.regions.plane import TooManyRegionsError
+
+SAWTOOTH_LAYERS, SQUARE_STAGES = 10, 7
+
+
+def mean_deviation(values: list[float]) -> tuple[float, float]:
+    """Mean and deviation (denominator n - 1; NaN for a single value)."""
+    array = np.asarray(values, dtype=float)
+    return float(array.mean()), float(array.std(ddof=1)) if array.size > 1 else math.nan
+
+
+def standard_errors(first: list[float], second: list[float]) -> float:
+    """Distance of two means in standard errors of their difference (Welch); NaN where it is not known."""
+    if len(first) < 2 or len(second) < 2:
+        return math.nan
+    error = math.sqrt(np.var(first, ddof=1) / len(first) + np.var(second, ddof=1) / len(second))
+    return (mean_deviation(first)[0] - mean_deviation(second)[0]) / error if error else math.nan
+
+
+@dataclass
+class Result:
+    """Findings of a run.
+
+    Attributes:
+        shapes: Hidden widths of each shape, by depth.
+        errors: Test error of every network, by shape.
+        history: Counts of regions.
+        bounds: What theory says, by shape.
+        where: The slice.
+        classifies: Whether errors are shares of wrong classes; otherwise root mean squares.
+        target: What the data is called.
+        given: Networks of another run, by name.
+    """
+
+    shapes: list[list[int]]
+    errors: list[list[float]]
+    history: History
+    bounds: list[Bounds]
+    where: Slice
+    classifies: bool
+    target: str
+    given: dict[str, list[Layer]]
+
+    def error_text(self, values: list[float]) -> str:
+        """``2.10 ± 0.31 %`` or ``0.0120 ± 0.0031``."""
+        mean, deviation = mean_deviation(values)
+        if self.classifies:
+            return f"{100 * mean:.2f}" + (f" ± {100 * deviation:.2f}" if deviation == deviation else "") + " %"
+        return f"{mean:.3g}" + (f" ± {deviation:.2g}" if deviation == deviation else "")
+
+    def count_text(self, values: list[float]) -> str:
+        """``612 ± 20``."""
+        mean, deviation = mean_deviation(values)
+        if mean != mean:
+            return "too many to count"
+        return f"{mean:,.0f}" + (f" ± {deviation:,.0f}" if deviation == deviation else "")
+
+    def verdict(self) -> str:
+        """Who wins, the widest or the best of the deeper shapes, and by how many standard errors."""
+        what = "test error" if self.classifies else "test RMS error"
+        texts = [f"{shape_name(w)} {self.error_text(e)}" for w, e in zip(self.shapes, self.errors, strict=True)]
+        if len(self.shapes) < 2:
+            return f"{what} {texts[0]}"
+        means = [mean_deviation(values)[0] for values in self.errors]
+        wide = min(range(len(self.shapes)), key=lambda place: len(self.shapes[place]))
+        deep = min((place for place in range(len(self.shapes)) if place != wide), key=means.__getitem__)
+        apart = standard_errors(self.errors[wide], self.errors[deep])
+        if math.isnan(apart) or abs(apart) < 3:
+            winner = "neither wins: wide and best deep are within 3 standard errors"
+        else:
+            winner = f"{'deep' if apart > 0 else 'wide'} wins by {abs(apart):.1f} standard errors"
+        runs = len(self.errors[wide])
+        return f"{winner}; {what} wide {texts[wide]}, best deep {texts[deep]} ({runs} networks each)"
+
+    def findings(self) -> list[tuple[str, str]]:
+        """Lines for the end of a run."""
+        lines = [(f"deep or wide on {self.target}" if self.target else "deep or wide", self.verdict())]
+        counts = self.history.array()  # (T, shapes, S)
+        for place, (widths, said) in enumerate(zip(self.shapes, self.bounds, strict=True)):
+            start, end = self.count_text(counts[0, place].tolist()), self.count_text(counts[-1, place].tolist())
+            due = f" (its mean must be {said.expected:,.1f})" if said.expected is not None else ""
+            lines.append(
+                (
+                    f"{shape_name(widths)} neurons",
+                    f"error {self.error_text(self.errors[place])}; regions {start} at the start{due}, {end} trained; "
+                    f"at most {said.upper:,} (some network of the shape has {said.lower:,})",
+                )
+            )
+        lines.append(
+            (
+                "regions",
+                f"counted exactly on {self.where.words()}; at random weights of order {self.bounds[0].typical:,.0f} "
+                "whatever the depth (Hanin and Rolnick 2019): only the maximum grows exponentially with depth",
+            )
+        )
+        for name, layers in self.given.items():
+            try:
+                lines.append(("checkpoint", f"{name}: {self.where.count(layers):,} linear regions"))
+            except TooManyRegionsError as error:
+                lines.append(("checkpoint", f"{name}: {error}"))
+        if self.history.most:
+            lines.append(("not counted", self.history.most))
+        made = self.constructed()
+        lines.append(
+            (
+                "written down",
+                f"sawtooth of {SAWTOOTH_LAYERS} layers of 2: {made['test/sawtooth_pieces']:,.0f} pieces (must be "
+                f"{2**SAWTOOTH_LAYERS:,}; one layer of {2 * SAWTOOTH_LAYERS}: at most {2 * SAWTOOTH_LAYERS + 1}); x² with "
+                f"{3 * SQUARE_STAGES} units: sup error {made['test/square_error']:.4g} (must be "
+                f"{constructions.square_error(SQUARE_STAGES):.4g}; a broken line needs "
+                f"{constructions.shallow_pieces_needed(constructions.square_error(SQUARE_STAGES))} pieces)",
+            )
+        )
+        return lines
+
+    def constructed(self) -> dict[str, float]:
+        """The two networks that are written down, measured."""
+        return {
+            "test/sawtooth_pieces": float(linear_pieces(constructions.sawtooth(SAWTOOTH_LAYERS), 0.0, 1.0)),
+            "theory/sawtooth_pieces": 2.0**SAWTOOTH_LAYERS,
+            "test/square_error": constructions.measured_square_error(SQUARE_STAGES),
+            "theory/square_error": constructions.square_error(SQUARE_STAGES),
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """Tags of the result."""
+        found = self.constructed()
+        counts = self.history.array()
+        for place, (widths, said) in enumerate(zip(self.shapes, self.bounds, strict=True)):
+            tag = f"depth_{len(widths)}"
+            mean, deviation = mean_deviation(self.errors[place])
+            start, end = (mean_deviation(counts[time, place].tolist())[0] for time in (0, -1))
+            found |= {
+                f"test/error_{tag}": mean,
+                f"test/error_deviation_{tag}": deviation,
+                f"test/neurons_{tag}": float(sum(widths)),
+                f"test/regions_start_{tag}": start,
+                f"test/regions_{tag}": end,
+                f"theory/regions_upper_{tag}": bounded(said.upper),
+                f"theory/regions_lower_{tag}": bounded(said.lower),
+                f"theory/regions_order_{tag}": said.typical,
+                f"gap/regions_over_upper_{tag}": end / bounded(said.upper),
+            }
+            if said.expected is not None:
+                found[f"theory/regions_start_{tag}"] = said.expected
+                found[f"gap/regions_start_{tag}"] = start / said.expected
+        return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def bounded(number: int) -> float:
+    """A whole number as float; infinite when no float holds it."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf

@@ -1,0 +1,107 @@
+"""Deep networks written down, not trained, that no shallow one of the same size can equal.
+
+The hat g(x) = 2 relu(x) - 4 relu(x - 1/2) maps [0, 1] onto itself twice. Composed L times it is a sawtooth of 2^L pieces
+made of 2L units; one hidden layer needs a unit for each kink. All weights are dyadic, so float64 is exact here.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from theory.regions.line import kinks
+from theory.regions.network import Floats, Layer, check_layers, outputs
+
+_HAT = np.array([2.0, -4.0])
+
+
+def _check(stages: int) -> None:
+    if not 1 <= stages <= 50:
+        raise ValueError(f"stages must be in 1..50, beyond which the dyadic weights leave float64; got {stages}")
+
+
+def sawtooth(stages: int) -> list[Layer]:
+    """The hat composed with itself: 2 units a layer, 2^L pieces on [0, 1].
+
+    Args:
+        stages: L, in 1..50.
+
+    Raises:
+        ValueError: If ``stages`` is out of range.
+
+    Source:
+        Telgarsky (2016), Benefits of depth in neural networks, lemma 3.11.
+    """
+    _check(stages)
+    bias = np.array([0.0, -0.5])
+    first = Layer(np.ones((2, 1)), bias, 0.0)
+    return [first, *[Layer(np.stack([_HAT, _HAT]), bias, 0.0)] * (stages - 1), Layer(_HAT[None], np.zeros(1), 1.0)]
+
+
+def sawtooth_values(x: Floats, stages: int) -> Floats:
+    """The same function from the distance of 2^{L-1} x to the nearest even half: a triangle wave. Args: x in [0, 1]."""
+    phase = np.mod(np.asarray(x) * 2.0 ** (stages - 1), 1.0)
+    return 1 - np.abs(2 * phase - 1)
+
+
+def square(stages: int) -> list[Layer]:
+    """x² on [0, 1] interpolated at the multiples of 2^{-m}: x - Σ_{s≤m} 4^{-s} g_s(x), g_s the s-fold hat, 3 units a stage.
+
+    The third unit carries the sum, which is at least x² ≥ 0 and so passes a ReLU unchanged.
+
+    Args:
+        stages: m, in 1..25.
+
+    Raises:
+        ValueError: If ``stages`` is out of range.
+
+    Source:
+        Yarotsky (2017), Error bounds for approximations with deep ReLU networks, proposition 2.
+    """
+    _check(2 * stages)
+    bias = np.array([0.0, -0.5, 0.0])
+    layers = [Layer(np.ones((3, 1)), bias, 0.0)]
+    for stage in range(1, stages + 1):
+        total = np.array([-(4.0**-stage) * _HAT[0], -(4.0**-stage) * _HAT[1], 1.0])
+        if stage == stages:
+            return [*layers, Layer(total[None], np.zeros(1), 1.0)]
+        hat = np.append(_HAT, 0.0)
+        layers.append(Layer(np.stack([hat, hat, total]), bias, 0.0))
+    raise AssertionError
+
+
+def square_error(stages: int) -> float:
+    """Sup error of `square`: 2^{-(2m+2)}, at the middle of every piece."""
+    return 2.0 ** -(2 * stages + 2)
+
+
+def shallow_square_error(pieces: int) -> float:
+    """Least sup error of any broken line of N pieces for x² on [0, 1]: 1/(8N²).
+
+    On a cell of length h the best line is h²/8 away from x², above and below in turn; equal cells are best.
+    """
+    if pieces < 1:
+        raise ValueError(f"pieces must be at least 1, got {pieces}")
+    return 1 / (8 * pieces**2)
+
+
+def shallow_pieces_needed(error: float) -> int:
+    """Pieces that a broken line needs for x² on [0, 1] with this sup error, above 0."""
+    if not 0 < error < math.inf:
+        raise ValueError(f"error must be above 0 and finite, got {error:g}")
+    pieces = max(1, math.floor(math.sqrt(1 / (8 * error))))
+    while shallow_square_error(pieces) > error:
+        pieces += 1
+    return pieces
+
+
+def measured_square_error(stages: int) -> float:
+    """Largest distance of `square` from x² on [0, 1], exactly: on a piece it is largest where the parabola's slope equals
+    the piece's, in its middle.
+    """  # noqa: D205
+    layers = check_layers(square(stages))
+    places = kinks(layers, 0.0, 1.0)
+    middles = (places[1:] + places[:-1]) / 2
+    x = np.concatenate([places, middles])
+    return float(np.abs(outputs(layers, x[:, None])[:, 0] - x**2).max())
