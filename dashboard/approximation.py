@@ -206,12 +206,14 @@ def units_figure(x: ArrayLike, units: ArrayLike, offset: float, *, subject: str)
     largest = float(np.abs(units).max())
     finding(
         figure,
-        f"{subject}: {len(units)} broken lines of height up to {largest:.3g} add up to a function of height {margin:.3g}",
+        f"{subject}: {len(units)} lines of height up to {largest:.3g} add up to a function of height {margin:.3g}",
     )
     return figure
 
 
-def surface_figure(pictures: Mapping[str, ArrayLike], *, subject: str, text: str, extent: Sequence[float]) -> Figure:
+def surface_figure(
+    pictures: Mapping[str, ArrayLike], *, subject: str, text: str, extent: tuple[float, float, float, float]
+) -> Figure:
     """A function of two variables beside its approximations, as pictures on one grey scale.
 
     Args:
@@ -229,7 +231,7 @@ def surface_figure(pictures: Mapping[str, ArrayLike], *, subject: str, text: str
     first = next(iter(arrays.values()))
     figure, panels = new_figure(max(4.6, 3.0 * len(arrays) + 0.6), 3.7, columns=len(arrays))
     for axes, (name, picture) in zip(panels, arrays.items(), strict=True):
-        axes.imshow(picture, cmap="gray", vmin=first.min(), vmax=first.max(), extent=tuple(extent), aspect="auto")
+        axes.imshow(picture, cmap="gray", vmin=first.min(), vmax=first.max(), extent=extent, aspect="auto")
         axes.grid(False)
         label(axes, "", "", plain(name, 40))
     finding(figure, f"{subject}: {text}")

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from data.face_splits import WholeSetLoader
 from theory.expression import Expression
-from theory.seeds import mix_seed
 from theory.named_functions import TARGETS, Target, variables_of
+from theory.seeds import mix_seed
 
 LEAST, MOST = 2, 8192
 MOST_SIDE = 512

@@ -1,8 +1,8 @@
 """What broken lines can and cannot do: asymptotic floors, starts for their knots, and their form as a network.
 
 E_N is the least root mean square error of a continuous broken line of N pieces on [0, 1]. On a cell of length h where
-f'' = c the best line leaves the squared error c² h⁵ / 720 and the largest error |c| h² / 16; with the errors of all cells
-made equal,
+f'' = c the best line leaves the squared error c² h⁵ / 720 and the largest error |c| h² / 16; with the errors of all
+cells made equal,
 
     L2:   N² E_N → (1/√720) (∫|f''|^{2/5})^{5/2},          sup:   N² E_N → (1/16) (∫|f''|^{1/2})².
 
@@ -16,6 +16,7 @@ Source:
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,12 +29,12 @@ SUP_CONSTANT = 1 / 16
 
 
 def asymptotic_l2(curvature: ArrayLike) -> float:
-    """lim N² E_N in L2. Args: curvature, f'' at the middles of equal cells of [0, 1], shape (M,)."""
+    """Limit of N² E_N in L2. Args: curvature, f'' at the middles of equal cells of [0, 1], shape (M,)."""
     return L2_CONSTANT * float(np.mean(np.abs(np.asarray(curvature)) ** 0.4)) ** 2.5
 
 
 def asymptotic_sup(curvature: ArrayLike) -> float:
-    """lim N² E_N in the sup norm. Args: curvature, f'' at the middles of equal cells of [0, 1], shape (M,)."""
+    """Limit of N² E_N in the sup norm. Args: curvature, f'' at the middles of equal cells of [0, 1], shape (M,)."""
     return SUP_CONSTANT * float(np.mean(np.abs(np.asarray(curvature)) ** 0.5)) ** 2
 
 
@@ -75,7 +76,7 @@ def equidistributed_knots(x: Array, y: Array, pieces: int) -> Array:
 
 
 def segmentation_knots(x: Array, y: Array, best: Segmentation, pieces: int, ramps: int = 0) -> Array:
-    """Knots where the pieces of the best segmentation meet; at its highest jumps two, so that a steep piece fits between.
+    """Knots where the pieces of the best segmentation meet; at the highest jumps two, for a steep piece between.
 
     Args:
         x: Samples in [0, 1] in ascending order, shape (M,).
@@ -90,7 +91,7 @@ def segmentation_knots(x: Array, y: Array, best: Segmentation, pieces: int, ramp
     starts = best.boundaries(pieces - ramps)
     starts = np.unique(starts[(starts > 0) & (starts < len(x))])
     ends = np.concatenate([[0], starts, [len(x)]])
-    lines = [_line(x[a:b], y[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    lines = [_line(x[a:b], y[a:b]) for a, b in pairwise(ends)]
     middle = (x[starts - 1] + x[starts]) / 2
     jumps = [abs(left(place) - right(place)) for left, right, place in zip(lines, lines[1:], middle, strict=False)]
     steep = set(np.argsort(jumps)[::-1][:ramps].tolist())
@@ -129,8 +130,3 @@ def as_network(knots: Array, values: Array, slope: float = 0.0) -> tuple[Array, 
     jumps = np.diff(slopes) / (1 - slope)
     weights = np.concatenate([[slopes[0] - slope * jumps.sum()], jumps])
     return -knots[:-1], weights, float(values[0] + slope * (jumps @ knots[1:-1]))
-
-
-def modulus_of_continuity(y: Array, step: int) -> float:
-    """Largest change of the samples over at most ``step`` places: ω(f, h) on the grid. Args: y (M,), step at least 0."""
-    return max((float(np.abs(y[k:] - y[:-k]).max()) for k in range(1, step + 1)), default=0.0)

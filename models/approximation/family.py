@@ -127,13 +127,13 @@ class Family(nn.Module):
         return torch.baddbmm(bias[:, None], places.expand(len(rows), -1, -1), weight.mT)
 
     def evaluate(self, rows: Tensor, x: Tensor) -> Tensor:
-        """f of each network given by rows (P, Q) at x (M,) or (M, D): shape (P, M)."""
+        """Values of the networks given by rows (P, Q) at x (M,) or (M, D): shape (P, M)."""
         _, _, outer, offset = self.parts(rows)
         hidden = self.activation(self.before_activation(rows, x))  # (P, M, N)
         return torch.baddbmm(offset[:, None, None], hidden, outer.unsqueeze(2)).squeeze(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """f of each network at x (M,) or (M, D): shape (P, M)."""
+        """Values of the networks at x (M,) or (M, D): shape (P, M)."""
         return self.evaluate(self.rows, x)
 
     def loss_and_gradient(self, rows: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

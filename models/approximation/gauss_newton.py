@@ -1,8 +1,8 @@
 """Variable projection for a smooth activation: output weights by least squares, inner ones by Levenberg and Marquardt.
 
 With Φ the hidden units' values and c the best output weights, the Jacobian of r = Φc - y by an inner weight is, up to
-what the next solve undoes, (I - QQᵀ) c_n ∂φ_n with Φ = QR. Unlike broken lines this class has no certified floor: nothing
-proves that a better network does not exist.
+what the next solve undoes, (I - QQᵀ) c_n ∂φ_n with Φ = QR. Unlike broken lines this class has no certified floor:
+nothing proves that a better network does not exist.
 
 Source:
     Golub and Pereyra (1973); Kaufman (1975), A variable projection method.
@@ -33,7 +33,7 @@ class GaussNewton(nn.Module):
         self.register_buffer("damping", torch.full((count,), FIRST_DAMPING, dtype=torch.float64))
 
     def project(self, rows: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows with the best output weights, the residual (P, M) and an orthonormal basis of the units (P, M, N + 1)."""
+        """Rows with the best output weights, the residual (P, M), an orthonormal basis of the units (P, M, N + 1)."""
         units = self.family.units
         hidden = self.family.activation(self.family.before_activation(rows, x))
         hidden = hidden * self.family.parts(self.family.mask)[1][:, None]  # (P, M, N)

@@ -1,21 +1,22 @@
 """Broken lines with free knots, many at once: the values by linear algebra, the knots by Levenberg and Marquardt.
 
-A broken line of N pieces on [0, 1] has knots 0 = k_0 < k_1 < … < k_N = 1 and the value c_m at k_m. With the hat functions
-B_m (1 at k_m, 0 at the other knots, straight between) it is f = Σ c_m B_m. For given knots the best c solves a tridiagonal
-system (variable projection): only the knots are left to train.
+A broken line of N pieces on [0, 1] has knots 0 = k_0 < k_1 < … < k_N = 1 and the value c_m at k_m. With the hat
+functions B_m (1 at k_m, 0 at the other knots, straight between) it is f = Σ c_m B_m. For given knots the best c solves
+a tridiagonal system (variable projection): only the knots are left to train.
 
-The derivative by a knot. Written with ReLUs, f has slopes s_i and at k_i the jump a_i = s_{i+1} - s_i, and moving k_i adds
--a_i·1[x > k_i]. Whatever lies in the span of the B_m is undone by the next solve for c. Subtracting the hats right of k_i
-leaves -a_i v_i, where v_i is the right half of B_i: it lives on one cell. With A = BᵀB and V = Bᵀv, which has two entries
-a column, the Gauss-Newton matrix is therefore
+The derivative by a knot. Written with ReLUs, f has slopes s_i and at k_i the jump a_i = s_{i+1} - s_i, and moving k_i
+adds -a_i·1[x > k_i]. Whatever lies in the span of the B_m is undone by the next solve for c. Subtracting the hats right
+of k_i leaves -a_i v_i, where v_i is the right half of B_i: it lives on one cell. With A = BᵀB and V = Bᵀv, which has
+two entries a column, the Gauss-Newton matrix is therefore
 
     H = diag(a) (diag(v_iᵀv_i) - Vᵀ A⁻¹ V) diag(a),        gradient  -a_i v_iᵀ r,        r = f - y,
 
-and costs one pass over the samples, whatever N. The knots are k_i = Σ_{j≤i} softmax(g)_j of log-gaps g: they never cross.
+and costs one pass over the samples, whatever N. The knots are k_i = Σ_{j≤i} softmax(g)_j of log-gaps g: they never
+cross.
 
 Source:
-    Golub and Pereyra (1973), The differentiation of pseudo-inverses and nonlinear least squares problems whose variables
-    separate. Kaufman (1975), A variable projection method (the projected Jacobian). Marquardt (1963).
+    Golub and Pereyra (1973), The differentiation of pseudo-inverses and nonlinear least squares problems whose
+    variables separate. Kaufman (1975), A variable projection method (the projected Jacobian). Marquardt (1963).
 """
 
 # P broken lines, N most pieces, M samples

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from dashboard.approximation import error_figure, fit_figure, knots_figure, surface_figure, units_figure
+from models.approximation.measure import Drawing
 from models.approximation.results import Result
 from models.approximation.search import SplineSearch
 
@@ -16,13 +18,13 @@ SHOWN = 16  # units of the network that is drawn
 
 
 def pictures(
-    result: Result, drawn: dict[str, Any], spline: SplineSearch | None, low: float, high: float
+    result: Result, drawing: Drawing, spline: SplineSearch | None, low: float, high: float
 ) -> Iterator[tuple[str, Any]]:
     """The figures of a run.
 
     Args:
         result: What it found.
-        drawn: The batch, the best network's values on it (W, M), the broken lines and their networks.
+        drawing: The samples, and the best networks on them.
         spline: The search for broken lines, if there was one.
         low: Left end of the interval.
         high: Right end.
@@ -30,7 +32,7 @@ def pictures(
     Yields:
         Name and figure.
     """
-    batch, chosen = drawn["batch"], drawn["chosen"].cpu().numpy()
+    batch, chosen = drawing.batch, drawing.chosen.cpu().numpy()
     place = int(np.argmin([abs(width - SHOWN) for width in result.widths]))
     width = result.widths[place]
     methods = {"free knots" if spline is not None else result.method.name: result.method.errors}
@@ -44,7 +46,7 @@ def pictures(
         yield "surface", surface_figure(shown, subject=result.function, text=text, extent=(low, high, high, low))
         return
     x = low + (high - low) * batch[0].cpu().numpy()
-    line = drawn["lines"][place] if drawn["lines"] else None
+    line = drawing.lines[place] if drawing.lines else None
     knots = low + (high - low) * line.knots.cpu().numpy() if line else np.empty(0)
     heights = line.values.cpu().numpy() if line else np.empty(0)
     clean = batch[2].cpu().numpy()
@@ -56,12 +58,14 @@ def pictures(
     path = spline.path[: int(spline.rounds), place, : width + 1].cpu().numpy()
     if len(path) > 1:
         yield "knots", knots_figure(low + (high - low) * path, knots, subject=subject)
-    units, offset = contributions(drawn["networks"][place], batch[0].new_tensor(x))
+    units, offset = contributions(drawing.networks[place], batch[0].new_tensor(x))
     yield "units", units_figure(x, units, offset, subject=subject)
 
 
 def contributions(network: nn.Sequential, x: Tensor) -> tuple[np.ndarray, float]:
     """What each hidden unit adds to the output at x (M,), shape (N, M), and the output's bias."""
-    first, activation, last = network
-    hidden = activation(first(x[:, None]))  # (M, N)
-    return (hidden * last.weight[0]).T.cpu().numpy(), float(last.bias)  # type: ignore[operator, arg-type]
+    with torch.no_grad():
+        hidden = network[:2](x[:, None])  # (M, N)
+        last = network[2]
+        assert isinstance(last, nn.Linear)
+        return (hidden * last.weight[0]).T.cpu().numpy(), float(last.bias)

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from models.approximation.family import BROKEN_LINES, LEAKY_SLOPE
 from models.approximation.knots import evaluate
 from models.approximation.search import Line
 from theory.broken_lines import as_network, asymptotic_l2, jump_floor, ramp_l1
-from theory.segmentation import best_segmentation
 from theory.named_functions import TARGETS
+from theory.segmentation import best_segmentation
 
 
 class Floors(NamedTuple):
@@ -49,7 +49,7 @@ def find_floors(batch: Any, widths: list[int], activation: str, degree: int) -> 
 
 
 def curvature_constant(x: np.ndarray, y: np.ndarray) -> float | None:
-    """lim N² E_N from second differences on a grid; None where the samples are too few or not equally far apart."""
+    """Limit of N² E_N from second differences; None where the samples are too few or not equally far apart."""
     steps = np.diff(x)
     if len(x) < 64 or np.ptp(steps) > 1e-6 * steps.mean():
         return None
@@ -76,9 +76,7 @@ def one_network(line: Line, slope: float, low: float, high: float) -> nn.Sequent
     return nn.Sequential(first, activation, last).requires_grad_(False).to(line.knots.device)
 
 
-def notes_on(
-    function: str, lines: list[Line], batch: Any, chosen: Tensor, low: float, high: float
-) -> list[tuple[str, str]]:
+def notes_on(function: str, lines: list[Line], low: float, high: float) -> list[tuple[str, str]]:
     """What a jump means for the sup and the L1 norm, if the function has one."""
     target = TARGETS.get(function)
     if target is None or target.jump is None or not lines or not low < target.jump[0] < high:
@@ -90,7 +88,10 @@ def notes_on(
     steepest = float(slopes.abs().max())
     there = float(evaluate(line.knots[None], line.values[None], line.knots.new_tensor([at])))
     sup = max(abs(there - left), abs(there - right))
-    floor, area = jump_floor(right - left), (right - left) ** 2 * ramp_l1(steepest / (high - low))
+    floor = jump_floor(right - left)
+    # Two triangles; of equal height, and least, where the ramp crosses the jump in its middle.
+    area = ((there - left) ** 2 + (right - there) ** 2) / (2 * steepest)
+    least = (right - left) ** 2 * ramp_l1(steepest)
     return [
         ("at the jump", f"the network, being continuous, is off by {sup:.4f} beside it; no width gets below {floor:g} "
                         "(half the jump): in the sup norm a discontinuous function is out of reach, with any depth"),

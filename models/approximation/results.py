@@ -1,9 +1,9 @@
 """What a run of approximation found: errors of every method and width beside the floor that no network can pass.
 
-Which class is certified. A ReLU network of N - 1 units with an affine skip is exactly a continuous broken line of N pieces
-(on an interval), and F_N of ``theory.segmentation`` bounds all of these from below. A plain network of N units contains
-them and is contained in those of N + 1 pieces: the fits found here are plain networks of N units that are broken lines
-of N pieces.
+Which class is certified. A ReLU network of N - 1 units with an affine skip is exactly a continuous broken line of N
+pieces (on an interval), and F_N of ``theory.segmentation`` bounds all of these from below. A plain network of N units
+contains them and is contained in those of N + 1 pieces: the fits found here are plain networks of N units that are
+broken lines of N pieces.
 """
 
 # W widths, S seeds, M samples
@@ -47,12 +47,14 @@ class Method:
     Attributes:
         name: For people.
         errors: Root mean square error on the noiseless samples of each width and seed, shape (W, S).
+        best: Seed of the least training error of each width, shape (W,).
         steps: Steps it took.
         seconds: Wall time it took.
     """
 
     name: str
     errors: Array
+    best: NDArray[np.int64]
     steps: int
     seconds: float
 
@@ -95,8 +97,8 @@ class Result:
 
     @property
     def errors(self) -> list[float]:
-        """Best error of each width."""
-        return [float(row.min()) for row in self.method.errors]
+        """Error of the chosen seed of each width."""
+        return [float(row[best]) for row, best in zip(self.method.errors, self.method.best, strict=True)]
 
     def ratios(self, errors: list[float]) -> list[float]:
         """Errors over the floors."""

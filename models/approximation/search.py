@@ -1,4 +1,4 @@
-"""The search for the best broken lines: many starts for every width, refined together, and improved by moving knots over.
+"""The search for the best broken lines: many starts for every width, refined together, then with knots moved over.
 
 The starts of a width: the knots of the best segmentation, with 0, 1 and 2 ramps at its highest jumps; knots that share
 the curvature equally; equal cells; and knots at random places, one set a seed. When all have come to rest, each width

@@ -1,0 +1,97 @@
+"""Measures a finished run: errors of every method on the noiseless samples and between them, beside the floors."""
+
+# W widths, S seeds, M samples, T places of the test
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.approximation.family import BROKEN_LINES
+from models.approximation.reference import Floors, notes_on, one_network
+from models.approximation.results import Method, Result
+from models.approximation.search import Line
+from models.approximation.searches import NAMES, Searches, deviation
+
+
+@dataclass
+class Drawing:
+    """What the figures need.
+
+    Attributes:
+        batch: The samples.
+        chosen: Values of each width's best network on them, shape (W, M).
+        lines: The best broken lines, if the networks are such.
+        networks: The same as networks.
+        others: Errors of the starts or seeds for the bars.
+    """
+
+    batch: Any
+    chosen: Tensor
+    lines: list[Line]
+    networks: list[nn.Sequential]
+
+
+def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tuple[Result, Drawing]:
+    """Errors beside floors.
+
+    Args:
+        searches: As trained.
+        batch: x, y, clean (M,), test_x, test_y (T,).
+        floors: On the noiseless samples.
+        options: The task's: function, low, high, activation, noisy.
+
+    Returns:
+        The result, and what its figures need. Of several seeds the one with the least error on ``y`` is taken, so that
+        noiseless values choose nothing.
+    """
+    x, y, clean, test_x, test_y = batch
+    values, between = searches.values(x, y, x), searches.values(x, y, test_x)
+    methods = [
+        Method(
+            NAMES[key],
+            (found - clean).square().mean(2).sqrt().cpu().numpy(),
+            (found - y).square().mean(2).argmin(1).cpu().numpy(),
+            searches.steps(key),
+            searches.seconds[key],
+        )
+        for key, found in values.items()
+    ]
+    key = next(iter(values))
+    rows, best = range(len(searches.widths)), torch.from_numpy(methods[0].best).tolist()
+    chosen = values[key][rows, best]  # (W, M)
+    test_errors = (between[key][rows, best] - test_y).square().mean(1).sqrt().tolist()
+    lines = searches.lines(x, y)
+    low, high = options["low"], options["high"]
+    networks = [one_network(line, BROKEN_LINES[options["activation"]], low, high) for line in lines]
+    real = (low + (high - low) * x)[:, None] if lines else x
+    gaps = [float((net(real)[:, 0] - line).abs().max()) for net, line in zip(networks, chosen, strict=False)]
+    result = Result(
+        function=options["function"],
+        widths=searches.widths,
+        samples=len(x),
+        scale=float(deviation(clean)),
+        method=methods[0],
+        others=methods[1:],
+        floors=floors.values,
+        floor_name=floors.name,
+        test_errors=test_errors,
+        constant=floors.constant,
+        network_gap=max(gaps, default=None),
+    )
+    if searches.spline is not None and not options["noisy"] and int(searches.spline.generation) > 0:
+        ends = searches.spline.first_error.view(len(lines), -1).sqrt().cpu().numpy()
+        result.starts = dict(zip(searches.spline.names, ends.T, strict=True))
+    if options["noisy"] and lines and floors.values and min(floors.values) > 0:
+        # N + 1 heights and N - 1 knots: 2N parameters, each of which lets in the variance of one sample.
+        variance = float((y - clean).square().mean())
+        result.noise = [
+            math.sqrt(1 + 2 * width * variance / (len(x) * floor**2))
+            for width, floor in zip(searches.widths, floors.values, strict=True)
+        ]
+    result.notes = notes_on(options["function"], lines, low, high)
+    return result, Drawing(batch, chosen, lines, networks)
