@@ -15,6 +15,7 @@ from dashboard.style import BLUE, CYCLE, GREEN, THEORY, VERMILLION, finding, lab
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+TICKS = [digit * 10.0**power for power in range(-6, 7) for digit in (1, 2, 5)]
 Pair = tuple[ArrayLike, ArrayLike]
 
 
@@ -36,6 +37,8 @@ def capacity_figure(
     places = np.asarray(sizes, dtype=float)
     figure, panels = new_figure(max(5.2, 4.2 * len(measured)), 3.9, columns=len(measured))
     texts = []
+    every = np.concatenate([np.asarray(values, dtype=float) for pair in measured.values() for values in pair])
+    low, high = max(min(every.min(), floor), every.max() / 1e6), max(every.max(), floor)
     for axes, (title, (train, test)) in zip(panels, measured.items(), strict=True):
         train, test = np.asarray(train, dtype=float), np.asarray(test, dtype=float)
         axes.plot(places, train, "o", color=BLUE, markersize=4, linestyle="none", label="training")
@@ -48,6 +51,8 @@ def capacity_figure(
             axes.plot(places, test, color=VERMILLION, linewidth=1.2)
         axes.axhline(floor, color=GREEN, linestyle=(0, (1, 2)), linewidth=1.4, label="noise")
         logarithmic(axes, y=True)
+        axes.set_ylim(low / 1.3, high * 1.3)
+        axes.set_yticks([tick for tick in TICKS if low / 1.3 <= tick <= high * 1.3])
         label(axes, unit, "mean squared error (1)", title)
         best = int(np.argmin(test))
         texts.append(f"{title}: best {unit} {sizes[best]} ({test[best]:.3g}), largest {sizes[-1]} ({test[-1]:.3g})")
@@ -91,6 +96,9 @@ def double_descent_figure(
     finite = np.where(np.isfinite(means_due), means_due, np.nan)
     axes.plot(ratios, finite, label="mean, exact (∞ at the gap)", **{**THEORY, "linestyle": (0, (1, 1.5))})
     logarithmic(axes, x=True, y=True)
+    axes.set_xticks(
+        [tick for tick in (0.03, 0.1, 0.3, 0.5, 1, 2, 4) if ratios.min() * 0.9 <= tick <= ratios.max() * 1.1]
+    )
     label(axes, f"features over samples p/n (n = {samples})", "excess risk (variance of the noise = 1)")
     legend(axes, loc="upper left")
     gap = np.abs(quartiles[1] / medians_due - 1)
