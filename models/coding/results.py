@@ -123,6 +123,12 @@ class Result:
         """The same of PCA with as many numbers, shape (N,)."""
         return projection_errors(self.images, self.reference.basis, self.k)
 
+    @property
+    def pca_error(self) -> float:
+        """Their mean; 0 where only rounding is left."""
+        error = float(self.pca_errors.mean())
+        return error if error > 1e-12 * float(self.reference.basis.eigenvalues.sum()) else 0.0
+
     @cached_property
     def known_answer(self) -> float | None:
         """PCA with 30 numbers on MNIST, fitted to all 60,000; None on other pictures."""
@@ -144,7 +150,7 @@ class Result:
     @cached_property
     def anomalies(self) -> dict[str, float]:
         """Area under the ROC curve when the error tells Gaussian twins from pictures: of the network and of PCA."""
-        if not len(self.twins) or not len(self.reference.basis.eigenvalues):
+        if not len(self.twins) or not self.pca_error:
             return {}
         pca = projection_errors(self.twins, self.reference.basis, self.k)
         return {
@@ -159,7 +165,7 @@ class Result:
         values = {
             f"{test}/squared_error": error,
             f"{test}/squared_error_se": spread / math.sqrt(len(self.errors)),
-            "theory/pca_squared_error": float(self.pca_errors.mean()),
+            "theory/pca_squared_error": self.pca_error,
             "theory/pca_train_squared_error": least_error(eigenvalues, self.k),
             "theory/total_variance": float(eigenvalues.sum()),
             "theory/rank": float(len(eigenvalues)),
