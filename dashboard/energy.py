@@ -94,7 +94,7 @@ def bounds_figure(bounds: ArrayLike, units: Sequence[int]) -> Figure:
     return figure
 
 
-def filters_figure(weight: ArrayLike, size: Sequence[int], most: int = 64) -> Figure:
+def filters_figure(weight: ArrayLike, size: Sequence[int], most: int = 60) -> Figure:
     """What the strongest hidden units look for: light pixels switch them on, dark ones off.
 
     Args:

@@ -180,7 +180,9 @@ def likelihood_gradient(v: Tensor, weight: Tensor, visible_bias: Tensor, hidden_
     return Moments(*(data - due for data, due in zip(positive, negative, strict=True)))
 
 
-def pseudo_log_likelihood(v: Tensor, pixel: Tensor, weight: Tensor, visible_bias: Tensor, hidden_bias: Tensor) -> Tensor:
+def pseudo_log_likelihood(
+    v: Tensor, pixel: Tensor, weight: Tensor, visible_bias: Tensor, hidden_bias: Tensor
+) -> Tensor:
     """Unbiased draw of Σ_i log p(v_i | the other pixels) = Σ_i log σ(F(v with v_i turned) - F(v)), one i a sample.
 
     Args:

@@ -98,7 +98,7 @@ class Judgement:
             how = f"by annealing between {low:.2f} and {high:.2f}"
         lines = [
             ("log-likelihood", f"{self.log_likelihood:.2f} nats a test picture ({how}; {self.scheme})"),
-            ("independent pixels", f"{self.independent:.2f} nats, in closed form: what no machine may fall below"),
+            ("independent pixels", f"{self.independent:.2f} nats, in closed form: a machine without weights"),
         ]
         if record is not None:
             lines.append(("published", f"{record:.2f} nats ({record_source}); {self.log_likelihood - record:+.2f} here"))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.energy.machine import RBM, Algorithm, Ascent, climb, coin
-from theory.dbn import Machine
+from theory.dbn import Machine, upside_down
 
 
 class DBN(nn.Module):
@@ -54,12 +54,26 @@ class DBN(nn.Module):
 
     @torch.no_grad()
     def begin(self, layer: int, v: Tensor) -> None:
-        """Sets the biases of a layer that has not been trained to the means of what it sees; v: shape (N, V)."""
-        seen = self.up(v, layer)
-        ascent = self.ascents[layer]
+        """Sets a machine up before its first step.
+
+        A machine that is as large as the one below turned upside down begins as just that, which leaves the bound
+        exact; any other begins with the means of what it sees. Persistent chains start at the data.
+
+        Args:
+            layer: From 0.
+            v: Training pictures, shape (N, V).
+        """
+        seen, machine, ascent = self.up(v, layer), self.machine(layer), self.ascents[layer]
         assert isinstance(ascent, Ascent)
-        self.machine(layer).start_from(seen.mean(0), len(seen))
+        below = self.machine(layer - 1) if layer else None
+        if below is not None and machine.weight.shape == below.weight.T.shape:
+            for parameter, term in zip(machine.parameters(), upside_down(Machine(*below.terms())), strict=True):
+                parameter.copy_(term)
+        else:
+            machine.start_from(seen.mean(0), len(seen))
         ascent.start_from(seen.mean(0))
+        places = torch.arange(len(ascent.chains), device=seen.device) % len(seen)
+        ascent.chains.copy_(coin(machine(seen[places])))
 
     @torch.no_grad()
     def climb(self, layer: int, v: Tensor) -> None:

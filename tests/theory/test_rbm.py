@@ -101,7 +101,7 @@ def test_pseudo_likelihood_against_the_definition_and_scikit_learn() -> None:
         due = 8 * torch.log_softmax(torch.stack([-free_energy(x, weight, a, b) for x in (v, turned)]), 0)[0]
         ours = pseudo_log_likelihood(v, torch.full((6,), i), weight, a, b)
         torch.testing.assert_close(ours, due, rtol=1e-12, atol=1e-12)
-    peer = BernoulliRBM(n_components=4, random_state=np.random.RandomState(0))  # noqa: NPY002 (it takes no other)
+    peer = BernoulliRBM(n_components=4, random_state=np.random.RandomState(0))
     peer.components_, peer.intercept_visible_, peer.intercept_hidden_ = weight.T.numpy(), a.numpy(), b.numpy()
     np.testing.assert_allclose(peer._free_energy(v.numpy()), free_energy(v, weight, a, b).numpy(), rtol=1e-12)
     np.testing.assert_allclose(peer.transform(v.numpy()), hidden_probabilities(v, weight, b).numpy(), rtol=1e-12)

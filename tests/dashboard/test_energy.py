@@ -1,0 +1,30 @@
+"""Figures of energy models: they fit, and their titles tell the numbers drawn."""
+
+import numpy as np
+
+from dashboard.energy import bounds_figure, dreams_figure, filters_figure, two_sided_figure
+from dashboard.style import to_image
+
+
+def title(figure: object) -> str:
+    return " ".join(figure._suptitle.get_text().split())  # type: ignore[attr-defined]
+
+
+def test_two_sides_tell_their_distance() -> None:
+    low, high = [[9.0, 0.5, 8.0, 0.5], [9.9, 0.1, 9.8, 0.1]], [[10.5, 0.5, 12.0, 0.5], [10.1, 0.1, 10.2, 0.1]]
+    assert "backward − forward = +0.200 ± 0.141 nats" in title(two_sided_figure([100, 1000], low, high))
+    figure = two_sided_figure([100, 1000], low, high, exact=10.0)
+    assert "forward −0.100 ± 0.100 nats from exact, backward +0.100 ± 0.100" in title(figure)
+    assert to_image(figure).std() > 0
+
+
+def test_filters_are_sorted_by_length_and_survive_zero() -> None:
+    weight = np.zeros((4, 3))
+    weight[:, 1] = 2.0
+    assert "1 strongest of 3 hidden units: 100 % of" in title(filters_figure(weight, (1, 2, 2), most=1))
+    assert to_image(filters_figure(np.zeros((12, 3)), (3, 2, 2))).std() > 0
+
+
+def test_dreams_and_bounds() -> None:
+    assert to_image(dreams_figure(np.full((5, 4), 0.5), (1, 2, 2), "five")).std() > 0
+    assert "−25.10, −24.90 nats" in title(bounds_figure([-25.1, -24.9], [64, 10, 64]))

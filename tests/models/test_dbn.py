@@ -1,0 +1,111 @@
+"""Stacking, fine-tuning and naming: phases, labels, the bound that a new layer leaves alone, and runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models.dbn import DBNTask
+from models.energy.bounds import bounds
+from models.energy.naming import Names, choose_labelled, phase
+from models.energy.stack import DBN, SigmoidNet
+from tests.models.resuming import assert_equal_runs, stopped_and_resumed
+from theory.dbn import exact_bound
+from theory.rbm import log_likelihood
+from train import main
+
+QUICK = ["--model", "dbn", "--device", "cpu", "--model.ais_temperatures", "100", "--model.burn_in", "20",
+         "--model.sizes", "[12,64]", "--epochs", "2"]  # fmt: skip
+
+
+def test_phases_share_the_steps_evenly() -> None:
+    phases = [phase(step, 100, 3, 0.6) for step in range(100)]
+    assert [sum(layer == number for layer, _ in phases) for number in range(4)] == [20, 20, 20, 40]
+    for layer in range(4):
+        progress = [rest for number, rest in phases if number == layer]
+        assert progress[0] == 0
+        assert progress == sorted(progress)
+        assert progress[-1] < 1
+    assert {phase(step, 10, 2, 0.0)[0] for step in range(10)} == {2}
+    assert phase(0, 1, 2, 0.9) == (2, 0.0), "the last step always fine-tunes"
+
+
+def test_labelled_pictures_are_spread_over_the_classes() -> None:
+    labels = torch.tensor([0] * 50 + [1] * 30 + [2] * 3)
+    chosen = choose_labelled(labels, 12, 0)
+    assert torch.bincount(labels[chosen]).tolist() == [5, 4, 3] or torch.bincount(labels[chosen]).tolist() == [4, 5, 3]
+    assert len(chosen.unique()) == 12
+    assert torch.equal(chosen, choose_labelled(labels, 12, 0))
+    assert not torch.equal(chosen, choose_labelled(labels, 12, 1))
+    assert len(choose_labelled(labels, 1000, 0)) == 83
+
+
+def test_a_layer_of_the_size_below_begins_without_changing_the_bound() -> None:
+    torch.manual_seed(0)
+    stack = DBN(9, [5, 9], "cd", 1, 10).double()
+    v = torch.randint(2, (30, 9)).double()
+    for parameter in stack.machine(0).parameters():
+        torch.nn.init.normal_(parameter)
+    stack.begin(1, v)
+    bottom, top = stack.terms()
+    torch.testing.assert_close(exact_bound(v, bottom, top), log_likelihood(v, *bottom), rtol=0, atol=1e-12)
+    drawn = bounds(stack, v.repeat(300, 1), v, steps=50, sweeps=5)
+    assert drawn[0].bound == pytest.approx(float(log_likelihood(v, *bottom).mean()), abs=1e-9)
+    assert drawn[1].bound == pytest.approx(drawn[0].bound, abs=0.1)
+    assert drawn[0].error == drawn[1].error == 0
+
+
+def test_the_network_takes_over_what_the_machines_learnt() -> None:
+    torch.manual_seed(0)
+    stack, net = DBN(9, [5, 4], "cd", 1, 10), SigmoidNet(9, [5, 4], 3)
+    v = torch.rand(6, 9)
+    net.take_over(stack)
+    due = stack.machine(1)(stack.machine(0)(v))
+    x = torch.sigmoid(net.layers[1](torch.sigmoid(net.layers[0](v))))
+    torch.testing.assert_close(x, due)
+    assert (net(v) == 0).all(), "all classes alike before the first step"
+
+
+def test_the_comparison_is_mcnemar_s() -> None:
+    right = torch.tensor([True] * 90 + [False] * 10)
+    other = torch.tensor([True] * 85 + [False] * 14 + [True])
+    names = Names({"pretrained": right, "random": other}, [], torch.zeros(1, 4))
+    gained, lost, p = names.advantage()
+    assert (gained, lost) == (5, 1)
+    assert p == pytest.approx(2 * (1 + 6) / 2**6)
+    assert names.metrics()["test/error"] == pytest.approx(0.10)
+    assert names.beside(0.05, 10)["gap/error_published"] == pytest.approx(0.05)
+    equal = Names({"pretrained": right, "random": right}, [], torch.zeros(1, 4))
+    assert equal.advantage() == (0, 0, 1.0)
+
+
+def test_options_that_cannot_be_are_named() -> None:
+    facts: dict[str, Any] = {"class_names": ["a", "b"], "in_channels": 1, "image_size": [2, 2]}
+    wrong: list[tuple[str, Any]] = [("sizes", []), ("sizes", [3, 0]), ("labels", 1), ("pretraining", 1.0),
+                                    ("dropout", 1.0), ("lr", -1.0), ("sweeps", 0)]  # fmt: skip
+    for name, value in wrong:
+        with pytest.raises(ValueError, match=f"--model.{name} (must be|needs)"):
+            DBNTask(**facts, **{name: value})
+
+
+def test_a_run_compares_and_bounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*QUICK, "--root", str(tmp_path), "--model.labels", "50"]) == 0
+    (path,) = tmp_path.glob("*/*/metrics.json")
+    metrics = json.loads(path.read_text())
+    assert metrics["gap/error_pretrained_random"] == pytest.approx(metrics["test/error"] - metrics["test/error_random"])
+    assert metrics["theory/chance_error"] == pytest.approx(0.9)
+    assert abs(metrics["gap/bound_last_first_layer"]) < 1
+    assert {file.stem for file in path.parent.glob("figures/*.png")} == {"bounds", "filters", "samples"}
+    out = capsys.readouterr().out
+    assert "64-12-64-10, 50 labels" in out
+    assert "McNemar" in out
+
+
+@pytest.mark.parametrize("stop_at", [(0, 10), (1, 30)], ids=["machine", "network"])
+def test_a_resumed_run_equals_one_never_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: tuple[int, int]
+) -> None:
+    words = [*QUICK, "--model.labels", "50", "--model.dropout", "0.3", "--report", "none"]
+    assert_equal_runs(*stopped_and_resumed(DBNTask, words, tmp_path, stop_at, monkeypatch))
