@@ -28,12 +28,12 @@ from dashboard.style import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PANELS = 4  # curves of a panel at most, so that each has a colour that stays apart
+PANELS = 5  # curves of a panel at most, so that each has a colour that stays apart
 
 
 def _panels(names: Sequence[str]) -> list[list[int]]:
-    """Places of the settings, four a panel."""
-    return [list(range(len(names)))[start : start + PANELS] for start in range(0, len(names), PANELS)]
+    """Places of the settings, spread evenly over as few panels as can be."""
+    return [part.tolist() for part in np.array_split(np.arange(len(names)), -(-len(names) // PANELS))]
 
 
 def profile_figure(names: Sequence[str], measured: Sequence[ArrayLike], theory: Sequence[ArrayLike]) -> Figure:
@@ -45,7 +45,7 @@ def profile_figure(names: Sequence[str], measured: Sequence[ArrayLike], theory: 
         theory: The closed form, M arrays of shape (L,).
 
     Returns:
-        A figure of one axes for four settings; the title tells the largest distance between the two at any layer.
+        A figure of one axes for up to five settings; the title tells the largest distance between the two at any layer.
 
     Raises:
         ValueError: If the numbers of settings or layers differ.
@@ -54,7 +54,7 @@ def profile_figure(names: Sequence[str], measured: Sequence[ArrayLike], theory: 
     if not len(names) or found.shape != due.shape or len(found) != len(names):
         raise ValueError(f"{len(names)} names, measured {found.shape}, theory {due.shape}; allowed: M, (M, L), (M, L)")
     groups = _panels(names)
-    figure, panels = new_figure(3.3 * len(groups) + 0.9, 3.9, columns=len(groups))
+    figure, panels = new_figure(4.2 * len(groups) + 0.9, 3.9, columns=len(groups))
     layers = np.arange(1.0, found.shape[1] + 1)
     for axes, group in zip(panels, groups, strict=True):
         for colour, place in zip(CYCLE, group, strict=False):
@@ -72,6 +72,7 @@ def profile_figure(names: Sequence[str], measured: Sequence[ArrayLike], theory: 
         figure,
         f"gradients over depth follow the mean-field recursion (dashed): at most {percent(distance.max())} away at any "
         f"layer, for {plain(names[worst])}",
+        left=0.85,
     )
     return figure
 
@@ -128,7 +129,7 @@ def trainability_figure(names: Sequence[str], history: ArrayLike, num_classes: i
         depth: Layers of the networks, for the title.
 
     Returns:
-        A figure of one axes for four settings; the title counts the settings still at chance.
+        A figure of one axes for up to five settings; the title counts the settings still at chance.
 
     Raises:
         ValueError: If the shapes differ.
@@ -137,9 +138,9 @@ def trainability_figure(names: Sequence[str], history: ArrayLike, num_classes: i
     if losses.ndim != 2 or losses.shape[1] != len(names) or not losses.size:
         raise ValueError(f"{len(names)} names, history {losses.shape}; allowed: M and (E, M)")
     groups, chance = _panels(names), math.log(num_classes)
-    figure, panels = new_figure(3.3 * len(groups) + 0.9, 3.6, columns=len(groups))
+    figure, panels = new_figure(4.2 * len(groups) + 0.9, 3.6, columns=len(groups))
     epochs = np.arange(1.0, len(losses) + 1)
-    top = max(1.35 * chance, min(1.05 * losses.max(), 2 * chance))
+    top = 1.8 * chance  # room for the legend above the curves
     for axes, group in zip(panels, groups, strict=True):
         for colour, place in zip(CYCLE, group, strict=False):
             axes.plot(epochs, losses[:, place], color=colour, linewidth=1.5, label=plain(names[place]))
@@ -147,7 +148,7 @@ def trainability_figure(names: Sequence[str], history: ArrayLike, num_classes: i
         axes.set_ylim(0, top)
         whole_numbers(axes, epochs)
         label(axes, "epoch", "training loss (nats)" if axes is panels[0] else "")
-        legend(axes, loc="upper right", bbox_to_anchor=(1, 0.62))
+        legend(axes, loc="upper center", ncols=2, columnspacing=0.8)
     stuck = int((losses[-1] > 0.95 * chance).sum())
     finding(
         figure,

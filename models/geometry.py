@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from theory.intervals import wilson_interval
@@ -118,7 +119,7 @@ class GeometryTask(LightningModule):
         box: [low, high] of every coordinate, the extent of the grid that is drawn.
         widths: Units of each hidden layer. All 2 with tanh only bend the plane and can never cut it open.
         activation: What bends.
-        lr: Learning rate of Adam.
+        lr: Peak learning rate of Adam.
         weight_decay: Pull of the weights towards 0.
     """
 
@@ -129,9 +130,9 @@ class GeometryTask(LightningModule):
         class_names: list[str],
         in_features: int,
         box: list[float],
-        widths: list[int] = [8, 8, 2],  # noqa: B006
+        widths: list[int] = [16, 16, 2],  # noqa: B006
         activation: Literal["tanh", "sigmoid", "relu", "leaky", "linear"] = "tanh",
-        lr: float = 0.02,
+        lr: float = 0.03,
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__()
@@ -190,10 +191,13 @@ class GeometryTask(LightningModule):
         loader: Any = self.trainer.train_dataloader
         self.train_points = (loader.images, loader.labels)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam."""
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Adam, its rate falling to 0 along half a cosine."""
         options = self.hparams
-        return torch.optim.AdamW(self.parameters(), lr=options["lr"], weight_decay=options["weight_decay"])
+        optimiser = torch.optim.AdamW(self.parameters(), lr=options["lr"], weight_decay=options["weight_decay"])
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, total)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def describe(self) -> str:
         """Sizes, for the first lines of a run."""

@@ -1,0 +1,1 @@
+"""Attacks on classifiers, and bounds that no attack passes."""

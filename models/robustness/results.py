@@ -1,0 +1,224 @@
+"""What the attacks found, in numbers beside the closed forms of the linear model, and in figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.robustness.attacks import OnePixel, evolve_one_pixel, fgsm, loss_gradient, pgd
+from models.robustness.certificate import exact_one_pixel
+from models.robustness.victim import Victim, on_pixels
+from theory.adversarial import linear_one_pixel_margins, linear_worst_margins, margins
+from theory.intervals import wilson_interval
+
+
+@dataclass
+class Attacked:
+    """The test pictures after every attack.
+
+    Attributes:
+        images: Pixels of the test pictures, shape (N, 1, H, W).
+        labels: Shape (N,).
+        epsilons: Sizes of the changes, E of them, the first 0.
+        right: Right answers of N, for each of the rows ``fgsm``, ``pgd``, ``linear_pgd``, ``linear_exact``: E numbers.
+        example: Pictures changed by FGSM at the middle ε.
+        example_classes: Their new classes.
+        asked: Pictures that one-pixel attacks were tried on: right ones, the first of the test set.
+        exact: The best change of one pixel by exhaustive search.
+        evolved: The one that differential evolution found.
+        spared: Share of the pixels that a certificate spared the search.
+        one_pixel_classes: Classes of ``asked`` after ``exact``.
+        linear_asked: Of the linear model: pictures classified right.
+        linear_fooled: Of those, fooled by one pixel, by the closed form.
+        slope: Drop of the margin of the network under a step of 1e-3 over ε ‖∂m/∂x‖₁, median; 1 for a linear model.
+    """
+
+    images: Tensor
+    labels: Tensor
+    epsilons: list[float]
+    right: dict[str, list[int]]
+    example: Tensor
+    example_classes: Tensor
+    asked: Tensor
+    exact: OnePixel
+    evolved: OnePixel
+    spared: float
+    one_pixel_classes: Tensor
+    linear_asked: int
+    linear_fooled: int
+    slope: float
+
+    @property
+    def middle(self) -> int:
+        """Place of the ε of the examples."""
+        return len(self.epsilons) // 2
+
+    def findings(self) -> list[tuple[str, str]]:
+        """One pixel first, then the sizes of FGSM and PGD, then the linear model beside its closed form."""
+        fooled, found, asked = int(self.exact.fooled.sum()), int(self.evolved.fooled.sum()), len(self.asked)
+        count = len(self.labels)
+        lines = [
+            (
+                "one pixel",
+                f"{rate(fooled, asked)} right pictures are fooled; every value of every pixel was searched",
+            ),
+            ("one pixel, DE", f"{rate(found, asked)}: {found} of the {fooled} that can be fooled were found"),
+            ("certificate", f"{100 * self.spared:.1f} % of the pixels of the other pictures needed no search"),
+        ]
+        for place, epsilon in enumerate(self.epsilons):
+            if place in (0, self.middle, len(self.epsilons) - 1):
+                parts = [f"{100 * self.right[name][place] / count:.1f} %" for name in ("fgsm", "pgd")]
+                exact, linear = self.right["linear_exact"][place], self.right["linear_pgd"][place]
+                lines.append(
+                    (
+                        f"ε = {epsilon:g}",
+                        f"accuracy under FGSM {parts[0]}, PGD {parts[1]}; "
+                        f"linear model: PGD {100 * linear / count:.1f} %, exact {100 * exact / count:.1f} % (closed form)",
+                    )
+                )
+        lines += [
+            ("margin", f"a step of 0.001 costs {self.slope:.3f} ε‖∂m/∂x‖₁, median (a linear model: exactly 1)"),
+            ("linear, one pixel", f"{rate(self.linear_fooled, self.linear_asked)} by the closed form"),
+        ]
+        return lines
+
+    def metrics(self) -> dict[str, float]:
+        """The same as tags."""
+        asked, count = len(self.asked), len(self.labels)
+        found: dict[str, float] = {"test/accuracy": self.right["fgsm"][0] / count}
+        if asked:
+            low, high = wilson_interval(int(self.exact.fooled.sum()), asked)
+            found |= {
+                "test/one_pixel_rate": float(self.exact.fooled.double().mean()),
+                "test/one_pixel_rate_low": low,
+                "test/one_pixel_rate_high": high,
+                "test/one_pixel_rate_evolved": float(self.evolved.fooled.double().mean()),
+                "test/certified_share": self.spared,
+            }
+        if self.linear_asked:
+            found["theory/linear_one_pixel_rate"] = self.linear_fooled / self.linear_asked
+        if math.isfinite(self.slope):
+            found["test/margin_slope"] = self.slope
+        for place, epsilon in enumerate(self.epsilons[1:], 1):
+            for name, prefix in (("fgsm", "test"), ("pgd", "test"), ("linear_pgd", "test"), ("linear_exact", "theory")):
+                found[f"{prefix}/accuracy_{name}_{epsilon:g}"] = self.right[name][place] / count
+            found[f"gap/linear_{epsilon:g}"] = (
+                self.right["linear_pgd"][place] - self.right["linear_exact"][place]
+            ) / count
+        return found
+
+    def figures(self, class_names: list[str]) -> Iterator[tuple[str, Any]]:
+        """Accuracy over ε; pictures that one pixel fools; pictures that a step fools."""
+        from dashboard.adversarial import accuracy_figure, changes_figure
+
+        count = len(self.labels)
+        shares = {name: np.array(values) / count for name, values in self.right.items()}
+        yield "accuracy", accuracy_figure(self.epsilons, shares, 1 / len(class_names))
+        images, labels = self.images[self.asked].cpu(), self.labels[self.asked].cpu()
+        fooled = self.exact.fooled.cpu().nonzero()[:, 0]
+        changed = self.exact.apply(self.images[self.asked]).cpu()
+        if len(fooled):
+            yield "one_pixel", changes_figure(
+                images[fooled].numpy(), changed[fooled].numpy(), [class_names[k] for k in labels[fooled]],
+                [class_names[k] for k in self.one_pixel_classes.cpu()[fooled]],
+                f"one pixel fools {len(fooled)} of {len(self.asked)} pictures; all values of all pixels were tried",
+            )  # fmt: skip
+        wrong = (self.example_classes != self.labels).cpu().nonzero()[:, 0]
+        if len(wrong):
+            yield "fgsm", changes_figure(
+                self.images.cpu()[wrong].numpy(), self.example.cpu()[wrong].numpy(),
+                [class_names[k] for k in self.labels.cpu()[wrong]],
+                [class_names[k] for k in self.example_classes.cpu()[wrong]],
+                f"one step of ε = {self.epsilons[self.middle]:g} (FGSM): {len(wrong)} of {count} pictures are wrong",
+            )  # fmt: skip
+
+
+def rate(successes: int, trials: int) -> str:
+    """``12.5 % (95 % Wilson 9.1 to 16.9; 25 of 200)``."""
+    if not trials:
+        return "none asked"
+    low, high = wilson_interval(successes, trials)
+    share = 100 * successes / trials
+    return f"{share:.1f} % (95 % Wilson {100 * low:.1f} to {100 * high:.1f}; {successes} of {trials})"
+
+
+@torch.no_grad()
+def attack(
+    victim: Victim,
+    linear: Victim,
+    images: Tensor,
+    labels: Tensor,
+    values: Tensor,
+    epsilons: list[float],
+    steps: int,
+    one_pixel_images: int,
+    population: int,
+    generations: int,
+    seed: int = 0,
+) -> Attacked:
+    """Runs every attack.
+
+    Args:
+        victim: In evaluation mode.
+        linear: A linear model beside it.
+        images: Pixels, shape (N, 1, H, W).
+        labels: Shape (N,).
+        values: What a pixel can hold, increasing from 0, shape (V,).
+        epsilons: Sizes of FGSM and PGD, above 0.
+        steps: Of PGD.
+        one_pixel_images: Pictures at most on which one pixel is tried.
+        population: Of differential evolution.
+        generations: Of differential evolution.
+        seed: Of PGD's start and of the evolution.
+    """
+    high = float(values[-1])
+    generator = torch.Generator().manual_seed(seed)
+    weight, bias = on_pixels(linear)
+    flat = images.flatten(1).double()
+    sizes = [0.0, *epsilons]
+    right: dict[str, list[int]] = {"fgsm": [], "pgd": [], "linear_pgd": [], "linear_exact": []}
+    stepped = []
+    for epsilon in sizes:
+        stepped.append(fgsm(victim, images, labels, epsilon, high))
+        rows = {
+            "fgsm": margins(victim(stepped[-1]), labels),
+            "pgd": margins(victim(pgd(victim, images, labels, epsilon, high, steps, generator)), labels),
+            "linear_pgd": margins(linear(pgd(linear, images, labels, epsilon, high, steps, generator)), labels),
+            "linear_exact": linear_worst_margins(
+                weight, bias, (flat - epsilon).clamp(0, high), (flat + epsilon).clamp(0, high), labels
+            ),
+        }
+        for name, margin in rows.items():
+            right[name].append(int((margin > 0).sum()))
+    before = margins(victim(images), labels)
+    asked = (before > 0).nonzero()[:, 0][:one_pixel_images]
+    exact, spared = exact_one_pixel(
+        victim, victim.network, victim.mean, victim.std, images[asked], labels[asked], values
+    )
+    evolved = evolve_one_pixel(victim, images[asked], labels[asked], values, population, generations, generator)
+    knows = linear_worst_margins(weight, bias, flat, flat, labels) > 0
+    one = linear_one_pixel_margins(weight, bias, flat[knows], labels[knows], 0.0, high)
+    middle = len(sizes) // 2
+    return Attacked(
+        images, labels, sizes, right, stepped[middle], victim(stepped[middle]).argmax(1), asked, exact, evolved, spared,
+        victim(exact.apply(images[asked])).argmax(1) if len(asked) else asked, int(knows.sum()), int((one <= 0).sum()),
+        margin_slope(victim, images, labels),
+    )  # fmt: skip
+
+
+def margin_slope(victim: Victim, images: Tensor, labels: Tensor, epsilon: float = 1e-3) -> float:
+    """Median over the pictures of the margin's drop over ε ‖∂m/∂x‖₁, without the limits of the pixels' range."""
+    with torch.inference_mode(False), torch.enable_grad():
+        x, y = images.clone().requires_grad_(), labels.clone()
+        gradient = torch.autograd.grad(margins(victim(x), y).sum(), x)[0]
+    drop = margins(victim(images), labels) - margins(victim(images - epsilon * gradient.sign()), labels)
+    return float((drop / (epsilon * gradient.abs().sum((1, 2, 3))).clamp_min(1e-12)).median())
+
+
+__all__ = ["Attacked", "attack", "loss_gradient", "margin_slope", "rate"]

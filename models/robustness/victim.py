@@ -1,0 +1,107 @@
+"""The networks under attack: a trained one from a checkpoint, one trained here, and a linear one beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.convnet import CNN
+
+
+class Victim(nn.Module):
+    """A classifier of pixels in 0..1: normalisation and network in one, as an adversary sees it.
+
+    Args:
+        network: Takes normalised pictures.
+        mean: Mean of the training pictures per channel, in 0..1.
+        std: Standard deviation per channel, in 0..1.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: list[float], std: list[float]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).clamp_min(1e-3).view(-1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, shape (N, K). Args: pixels in 0..1, shape (N, C, H, W)."""
+        logits: Tensor = self.network((images - self.mean) / self.std)
+        return logits
+
+
+class Linear(nn.Linear):
+    """Logits W x + b of all pixels: the model for which every worst case is a closed form."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, shape (N, K). Args: images (N, C, H, W)."""
+        return super().forward(images.flatten(1))
+
+
+def on_pixels(victim: Victim) -> tuple[Tensor, Tensor]:
+    """W, shape (K, D), and b, shape (K,), of a linear victim, acting on pixels that are not normalised, in float64."""
+    layer = victim.network
+    assert isinstance(layer, Linear)
+    mean, std = victim.mean.double().flatten(), victim.std.double().flatten()
+    channels = layer.weight.double().unflatten(1, (len(mean), -1))  # (K, C, H W)
+    weight = (channels / std[:, None]).flatten(1)
+    bias = layer.bias.double() - ((channels * (mean / std)[:, None]).sum((1, 2)))
+    return weight, bias
+
+
+def load_victim(checkpoint: str, class_names: list[str], in_channels: int, image_size: list[int]) -> Victim:
+    """The network in a checkpoint of ``--model cnn``.
+
+    Args:
+        checkpoint: A run folder (its ``best.ckpt``, else ``last.ckpt``) or a file.
+        class_names: Those of the data that is attacked.
+        in_channels: Channels of that data.
+        image_size: [H, W] of that data.
+
+    Raises:
+        ValueError: If there is no such file, or it does not hold such a network for such data.
+    """
+    from models.cnn import CNNTask
+
+    path = Path(checkpoint).expanduser()
+    if path.is_dir():
+        kept = [path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
+        path = next((file for file in kept if file.is_file()), path / "checkpoints" / "best.ckpt")
+    if not path.is_file():
+        raise ValueError(f"--model.checkpoint: there is no checkpoint at {path}")
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        name, options = content["house"]["model"], content["hyper_parameters"]
+    except Exception as error:  # whatever torch says of a file that is none of its own
+        raise ValueError(f"--model.checkpoint: {path} cannot be read as a checkpoint of this project") from error
+    if name != "cnn":
+        raise ValueError(f"--model.checkpoint: {path} holds the model {name!r}; allowed: cnn")
+    found = (list(options["class_names"]), options["in_channels"], list(options["image_size"]))
+    if found != (class_names, in_channels, image_size):
+        known, given = (
+            f"{len(names)} classes of {channels}×{height}×{width}"
+            for names, channels, (height, width) in (found, (class_names, in_channels, image_size))
+        )
+        raise ValueError(f"--model.checkpoint: {path} was trained on {known}, this data has {given}")
+    task = CNNTask(**{**options, "weights": "none"})
+    task.load_state_dict(content["state_dict"])
+    return Victim(task.network, task.mean.flatten().tolist(), task.std.flatten().tolist())
+
+
+def new_victim(
+    in_channels: int, num_classes: int, image_size: list[int], widths: list[int], mean: list[float], std: list[float]
+) -> Victim:
+    """A small convolutional network, to be trained here."""
+    return Victim(CNN(in_channels, num_classes, image_size, widths), mean, std)
+
+
+def linear_victim(
+    num_classes: int, in_channels: int, image_size: list[int], mean: list[float], std: list[float]
+) -> Victim:
+    """Softmax regression on the pixels."""
+    return Victim(Linear(in_channels * image_size[0] * image_size[1], num_classes), mean, std)
