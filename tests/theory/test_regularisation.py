@@ -1,0 +1,116 @@
+"""Regularisers against scikit-learn, iteration, enumeration and sampling."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Lasso
+from sklearn.linear_model import Ridge as SklearnRidge
+
+from theory.regularisation import (
+    all_masks,
+    descent_iterate,
+    dropout_loss,
+    dropout_loss_enumerated,
+    lasso,
+    least_squares,
+    leave_one_out_errors,
+    linear_risk,
+    linear_training_error,
+    penalty_diagonal,
+    ridge,
+    spectral_filter,
+)
+
+
+@pytest.fixture
+def problem() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(25, 6, generator=generator, dtype=torch.float64)
+    return x, torch.randn(25, generator=generator, dtype=torch.float64)
+
+
+def test_ridge_and_lasso_are_those_of_scikit_learn(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
+    x, y = problem
+    due = SklearnRidge(alpha=2.5, fit_intercept=False, solver="svd").fit(x, y).coef_
+    np.testing.assert_allclose(ridge(x, y, 2.5), due, atol=1e-13)
+    sparse = Lasso(alpha=3.0 / len(x), fit_intercept=False, tol=1e-14, max_iter=100_000).fit(x, y).coef_
+    np.testing.assert_allclose(lasso(x, y, 3.0), sparse, atol=1e-10)
+    assert 0 < int((lasso(x, y, 3.0) == 0).sum()) < 6
+
+
+def test_least_squares_is_the_smallest_solution() -> None:
+    x = torch.randn(4, 9, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    y = torch.arange(4.0, dtype=torch.float64)
+    np.testing.assert_allclose(least_squares(x, y), np.linalg.lstsq(x.numpy(), y.numpy())[0], atol=1e-13)
+
+
+@pytest.mark.parametrize(("lr", "steps"), [(0.3, 0), (0.3, 1), (0.5, 77), (1.3, 40)])
+def test_the_iterate_without_iterating(problem: tuple[torch.Tensor, torch.Tensor], lr: float, steps: int) -> None:
+    x, y = problem
+    x = torch.cat([x, x[:, :1]], 1)  # a direction of eigenvalue 0
+    matrix, moment = x.T @ x / 25, x.T @ y / 25
+    lr = lr / float(torch.linalg.eigvalsh(matrix)[-1])
+    w = torch.zeros(7, dtype=torch.float64)
+    for _ in range(steps):
+        w = w - lr * (matrix @ w - moment)
+    torch.testing.assert_close(descent_iterate(matrix, moment, lr, steps), w, atol=1e-13, rtol=0)
+
+
+def test_the_filter_is_the_share_of_each_component(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
+    x, y = problem
+    eigenvalues, vectors = torch.linalg.eigh(x.T @ x / 25)
+    w = descent_iterate(x.T @ x / 25, x.T @ y / 25, 0.2, 15)
+    share = (vectors.T @ w) / (vectors.T @ least_squares(x, y))
+    torch.testing.assert_close(share, spectral_filter(eigenvalues, 0.2, 15), atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.9, 1.0])
+def test_dropout_is_a_penalty(problem: tuple[torch.Tensor, torch.Tensor], keep: float) -> None:
+    x, y = problem
+    w = torch.linspace(-1, 2, 6, dtype=torch.float64)
+    torch.testing.assert_close(dropout_loss(x, y, w, keep), dropout_loss_enumerated(x, y, w, keep), atol=1e-11, rtol=0)
+
+
+def test_masks() -> None:
+    masks = all_masks(5)
+    assert masks.shape == (32, 5)
+    assert len({tuple(row) for row in masks.tolist()}) == 32
+    with pytest.raises(ValueError, match="1 to 12 features, got 13"):
+        all_masks(13)
+
+
+def test_the_mean_gradient_under_noise_and_masks_has_the_penalty(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
+    x, y = problem
+    w, keep, noise, draws = torch.linspace(-1, 2, 6, dtype=torch.float64), 0.8, 0.4, 20_000
+    generator = torch.Generator().manual_seed(2)
+    seen = x + noise * torch.randn(draws, *x.shape, generator=generator, dtype=torch.float64)
+    gradients = torch.einsum("rnd,rn->rd", seen, seen @ w - y) / 25
+    gram = x.T @ x / 25
+    due = (gram + torch.diag(penalty_diagonal(gram, noise=noise))) @ w - x.T @ y / 25
+    assert float(((gradients.mean(0) - due) / (gradients.std(0) / draws**0.5)).abs().max()) < 4
+    dropped = x * torch.bernoulli(torch.full((draws, *x.shape), keep, dtype=torch.float64), generator=generator) / keep
+    gradients = torch.einsum("rnd,rn->rd", dropped, dropped @ w - y) / 25
+    due = (gram + torch.diag(penalty_diagonal(gram, keep=keep))) @ w - x.T @ y / 25
+    assert float(((gradients.mean(0) - due) / (gradients.std(0) / draws**0.5)).abs().max()) < 4
+
+
+def test_risks_are_means_over_the_noise(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
+    x, truth = problem
+    new = torch.randn(8, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    truth_new = new.sum(1) / 3
+    operator = ridge(x, torch.eye(25, dtype=torch.float64), 1.5)
+    generator, draws = torch.Generator().manual_seed(4), 20_000
+    y = truth[:, None] + 0.6 * torch.randn(25, draws, generator=generator, dtype=torch.float64)
+    again = truth_new[:, None] + 0.6 * torch.randn(8, draws, generator=generator, dtype=torch.float64)
+    for errors, due in (
+        ((new @ operator @ y - again).square().mean(0), linear_risk(new @ operator, truth, truth_new, 0.36)),
+        ((x @ operator @ y - y).square().mean(0), linear_training_error(x @ operator, truth, 0.36)),
+    ):
+        assert abs(float((errors.mean() - due) / (errors.std() / draws**0.5))) < 4
+
+
+def test_leaving_one_out(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
+    x, y = problem
+    rest = [[j for j in range(25) if j != i] for i in range(25)]
+    due = torch.stack([y[i] - x[i] @ ridge(x[others], y[others], 0.7) for i, others in enumerate(rest)])
+    torch.testing.assert_close(leave_one_out_errors(x, y, 0.7), due, atol=1e-13, rtol=0)
