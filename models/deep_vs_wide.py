@@ -47,13 +47,14 @@ class DeepVsWideTask(LightningModule):
         activation: relu or leaky_relu.
         slope: Slope of leaky_relu below zero.
         lr: Learning rate of Adam at the start; it falls to 0 as a cosine.
-        view: Low and high end of the coordinates on which regions are counted; without it the box, or for inputs of more
-            than two numbers [-0.25, 1.25] on the plane through three training points, which lie at 0 and 1.
+        view: Low and high end of the coordinates on which regions are counted; without it the box, or, for inputs of
+            more than two numbers, [-0.25, 1.25] on the plane through three training points, which lie at 0 and 1.
         max_regions: Counting a network is given up beyond so many regions.
         checkpoint: A run folder or checkpoint whose network's regions are counted on the same slice.
     """
 
     monitor, mode = "val/loss", "min"
+    plane: Tensor
 
     def __init__(
         self,
@@ -104,7 +105,8 @@ class DeepVsWideTask(LightningModule):
     def where(self) -> Slice:
         """The slice on which regions are counted."""
         plane = self.plane.detach().cpu().double().numpy() if self.plane.shape[1] > 2 else None
-        return Slice(*self.view, min(self.plane.shape[1], 2), self.hparams["max_regions"], plane)
+        low, high = self.view
+        return Slice(low, high, min(self.plane.shape[1], 2), self.hparams["max_regions"], plane)
 
     def inputs(self, x: Tensor) -> Tensor:
         """Inputs as rows of numbers, pictures on the scale 0..1. Args: x (N, …). Returns: (N, D)."""
@@ -217,7 +219,7 @@ class DeepVsWideTask(LightningModule):
         """Figures of the run; see `models.depth.pictures`."""
         from models.depth.pictures import pictures
 
-        yield from pictures(self.result(), list(self.stacks))  # type: ignore[arg-type]
+        yield from pictures(self.result(), list(self.stacks))
 
     def show(self, writer: Any, step: int) -> list[str]:
         """Regions of the networks of each shape, as histograms."""

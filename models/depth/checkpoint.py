@@ -70,7 +70,5 @@ def networks_of(task: Any, name: str) -> dict[str, list[Layer]]:
     for key, module in task.named_modules():
         if isinstance(module, nn.Sequential) and any(isinstance(part, nn.Linear) for part in module.modules()):
             return {name: sequential_layers(module, key)}
-    kinds = sorted({type(module).__name__ for module in task.modules() if not list(module.children())})
-    raise ValueError(
-        f"--model.checkpoint: {name} has no nn.Sequential of Linear, ReLU and LeakyReLU; it is made of {', '.join(kinds)}"
-    )
+    kinds = ", ".join(sorted({type(module).__name__ for module in task.modules() if not list(module.children())}))
+    raise ValueError(f"--model.checkpoint: {name} has no nn.Sequential of Linear, ReLU and LeakyReLU; it has {kinds}")

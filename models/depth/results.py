@@ -115,18 +115,18 @@ class Result:
                 lines.append(("checkpoint", f"{name}: {error}"))
         if self.history.most:
             lines.append(("not counted", self.history.most))
-        made = self.constructed()
-        lines.append(
-            (
-                "written down",
-                f"sawtooth of {SAWTOOTH_LAYERS} layers of 2: {made['test/sawtooth_pieces']:,.0f} pieces (must be "
-                f"{2**SAWTOOTH_LAYERS:,}; one layer of {2 * SAWTOOTH_LAYERS}: at most {2 * SAWTOOTH_LAYERS + 1}); x² with "
-                f"{3 * SQUARE_STAGES} units: sup error {made['test/square_error']:.4g} (must be "
-                f"{constructions.square_error(SQUARE_STAGES):.4g}; a broken line needs "
-                f"{constructions.shallow_pieces_needed(constructions.square_error(SQUARE_STAGES))} pieces)",
-            )
+        return [*lines, ("written down", self.construction_text())]
+
+    def construction_text(self) -> str:
+        """The two networks that are written down, measured, beside what they must be."""
+        made, layers, stages = self.constructed(), SAWTOOTH_LAYERS, SQUARE_STAGES
+        due = constructions.square_error(stages)
+        return (
+            f"sawtooth of {layers} layers of 2: {made['test/sawtooth_pieces']:,.0f} pieces (must be {2**layers:,}; one "
+            f"layer of {2 * layers} has at most {2 * layers + 1}); x² with {3 * stages} units: sup error "
+            f"{made['test/square_error']:.4g} (must be {due:.4g}, for which a broken line needs "
+            f"{constructions.shallow_pieces_needed(due)} pieces)"
         )
-        return lines
 
     def constructed(self) -> dict[str, float]:
         """The two networks that are written down, measured."""

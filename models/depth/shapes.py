@@ -5,11 +5,13 @@ Letters: L hidden layers, w units in each, m inputs, k outputs.
 
 from __future__ import annotations
 
+import itertools
+
 
 def parameters(widths: list[int], inputs: int, outputs: int) -> int:
     """Weights and biases of a dense network."""
     sizes = [inputs, *widths, outputs]
-    return sum(after * (before + 1) for before, after in zip(sizes[:-1], sizes[1:], strict=True))
+    return sum(after * (before + 1) for before, after in itertools.pairwise(sizes))
 
 
 def equal_neurons(neurons: int, depth: int) -> list[int]:

@@ -5,6 +5,7 @@ Letters: S networks, N points, m inputs, n outputs of a layer.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -32,7 +33,7 @@ class Stack(nn.Module):
         super().__init__()
         self.slope = slope
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
-        for place, (inputs, units) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for place, (inputs, units) in enumerate(itertools.pairwise(sizes)):
             last = place == len(sizes) - 2
             gain = 1.0 if last else 2 / (1 + slope**2)
             self.weights.append(torch.randn(num_networks, inputs, units) * math.sqrt(gain / inputs))

@@ -1,7 +1,7 @@
 """Deep networks written down, not trained, that no shallow one of the same size can equal.
 
-The hat g(x) = 2 relu(x) - 4 relu(x - 1/2) maps [0, 1] onto itself twice. Composed L times it is a sawtooth of 2^L pieces
-made of 2L units; one hidden layer needs a unit for each kink. All weights are dyadic, so float64 is exact here.
+The hat g(x) = 2 relu(x) - 4 relu(x - 1/2) maps [0, 1] onto itself twice. Composed L times it is a sawtooth of 2^L
+pieces made of 2L units; one hidden layer needs a unit for each kink. All weights are dyadic: float64 is exact here.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def sawtooth_values(x: Floats, stages: int) -> Floats:
 
 
 def square(stages: int) -> list[Layer]:
-    """x² on [0, 1] interpolated at the multiples of 2^{-m}: x - Σ_{s≤m} 4^{-s} g_s(x), g_s the s-fold hat, 3 units a stage.
+    """x² on [0, 1] interpolated at the multiples of 2^{-m}: x - Σ_{s≤m} 4^{-s} g_s(x), g_s the s-fold hat.
 
-    The third unit carries the sum, which is at least x² ≥ 0 and so passes a ReLU unchanged.
+    A stage takes 3 units. The third unit carries the sum, which is at least x² ≥ 0 and so passes a ReLU unchanged.
 
     Args:
         stages: m, in 1..25.
@@ -97,9 +97,7 @@ def shallow_pieces_needed(error: float) -> int:
 
 
 def measured_square_error(stages: int) -> float:
-    """Largest distance of `square` from x² on [0, 1], exactly: on a piece it is largest where the parabola's slope equals
-    the piece's, in its middle.
-    """  # noqa: D205
+    """Largest distance of `square` from x² on [0, 1]: on a piece it is largest in the middle, so nothing is sampled."""
     layers = check_layers(square(stages))
     places = kinks(layers, 0.0, 1.0)
     middles = (places[1:] + places[:-1]) / 2

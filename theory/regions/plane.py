@@ -1,8 +1,8 @@
 """Cuts a polygon into the linear regions of a network of two inputs, all regions of a layer at once.
 
-On a region of the first l layers, layer l + 1 is affine, so that each unit changes sign along one chord at most. Regions
-are kept as a planar map: half-edge 2e runs along edge e, 2e + 1 back, each has the region on its left and knows the
-half-edge that follows there. A layer is then three steps without a loop over regions or units:
+On a region of the first l layers, layer l + 1 is affine, so that each unit changes sign along one chord at most.
+Regions are kept as a planar map: half-edge 2e runs along edge e, 2e + 1 back, each has the region on its left and knows
+the half-edge that follows there. A layer is then three steps without a loop over regions or units:
 
 1. an edge whose ends have different signs of a unit carries one end of a chord, at t = z_a/(z_a - z_b);
 2. two chords of a region cross just when their ends interleave along its boundary, an exact test on whole numbers;
