@@ -15,11 +15,11 @@ from theory.threshold import (
     as_labels,
     corners,
     count_separable,
-    count_with_weights,
     fires,
     novikoff_bound,
     rosenblatt,
     separating_plane,
+    tables_with_weights,
     truth_tables,
 )
 
@@ -148,7 +148,7 @@ def perceptron() -> Numbers:
     yield at_most("20 sets of 50 points: largest mistakes / bound", worst, 1)
     for n, due in ((2, 14), (3, 104), (4, 1882)):
         yield equals(f"functions of {n} bits separable, by linear programmes", count_separable(n), due)
-    yield equals("functions of 4 bits reached by whole weights up to 3", count_with_weights(4, 3), 1882)
+    yield equals("functions of 4 bits reached by whole weights up to 3", len(tables_with_weights(4)), 1882)
 
 
 @claim(

@@ -12,6 +12,7 @@ Source:
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import permutations, product
 
 import numpy as np
@@ -90,6 +91,15 @@ def novikoff_bound(inputs: Array, labels: Array) -> float:
     return (longest / margin) ** 2 if margin else float("inf")
 
 
+def update(plane: Array, inputs: Array, labels: Array) -> tuple[Array, int]:
+    """One pass of Rosenblatt's rule: y x̃ is added at each mistake. Returns the new (w, b) and the mistakes."""
+    mistakes = 0
+    for point, label in zip(extended(inputs), labels, strict=True):
+        if label * (plane @ point) <= 0:
+            plane, mistakes = plane + label * point, mistakes + 1
+    return plane, mistakes
+
+
 def rosenblatt(inputs: Array, labels: Array, passes: int) -> tuple[Array, int]:
     """Rosenblatt's rule from zero weights, point by point, until a pass makes no mistake.
 
@@ -101,14 +111,11 @@ def rosenblatt(inputs: Array, labels: Array, passes: int) -> tuple[Array, int]:
     Returns:
         (w, b), shape (D + 1,), and the number of mistakes made.
     """
-    points = extended(inputs)
-    plane, mistakes = np.zeros(points.shape[1]), 0
+    plane, mistakes = np.zeros(inputs.shape[1] + 1), 0
     for _ in range(passes):
-        before = mistakes
-        for point, label in zip(points, labels, strict=True):
-            if label * (plane @ point) <= 0:
-                plane, mistakes = plane + label * point, mistakes + 1
-        if mistakes == before:
+        plane, made = update(plane, inputs, labels)
+        mistakes += made
+        if not made:
             break
     return plane, mistakes
 
@@ -142,6 +149,7 @@ def classes(n: int) -> NDArray[np.int64]:
     return least
 
 
+@cache
 def count_separable(n: int) -> int:
     """Boolean functions of n inputs that one threshold unit computes, by one linear programme for each class."""
     representatives, sizes = np.unique(classes(n), return_counts=True)
@@ -153,10 +161,11 @@ def count_separable(n: int) -> int:
     )
 
 
-def count_with_weights(n: int, largest: int) -> int:
-    """Boolean functions of n inputs of threshold units with whole weights up to ``largest`` in size.
+@cache
+def tables_with_weights(n: int, largest: int = 3) -> frozenset[int]:
+    """Truth tables of threshold units of n inputs with whole weights up to ``largest`` in size.
 
-    A lower bound without any programme; up to n = 4 weights up to 3 reach every threshold function.
+    Up to n = 4 weights up to 3 reach every threshold function, which the linear programmes confirm.
     """
     points = corners(n)
     bits = 1 << np.arange(1 << n)
@@ -165,4 +174,10 @@ def count_with_weights(n: int, largest: int) -> int:
         sums = points @ np.array(weights)
         for threshold in np.append(np.unique(sums), np.inf):
             found.add(int(bits[sums >= threshold].sum()))
-    return len(found)
+    return frozenset(found)
+
+
+def best_agreement(table: int, n: int) -> int:
+    """Corners, of 2^n, on which the best threshold unit agrees with a Boolean function; n up to 4."""
+    assert n <= 4
+    return max((1 << n) - (table ^ one).bit_count() for one in tables_with_weights(n))

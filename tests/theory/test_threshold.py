@@ -6,15 +6,16 @@ import pytest
 from theory.threshold import (
     GATES,
     as_labels,
+    best_agreement,
     classes,
     corners,
     count_separable,
-    count_with_weights,
     extended,
     fires,
     novikoff_bound,
     rosenblatt,
     separating_plane,
+    tables_with_weights,
     widest_margin,
 )
 
@@ -33,7 +34,7 @@ def test_the_preset_gates_compute_their_tables() -> None:
 @pytest.mark.parametrize(("n", "due"), [(1, 4), (2, 14), (3, 104), (4, 1882)])
 def test_two_counts_of_threshold_functions_agree(n: int, due: int) -> None:
     assert count_separable(n) == due
-    assert count_with_weights(n, 3) == due
+    assert len(tables_with_weights(n)) == due
 
 
 def test_classes_are_orbits() -> None:
@@ -86,3 +87,8 @@ def test_rosenblatts_rule_never_ends_on_xor() -> None:
     plane, mistakes = rosenblatt(corners(2), XOR, passes=200)
     assert mistakes >= 200
     assert (XOR * (extended(corners(2)) @ plane) <= 0).any()
+
+
+@pytest.mark.parametrize(("table", "n", "due"), [(0b0110, 2, 3), (0b1001, 2, 3), (0b1000, 2, 4), (0b10010110, 3, 6)])
+def test_the_best_unit_on_a_table(table: int, n: int, due: int) -> None:
+    assert best_agreement(table, n) == due
