@@ -1,3 +1,5 @@
+"""A user's folder as batches: splits, preprocessing, the cache, and what is refused."""
+
 from __future__ import annotations
 
 import os
@@ -5,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -13,9 +14,7 @@ from torch import Tensor
 
 from data.folder import Folder, balanced
 from data.preprocess import preprocess
-from data.store import PixelStore, square
-from data.views import Views, cut_on_cpu, cut_on_device, pixel_windows, random_windows
-from tests.data.pictures import folder, noise, write
+from tests.data.pictures import folder, write
 
 Make = Callable[..., Folder]
 
@@ -256,99 +255,6 @@ def test_wrong_options_are_named(make: Make, flat: Path) -> None:
             make(flat, **options)
     with pytest.raises(ValueError, match=r"--data\.path .* or --data\.csv .* is needed"):
         Folder()
-
-
-# Views: B views, S side of a stored picture.
-
-
-def test_windows_lie_inside_have_the_right_area_and_are_never_distorted() -> None:
-    generator = torch.Generator().manual_seed(0)
-    draw, aspect = torch.rand((4, 4000), generator=generator), torch.logspace(-2, 2, 4000)
-    windows = random_windows(draw, aspect, 1.5, 0.35)
-    left, top, width, height = windows.unbind(1)
-    assert windows.min() >= 0
-    assert (left + width).max() <= 1 + 1e-6
-    assert (top + height).max() <= 1 + 1e-6
-    shape = width / height * aspect  # true proportions of the window
-    assert shape.min() >= 1.5 * 3 / 4 - 1e-3
-    assert shape.max() <= 1.5 * 4 / 3 + 1e-3
-    usual = (aspect > 1.4) & (aspect < 1.6)
-    assert (width * height)[usual].max() <= 1
-    assert (width * height)[usual].min() >= 0.35 - 1e-6
-
-
-def test_mean_area_of_windows_is_that_of_a_uniform_draw() -> None:
-    draw = torch.rand((4, 20_000), generator=torch.Generator().manual_seed(1))
-    windows = random_windows(draw, torch.ones(20_000), 1.0, 0.2)
-    # E min(u, r, 1/r) with u uniform in [0.2, 1] and log r uniform in ±log(4/3), by quadrature.
-    u, r = np.meshgrid(np.linspace(0.2, 1, 1001), np.exp(np.linspace(-1, 1, 1001) * np.log(4 / 3)))
-    expected = np.minimum(u, np.minimum(r, 1 / r)).mean()
-    area = (windows[:, 2] * windows[:, 3]).mean()
-    assert float(area) == pytest.approx(expected, abs=0.006)
-
-
-def test_whole_window_is_the_stored_picture_and_flips_are_mirrors() -> None:
-    store = torch.from_numpy(noise(12, 12)).repeat(3, 1, 1, 1)
-    whole = torch.tensor([[0, 0, 12, 12]] * 3)
-    flips = torch.tensor([False, True, False])
-    views = cut_on_cpu(store, torch.arange(3), whole, flips, 12, 12)
-    assert torch.equal(views[0], store[0].permute(2, 0, 1))
-    assert torch.equal(views[1], store[0].permute(2, 0, 1).flip(2))
-
-
-def test_cpu_and_gpu_path_show_the_same_window() -> None:
-    pixels = Image.fromarray(noise(5, 5)).resize((40, 40), Image.Resampling.BICUBIC)
-    store = square(pixels, 40).repeat(4, 1, 1, 1)
-    rows = torch.arange(4)
-    boxes = torch.tensor([[0, 0, 40, 40], [3, 5, 20, 30], [10, 0, 33, 12], [39, 39, 40, 40]])
-    flips = torch.tensor([False, True, True, False])
-    one = cut_on_cpu(store, rows, boxes, flips, 48, 48).float() / 255
-    two = cut_on_device(store, rows, boxes, flips, 48, 48)
-    # The CPU repeats the window's edge, the GPU reads on beyond it: the outermost pixels may differ.
-    inner = (one - two)[:, :, 3:-3, 3:-3].abs()
-    assert inner.max() < 0.02
-    assert (one - two).abs().mean() < 0.01
-
-
-def test_threads_give_the_same_views_as_one() -> None:
-    store = torch.from_numpy(noise(20, 20)).repeat(9, 1, 1, 1)
-    views = Views(store, torch.ones(9), (8, 8), "light", 0.35)
-    threads = torch.get_num_threads()
-    try:
-        results = []
-        for number in (1, 2):
-            torch.set_num_threads(number)
-            results.append(views(torch.arange(9), torch.Generator().manual_seed(0)))
-    finally:
-        torch.set_num_threads(threads)
-    assert torch.equal(*results)
-
-
-def test_a_window_is_at_least_one_pixel() -> None:
-    boxes = pixel_windows(torch.tensor([[0.999, 0.0, 0.0001, 1.0], [0.5, 0.5, 0.0, 0.0]]), 10)
-    assert boxes.tolist() == [[9, 0, 10, 10], [5, 5, 6, 6]]
-
-
-def test_store_keeps_the_whole_picture() -> None:
-    wide = np.zeros((10, 40, 3), dtype="uint8")
-    wide[:, :2], wide[:, -2:] = (255, 0, 0), (0, 0, 255)
-    stored = square(Image.fromarray(wide), 20)
-    assert stored.shape == (20, 20, 3)
-    assert stored[10, 0].tolist()[0] > 150  # both ends are still there
-    assert stored[10, -1].tolist()[2] > 150
-
-
-def test_old_arrays_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from data.preprocess import preprocessing
-
-    store = PixelStore(tmp_path, preprocessing(image_size=(8, 8)), 8)
-    monkeypatch.setattr("data.store._KEPT_BYTES", 1000)
-    for index, digest in enumerate(("old", "middle", "new")):
-        assert store.save("plain", [digest], store.allocate("plain", 1))
-        os.utime(store.file("plain", [digest]), ns=(index, index))
-        monkeypatch.setattr("data.store._KEPT_BYTES", 1000 if index < 1 else 700)
-    assert store.load("plain", ["old"]) is None
-    assert store.load("plain", ["new"]) is not None
 
 
 def test_ants_and_bees_without_the_placeholder(make: Make) -> None:

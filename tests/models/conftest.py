@@ -1,9 +1,10 @@
-"""Shared by the tests of fine-tuning: one folder of tiny pictures."""
+"""Shared by the tests of models: one folder of tiny pictures, one of invented faces."""
 
 from pathlib import Path
 
 import pytest
 
+from tests.models.face_pictures import make_faces, write_faces
 from tests.models.small_folder import make_pictures
 
 
@@ -11,3 +12,9 @@ from tests.models.small_folder import make_pictures
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """See `make_pictures`."""
     return make_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="session")
+def faces_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Invented people as a folder; see `tests.models.face_pictures.make_faces`."""
+    return write_faces(tmp_path_factory.mktemp("faces"), make_faces())
