@@ -1,0 +1,306 @@
+"""Linear regions: identical to exact rational arithmetic, to Zaslavsky, to the line, and they fill the polygon."""
+
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from theory.regions import bounds, constructions, count, plane
+from theory.regions.count import count_regions, regions, square
+from theory.regions.line import kinks, linear_pieces
+from theory.regions.network import Layer, affine_maps, check_layers, on_slice, outputs
+from theory.regions.plane import TooManyRegionsError
+
+
+def random_network(widths: list[int], seed: int, inputs: int = 2, slope: float = 0.0) -> list[Layer]:
+    draw = np.random.default_rng(seed)
+    return [
+        Layer(draw.normal(0, math.sqrt(2 / before), (after, before)), draw.normal(0, 0.3, after), slope)
+        for before, after in itertools.pairwise([inputs, *widths])
+    ]
+
+
+Polygon = list[tuple[Fraction, Fraction]]
+Affine = tuple[Fraction, Fraction, Fraction]
+
+
+def halves_by_fractions(polygon: Polygon, line: Affine) -> list[Polygon]:
+    """Both sides of a line, in rational numbers: Sutherland and Hodgman's clipping, once for each side."""
+    values = [line[0] * x + line[1] * y + line[2] for x, y in polygon]
+    if min(values) >= 0 or max(values) <= 0:
+        return [polygon]
+    sides: list[Polygon] = []
+    for sign in (1, -1):
+        kept: Polygon = []
+        for (p, v), (q, w) in zip(
+            zip(polygon, values, strict=True),
+            zip(polygon[1:] + polygon[:1], values[1:] + values[:1], strict=True),
+            strict=True,
+        ):
+            if sign * v >= 0:
+                kept.append(p)
+            if v * w < 0:
+                t = v / (v - w)
+                kept.append((p[0] + t * (q[0] - p[0]), p[1] + t * (q[1] - p[1])))
+        sides.append(kept)
+    return sides
+
+
+def count_by_fractions(layers: list[Layer], corners: np.ndarray) -> int:
+    """Region by region, unit by unit, without rounding: an independent way to the same number."""
+    one = Fraction(1)
+    identity: list[Affine] = [(one, 0 * one, 0 * one), (0 * one, one, 0 * one)]
+    cells: list[tuple[Polygon, list[Affine]]] = [([(Fraction(x), Fraction(y)) for x, y in corners.tolist()], identity)]
+    for layer in layers:
+        after = []
+        for polygon, inputs in cells:
+            maps = []
+            for row, shift in zip(layer.weight.tolist(), layer.bias.tolist(), strict=True):
+                terms = [[Fraction(w) * part for part in affine] for w, affine in zip(row, inputs, strict=True)]
+                a, b, c = (sum(parts, start=Fraction(0)) for parts in zip(*terms, strict=True))
+                maps.append((a, b, c + Fraction(shift)))
+            parts = [polygon]
+            for line in maps:
+                parts = [half for part in parts for half in halves_by_fractions(part, line)]
+            for part in parts:
+                x, y = (sum(values) / len(part) for values in zip(*part, strict=True))
+                gains = [Fraction(1) if a * x + b * y + c > 0 else Fraction(layer.slope) for a, b, c in maps]
+                after.append((part, [(g * a, g * b, g * c) for g, (a, b, c) in zip(gains, maps, strict=True)]))
+        cells = after
+    return len(cells)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.25])
+@pytest.mark.parametrize("widths", [[7], [4, 4], [3, 5, 4], [2, 2, 2, 2]])
+def test_the_count_is_that_of_rational_arithmetic(widths: list[int], slope: float) -> None:
+    for seed in range(3):
+        layers, corners = random_network(widths, seed, slope=slope), square(1.0)
+        assert count_regions(layers, corners) == count_by_fractions(layers, corners)
+
+
+def test_sampled_activation_patterns_are_found_and_only_them() -> None:
+    # Every sampled point has the pattern of exactly one region, and regions of visible size are all sampled.
+    layers, corners = random_network([12, 12], 5), square(1.0)
+    axis = np.linspace(-1, 1, 1501)
+    points = np.stack(np.meshgrid(axis, axis), 2).reshape(-1, 2)
+    hidden, bits = points, []
+    for layer in layers:
+        hidden = hidden @ layer.weight.T + layer.bias
+        bits.append(hidden > 0)
+        hidden = np.maximum(hidden, 0)
+    patterns = np.unique(np.packbits(np.concatenate(bits, 1), axis=1), axis=0)
+    found = regions(layers, corners)
+    wide_enough = found.areas() > 1e-4
+    assert wide_enough.sum() <= len(patterns) <= len(found)
+
+
+@pytest.mark.parametrize("units", [1, 2, 30, 100, 300])
+def test_one_layer_has_what_zaslavsky_says(units: int) -> None:
+    assert count_regions(random_network([units], 0), square(1e6)) == bounds.arrangement(units, 2)
+
+
+@pytest.mark.parametrize(("units", "due"), [(100, 5051), (300, 45151)])
+def test_zaslavsky_by_number(units: int, due: int) -> None:
+    assert bounds.arrangement(units, 2) == due
+
+
+@pytest.mark.parametrize("widths", [[20, 20], [50, 50, 50], [8] * 10, [100, 100]])
+def test_polygons_are_as_many_and_fill_the_square(widths: list[int]) -> None:
+    layers = random_network(widths, 1)
+    found = regions(layers, square(1.0))
+    assert len(found) == count_regions(layers, square(1.0))
+    areas = found.areas()
+    assert areas.min() > 0
+    assert areas.sum() == pytest.approx(4, rel=1e-9)
+    assert len(found.polygon(0)) >= 3
+
+
+def test_on_a_region_the_network_is_its_affine_map() -> None:
+    layers = [*random_network([15, 15], 2), Layer(np.ones((2, 15)), np.zeros(2), 1.0)]
+    found = regions(layers, square(1.0))
+    matrix, offset = affine_maps(layers, found.centres())
+    region = np.repeat(np.arange(len(found)), np.diff(found.begins))
+    due = outputs(check_layers(layers), found.corners)
+    got = np.einsum("nod,nd->no", matrix[region], found.corners) + offset[region]
+    assert np.abs(due - got).max() < 1e-10
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = random_network([30, 30, 30], 4)
+    whole = count_regions(layers, square(1.0))
+    monkeypatch.setattr(count, "VALUES", 1 << 11)
+    monkeypatch.setattr(plane, "BLOCK", 100)
+    assert count_regions(layers, square(1.0)) == whole
+    found = regions(layers, square(1.0))
+    assert len(found) == whole
+    assert found.areas().sum() == pytest.approx(4, rel=1e-12)
+
+
+def test_a_plane_of_a_higher_space() -> None:
+    layers = random_network([10, 10], 6, inputs=5)
+    draw = np.random.default_rng(0)
+    origin, directions = draw.normal(size=5), draw.normal(size=(2, 5))
+    restricted = on_slice(layers, origin, directions)
+    points = draw.normal(size=(50, 2))
+    assert np.abs(outputs(restricted, points) - outputs(layers, origin + points @ directions)).max() < 1e-12
+    assert count_regions(restricted, square(1.0)) == count_by_fractions(restricted, square(1.0))
+
+
+def test_an_edge_of_the_square_agrees_with_the_line() -> None:
+    # The regions met along a segment, once by the polygons that touch it, once by the kinks on it.
+    layers = random_network([20, 20], 7)
+    on_edge = on_slice(layers, [0.0, -1.0], [[1.0, 0.0]])
+    found = regions(layers, square(1.0))
+    below = np.minimum.reduceat(found.corners[:, 1], found.begins[:-1]) <= -1
+    touching = 0
+    for index in np.flatnonzero(below):
+        touching += (found.polygon(int(index))[:, 1] == -1).sum() >= 2
+    assert touching == len(kinks(on_edge, -1.0, 1.0)) - 1
+
+
+@pytest.mark.parametrize("stages", [1, 2, 5, 10, 16])
+def test_the_sawtooth_has_all_its_pieces(stages: int) -> None:
+    layers = constructions.sawtooth(stages)
+    assert len(layers) == stages + 1
+    assert linear_pieces(layers, 0.0, 1.0) == 2**stages
+    x = np.random.default_rng(0).random(100)
+    assert np.array_equal(outputs(layers, x[:, None])[:, 0], constructions.sawtooth_values(x, stages))
+
+
+@pytest.mark.parametrize("stages", range(1, 11))
+def test_the_square_has_its_error_to_the_last_bit(stages: int) -> None:
+    assert constructions.measured_square_error(stages) == 2.0 ** -(2 * stages + 2)
+    x = np.linspace(0, 1, 9973)
+    dense = np.abs(outputs(constructions.square(stages), x[:, None])[:, 0] - x**2).max()
+    assert dense <= 2.0 ** -(2 * stages + 2) * (1 + 1e-9)
+
+
+def test_the_shallow_floor_for_the_square() -> None:
+    assert constructions.shallow_pieces_needed(2.0**-16) == 91
+    # The best line on one cell, found by linear programming over samples.
+    from scipy.optimize import linprog
+
+    x = np.linspace(0, 1 / 5, 401)
+    columns = np.stack([np.ones_like(x), x], 1)
+    upper = np.concatenate([np.append(columns, -np.ones((401, 1)), 1), np.append(-columns, -np.ones((401, 1)), 1)])
+    best = linprog([0, 0, 1], A_ub=upper, b_ub=np.concatenate([x**2, -(x**2)]), bounds=[(None, None)] * 3)
+    assert best.fun == pytest.approx(constructions.shallow_square_error(5), rel=1e-4)
+
+
+def test_a_line_merges_what_the_output_does_not_show() -> None:
+    # The second layer is dead: kinks of the first are there, the function is constant.
+    layers = [
+        Layer(np.array([[1.0], [1.0]]), np.array([0.0, -0.5]), 0.0),
+        Layer(-np.ones((1, 2)), np.array([-1.0]), 0.0),
+        Layer(np.ones((1, 1)), np.zeros(1), 1.0),
+    ]
+    assert len(kinks(layers, -1.0, 1.0)) - 1 == 3
+    assert linear_pieces(layers, -1.0, 1.0) == 1
+
+
+@pytest.mark.parametrize("widths", [[3], [2, 3], [3, 3], [2, 2, 2], [4, 3]])
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_bounds_hold_and_the_upper_one_is_the_sum_as_printed(widths: list[int], dimension: int) -> None:
+    # Serra et al., theorem 1, summed term by term.
+    total = 0
+    for j in itertools.product(*(range(width + 1) for width in widths)):
+        rest = [min([dimension, *(w - i for w, i in zip(widths[:k], j[:k], strict=True))]) for k in range(len(widths))]
+        if all(taken <= most for taken, most in zip(j, rest, strict=True)):
+            total += math.prod(math.comb(w, i) for w, i in zip(widths, j, strict=True))
+    assert bounds.upper_bound(widths, dimension) == total
+    assert bounds.lower_bound(widths, dimension) <= total <= bounds.upper_bound(widths, dimension, slope=0.1)
+    assert total <= 2 ** sum(widths)
+    if dimension == 2:
+        for seed in range(20):
+            assert count_regions(random_network(widths, seed), square(100.0)) <= total
+
+
+def test_bounds_by_number() -> None:
+    assert bounds.lower_bound([4, 4, 4], 2) == 4 * 4 * 11
+    assert bounds.upper_bound([300], 2) == 45151
+    assert bounds.typical_order([100] * 3, 2) == 45000
+    assert bounds.upper_bound([2] * 10, 1) >= 2**10
+
+
+def test_expected_counts_of_random_layers() -> None:
+    draw = np.random.default_rng(0)
+    kappa, units, runs = 0.7, 12, 600
+    found = []
+    for _ in range(runs):
+        layer = Layer(draw.normal(0, 2.0, (units, 2)), draw.normal(0, 2.0 * kappa, units), 0.0)
+        found.append(count_regions([layer], square(1.5)))
+    error = np.std(found, ddof=1) / math.sqrt(runs)
+    assert np.mean(found) == pytest.approx(bounds.expected_regions(units, 1.5, kappa), abs=4 * error)
+    # In a square that holds everything it is Zaslavsky's number.
+    assert bounds.expected_regions(units, 1e9, kappa) == pytest.approx(bounds.arrangement(units, 2), rel=1e-6)
+    lines = [
+        len(kinks([Layer(draw.normal(size=(64, 1)), draw.normal(size=64), 0.0)], 0.0, 1.0)) - 2 for _ in range(runs)
+    ]
+    error = np.std(lines, ddof=1) / math.sqrt(runs)
+    assert np.mean(lines) == pytest.approx(bounds.expected_breakpoints(64, 0.0, 1.0, 1.0), abs=4 * error)
+
+
+def test_too_many_regions_are_refused_with_the_count_so_far() -> None:
+    layers = random_network([50, 50], 0)
+    with pytest.raises(
+        TooManyRegionsError, match=r"more than 1,000 linear regions: at least [\d,]+, counted until"
+    ) as caught:
+        count_regions(layers, square(1.0), limit=1000)
+    assert 1000 < caught.value.found <= count_regions(layers, square(1.0))
+    with pytest.raises(TooManyRegionsError):
+        regions(layers, square(1.0), limit=1000)
+    with pytest.raises(TooManyRegionsError):
+        kinks(constructions.sawtooth(12), 0.0, 1.0, max_regions=1000)
+
+
+def test_linear_layers_are_merged_and_alone_have_one_region() -> None:
+    first, second = random_network([6, 5], 3)
+    merged = check_layers([first._replace(slope=1.0), second])
+    assert len(merged) == 1
+    assert np.allclose(merged[0].weight, second.weight @ first.weight)
+    assert count_regions([first._replace(slope=1.0)], square(1.0)) == 1
+    assert len(regions([first._replace(slope=1.0)], square(1.0))) == 1
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([], "at least one layer"),
+        ([Layer(np.zeros((0, 2)), np.zeros(0), 0.0)], "layer 0: weight"),
+        ([Layer(np.zeros((3, 2)), np.zeros(2), 0.0)], "layer 0: weight"),
+        ([Layer(np.full((3, 2), np.nan), np.zeros(3), 0.0)], "not finite"),
+        (
+            [Layer(np.ones((3, 2)), np.zeros(3), 0.0), Layer(np.ones((1, 4)), np.zeros(1), 1.0)],
+            "layer 1 takes 4 inputs",
+        ),
+        ([Layer(np.ones((3, 5)), np.zeros(3), 0.0)], "a plane needs a network of 2 inputs, this one takes 5"),
+    ],
+)
+def test_wrong_networks_are_named(layers: list[Layer], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        count_regions(layers, square(1.0))
+
+
+def test_wrong_places_are_named() -> None:
+    layers = random_network([4], 0)
+    for corners, message in (
+        (square(1.0)[::-1], "counter-clockwise"),
+        (square(1.0)[:2], "3 or more"),
+        (np.full((4, 2), np.inf), "finite"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            count_regions(layers, corners)
+    with pytest.raises(ValueError, match="linearly dependent"):
+        on_slice(layers, [0, 0], [[1, 1], [2, 2]])
+    with pytest.raises(ValueError, match="the slice lies in 3 dimensions"):
+        on_slice(layers, [0, 0, 0], [[1, 0, 0]])
+    with pytest.raises(ValueError, match="low < high"):
+        kinks(random_network([4], 0, inputs=1), 1.0, 1.0)
+    with pytest.raises(ValueError, match="a line needs a network of 1 input"):
+        kinks(layers, 0.0, 1.0)
+    with pytest.raises(ValueError, match=r"stages must be in 1\.\.50"):
+        constructions.sawtooth(0)
+    with pytest.raises(ValueError, match="at least one layer of at least 1 unit"):
+        bounds.upper_bound([3, 0], 2)
