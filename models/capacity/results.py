@@ -152,7 +152,7 @@ class Sweep:
                     f"{values['test/train_error_largest']:.4f}, after {self.steps} steps",
                 ),
             ]
-        exact = ", at least {:.4f} due" if self.random else " (exact {:.4f})"
+        exact = " (expected at least {:.4f})" if self.random else " (exact {:.4f})"
         lines = [
             (
                 "test error",

@@ -1,0 +1,187 @@
+"""Generalised linear models through the front door: the estimates, the tables, resume and replay, wrong input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
+
+import train
+from data.samples import Samples
+from data.tables import Tables, saturated_rows
+from models.regression.adjustment import set_treatment
+from theory.causality import TABLES
+from theory.exponential_family import FAMILIES, fit
+
+QUICK = ["--device", "cpu", "--report", "none"]
+
+
+def run(root: Path, *words: str) -> tuple[Path, dict[str, Any]]:
+    """One run of ``--model glm`` and its metrics."""
+    assert train.main(["--model", "glm", "--root", str(root), *QUICK, *words]) == 0
+    (folder,) = root.glob("*/*")
+    return folder, json.loads((folder / "metrics.json").read_text())
+
+
+def state(folder: Path) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    return weights
+
+
+def lasting(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in metrics.items() if not k.startswith(("time/", "sys/")) and k != "command"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_three_solvers_meet_beside_the_truth(family: str, tmp_path: Path) -> None:
+    _, metrics = run(tmp_path, "--data.family", family, "--data.num_features", "2", "--data.test_samples", "2000")
+    assert metrics["gap/distance_irls"] < 1e-13
+    assert metrics["gap/distance_lbfgs"] < 1e-6
+    assert metrics["test/wald_p"] > 1e-3
+    assert abs(metrics["gap/loss"]) < 12 * metrics["theory/excess_loss"]
+    assert metrics["test/descent_rate"] <= metrics["theory/descent_rate"] + 1e-3
+
+
+def test_the_estimate_is_that_of_scikit_learn(tmp_path: Path) -> None:
+    folder, metrics = run(tmp_path, "--data.sample_seed", "3")
+    data = Samples(sample_seed=3)
+    data.setup()
+    x, y = next(iter(data.train_dataloader()))
+    theirs = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-12, solver="newton-cholesky").fit(x, y[:, 0])
+    np.testing.assert_allclose(state(folder)["newton.theta"][:, 0], theirs.coef_[0], atol=1e-9)
+    away = theirs.coef_[0] - np.array(data.facts()["truth"])[:, 0]
+    p = theirs.predict_proba(x)[:, 1]
+    information = (x.numpy() * (p * (1 - p))[:, None]).T @ x.numpy()
+    assert metrics["test/wald"] == pytest.approx(away @ information @ away, rel=1e-6)
+    assert metrics["test/wald_p"] == pytest.approx(stats.chi2.sf(metrics["test/wald"], 2))
+
+
+def test_a_prior_makes_it_ridge(tmp_path: Path) -> None:
+    _, metrics = run(tmp_path, "--data.family", "gaussian", "--model.prior_deviation", "0.2", "--epochs", "1")
+    assert metrics["gap/ridge"] < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("table", "adjusted", "crude"),
+    [("kidney-stones", (0.8325, 0.7789), (0.7800, 0.8257)), ("berkeley", (0.3873, 0.4300), (0.4452, 0.3035))],
+)
+def test_simpson(table: str, adjusted: tuple, crude: tuple, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, metrics = run(tmp_path, "--data", "tables", "--data.table", table)
+    for place, name in enumerate(("first", "second")):
+        assert metrics[f"test/adjusted_{name}"] == pytest.approx(adjusted[place], abs=5e-5)
+        assert metrics[f"test/crude_{name}"] == pytest.approx(crude[place], abs=5e-5)
+    assert metrics["gap/adjusted"] < 1e-12
+    assert metrics["test/effect_adjusted"] * metrics["test/effect_crude"] < 0
+    assert "reversed by adjusting" in capsys.readouterr().out
+
+
+def test_the_collider(tmp_path: Path) -> None:
+    _, metrics = run(tmp_path, "--data", "tables", "--data.table", "collider", "--data.noise", "0.5")
+    assert metrics["theory/slope_given"] == pytest.approx(-0.8)
+    assert abs(metrics["gap/slope_given_errors"]) < 4
+    assert abs(metrics["gap/slope_errors"]) < 4
+    assert metrics["test/partial_correlation"] == pytest.approx(-0.8, abs=0.05)
+
+
+def test_rows_are_the_people_of_the_table() -> None:
+    for name, study in TABLES.items():
+        x, y, names = saturated_rows(name)
+        successes, trials = study.tensors()
+        assert x.shape == (int(trials.sum()), 2 * len(study.strata))
+        assert len(names) == x.shape[1]
+        rates = torch.sigmoid(x.unique(dim=0) @ fit("bernoulli", x, y).theta)[:, 0]
+        np.testing.assert_allclose(rates.sort().values, (successes / trials).flatten().sort().values, atol=1e-12)
+        treated = set_treatment(x, 1.0)
+        assert torch.equal(set_treatment(treated, 0.0)[:, 2 : 1 + len(study.strata)], x[:, 2 : 1 + len(study.strata)])
+        assert torch.equal(torch.where(x[:, 1:2] == 1, treated, x), x)
+
+
+@pytest.mark.parametrize(
+    ("words", "figure"),
+    [
+        *((["--data.family", family], "fit") for family in FAMILIES),
+        (["--data.num_features", "3"], "fit"),
+        (["--data", "tables"], "simpson"),
+        (["--data", "tables", "--data.table", "collider"], "collider"),
+    ],
+)
+def test_every_figure_is_drawn(words: list[str], figure: str, tmp_path: Path) -> None:
+    assert train.main(["--model", "glm", "--root", str(tmp_path), "--device", "cpu", "--epochs", "1", *words]) == 0
+    assert {path.stem for path in tmp_path.glob("*/*/figures/*.png")} >= {figure, "solvers"}
+
+
+def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from models.glm import GLMTask
+
+    straight, due = run(tmp_path / "straight", "--epochs", "4")
+    step = GLMTask.training_step
+
+    def stopping(self: GLMTask, batch: Any, batch_idx: int) -> torch.Tensor:
+        if self.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GLMTask, "training_step", stopping)
+        words = ["--model", "glm", "--epochs", "4", "--root", str(tmp_path / "stopped"), *QUICK]
+        assert train.main(words) == 143
+    (folder,) = (tmp_path / "stopped").glob("*/*")
+    assert train.main(["--resume", str(folder), "--root", str(tmp_path / "stopped"), *QUICK]) == 0
+    for name, value in state(straight).items():
+        assert torch.equal(value, state(folder)[name]), name
+    assert lasting(json.loads((folder / "metrics.json").read_text())) == lasting(due)
+    replay = ["-c", str(straight / "config.yaml"), "--root", str(tmp_path / "replay"), "--report", "none"]
+    assert train.main(replay) == 0
+    (again,) = (tmp_path / "replay").glob("*/*")
+    assert all(torch.equal(value, state(again)[name]) for name, value in state(straight).items())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data.family", "poison"], "--data.family: expected gaussian, bernoulli, poisson, softmax, got 'poison'"),
+        (["--data.num_samples", "1"], "--data.num_samples must be between 2 and 1,000,000, got 1"),
+        (["--data.noise", "0"], "--data.noise must be above 0, got 0.0"),
+        (["--data.signal", "5"], "--data.signal must be above 0 and at most 3, got 5.0"),
+        (["--data.num_samples", "5", "--data.num_features", "5"], "bernoulli has no finite maximum of the likelihood"),
+        (["--lr", "0"], "--model.lr must be above 0 and finite, got 0.0"),
+        (["--model.prior_deviation", "-1"], "--model.prior_deviation must be above 0, or none, got -1.0"),
+        (["--model.steps", "0"], "--model.steps must be at least 1, got 0"),
+        (["--data", "tables", "--data.noise", "-1"], "num_samples must be at least 10, sample_seed at least 0 and"),
+        (["--data", "digits"], "GLMTask cannot learn from Digits: it needs family"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(["--model", "glm", "--root", str(tmp_path / "runs"), *words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"train.py: {message}"), error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_step_past_the_edge_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, "--lr", "2.5", "--epochs", "2")
+    assert "the step is past the edge 2 / λ" in capsys.readouterr().out
+
+
+def test_data_are_a_function_of_the_seed_alone() -> None:
+    def first(seed: int) -> torch.Tensor:
+        data = Samples(sample_seed=seed)
+        data.setup()
+        data.setup()
+        x, _ = next(iter(data.train_dataloader()))
+        return x
+
+    assert torch.equal(first(1), first(1))
+    assert not torch.equal(first(1), first(2))
+    assert Tables().facts()["truth"] is None
