@@ -95,6 +95,6 @@ def notes_on(function: str, lines: list[Line], low: float, high: float) -> list[
     return [
         ("at the jump", f"the network, being continuous, is off by {sup:.4f} beside it; no width gets below {floor:g} "
                         "(half the jump): in the sup norm a discontinuous function is out of reach, with any depth"),
-        ("in the mean", f"a ramp of slope k costs 1/(4k) in L1: {area:.2e} at the slope found, and → 0; "
+        ("in the mean", f"the ramp found costs {area:.3e} in L1; least for its slope k: 1/(4k) = {least:.3e}, → 0: "
                         "one hidden layer is enough"),
     ]  # fmt: skip

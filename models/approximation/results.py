@@ -183,5 +183,7 @@ class Result:
             return (
                 f"{self.function}: RMS {errors} with {', '.join(map(str, self.widths))} units; no floor is proved here"
             )
+        if max(self.floors) <= EXACT * self.scale and self.ratios(self.errors) == [1.0] * len(self.widths):
+            return f"{self.function}: exact, as the floor 0 allows, with N = {', '.join(map(str, self.widths))}"
         found = ", ".join(self.compared(error, place) for place, error in enumerate(self.errors))
         return f"{self.function}: {found} of the proved floor with N = {', '.join(map(str, self.widths))}"

@@ -30,7 +30,7 @@ def deviation(y: Tensor) -> Tensor:
 
 
 def subset(size: int, wanted: int, x: Tensor) -> Tensor | slice:
-    """About ``wanted`` of ``size`` samples: every k-th of a line, a fixed random choice of a surface, four times as many."""
+    """About ``wanted`` samples of a line, every k-th; of a surface four times as many, a fixed random choice."""
     if size <= wanted:
         return slice(None)
     if x.ndim == 1:

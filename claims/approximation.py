@@ -1,0 +1,233 @@
+"""One hidden layer approximates continuous functions: how well exactly, and what decides it (articles 000 and 003)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import linprog
+from torch import Tensor
+
+from claims.registry import IMPRECISE, RIGHT, WRONG, Numbers, at_least, at_most, claim, equals
+from models.approximation.descent import Adam
+from models.approximation.family import Family
+from models.approximation.gauss_newton import GaussNewton
+from models.approximation.knots import evaluate
+from models.approximation.reference import one_network
+from models.approximation.search import Line, SplineSearch
+from theory.broken_lines import L2_CONSTANT, SUP_CONSTANT, jump_floor, ramp_l1
+from theory.expression import Expression
+from theory.named_functions import TARGETS
+from theory.segmentation import best_segmentation
+
+SAMPLES = 4096
+BERNSTEIN = 0.28016949902386913303643649  # lim 2k E_{2k}(|x|) on [-1, 1]; Varga and Carpenter 1985
+
+
+def samples(name: str, count: int = SAMPLES) -> tuple[Tensor, Tensor]:
+    """A named function at the middles of ``count`` equal cells of [0, 1]."""
+    x = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    return x, Expression(TARGETS[name].formula)(x)
+
+
+def floors(name: str) -> NDArray[np.float64]:
+    """F_1 … F_64 on 4,096 samples."""
+    x, y = samples(name)
+    return best_segmentation(x.numpy(), y.numpy(), 64).floors
+
+
+def best_lines(name: str, widths: list[int], rounds: int = 40) -> list[Line]:
+    """The best broken lines that the search finds."""
+    x, y = samples(name)
+    due = floors(name)
+    search = SplineSearch(widths, 0)
+    for _ in range(rounds):
+        search.step(x, y, [float(due[width - 1]) for width in widths])
+    return search.best(x, y)
+
+
+def ratios(name: str, widths: list[int], rounds: int = 40) -> Iterator[tuple[int, float]]:
+    """Root mean square error over the floor, for each width."""
+    due = floors(name)
+    for width, line in zip(widths, best_lines(name, widths, rounds), strict=True):
+        yield width, line.error**0.5 / float(due[width - 1])
+
+
+@claim(
+    "000-13",
+    "a continuous surface can be approximated by broken lines",
+    RIGHT,
+    "broken lines are dense in the continuous functions on an interval, and the best of N pieces can be proved so",
+    "Weierstrass 1885; Burchard and Hale 1975",
+)
+def broken_lines_are_dense() -> Numbers:
+    for name in ("exponential", "step-sine"):
+        for width, found in ratios(name, [16, 32]):
+            # RMS(N) / F_N ≥ 1, since F_N is the minimum over a larger class
+            yield at_most(f"{name}, {width} pieces: error over the proved floor", found, 1.01)
+            yield at_least(f"{name}, {width} pieces: no error is below the floor", found, 1.0, 1e-9)
+
+
+@claim(
+    "000-14",
+    "sigmoid, tanh and ReLU can be used because they are monotone",
+    WRONG,
+    "one hidden layer is universal if and only if its activation is no polynomial; monotony has nothing to do with it",
+    "Leshno, Lin, Pinkus and Schocken 1993; Bernstein 1914",
+)
+def monotony_is_not_the_reason() -> Numbers:
+    x = torch.linspace(-1, 1, 2001, dtype=torch.float64)
+    place, target = (x + 1) / 2, x.abs()
+    # φ(z) = z³ is monotone: Σ c_n (w_n x + b_n)³ + d is a cubic, and E_3(|x|) = E_2(|x|) = 1/8 (|x| ≈ x² + 1/8)
+    cubes = torch.stack([(w * x + b) ** 3 for w, b in ((1, 0), (1, 1), (1, -1), (2, 1), (0, 1))], 1)
+    powers = torch.stack([x**k for k in range(4)], 1)
+    residual = powers - cubes @ torch.linalg.lstsq(cubes, powers).solution
+    yield equals("shifted cubes span exactly the cubics: defect", residual.abs().max(), 0, 1e-12)
+    # x² + 1/8 - |x| takes its extremes with signs + - + - + : by Chebyshev no cubic is nearer
+    extremes = (x * x + 1 / 8 - target)[[0, 500, 1000, 1500, 2000]] * torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0])
+    yield equals("best of all cubics, x² + 1/8: least of five alternating errors", extremes.min(), 1 / 8, 1e-12)
+    yield equals("… and its sup error", (x * x + 1 / 8 - target).abs().max(), 1 / 8, 1e-12)
+    for activation in ("sin", "gaussian"):
+        found = network_error(activation, place, target)
+        yield at_most(f"sup error of 16 units, {activation}, not monotone", found, 1 / 8, counterexample=True)
+    # d E_d(|x|) → β for even degrees d
+    yield equals("degree 16: d · least sup error", 16 * best_polynomial_error(16), BERNSTEIN, 0.005)
+    least = best_polynomial_error(8)
+    found = network_error("polynomial", place, target)
+    yield at_least("16 units of a polynomial of degree 8: sup error, not below that of degree 8", found, least)
+    yield at_most("16 units of sin fall below it", network_error("sin", place, target), least, counterexample=True)
+
+
+def network_error(activation: str, x: Tensor, y: Tensor) -> float:
+    """Sup error of 16 units after 40 rounds of variable projection, better of two seeds."""
+    search = GaussNewton(Family([16], 2, activation, degree=8, spread=activation != "polynomial", seed=1))
+    for _ in range(40):
+        search.step(x, y)
+    with torch.no_grad():
+        return float((search.family(x) - y).abs().amax(1).min())
+
+
+def best_polynomial_error(degree: int) -> float:
+    """E_d(|x|) on [-1, 1]: the linear programme  min t,  |Σ c_k T_k(x) - |x|| ≤ t  on Chebyshev's points and 0."""
+    x = np.append(np.cos(np.pi * (np.arange(1000) + 0.5) / 1000), 0.0)
+    basis = np.polynomial.chebyshev.chebvander(x, degree)
+    ones = np.ones((len(x), 1))
+    sides = np.block([[basis, -ones], [-basis, -ones]])
+    bounds = [(None, None)] * (degree + 1) + [(0, None)]
+    goal = np.append(np.zeros(degree + 1), 1.0)
+    return float(linprog(goal, sides, np.concatenate([abs(x), -abs(x)]), bounds=bounds).fun)
+
+
+@claim(
+    "000-15",
+    "tanh(WX + b): W is the slope and b the intercept of the segment",
+    IMPRECISE,
+    "the slope also contains the output weight, and the knee of the segment sits at -b/W",
+    "Montúfar et al. 2014, section 2",
+)
+def knee_of_a_unit() -> Numbers:
+    (line,) = best_lines("runge", [16])
+    network = one_network(line, 0.0, 0.0, 1.0)
+    weight, bias, outer = (parameter.flatten() for parameter in list(network.parameters())[:3])
+    # fitted knots k_1 … k_{N-1} are the knees -b/w of the units 2 … N
+    yield equals("knots + b/W", (line.knots[1:-1] + (bias / weight)[1:]).abs().max(), 0, 1e-12)
+    slopes = line.values.diff() / line.knots.diff()
+    yield equals("change of slope = W · output weight", (slopes.diff() - (outer * weight)[1:]).abs().max(), 0, 1e-10)
+    x = torch.linspace(0, 1, 5001, dtype=torch.float64)
+    difference = network(x[:, None])[:, 0] - evaluate(line.knots[None], line.values[None], x)[0]
+    yield equals("Linear-ReLU-Linear less the broken line", difference.abs().max(), 0, 1e-13)
+
+
+@claim(
+    "000-17",
+    "the blank between the lines is the error: more neurons, less error",
+    RIGHT,
+    "the best error does not rise with N, since the classes are nested; that of a trained network may",
+    "definition; dynamic programming by Bellman 1961",
+)
+def more_units_less_error() -> Numbers:
+    for name in ("step-sine", "runge"):
+        due = floors(name)
+        # F_{N+1} ≤ F_N
+        yield at_most(f"{name}: largest F_(N+1) / F_N, N < 64", (due[1:] / due[:-1]).max(), 1.0)
+    x, y = samples("sine", 128)
+    family = Family([4, 8], 20, "relu", seed=0, dtype=torch.float32)
+    Adam(family, 0.01, 800).step(x, y, 800)
+    with torch.no_grad():
+        four, eight = (family(x).double() - y).square().mean(1).sqrt().view(2, 20)
+    found = eight.max() / four.min()
+    yield at_least("trained by Adam, 20 seeds: a network of 8 units over one of 4, error", found, 1.5)
+
+
+@claim(
+    "000-18",
+    "so a network of three layers fits any continuous function to any accuracy",
+    RIGHT,
+    "on compact sets, in the sup norm, with any activation that is no polynomial; for f in C² at the rate N^-2",
+    "Cybenko 1989; Hornik 1991; Leshno et al. 1993; Burchard and Hale 1975",
+)
+def universal_approximation() -> Numbers:
+    widths = np.array([16, 24, 32, 48, 64])
+    for name in ("exponential", "sine"):
+        due = floors(name)[widths - 1]
+        constant = TARGETS[name].constant
+        assert constant is not None
+        # F_N N² → (∫|f''|^(2/5))^(5/2) / √720
+        yield equals(f"{name}: slope of log F_N in log N", np.polyfit(np.log(widths), np.log(due), 1)[0], -2, 0.01)
+        yield equals(f"{name}: 64² F_64", due[-1] * 64**2, L2_CONSTANT * constant, 0.015)
+    # x² with equal cells: the best line is f'' h² / 16 off at three places, N² (1/16)·2
+    for pieces in (4, 32):
+        h = 1 / pieces
+        u = np.linspace(0, h, 2001)
+        centred = u**2 - h * u + h * h / 8  # f less the line through the middle of the chord's sag
+        yield equals(f"x², {pieces} pieces: N² sup error", np.abs(centred).max() * pieces**2, 2 * SUP_CONSTANT, 1e-9)
+
+
+@claim(
+    "003-10",
+    "one wide hidden layer approximates any continuous function",
+    RIGHT,
+    "and of a given width the best can be certified: its error over a floor that no broken line can pass",
+    "Cybenko 1989; Leshno et al. 1993",
+)
+def one_wide_layer() -> Numbers:
+    for name in ("tanh", "runge"):
+        for width, found in ratios(name, [16, 64]):
+            yield equals(f"{name}, {width} pieces: error over the proved floor", found, 1.0, 0.01)
+    for width, found in ratios("step-sine", [8], rounds=120):
+        yield at_most(f"step-sine, {width} pieces: error over the proved floor", found, 1.05)
+
+
+@claim(
+    "003-11",
+    "two hidden layers approximate any discontinuous function",
+    WRONG,
+    "not in the sup norm: every continuous function is half the jump away; in the mean one hidden layer is enough",
+    "Hornik 1991; Lippmann 1987",
+)
+def discontinuous_functions() -> Numbers:
+    # a ramp of slope k through the middle of the jump, as two units: relu(k x + 1/2) - relu(k x - 1/2)
+    for slope in (10.0, 1e3, 1e5):
+        x = torch.linspace(-1 / slope, 1 / slope, 200_001, dtype=torch.float64)
+        ramp = torch.relu(slope * x + 0.5) - torch.relu(slope * x - 0.5)
+        step = (x > 0).double()
+        middle = float(torch.relu(torch.tensor(0.5)) - torch.relu(torch.tensor(-0.5)))  # the ramp at the jump
+        sup = max(abs(middle - 0.0), abs(middle - 1.0))
+        yield equals(f"slope {slope:g}: sup error beside the jump", sup, jump_floor(1.0), counterexample=True)
+        area = torch.trapezoid((ramp - step).abs(), x)
+        yield equals(f"slope {slope:g}: L1 error", area, ramp_l1(slope), 1e-4)
+    # two hidden layers, however steep, are continuous too: at the jump they take one value
+    there = torch.tanh(100 * torch.tanh(100 * torch.zeros((), dtype=torch.float64))) / 2 + 0.5
+    sup = max(float(there), 1 - float(there))
+    yield equals("two layers of tanh: sup error beside the jump", sup, jump_floor(1.0), counterexample=True)
+    # two layers of step units: a unit of the second is 1 where all four sides of its square are; the output adds them
+    grid = torch.linspace(-1, 4, 101, dtype=torch.float64)
+    x, y = torch.meshgrid(grid, grid, indexing="ij")
+    inside, output = torch.zeros_like(x), torch.zeros_like(x)
+    for a in (0.0, 2.0):
+        inside += (x - a - 0.5).abs().maximum((y - a - 0.5).abs()) <= 0.5
+        first = torch.stack([x - a, a + 1 - x, y - a, a + 1 - y]) >= 0
+        output += first.sum(0) - 3.5 >= 0
+    yield equals("step units, two layers: two squares, places wrong", (output != inside).sum(), 0)
