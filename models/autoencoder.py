@@ -224,8 +224,10 @@ class AutoencoderTask(LightningModule):
 
     def collect(self, batch: tuple[Tensor, Tensor]) -> None:
         """Keeps pictures, labels, codes and reconstructions of a batch."""
-        code = self.model.encode(self.pixels(batch[0]))
-        self.parts.append((batch[0].cpu(), batch[1].cpu(), code.cpu(), self.model.decode(code).cpu()))
+        with torch.autocast(self.device.type, enabled=False):  # an error is told in full precision
+            code = self.model.encode(self.pixels(batch[0]))
+            restored = self.model.decode(code)
+        self.parts.append((batch[0].cpu(), batch[1].cpu(), code.cpu(), restored.cpu()))
 
     def on_validation_epoch_end(self) -> None:
         """Logs the error on the validation pictures."""
