@@ -1,0 +1,129 @@
+"""What every model keeps, whoever wrote it: its recipe runs through the front door and leaves what a run promises.
+
+A model that is added to ``MODELS`` is tested here without another word. If its recipe is long, `SHORT` makes it small;
+if even that takes more than some ten seconds of one core, `SLOW` keeps it out of the quick tests.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule
+
+import train
+from models import MODELS, SUMMARIES
+from tests.models.face_pictures import make_faces, write_faces
+from trainer.folder import RunFolder
+from trainer.options import load_class
+from trainer.safe_file import load_checkpoint
+
+# What makes a recipe small; --epochs 1 (or 2, for a stop between them) comes by itself. FACES is a folder made here.
+SHORT: dict[str, list[str]] = {
+    "face": ["--data.root", "FACES", "--data.num_splits", "2", "--data.per_person_train", "4", "--data.steps", "2"],
+    "generalisation": ["--data.replicas", "20", "--model.draws", "100"],
+    "rbm": ["--model.ais_temperatures", "100", "--model.burn_in", "10", "--trainer.limit_train_batches", "10"],
+    "dbn": ["--model.ais_temperatures", "50", "--model.burn_in", "10", "--model.sizes", "[16, 8]",
+            "--trainer.limit_train_batches", "10"],
+    "mlp": ["--model.widths", "[4, 8]", "--model.rounds", "5", "--model.seeds", "1", "--data.num_samples", "256"],
+    "vanishing-gradients": ["--model.depth", "6", "--model.measured_width", "32", "--model.measured_depth", "4",
+                            "--model.draws", "2", "--trainer.limit_train_batches", "5"],
+}  # fmt: skip
+SLOW: set[str] = set()
+# Stopped, resumed and replayed as well; others have such tests of their own (tests/test_train.py for cnn).
+RESUMED = ["face", "rbm"]
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_faces(tmp_path_factory.mktemp("people"), make_faces())
+
+
+def words(model: str, root: Path, faces: Path, epochs: int = 1) -> list[str]:
+    small = [str(faces) if word == "FACES" else word for word in SHORT.get(model, [])]
+    quick = ["--epochs", str(epochs), "--device", "cpu", "--report", "none", "--root", str(root)]
+    return ["--model", model, *small, *quick]
+
+
+def run(given: list[str], root: Path) -> RunFolder:
+    assert train.main(given) == 0
+    (folder,) = root.glob("*/*")
+    return RunFolder(folder)
+
+
+@pytest.mark.parametrize(
+    "model", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in MODELS]
+)
+def test_a_recipe_runs_and_leaves_what_a_run_promises(
+    model: str, tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run(words(model, tmp_path, faces), tmp_path)
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1] == f"run: {folder.path}"
+    metrics: dict[str, Any] = json.loads(folder.metrics.read_text(encoding="utf-8"))
+    beside = [tag for tag in metrics if tag.startswith(("theory/", "gap/"))]
+    assert beside, "a run sets a measured number beside one that mathematics gives"
+    assert any(isinstance(metrics[tag], int | float) and math.isfinite(metrics[tag]) for tag in beside)
+    assert metrics["model"] == model
+    for file in (folder.config, folder.report, folder.history, folder.last):
+        assert file.stat().st_size > 0, file
+    for file in (folder.last, folder.best):
+        if not file.is_file():
+            continue
+        checkpoint = load_checkpoint(file)  # with weights_only=True, and it can be built again from what it holds
+        assert checkpoint["house"]["model"] == model
+        options = {**checkpoint["hyper_parameters"]}
+        options |= {"weights": "none"} if "weights" in options else {}
+        again: LightningModule = load_class(MODELS[model])(**options)
+        again.load_state_dict(checkpoint["state_dict"])
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize("model", [name for name in RESUMED if name in MODELS])
+def test_a_stopped_run_ends_like_one_never_stopped_and_replays(
+    model: str, tmp_path: Path, faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(words(model, tmp_path / "whole", faces, epochs=2), tmp_path / "whole")
+    task: Any = load_class(MODELS[model])
+    step = task.training_step
+
+    def stopping(self: Any, batch: Any, batch_idx: int) -> Any:
+        if self.current_epoch == 0 and batch_idx == 1 and not self.__dict__.get("stopped"):
+            self.__dict__["stopped"] = True
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task, "training_step", stopping)
+        assert train.main(words(model, tmp_path / "parts", faces, epochs=2)) == 143
+    (parts,) = (tmp_path / "parts").glob("*/*")
+    resumed = run(["--resume", str(parts), "--root", str(tmp_path / "parts")], tmp_path / "parts")
+    replayed = run(["-c", str(whole.config), "--root", str(tmp_path / "replay")], tmp_path / "replay")
+    expected = load_checkpoint(whole.last)["state_dict"]
+    for other in (resumed, replayed):
+        found = load_checkpoint(other.last)["state_dict"]
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_every_model_says_what_it_is_and_is_named_like_its_recipe() -> None:
+    assert SUMMARIES.keys() == MODELS.keys()
+    for model in MODELS:
+        recipe = (train.RECIPES / f"{model}.yaml").read_text(encoding="utf-8")
+        assert recipe.startswith(f"# python train.py --model {model}"), model
+        assert 20 <= len(SUMMARIES[model]) <= 110
+    assert SHORT.keys() | SLOW | set(RESUMED) <= {*MODELS, *SHORT}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_task_keeps_the_protocol(model: str) -> None:
+    task = load_class(MODELS[model])
+    assert issubclass(task, LightningModule)
+    for method in ("describe", "findings", "final_metrics", "figures", "show"):
+        assert callable(getattr(task, method)), method
