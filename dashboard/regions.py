@@ -71,13 +71,14 @@ def regions_figure(pictures: Sequence[Picture], text: str) -> Figure:
     slopes = np.concatenate([np.asarray(one.slopes, dtype=float) for one in pictures])
     # Slopes differ by factors; few very steep or flat slivers must not leave all other regions one colour.
     high = float(np.percentile(slopes, 98)) or 1.0
-    norm = LogNorm(max(float(np.percentile(slopes, 5)), high / 1000, 1e-300), high * 1.001)
+    low = max(float(np.percentile(slopes, 5)), high / 1000)
+    norm = LogNorm(low, high * 1.001)
     drawn: Any = None
     for axes, one in zip(panels, pictures, strict=True):
         width = 0.25 if len(one.polygons) < 4000 else 0.08
         drawn = PolyCollection(
             list(one.polygons),
-            array=np.maximum(one.slopes, norm.vmin),
+            array=np.maximum(np.asarray(one.slopes, dtype=float), low),
             norm=norm,
             cmap="cividis",
             edgecolors="#00000066",

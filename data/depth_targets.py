@@ -8,6 +8,7 @@ Letters: N points, k stages.
 """
 
 import os
+import warnings
 from typing import Any, Literal
 
 import torch
@@ -51,7 +52,8 @@ class DepthTargets(LightningDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        for name, value, least in (("num_points", num_points, 2), ("num_test", num_test, 2), ("batch_size", batch_size, 1), ("split_seed", split_seed, 0)):  # fmt: skip # noqa: E501
+        given = {"num_points": (num_points, 2), "num_test": (num_test, 2), "batch_size": (batch_size, 1)}
+        for name, (value, least) in {**given, "split_seed": (split_seed, 0)}.items():
             if value < least:
                 raise ValueError(f"--data.{name} must be at least {least}, got {value}")
         if not 1 <= stages <= 12:
@@ -96,6 +98,12 @@ class DepthTargets(LightningDataModule):
     def train_dataloader(self) -> TensorLoader:
         """Shuffled batches of the training points."""
         return self._loader("train", training=True)
+
+    def val_dataloader(self) -> list[TensorLoader]:
+        """None: the run's last networks are tested, and nothing is chosen."""
+        # Lightning asks whether an empty list was intended.
+        warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
+        return []
 
     def test_dataloader(self) -> TensorLoader:
         """The test points in order."""

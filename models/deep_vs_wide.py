@@ -26,6 +26,7 @@ from models.depth.history import History, bounds_of, counting_epochs
 from models.depth.results import Result
 from models.depth.shapes import parameters, same_budget, shape_name
 from models.depth.stack import Stack
+from theory.regions.plane import TooManyRegionsError
 
 Batch = tuple[Tensor, Tensor]  # inputs (N, …), classes (N,) int64 or values (N,) float
 
@@ -55,6 +56,7 @@ class DeepVsWideTask(LightningModule):
 
     monitor, mode = "val/loss", "min"
     plane: Tensor
+    stacks: Any  # ModuleList of Stack
 
     def __init__(
         self,
@@ -99,8 +101,22 @@ class DeepVsWideTask(LightningModule):
         )
         self.given = given_networks(checkpoint, in_features) if checkpoint else {}
         self.history = History()
+        if in_features <= 2:
+            self.check_limit()
         self.errors: list[list[float]] = []
         self.sums = torch.zeros(0)
+
+    def check_limit(self) -> None:
+        """Counts one random network of each shape, before anything is trained.
+
+        Raises:
+            ValueError: If it has more regions than ``max_regions``, with the count so far.
+        """
+        try:
+            for stack in self.stacks:
+                self.where().count(stack.layers(0))
+        except TooManyRegionsError as error:
+            raise ValueError(f"--model.max_regions {self.hparams['max_regions']}: {error}") from error
 
     def where(self) -> Slice:
         """The slice on which regions are counted."""
@@ -126,7 +142,7 @@ class DeepVsWideTask(LightningModule):
             return
         if self.plane.shape[1] > 2:
             self.plane.copy_(three_points(self.inputs(batch[0]), batch[1]))
-        self.history.add(0, list(self.stacks), self.where())  # type: ignore[arg-type]
+        self.history.add(0, list(self.stacks), self.where())
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss summed over all networks, which do not influence each other."""
@@ -139,7 +155,7 @@ class DeepVsWideTask(LightningModule):
         """Counts regions after some of the epochs."""
         epoch = self.current_epoch + 1
         if epoch in counting_epochs(self.trainer.max_epochs or epoch):
-            self.history.add(epoch, list(self.stacks), self.where())  # type: ignore[arg-type]
+            self.history.add(epoch, list(self.stacks), self.where())
             for widths, counts in zip(self.shapes, self.history.counts[-1], strict=True):
                 self.log(f"regions/depth_{len(widths)}", sum(counts) / len(counts))
 
@@ -184,7 +200,7 @@ class DeepVsWideTask(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores the counts so far."""
-        if self.trainer.state.fn == "fit":
+        if self._trainer is None or self.trainer.state.fn == "fit":
             self.history = History.of(checkpoint["regions"])
 
     def describe(self) -> str:

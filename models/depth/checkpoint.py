@@ -68,6 +68,13 @@ def networks_of(task: Any, name: str) -> dict[str, list[Layer]]:
     if stacks:
         return {f"{name}, depth {len(stack.weights) - 1}, network 0": stack.layers(0) for stack in stacks}
     for key, module in task.named_modules():
+        leaf = not list(module.children())
+        if leaf and list(module.parameters()) and not isinstance(module, nn.Linear):
+            raise ValueError(
+                f"--model.checkpoint: {key} of {name} is {type(module).__name__}; regions are counted for Linear, ReLU "
+                "and LeakyReLU only"
+            )
+    for key, module in task.named_modules():
         if isinstance(module, nn.Sequential) and any(isinstance(part, nn.Linear) for part in module.modules()):
             return {name: sequential_layers(module, key)}
     kinds = ", ".join(sorted({type(module).__name__ for module in task.modules() if not list(module.children())}))

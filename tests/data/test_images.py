@@ -19,7 +19,7 @@ from tests.data.test_mnist import write_set
 from tests.data.test_olivetti import write_people
 
 # Those left out have tests of their own.
-IN_MEMORY = [name for name in DATA if name not in ("folder", "face-splits", "points")]
+IN_MEMORY = [name for name in DATA if name not in ("folder", "face-splits", "points", "depth-targets")]
 OFFLINE = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
 
 

@@ -1,0 +1,223 @@
+"""Deep against wide: shapes of equal budget, networks that do not disturb each other, runs, and refusals."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import train
+from models.deep_vs_wide import DeepVsWideTask, check_view, three_points
+from models.depth.counting import Slice
+from models.depth.history import History, bounds_of, counting_epochs
+from models.depth.results import mean_deviation, standard_errors
+from models.depth.shapes import equal_neurons, equal_parameters, parameters, same_budget, shape_name
+from models.depth.stack import Stack, sequential_layers
+from theory.regions.bounds import arrangement
+from theory.regions.count import count_regions, square
+from theory.regions.network import outputs
+
+SMALL = ["--model.neurons", "8", "--model.depths", "[1,2]", "--model.num_networks", "2", "--data.num_points", "80"]
+SMALL += ["--data.num_test", "50", "--device", "cpu"]
+
+
+def run(words: list[str], root: Path, status: int = 0) -> Path:
+    assert train.main(["--model", "deep-vs-wide", *words, "--root", str(root)]) == status
+    (folder,) = root.glob("*/*")
+    return folder
+
+
+def test_equal_neurons() -> None:
+    assert equal_neurons(48, 3) == [16, 16, 16]
+    assert equal_neurons(10, 3) == [4, 3, 3]
+    assert [shape_name(w) for w in ([48], [16] * 3, [4, 3, 3])] == ["48", "3×16", "3×3–4"]
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_equal_parameters_is_the_widest_that_fits(depth: int) -> None:
+    limit = parameters([100], 2, 2)
+    widths = equal_parameters(limit, depth, 2, 2)
+    assert parameters(widths, 2, 2) <= limit < parameters(equal_neurons(sum(widths) + 1, depth), 2, 2)
+    made = nn.Sequential(*[nn.Linear(a, b) for a, b in zip([2, *widths], [*widths, 2], strict=True)])
+    assert sum(p.numel() for p in made.parameters()) == parameters(widths, 2, 2)
+    assert same_budget("parameters", 100, [1, depth], 2, 2)[0] == [100]
+
+
+def test_a_stack_is_its_networks_one_by_one() -> None:
+    torch.manual_seed(0)
+    stack = Stack(3, [2, 5, 4, 2], 0.2)
+    x = torch.randn(20, 2)
+    for network, out in enumerate(stack(x)):
+        due = outputs(stack.layers(network), x.double().numpy())
+        assert np.abs(due - out.detach().numpy()).max() < 1e-5
+
+
+def test_networks_trained_together_are_as_if_trained_alone() -> None:
+    torch.manual_seed(0)
+    together = Stack(2, [2, 6, 1], 0.0)
+    alone = Stack(1, [2, 6, 1], 0.0)
+    alone.load_state_dict({name: value[1:] for name, value in together.state_dict().items()})
+    x, y = torch.randn(30, 2), torch.randn(30)
+    for stack in (together, alone):
+        optimiser = torch.optim.Adam(stack.parameters(), lr=0.01)
+        for _ in range(20):
+            optimiser.zero_grad()
+            (stack(x)[..., 0] - y).square().mean(1).sum().backward()
+            optimiser.step()
+    assert torch.allclose(together.weights[0][1:], alone.weights[0], atol=1e-6)
+
+
+def test_random_starts_have_the_deviations_said() -> None:
+    torch.manual_seed(0)
+    stack = Stack(400, [2, 50, 1], 0.2)
+    assert float(stack.weights[0].detach().std()) == pytest.approx((2 / (1.04 * 2)) ** 0.5, rel=0.02)
+    assert float(stack.biases[0].detach().std()) == pytest.approx(0.3, rel=0.02)
+    where = Slice(-1.0, 1.0, 2, 10_000)
+    counts = [where.count(stack.layers(network)) for network in range(400)]
+    due = bounds_of([50], where, 0.2).expected
+    assert due is not None
+    assert np.mean(counts) == pytest.approx(due, abs=4 * np.std(counts) / 20)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.LeakyReLU(0.2)])
+def test_a_sequential_as_arrays(activation: nn.Module) -> None:
+    torch.manual_seed(1)
+    inner = nn.Sequential(nn.Linear(7, 6), activation)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 7), nn.Dropout(0.5), activation, inner, nn.Linear(6, 3)).eval()
+    layers = sequential_layers(network)
+    x = torch.randn(10, 2, 2)
+    assert np.abs(outputs(layers, x.flatten(1).double().numpy()) - network(x).detach().numpy()).max() < 1e-5
+    assert len(layers) == 3
+
+
+def test_an_unsupported_layer_is_named() -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 3), nn.Tanh()))
+    with pytest.raises(
+        ValueError, match=r"network\.1\.1 is Tanh; regions are counted for Linear, ReLU and LeakyReLU only"
+    ):
+        sequential_layers(network)
+    with pytest.raises(ValueError, match="network has no Linear layer"):
+        sequential_layers(nn.Sequential(nn.Flatten()))
+
+
+def test_the_slope_of_a_region_is_the_gradient_there() -> None:
+    torch.manual_seed(2)
+    stack = Stack(1, [2, 8, 8, 2], 0.0)
+    found, slopes = Slice(-1.0, 1.0, 2, 10_000).polygons(stack.layers(0))
+    assert len(found) == count_regions(stack.layers(0), square(1.0))
+    for index in range(0, len(found), 7):
+        x = torch.tensor(found.centres()[index], dtype=torch.float32).requires_grad_()
+        logits = stack(x[None])[0, 0]
+        (gradient,) = torch.autograd.grad(logits.max() - logits.min(), x)
+        assert float(gradient.norm()) == pytest.approx(slopes[index], rel=1e-3, abs=1e-5)
+
+
+def test_a_run_counts_within_its_bounds_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run([*SMALL, "--epochs", "2"], tmp_path)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["theory/regions_upper_depth_1"] == arrangement(8, 2)
+    for depth in (1, 2):
+        assert 1 <= metrics[f"test/regions_depth_{depth}"] <= metrics[f"theory/regions_upper_depth_{depth}"]
+        assert 0 <= metrics[f"test/error_depth_{depth}"] <= 1
+    assert metrics["test/sawtooth_pieces"] == metrics["theory/sawtooth_pieces"] == 1024
+    drawn = {path.stem for path in (folder / "figures").glob("*.png")}
+    assert drawn == {"regions", "errors", "regions_beside_bounds", "regions_in_training", "written_down"}
+    assert "standard errors" in capsys.readouterr().out
+
+    # Its networks are counted as another run's checkpoint, on the same slice.
+    words = [*SMALL, "--epochs", "1", "--report", "none", "--model.checkpoint", str(folder)]
+    run(words, tmp_path / "again")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("checkpoint")]
+    stack = DeepVsWideTask.load_from_checkpoint(folder / "checkpoints/last.ckpt", weights_only=True).stacks[0]
+    assert f"{count_regions(stack.layers(0), square(1.0)):,} linear regions" in lines[0]
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize("data", ["depth-targets", "digits"])
+def test_other_data(data: str, tmp_path: Path) -> None:
+    words = ["--data", data, "--epochs", "1", "--report", "none", *SMALL[:6], "--device", "cpu"]
+    folder = run([*words, "--model.activation", "leaky_relu", "--model.budget", "parameters"], tmp_path)
+    assert json.loads((folder / "metrics.json").read_text())["test/regions_depth_2"] >= 1
+
+
+def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [*SMALL, "--data.batch_size", "20", "--epochs", "3", "--report", "none"]
+    whole = run(words, tmp_path / "whole")
+    step = DeepVsWideTask.training_step
+
+    def stopping(self: DeepVsWideTask, batch: Any, batch_idx: int) -> torch.Tensor:
+        if (self.current_epoch, batch_idx) == (1, 2) and not self.__dict__.setdefault("stopped", False):
+            self.__dict__["stopped"] = True
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DeepVsWideTask, "training_step", stopping)
+        folder = run(words, tmp_path / "parts", status=143)
+    assert train.main(["--resume", str(folder), "--root", str(tmp_path / "parts"), "--report", "none"]) == 0
+    one, other = (torch.load(f / "checkpoints/last.ckpt", weights_only=True) for f in (whole, folder))
+    assert all(torch.equal(one["state_dict"][name], other["state_dict"][name]) for name in one["state_dict"])
+    assert one["regions"] == other["regions"]
+    assert one["regions"]["epochs"] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model.neurons", "0"], "--model.neurons must be at least 1, got 0"),
+        (["--model.depths", "[1,9]"], "8 neurons fill 1 to 8 layers, not 9"),
+        (["--model.depths", "[0]"], "--model.depths must be different whole numbers from 1, got [0]"),
+        (["--model.depths", "[2,2]"], "--model.depths must be different whole numbers from 1, got [2, 2]"),
+        (["--model.num_networks", "0"], "--model.num_networks must be at least 1, got 0"),
+        (["--model.view", "[3,4]"], "--model.view [3.0, 4.0] lies outside the data, which fills [-1, 1]"),
+        (["--model.view", "[1,0]"], "--model.view must be [low, high] with low < high, got [1.0, 0.0]"),
+        (["--lr", "0"], "--model.lr must be above 0 and at most 10, got 0.0"),
+        (["--model.checkpoint", "nowhere"], "--model.checkpoint nowhere: no checkpoint there"),
+        (["--model.checkpoint", __file__], f"--model.checkpoint {__file__} is no checkpoint of one of our runs"),
+        (["--model.max_regions", "5"], "--model.max_regions 5: more than 5 linear regions: at least "),
+    ],
+)
+def test_wrong_input_is_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    given = list(SMALL)
+    for option in words[::2]:
+        if option in given:
+            place = given.index(option)
+            del given[place : place + 2]
+    assert train.main(["--model", "deep-vs-wide", *given, *words, "--root", str(tmp_path / "runs")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"train.py: {message}"), error
+    assert error.count("\n") == 1
+
+
+def test_a_picture_network_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        train.main(["--model", "cnn", "--epochs", "1", "--report", "none", "--device", "cpu", "--root", str(tmp_path)])
+        == 0
+    )
+    (folder,) = tmp_path.glob("*/*")
+    words = ["--model", "deep-vs-wide", *SMALL, "--model.checkpoint", str(folder), "--root", str(tmp_path / "no")]
+    assert train.main(words) == 2
+    error = capsys.readouterr().err
+    assert " is Conv2d; regions are counted for Linear, ReLU and LeakyReLU only" in error
+
+
+def test_small_parts() -> None:
+    assert counting_epochs(30) == [0, 1, 2, 4, 8, 16, 30]
+    assert check_view([], [0.0, 1.0]) == []
+    points = torch.arange(12.0).view(6, 2)
+    assert torch.equal(three_points(points, torch.tensor([1, 1, 0, 0, 2, 2])), points[[2, 0, 4]])
+    assert torch.equal(three_points(points, torch.tensor([1, 1, 0, 0, 1, 1])), points[[2, 0, 1]])
+    assert mean_deviation([1.0, 3.0]) == (2.0, pytest.approx(2**0.5))
+    assert standard_errors([1.0, 3.0], [0.0, 0.0]) == pytest.approx(2.0)
+    history = History()
+    torch.manual_seed(0)
+    history.add(0, [Stack(1, [2, 20, 1], 0.0)], Slice(-1.0, 1.0, 2, 5))
+    assert np.isnan(history.counts[0][0][0])
+    assert "more than 5 linear regions" in history.most
