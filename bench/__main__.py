@@ -26,6 +26,7 @@ BENCHMARKS = {
     "finetune": "a folder of pictures: our recipe against the PyTorch transfer-learning tutorial (peer: minutes)",
     "overhead": "the Trainer with everything on against a bare loop, per step",
     "face": "the recipe for faces: error over splits and time, beside the closed form",
+    "rbm": "MNIST, 784×500: time to the pseudo-likelihood of scikit-learn's BernoulliRBM (peer: minutes)",
     "startup": "train.py --help, and the import of the training path against plain lightning.pytorch",
 }
 

@@ -10,8 +10,9 @@ fine-tuning on the same pictures.
 
 Letters: N pictures, V visible units, L layers.
 
-Source: Hinton, Osindero and Teh (2006), A fast learning algorithm for deep belief nets; Hinton and Salakhutdinov (2006),
-Reducing the dimensionality of data with neural networks; Erhan et al. (2010), Why does unsupervised pre-training help.
+Source: Hinton, Osindero and Teh (2006), A fast learning algorithm for deep belief nets; Hinton and Salakhutdinov
+(2006), Reducing the dimensionality of data with neural networks; Erhan et al. (2010), Why does unsupervised
+pre-training help deep learning.
 """
 
 import math
@@ -138,7 +139,8 @@ class DBNTask(LightningModule):
         total, layers = int(self.trainer.estimated_stepping_batches), len(self.hparams["sizes"])
         layer, progress = phase(step, total, layers, self.hparams["pretraining"])
         new = step == 0 or phase(step - 1, total, layers, self.hparams["pretraining"])[0] != layer
-        machines, nets = self.optimizers()  # type: ignore[misc]
+        optimisers: Any = self.optimizers()
+        machines, nets = optimisers
         with self.full_digits():
             if new:
                 self.begin(layer, batch[0])
@@ -190,8 +192,8 @@ class DBNTask(LightningModule):
             logits = net(v)
             losses.append(F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"]))
             accuracy = (logits.detach().argmax(1) == labels).float().mean()
-            tags = ("train/loss", "train/accuracy") if name == "pretrained" else ("train/loss_random", "train/acc_random")
-            values = dict(zip(tags, (losses[-1].detach(), accuracy), strict=True))
+            suffix = "" if name == "pretrained" else f"_{name}"
+            values = {f"train/loss{suffix}": losses[-1].detach(), f"train/accuracy{suffix}": accuracy}
             self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(v))
         return torch.stack(losses).sum()
 
@@ -206,7 +208,7 @@ class DBNTask(LightningModule):
             v = unit_pixels(batch[0])
             for name, net in self.nets.items():
                 logits = net(v)
-                tag = "val/accuracy" if name == "pretrained" else "val/acc_random"
+                tag = "val/accuracy" if name == "pretrained" else f"val/accuracy_{name}"
                 self.log(tag, (logits.argmax(1) == batch[1]).float().mean(), on_epoch=True, batch_size=len(v))
                 if name == "pretrained":
                     self.log("val/loss", F.cross_entropy(logits, batch[1]), on_epoch=True, batch_size=len(v))

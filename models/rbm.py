@@ -124,8 +124,10 @@ class RBMTask(LightningModule):
                 model_v, _, _ = self.rbm.gibbs(self.ascent.chains, 1) if len(self.ascent.chains) else (v, 0, 0)
                 gap = self.rbm.free_energy(v).mean() - self.rbm.free_energy(model_v).mean()
                 self.log("train/loss", gap, on_step=False, on_epoch=True, batch_size=len(v))
-        self.optimizers().step()  # type: ignore[union-attr]
-        self.lr_schedulers().step()  # type: ignore[union-attr,call-arg]
+        optimiser: Any = self.optimizers()
+        scheduler: Any = self.lr_schedulers()
+        optimiser.step()
+        scheduler.step()
 
     def on_train_epoch_end(self) -> None:
         """Logs the learning rate."""

@@ -1,6 +1,6 @@
-"""Annealed importance sampling: log Z of a restricted Boltzmann machine too large to count, from below and from above.
+"""Annealed importance sampling: log Z of a machine too large to count, from below and from above.
 
-Between a base of independent pixels, b_A their logits, W = 0, whose log Z_A = Σ softplus(b_A) + H ln 2 is known, and the
+Between independent pixels (b_A their logits, W = 0), whose log Z_A = Σ softplus(b_A) + H ln 2 is known, and the
 model lies the path
 
     log p*_β(v) = (1 - β) b_Aᵀv + β aᵀv + Σ_j softplus(β (vW + b)_j),     β from 0 to 1
@@ -22,6 +22,7 @@ reverse annealing.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -48,7 +49,9 @@ class LogZ(NamedTuple):
 
 
 def temperatures(count: int) -> Tensor:
-    """Inverse temperatures from 0 to 1, dense where the model freezes: 1/20 of them up to 0.5, 1/4 to 0.9, the rest to 1.
+    """Inverse temperatures from 0 to 1, dense where the model freezes.
+
+    A twentieth of them lie up to 0.5, a quarter from there to 0.9, the rest up to 1.
 
     Args:
         count: K, at least 20.
@@ -109,7 +112,7 @@ def anneal(
     weights = torch.zeros(len(v), dtype=torch.float64, device=v.device)
     lift = visible_bias - base
     path = betas.tolist()
-    for before, now in zip(path[:-1], path[1:], strict=True):
+    for before, now in pairwise(path):
         field = torch.addmm(hidden_bias, v, weight)  # (C, H)
         change = F.softplus(now * field) - F.softplus(before * field)
         weights += change.sum(-1) + (now - before) * (v @ lift)
@@ -123,7 +126,7 @@ def anneal(
 
 
 def estimate(log_weights: Tensor, log_z_base: float, sign: int) -> LogZ:
-    """log Z = log Z_A ± log mean w, by the delta method: its error is that of w over the mean of w.
+    """The estimate log Z_A ± log mean w, by the delta method: its error is that of w over the mean of w.
 
     Args:
         log_weights: Shape (C,), C at least 2.
@@ -147,7 +150,7 @@ def forward_log_z(
     chains: int,
     generator: torch.Generator | None = None,
 ) -> LogZ:
-    """log Z from chains that walk from independent pixels to the model.
+    """Estimate from chains that walk from independent pixels to the model.
 
     Args:
         weight: W, shape (V, H).
@@ -174,7 +177,7 @@ def backward_log_z(
     steps: int,
     generator: torch.Generator | None = None,
 ) -> LogZ:
-    """log Z from chains that walk from samples of the model to independent pixels; as good as the samples are.
+    """Estimate from chains that walk from samples of the model to independent pixels; as good as the samples are.
 
     Args:
         samples: Of the model, shape (C, V), C at least 2.
@@ -191,7 +194,7 @@ def backward_log_z(
 
 
 def base_log_z(base: Tensor, hidden: int) -> float:
-    """log Z_A = Σ softplus(b_A) + H ln 2."""
+    """The base's log Z_A = Σ softplus(b_A) + H ln 2."""
     return float(F.softplus(base.double()).sum()) + hidden * math.log(2)
 
 

@@ -4,19 +4,19 @@ Only the top two layers are a Boltzmann machine; below it, pictures are made dow
 
     p(v, h₁, …, h_L) = p(v | h₁) p(h₁ | h₂) … p(h_{L-1}, h_L)
 
-Its likelihood is not computable, but bounded below by any guess q of the hidden units (Jensen), here q = the upward pass
-through the machines:
+Its likelihood cannot be computed, but any guess q of the hidden units bounds it from below (Jensen); here q is the
+upward pass through the machines:
 
     log p(v) ≥ E_q[log p(v | h₁) + … + log p(h_{L-1})] + H(q),     log p(h_{L-1}) = -F_L(h_{L-1}) - log Z_L
 
 For one machine the guess is exact. A second one that begins as the first turned upside down (W₂ = W₁ᵀ, its hidden
-biases the first's visible ones) has the same p(h₁), so the bound is still exact; from there, whatever raises E_q[log p(h₁)]
-raises the bound by as much. That is why greedy training, layer by layer, cannot do harm to it.
+biases the first's visible ones) has the same p(h₁), so the bound is still exact; from there, whatever raises
+E_q[log p(h₁)] raises the bound by as much. That is the case for greedy training, layer by layer.
 
 Letters: N pictures, V visible units, H units of the first hidden layer, S = 2^V and R = 2^H states.
 
-Source: Hinton, Osindero and Teh (2006), A fast learning algorithm for deep belief nets, section 4 and appendix; Salakhutdinov
-and Murray (2008), section 4.2.
+Source: Hinton, Osindero and Teh (2006), A fast learning algorithm for deep belief nets, section 4 and appendix;
+Salakhutdinov and Murray (2008), section 4.2.
 """
 
 from __future__ import annotations
@@ -80,13 +80,13 @@ def variational_bound(
 
 
 def hidden_log_prior(top: Machine) -> Tensor:
-    """log p(h₁) of all states under the top machine, by counting, shape (R,)."""
+    """The logarithm of p(h₁) for all states under the top machine, by counting, shape (R,)."""
     states = binary_states(len(top.visible_bias), dtype=top.weight.dtype)
     return torch.log_softmax(-free_energy(states, *top), 0)
 
 
 def exact_log_likelihood(v: Tensor, bottom: Machine, top: Machine) -> Tensor:
-    """log p(v) of two layers, summed over all states of the first: log Σ_h p(v | h) p(h).
+    """The logarithm of p(v) under two layers, summed over all states of the first: log Σ_h p(v | h) p(h).
 
     Args:
         v: Pictures, shape (N, V).

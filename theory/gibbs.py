@@ -1,4 +1,4 @@
-"""The Gibbs kernel of a small restricted Boltzmann machine, its second eigenvalue, and the bias of contrastive divergence.
+"""The Gibbs kernel of a small machine, its second eigenvalue, and the bias of contrastive divergence.
 
 One sweep v → h → v' has the kernel T(v, v') = Σ_h p(h | v) p(v' | h). With A(v, h) = p(v, h) / √(p(v) p(h)),
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from theory.rbm import Moments, binary_states, free_energy, hidden_probabilities, moments
+from theory.rbm import Moments, binary_states, free_energy, moments
 
 MOST_STATES = 12  # units a side: a kernel of 4096 × 4096
 

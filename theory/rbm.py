@@ -1,4 +1,4 @@
-"""The binary restricted Boltzmann machine, exactly: free energy, conditionals, and what enumeration gives of small ones.
+"""The binary restricted Boltzmann machine, exactly: free energy, conditionals, and what counting gives of small ones.
 
     E(v, h) = -aᵀv - bᵀh - vᵀWh,     p(v, h) = e^{-E(v, h)} / Z,     v ∈ {0, 1}^V, h ∈ {0, 1}^H
 
@@ -114,7 +114,7 @@ def state_chunks(units: int, dtype: torch.dtype, device: torch.device | None = N
 
 
 def log_partition(weight: Tensor, visible_bias: Tensor, hidden_bias: Tensor) -> Tensor:
-    """log Z by enumeration of the smaller side, in float64, whatever the precision of the parameters.
+    """The logarithm of Z by enumeration of the smaller side, in float64, whatever the precision of the parameters.
 
     Args:
         weight: W, shape (V, H).
@@ -136,7 +136,7 @@ def log_partition(weight: Tensor, visible_bias: Tensor, hidden_bias: Tensor) -> 
 
 
 def log_likelihood(v: Tensor, weight: Tensor, visible_bias: Tensor, hidden_bias: Tensor) -> Tensor:
-    """log p(v) = -F(v) - log Z, exact, in nats, shape (N,). Raises ValueError when Z cannot be enumerated."""
+    """The logarithm of p(v), -F(v) - log Z, in nats, shape (N,). Raises ValueError when Z cannot be enumerated."""
     log_z = log_partition(weight, visible_bias, hidden_bias)
     return -free_energy(v, weight, visible_bias, hidden_bias) - log_z.to(v.dtype)
 

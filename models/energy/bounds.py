@@ -1,4 +1,6 @@
-"""What a deep belief network says of test pictures with one layer, two, and so on: the variational bound, with log Z fenced in.
+"""What a deep belief network says of test pictures with one layer, two, and so on: the variational bound.
+
+log Z of each top machine is counted where it can be, and fenced in by annealing elsewhere.
 
 Letters: N pictures, C chains, V visible units.
 """

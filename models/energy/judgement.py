@@ -101,7 +101,8 @@ class Judgement:
             ("independent pixels", f"{self.independent:.2f} nats, in closed form: a machine without weights"),
         ]
         if record is not None:
-            lines.append(("published", f"{record:.2f} nats ({record_source}); {self.log_likelihood - record:+.2f} here"))
+            ahead = self.log_likelihood - record
+            lines.append(("published", f"{record:.2f} nats ({record_source}); here {ahead:+.2f}"))
         if self.exact is not None:
             lines.append(("log Z by counting", f"{self.exact:.4f} nats"))
         for name, way, side in (("forward", forward, "from below"), ("backward", backward, "from above")):

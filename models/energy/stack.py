@@ -9,6 +9,7 @@ Source: Hinton, Osindero and Teh (2006), A fast learning algorithm for deep beli
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,7 @@ class DBN(nn.Module):
 
     def __init__(self, visible: int, sizes: Sequence[int], algorithm: Algorithm, sweeps: int, chains: int) -> None:
         super().__init__()
-        pairs = list(zip([visible, *sizes[:-1]], sizes, strict=True))
+        pairs = list(pairwise([visible, *sizes]))
         self.machines = nn.ModuleList(RBM(below, above) for below, above in pairs)
         self.ascents = nn.ModuleList(Ascent(*pair, algorithm, sweeps, chains) for pair in pairs)
 
@@ -116,7 +117,7 @@ class SigmoidNet(nn.Module):
     ) -> None:
         super().__init__()
         widths = [visible, *sizes]
-        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in zip(widths[:-1], widths[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
         self.head = nn.Linear(widths[-1], num_classes)
         self.drop, self.input_drop = nn.Dropout(dropout), nn.Dropout(input_dropout)
         for layer in [*self.layers, self.head]:
