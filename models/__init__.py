@@ -12,6 +12,7 @@ MODELS: dict[str, str] = {
     "adversarial": "models.adversarial.AdversarialTask",
     "geometry": "models.geometry.GeometryTask",
     "deep-vs-wide": "models.deep_vs_wide.DeepVsWideTask",
+    "gradient-descent": "models.gradient_descent.GradientDescentTask",
     "perceptron": "models.perceptron.PerceptronTask",
     "vanishing-gradients": "models.vanishing_gradients.VanishingGradientsTask",
 }
@@ -28,6 +29,7 @@ SUMMARIES: dict[str, str] = {
     "adversarial": "FGSM, PGD and one-pixel attacks on a trained network, beside exact worst cases",
     "geometry": "what each layer does to space: rotate, scale, shift, bend, until a plane separates the classes",
     "deep-vs-wide": "shapes of equal budget, one wide layer to many narrow ones, their linear regions counted exactly",
+    "gradient-descent": "descending on a function: where it ends, its factor per step, the edge of stability",
     "perceptron": "one threshold unit and its limits, Rosenblatt's rule within its bound, XOR by two hidden units",
     "vanishing-gradients": "which deep networks train: activation, initialisation and wiring, and the law behind it",
 }

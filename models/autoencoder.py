@@ -24,8 +24,8 @@ from torch import Tensor
 
 from models.coding.layerwise import layer_error, stage_at, staged_factor
 from models.coding.linear import LinearAutoencoder, lbfgs
-from models.coding.networks import Activation, Autoencoder, Convolutional, Dense, check_sizes
-from models.coding.reference import MOST_VALUES, Reference, pictures_of
+from models.coding.networks import Activation, Autoencoder, Convolutional, Dense
+from models.coding.reference import Reference, check_code, pictures_of
 from models.coding.results import Result, squared_errors
 from models.optimisation import build_optimiser, check_ranges, parameter_groups
 from theory.linear_autoencoder import least_loss
@@ -81,7 +81,8 @@ class AutoencoderTask(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         pixels = in_channels * image_size[0] * image_size[1]
-        self.check(pixels)
+        self.check(dict(self.hparams))
+        check_code(sizes[-1], pixels, kind == "linear", noise)
         shape = (in_channels, image_size[0], image_size[1])
         self.automatic_optimization = kind != "linear"
         if kind == "linear":
@@ -101,12 +102,17 @@ class AutoencoderTask(LightningModule):
         self.total_steps = 1
         self.resumed = False
 
-    def check(self, pixels: int) -> None:
-        """Refuses options that do not go together or are out of range. Args: pixels, values of a picture."""
-        options = self.hparams
+    @classmethod
+    def check(cls, options: dict[str, Any]) -> None:
+        """Refuses options that are wrong whatever the data are.
+
+        Raises:
+            ValueError: If an option is out of range or two do not go together.
+        """
         check_ranges({"label_smoothing": 0, "ema_decay": 0, **options})
-        check_sizes(options["sizes"], pixels, options["noise"])
-        linear = options["kind"] == "linear"
+        sizes, kind = options["sizes"], options["kind"]
+        if not sizes or min(sizes) < 1:
+            raise ValueError(f"--model.sizes needs widths of at least 1, the last being the code's, got {sizes}")
         if not 0 <= options["noise"] <= 10:
             raise ValueError(f"--model.noise must be between 0 and 10, got {options['noise']}")
         if not 0 < options["pretrain_share"] < 1:
@@ -114,20 +120,12 @@ class AutoencoderTask(LightningModule):
         if options["iterations"] < 1 or not 0 <= options["polish"] <= 1:
             given = f"{options['iterations']} and {options['polish']}"
             raise ValueError(f"--model.iterations must be at least 1 and --model.polish in 0..1, got {given}")
-        if options["pretrain"] == "greedy" and options["kind"] != "deep":
-            raise ValueError(f"--model.pretrain greedy needs --model.kind deep, got {options['kind']}")
-        if options["tied"] and options["kind"] == "convolutional":
+        if options["pretrain"] == "greedy" and kind != "deep":
+            raise ValueError(f"--model.pretrain greedy needs --model.kind deep, got {kind}")
+        if options["tied"] and kind == "convolutional":
             raise ValueError("--model.tied true needs --model.kind deep or linear, got convolutional")
-        if linear and options["sizes"][-1] > pixels:
-            raise ValueError(
-                f"--model.sizes: a linear code has at most as many numbers as a picture, {pixels}, "
-                f"got {options['sizes'][-1]}"
-            )
-        if linear and pixels > MOST_VALUES:
-            raise ValueError(
-                f"--model.kind linear needs the covariance of all pairs of pixels: at most {MOST_VALUES:,} values a "
-                f"picture, got {pixels:,}; give a smaller --data.image_size"
-            )
+        if kind == "convolutional" and len(sizes) < 2:
+            raise ValueError(f"--model.sizes of a convolutional network needs channels before the code, got {sizes}")
 
     def pixels(self, images: Tensor) -> Tensor:
         """Pictures in 0..1. Args: uint8 in 0..255 or float in 0..1, shape (N, C, H, W). Returns: float, same shape."""

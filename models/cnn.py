@@ -137,6 +137,19 @@ class CNNTask(ClassifierReporting, LightningModule):
         self.test: Outcome | None = None
         self.train_pictures: tuple[Tensor, Tensor] | None = None
 
+    @classmethod
+    def check(cls, options: dict[str, Any]) -> None:
+        """Refuses what is wrong whatever the pictures are, before these are read.
+
+        Raises:
+            ValueError: If a number is out of its range, or there is no such backbone or weights file.
+        """
+        check_ranges(options)
+        if options["backbone"] != "cnn":
+            from models.finetune.early import check_names
+
+            check_names(options["backbone"], options["weights"])
+
     def normalise(self, images: Tensor) -> Tensor:
         """Pictures as the network wants them: mean 0, deviation 1. Args: uint8 0..255 or float 0..1, (N, C, H, W)."""
         if images.dtype == torch.uint8:

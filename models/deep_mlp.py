@@ -174,7 +174,13 @@ class Gradients(NamedTuple):
 
 
 def measure_gradients(
-    setting: Setting, depth: int = 20, width: int = 512, batch: int = 256, draws: int = 8, seed: int = 0
+    setting: Setting,
+    depth: int = 20,
+    width: int = 512,
+    batch: int = 256,
+    draws: int = 8,
+    seed: int = 0,
+    weight_scale: float | None = None,
 ) -> Gradients:
     """Back-propagates the cross-entropy of random labels through freshly drawn networks.
 
@@ -185,6 +191,7 @@ def measure_gradients(
         batch: Gaussian inputs, each scaled to mean square 1.
         draws: Networks.
         seed: Of inputs, labels and weights.
+        weight_scale: σ_w of the hidden weights, if it is not the initialisation's own.
     """
     with torch.inference_mode(False), torch.enable_grad():
         generator = torch.Generator().manual_seed(seed)
@@ -192,6 +199,9 @@ def measure_gradients(
         x = x / x.square().mean(2, keepdim=True).sqrt()
         labels = torch.randint(10, (batch,), generator=generator)
         network = DeepMLP(setting, draws, width, width, depth, 10, generator).requires_grad_(False)
+        if weight_scale is not None:
+            for weight in network.weights:
+                weight.mul_(weight_scale / setting.weight_scale)
         network.weights[0].requires_grad_()  # the graph begins here; no other weight needs a gradient
         z = network.pre_activations(x)
         # Doubles: the square of 1e-30 is no float32.

@@ -130,7 +130,7 @@ class GeometryTask(LightningModule):
         class_names: list[str],
         in_features: int,
         box: list[float],
-        widths: list[int] = [16, 16, 2],  # noqa: B006
+        widths: list[int] = [8, 8, 2],  # noqa: B006
         activation: Literal["tanh", "sigmoid", "relu", "leaky", "linear"] = "tanh",
         lr: float = 0.03,
         weight_decay: float = 0.0,

@@ -30,26 +30,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 GAINS = {name: 1.0 if name in ("tanh", "sigmoid", "none") else math.sqrt(2) for name in ACTIVATIONS}
 
 
-def check_sizes(sizes: list[int], pixels: int, noise: float) -> None:
-    """Refuses sizes that make no autoencoder.
-
-    Args:
-        sizes: Widths from the first hidden layer to the code.
-        pixels: D, numbers of a picture.
-        noise: Standard deviation of the noise added to the input.
-
-    Raises:
-        ValueError: If there is no layer, a width is below 1, or the code could simply copy the picture.
-    """
-    if not sizes or min(sizes) < 1:
-        raise ValueError(f"--model.sizes needs widths of at least 1, the last being the code's, got {sizes}")
-    if sizes[-1] > pixels and not noise:
-        raise ValueError(
-            f"--model.sizes ends in a code of {sizes[-1]} numbers, more than the {pixels} of a picture: "
-            f"it would only copy; give at most {pixels}, or --model.noise above 0"
-        )
-
-
 class Dense(nn.Module):
     """A fully connected autoencoder, symmetric about its code.
 
@@ -129,8 +109,6 @@ class Convolutional(nn.Module):
     def __init__(self, in_channels: int, image_size: list[int], sizes: list[int], activation: Activation) -> None:
         super().__init__()
         *channels, code = sizes
-        if not channels:
-            raise ValueError(f"--model.sizes of a convolutional network needs channels before the code, got {sizes}")
         self.activation = activation
         self.shapes = [(in_channels, *image_size)]  # of the picture, then after each stage
         for width in channels:

@@ -79,7 +79,7 @@ def torchvision_architecture(name: str) -> Architecture:
 
     names = models.list_models(module=models)
     if name not in names:
-        raise ValueError(f"no backbone named {name!r}{_suggestion(name, names)}")
+        raise ValueError(f"no backbone named {name!r}{suggestion(name, names)}")
     best = models.get_model_weights(name).DEFAULT
     transform = best.transforms()
     size = int(transform.crop_size[0])
@@ -147,7 +147,7 @@ def timm_architecture(name: str, model: str, pretrained: bool, **options: Any) -
     import timm
 
     if not timm.is_model(model):
-        raise ValueError(f"no backbone named {name!r}{_suggestion(model, timm.list_models(), 'timm/')}")
+        raise ValueError(f"no backbone named {name!r}{suggestion(model, timm.list_models(), 'timm/')}")
     if "." in model and model not in timm.list_pretrained():
         tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{model.partition('.')[0]}.*")]
         raise ValueError(f"no weights named {name!r}; tags allowed after the dot: {', '.join(tags)}")
@@ -201,7 +201,7 @@ def timm_advice(name: str, model: str, error: Exception) -> str:
     )
 
 
-def _suggestion(name: str, names: list[str], prefix: str = "") -> str:
+def suggestion(name: str, names: list[str], prefix: str = "") -> str:
     """``, did you mean 'resnet18'?`` for the nearest name; names of timm are suggested with their prefix."""
     known = {f"{prefix}{other}": other for other in names}
     if not prefix:

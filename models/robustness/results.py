@@ -79,7 +79,7 @@ class Attacked:
                     (
                         f"ε = {epsilon:g}",
                         f"accuracy under FGSM {parts[0]}, PGD {parts[1]}; "
-                        f"linear model: PGD {100 * linear / count:.1f} %, exact {100 * exact / count:.1f} % (closed form)",
+                        f"linear model: PGD {100 * linear / count:.1f} %, closed form {100 * exact / count:.1f} %",
                     )
                 )
         lines += [
