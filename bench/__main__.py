@@ -26,7 +26,9 @@ BENCHMARKS = {
     "finetune": "a folder of pictures: our recipe against the PyTorch transfer-learning tutorial (peer: minutes)",
     "overhead": "the Trainer with everything on against a bare loop, per step",
     "face": "the recipe for faces: error over splits and time, beside the closed form",
+    "dbn": "deep belief networks: pretrained against a random start with 100, 1,000 and all labels, over seeds",
     "rbm": "MNIST, 784×500: time to the pseudo-likelihood of scikit-learn's BernoulliRBM (peer: minutes)",
+    "regions": "linear regions of random networks: counting and polygons, beside parx and a grid",
     "startup": "train.py --help, and the import of the training path against plain lightning.pytorch",
 }
 
