@@ -90,6 +90,15 @@ def _too_large(cells: Map, num: int, layer: Layer) -> bool:
     return num > 1 and len(cells.points) * sum(layer.weight.shape) > VALUES
 
 
+def _next(cells: Map, layer: Layer) -> Floats:
+    """Pre-activations of the next layer at the vertices, (V, n), without the units that are silent all over the map."""
+    weight, hidden = layer.weight, cells.hidden
+    loud = hidden.any(axis=0)
+    if loud.mean() < 0.8:
+        weight, hidden = weight[:, loud], hidden[:, loud]
+    return hidden @ weight.T + layer.bias
+
+
 def count_regions(layers: Sequence[Layer], corners: ArrayLike, limit: int = 100_000_000) -> int:
     """Number of linear regions of a network on a convex polygon, exact in general position.
 
@@ -112,7 +121,7 @@ def count_regions(layers: Sequence[Layer], corners: ArrayLike, limit: int = 100_
         if _too_large(cells, num, bending[depth]):
             waiting += [(half, depth, size) for half, size in halves(cells)]
             continue
-        z = cells.hidden @ bending[depth].weight.T + bending[depth].bias  # (V, n)
+        z = _next(cells, bending[depth])
         last = depth == len(bending) - 1
         chords = find_chords(cells, z, pairs=not last)
         grown = len(chords.start) + chords.num_crossings
@@ -147,7 +156,7 @@ def regions(layers: Sequence[Layer], corners: ArrayLike, limit: int = 5_000_000)
         if _too_large(cells, num, bending[depth]):
             waiting += [(half, depth, size) for half, size in halves(cells)]
             continue
-        z = cells.hidden @ bending[depth].weight.T + bending[depth].bias  # (V, n)
+        z = _next(cells, bending[depth])
         chords = find_chords(cells, z, pairs=True)
         grown = len(chords.start) + chords.num_crossings
         found += grown

@@ -227,18 +227,22 @@ def cut(cells: Map, z: Floats, chords: Chords, layer: Layer) -> Map:
     end_at[chords.rank[seen]] = np.broadcast_to(np.arange(num_ends)[:, None], seen.shape)[seen]
     p, q = end_at[chords.start], end_at[chords.stop]  # (C,)
 
-    # Everything affine on a region, coordinates and pre-activations alike, is interpolated in one array.
-    old = np.concatenate([cells.points, z], 1)
-    ends = old[a[chords.edge]] + chords.t[:, None] * (old[b[chords.edge]] - old[a[chords.edge]])  # (K, 2 + n)
-    from_, to = ends[p[:, None], [0, 1]], ends[q[:, None], [0, 1]]
+    # Whatever is affine on a region, coordinates and pre-activations alike, is interpolated.
+    from_edge = (a[chords.edge], b[chords.edge], chords.t)
+    ends = between(cells.points, *from_edge)  # (K, 2)
     i, j = chords.first, chords.second
-    along_i, along_j, between = to[i] - from_[i], to[j] - from_[j], from_[j] - from_[i]
+    along = ends[q] - ends[p]
+    along_i, along_j, apart = along[i], along[j], ends[p[j]] - ends[p[i]]
     with np.errstate(divide="ignore", invalid="ignore"):
         area = cross(along_i, along_j)
-        on_i = np.nan_to_num(cross(between, along_j) / area, nan=0.5, posinf=1, neginf=0).clip(0, 1)
-        on_j = np.nan_to_num(cross(between, along_i) / area, nan=0.5, posinf=1, neginf=0).clip(0, 1)
-    meets = ends[p[i]] + on_i[:, None] * (ends[q[i]] - ends[p[i]])  # (X, 2 + n)
-    new = np.concatenate([old, ends, meets])
+        on_i = np.nan_to_num(cross(apart, along_j) / area, nan=0.5, posinf=1, neginf=0).clip(0, 1)
+        on_j = np.nan_to_num(cross(apart, along_i) / area, nan=0.5, posinf=1, neginf=0).clip(0, 1)
+    points = np.concatenate([cells.points, ends, between(ends, p[i], q[i], on_i)])
+    hidden = np.empty((len(points), z.shape[1]))
+    hidden[:num_vertices] = z
+    made = hidden[num_vertices : num_vertices + num_ends]
+    made[:] = between(z, *from_edge)
+    hidden[num_vertices + num_ends :] = between(made, p[i], q[i], on_i)
 
     # Numbers of the new edges: the parts of old edges, then the parts of chords.
     per_edge = np.bincount(chords.edge, minlength=num_edges)
@@ -287,7 +291,17 @@ def cut(cells: Map, z: Floats, chords: Chords, layer: Layer) -> Map:
     follows[arrive_j] = arrive_i + 1
     follows[arrive_i + 3] = arrive_j + 1
     follows[arrive_j + 3] = arrive_i + 2
-    return Map(new[:, :2].copy(), activate(new[:, 2:], layer.slope), origin, follows)
+    return Map(points, activate(hidden, layer.slope), origin, follows)
+
+
+def between(values: Floats, first: Ints, second: Ints, t: Floats) -> Floats:
+    """(1 - t) values[first] + t values[second], written so that t = 0 gives the first exactly. Returns: (len(t), m)."""
+    start = values[first]
+    way = values[second]
+    way -= start
+    way *= t[:, None]
+    way += start
+    return way
 
 
 def cross(first: Floats, second: Floats) -> Floats:
