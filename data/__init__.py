@@ -14,5 +14,7 @@ DATA = {
     "samples": "data.samples.Samples",
     "tables": "data.tables.Tables",
     "functions": "data.functions.Functions",
+    "image": "data.functions.Picture",
+    "landscape": "data.landscape.Landscape",
     "folder": "data.folder.Folder",
 }

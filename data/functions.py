@@ -7,7 +7,6 @@ near a fit comes to its floor, often six digits below the function's size.
 Letters: M samples, T places of the test, D variables.
 """
 
-import csv
 import difflib
 import math
 from pathlib import Path
@@ -18,12 +17,10 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.face_splits import WholeSetLoader
+from data.function_files import LEAST, MOST, PICTURE_FILES, PICTURES, read_pairs, read_picture
 from theory.expression import Expression
 from theory.named_functions import TARGETS, Target, variables_of
 from theory.seeds import mix_seed
-
-LEAST, MOST = 2, 8192
-MOST_SIDE = 512
 
 
 class Samples(NamedTuple):
@@ -76,46 +73,6 @@ def values_of(target: Target, places: Tensor, low: float, high: float) -> Tensor
     return found.contiguous()
 
 
-def read_pairs(path: Path) -> tuple[Tensor, Tensor]:
-    """Places and values of a table with two columns, sorted by place.
-
-    Args:
-        path: Text, numbers parted by commas, semicolons, tabs or blanks; the first line may name the columns.
-
-    Returns:
-        x and y, float64, each of shape (M,), 2 to 8,192 of them.
-
-    Raises:
-        ValueError: If a line is no pair of finite numbers, or there are too few or too many.
-        OSError: If the file cannot be read.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is no text file") from None
-    rows = []
-    for number, line in enumerate(lines, 1):
-        fields = next(csv.reader([line.replace(";", ",").replace("\t", ",")]), [])
-        fields = fields if len(fields) > 1 else line.split()
-        if not any(field.strip() for field in fields):
-            continue
-        try:
-            x, y = (float(field) for field in fields)
-        except ValueError:
-            if number == 1:
-                continue
-            raise ValueError(f"{path}, line {number}: expected two numbers x, y, got {line[:60]!r}") from None
-        if not (math.isfinite(x) and math.isfinite(y)):
-            raise ValueError(f"{path}, line {number}: {line[:60]!r} is not finite")
-        rows.append((x, y))
-    if not LEAST <= len(rows) <= MOST:
-        raise ValueError(f"{path} has {len(rows):,} samples; allowed: {LEAST} to {MOST:,}")
-    pairs = torch.tensor(sorted(rows), dtype=torch.float64)
-    if pairs[0, 0] == pairs[-1, 0]:
-        raise ValueError(f"{path}: all samples lie at x = {float(pairs[0, 0]):g}")
-    return pairs[:, 0].contiguous(), pairs[:, 1].contiguous()
-
-
 def find_target(text: str, low: float | None, high: float | None) -> tuple[str, Target]:
     """The function that a text names or writes.
 
@@ -132,15 +89,15 @@ def find_target(text: str, low: float | None, high: float | None) -> tuple[str, 
     """
     known = TARGETS.get(text)
     if known is None:
-        match = difflib.get_close_matches(text, TARGETS, n=1, cutoff=0.6)
+        match = difflib.get_close_matches(text, [*TARGETS, *PICTURES], n=1, cutoff=0.6)
         try:
             Expression(text, variables_of(text))
         except ValueError as error:
             if text.isidentifier() or match:
                 hint = f", did you mean {match[0]!r}?" if match else ","
                 raise ValueError(
-                    f"--data.function: no function named {text!r}{hint} known: {', '.join(TARGETS)}; or a formula in x "
-                    "(and y), or the path of a CSV file"
+                    f"--data.function: no function named {text!r}{hint} known: {', '.join([*TARGETS, *PICTURES])}; "
+                    "or a formula in x (and y), or the path of a CSV file"
                 ) from None
             raise ValueError(f"--data.function: {error}") from None
         known = Target(text, "your own formula")
@@ -157,7 +114,8 @@ class Functions(LightningDataModule):
 
     Args:
         function: square, exponential, root, sine, sine4, tanh, runge, step-sine, step, abs, weierstrass, the surfaces
-            ripple and saddle, a formula such as "exp(-x)*sin(9*x)" (with a y: a surface), or a CSV file of x, y.
+            ripple and saddle, the pictures camera and face, a formula such as "exp(-x)*sin(9*x)" (with a y: a
+            surface), a CSV file of x, y, or the file of a picture.
         low: Left end of the interval; of a named function its own by default, else 0. Not for a CSV file.
         high: Right end; of a named function its own by default, else 1.
         num_samples: Samples at the middles of equal cells; of a surface the nearest square number. 2 to 8,192.
@@ -189,7 +147,12 @@ class Functions(LightningDataModule):
         self.num_samples, self.noise, self.noise_seed, self.steps = num_samples, noise, noise_seed, steps
         self.target: Target | None = None
         self.path: Path | None = None
-        if Path(function).suffix.lower() in (".csv", ".tsv", ".txt") or Path(function).is_file():
+        self.picture = function if function in PICTURES or Path(function).suffix.lower() in PICTURE_FILES else None
+        if self.picture is not None:
+            self.function = Path(function).stem
+            if low is not None or high is not None:
+                raise ValueError("--data.low and --data.high: a picture fills the unit square")
+        elif Path(function).suffix.lower() in (".csv", ".tsv", ".txt") or Path(function).is_file():
             self.path = Path(function).expanduser()
             self.function = self.path.name
             if low is not None or high is not None:
@@ -208,7 +171,11 @@ class Functions(LightningDataModule):
         """
         if self._samples is not None:
             return
-        if self.path is not None:
+        if self.picture is not None:
+            grey = read_picture(self.picture, max(LEAST, round(math.sqrt(self.num_samples))))
+            x = test_x = middles(len(grey), 2)
+            clean = test_y = grey.flatten()
+        elif self.path is not None:
             x, clean = read_pairs(self.path)
             self._interval = (float(x[0]), float(x[-1]))
             x = (x - x[0]) / (x[-1] - x[0])
@@ -246,7 +213,7 @@ class Functions(LightningDataModule):
         """What the set is, in words and counts."""
         samples, (low, high) = self.samples(), self._interval
         square = "²" if samples.x.ndim == 2 else ""
-        source = "read from the file" if self.target is None else self.target.about
+        source = "read from a file" if self.target is None else self.target.about
         return {
             "name": self.function,
             "source": f"{source}, noise of {self.noise:g} deviations" if self.noise else source,
@@ -271,3 +238,31 @@ class Functions(LightningDataModule):
     def test_dataloader(self) -> WholeSetLoader:
         """The set, once."""
         return self._loader(1)
+
+
+class Picture(Functions):
+    """A picture as a function of two variables, place to brightness.
+
+    Args:
+        function: camera or face (bundled with scikit-image), or the file of a picture.
+        num_samples: Pixels at most, 4 to 8,192: larger pictures are reduced to a square of about so many.
+        noise: Standard deviation of Gaussian noise on the values to learn from, in units of the picture's own.
+        noise_seed: Seed of the noise.
+        steps: Training steps an epoch, each a round of every search.
+    """
+
+    name = "image"
+
+    def __init__(
+        self,
+        function: str = "camera",
+        num_samples: int = 4096,
+        noise: float = 0.0,
+        noise_seed: int = 0,
+        steps: int = 50,
+    ) -> None:
+        super().__init__(function, None, None, num_samples, noise, noise_seed, steps)
+        if self.picture is None:
+            raise ValueError(
+                f"--data.function must be {', '.join(PICTURES)} or the file of a picture, got {function!r}"
+            )

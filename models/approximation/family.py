@@ -78,6 +78,7 @@ class Family(nn.Module):
         self.widths, self.seeds, self.num_inputs = list(widths), seeds, num_inputs
         self.units = max(widths)
         self.activation = activation_function(activation, degree)
+        self.pitch = math.pi if activation == "sin" else 1.0  # half a wave where the others have a knee
         generator = torch.Generator().manual_seed(seed)
         rows, masks = [], []
         for width in self.widths:
@@ -101,7 +102,7 @@ class Family(nn.Module):
         # Density of knees of one every 1/width; in two dimensions of one every 1/√width along a direction.
         slope = max(2.0, width ** (1 / self.num_inputs))
         direction = torch.randn(width, self.num_inputs, generator=generator, dtype=torch.float64)
-        scale = slope * (0.5 + torch.rand(width, 1, generator=generator, dtype=torch.float64))
+        scale = self.pitch * slope * (0.5 + torch.rand(width, 1, generator=generator, dtype=torch.float64))
         weight = scale * F.normalize(direction)
         place = torch.rand(width, self.num_inputs, generator=generator, dtype=torch.float64)
         return weight, -(weight * place).sum(1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.approximation.family import BROKEN_LINES
-from models.approximation.reference import Floors, notes_on, one_network
+from models.approximation.reference import Floors, beside_linear_methods, notes_on, one_network
 from models.approximation.results import Method, Result
 from models.approximation.search import Line
 from models.approximation.searches import NAMES, Searches, deviation
@@ -27,7 +27,6 @@ class Drawing:
         chosen: Values of each width's best network on them, shape (W, M).
         lines: The best broken lines, if the networks are such.
         networks: The same as networks.
-        others: Errors of the starts or seeds for the bars.
     """
 
     batch: Any
@@ -93,5 +92,9 @@ def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tup
             math.sqrt(1 + 2 * width * variance / (len(x) * floor**2))
             for width, floor in zip(searches.widths, floors.values, strict=True)
         ]
+    side = round(math.sqrt(len(x)))
+    if x.ndim == 2 and side * side == len(x):
+        result.notes, result.tags = beside_linear_methods(clean, chosen, searches.widths)
+        return result, Drawing(batch, chosen, lines, networks)
     result.notes = notes_on(options["function"], lines, low, high)
     return result, Drawing(batch, chosen, lines, networks)

@@ -78,6 +78,7 @@ class Result:
         network_gap: Largest difference of the broken lines and their networks, or None.
         noise: Ratio expected from the noise alone, of each width; empty without noise.
         notes: Further lines for people.
+        tags: Their numbers.
     """
 
     function: str
@@ -94,6 +95,7 @@ class Result:
     network_gap: float | None = None
     noise: list[float] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
+    tags: dict[str, float] = field(default_factory=dict)
 
     @property
     def errors(self) -> list[float]:
@@ -107,7 +109,7 @@ class Result:
 
     def metrics(self) -> dict[str, float]:
         """Tags and values."""
-        values: dict[str, float] = {}
+        values = dict(self.tags)
         for place, width in enumerate(self.widths):
             values[f"test/rms_{width}"] = self.test_errors[place]
             values[f"test/rms_samples_{width}"] = self.errors[place]
@@ -138,7 +140,7 @@ class Result:
             if self.floors is not None:
                 text += f", floor {self.floors[place]:.7e}, {self.compared(error, place)}"
             if self.noise:
-                text += f" (the noise alone: about {self.noise[place]:.3f})"
+                text += f" (noise let in by 2N free parameters: × {self.noise[place]:.3f})"
             for other in self.others:
                 text += f"; {other.name} {self.compared(float(np.median(other.errors[place])), place)}"
             lines.append((f"N = {width}", text))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from data.functions import Functions, find_target, read_pairs
+from data.function_files import read_pairs, read_picture
+from data.functions import Functions, Picture, find_target
 from theory.named_functions import TARGETS
 
 
@@ -112,3 +113,28 @@ def test_what_is_known_holds_on_the_usual_interval_only() -> None:
     assert find_target("square", None, None)[1].constant == TARGETS["square"].constant
     assert find_target("square", 0.0, 2.0)[1].constant is None
     assert find_target("step", 0.6, 1.0)[1].jump is None
+
+
+def test_a_picture_is_a_function_of_two_variables(tmp_path: Path) -> None:
+    from PIL import Image
+
+    grey = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
+    Image.fromarray(grey).save(tmp_path / "small.png")
+    samples = Picture(str(tmp_path / "small.png")).samples()
+    np.testing.assert_allclose(samples.y.reshape(4, 4), grey[:, 1:5] / 255)
+    # the second pixel of the first row lies to the right
+    np.testing.assert_allclose(samples.x[1], [3 / 8, 1 / 8])
+    halved = read_picture(str(tmp_path / "small.png"), 2)
+    np.testing.assert_allclose(halved[0, 0], grey[:2, 1:3].mean() / 255, atol=1 / 255)
+    assert len(Picture("face").samples().y) == 625
+    assert Functions("camera", num_samples=100).facts()["num_inputs"] == 2
+
+
+def test_pictures_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_text("no picture")
+    with pytest.raises(ValueError, match="no picture"):
+        Picture(str(tmp_path / "bad.png")).setup()
+    with pytest.raises(ValueError, match="camera, face"):
+        Picture("square")
+    with pytest.raises(ValueError, match="unit square"):
+        Functions("camera", low=0.0)
