@@ -80,7 +80,7 @@ def stationary_point(f: Function, start: Tensor, steps: int = 100, tolerance: fl
         step = torch.linalg.lstsq(curvature, slope[:, None], driver="gelsd").solution[:, 0]
         # A gradient that fades only because the point runs away, as that of 1/x, has no small step.
         if float(slope.norm()) <= enough and float(step.norm()) <= 1e-6 * (1 + float(x.norm())):
-            return x if bool(torch.isfinite(f(x))) else None
+            return x - step if bool(torch.isfinite(f(x))) else None
         x = x - step
     return None
 
@@ -94,16 +94,22 @@ def contraction(rule: Rule, lr: float, curvature: float, momentum: float = 0.0) 
         curvature: λ, any sign; below 0 the factor exceeds 1 and the saddle is left.
         momentum: β in [0, 1).
     """
-    if rule == "sgd":
-        return abs(1 - lr * curvature)
-    if rule == "newton":
-        return abs(1 - lr)
     if rule == "adam":
         return math.nan
+    return float(torch.linalg.eigvals(step_matrix(rule, lr, curvature, momentum)).abs().max())
+
+
+def step_matrix(rule: Rule, lr: float, curvature: float, momentum: float = 0.0) -> Tensor:
+    """The matrix that takes (x, v) along an eigenvector of curvature λ to the next step, shape (2, 2); not for Adam."""
+    assert rule != "adam"
     beta = momentum
-    x_row = (1 - lr * curvature, -lr * beta) if rule == "momentum" else (1 - lr * curvature * (1 + beta), -lr * beta**2)
-    step = torch.tensor([x_row, (curvature, beta)], dtype=torch.float64)  # of (x, v)
-    return float(torch.linalg.eigvals(step).abs().max())
+    rows = {
+        "sgd": ((1 - lr * curvature, 0.0), (0.0, 0.0)),
+        "newton": ((1 - lr, 0.0), (0.0, 0.0)),
+        "momentum": ((1 - lr * curvature, -lr * beta), (curvature, beta)),
+        "nesterov": ((1 - lr * curvature * (1 + beta), -lr * beta**2), (curvature, beta)),
+    }
+    return torch.tensor(rows[rule], dtype=torch.float64)
 
 
 def stability_edge(rule: Rule, curvature: float, momentum: float = 0.0) -> float:

@@ -1,0 +1,243 @@
+"""A path of descent beside theory: where it ended and why, its factor per step, and the path that was predicted."""
+# n variables, K steps
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from theory.descent import Function, Rule, contraction, gradient, stability_edge
+from theory.expression import Expression
+from theory.landscape import Account, measured_factors, predicted_path
+from theory.named_functions import variables_of
+
+TOO_HIGH, TOO_FAR = 1e9, 1e9  # times 1 + the size at the start
+EDGES = {"sgd": "2/L", "momentum": "2(1 + β)/L", "nesterov": "2(1 + β)/(1 + 2β)L", "newton": "2"}
+
+
+def runs_away(f: Function, point: Tensor, start: Tensor) -> str:
+    """Why a path counts as diverged at ``point``, or an empty text."""
+    value, first = float(f(point)), float(f(start))
+    if not (math.isfinite(value) and bool(torch.isfinite(point).all())):
+        return "f is not finite there"
+    if abs(value) > TOO_HIGH * (1 + abs(first)):
+        return f"f = {value:.3g}"
+    if float(point.norm()) > TOO_FAR * (1 + float(start.norm())):
+        return f"its distance from 0 is {float(point.norm()):.3g}"
+    return ""
+
+
+@dataclass(frozen=True)
+class Course:
+    """A path and what is known about the function.
+
+    Attributes:
+        formula: The function as text.
+        function: Of a tensor of shape (n,).
+        path: Points, shape (K + 1, n).
+        account: The stationary point and its curvatures.
+        rule: How steps were taken.
+        lr: α.
+        momentum: β, where the rule has one.
+        stopped: Why the path counts as diverged, or an empty text.
+        tolerance: Gradient at the end, relative to that at the start, that counts as converged.
+    """
+
+    formula: str
+    function: Function
+    path: Tensor
+    account: Account
+    rule: Rule
+    lr: float
+    momentum: float
+    stopped: str
+    tolerance: float
+
+    @property
+    def steps(self) -> int:
+        """K."""
+        return len(self.path) - 1
+
+    @cached_property
+    def value(self) -> float:
+        """The function at the end."""
+        return float(self.function(self.path[-1]))
+
+    @cached_property
+    def slope(self) -> float:
+        """‖∇f‖ at the end."""
+        return float(gradient(self.function, self.path[-1]).norm())
+
+    @property
+    def converged(self) -> bool:
+        """Whether the gradient has all but vanished."""
+        first = float(gradient(self.function, self.path[0]).norm())
+        return not self.stopped and self.slope <= self.tolerance * max(first, 1e-300)
+
+    def place(self, point: Tensor) -> str:
+        """Such as (−0.5, 0.5)."""
+        values = ", ".join(f"{round(value, 8) + 0.0:.8g}" for value in point.tolist())
+        return f"({values})" if len(point) > 1 else f"x = {values}"
+
+    def due(self, lr: float, curvature: float) -> float:
+        """Factor per step at another learning rate."""
+        return contraction(self.rule, lr, curvature, self.momentum)
+
+    def edge_formula(self) -> str:
+        """The edge of stability as text."""
+        return EDGES[self.rule]
+
+    def grows_with(self, lr: float) -> bool:
+        """Whether the rule with this learning rate leaves the minimum, from 200 steps of torch's own optimiser."""
+        assert self.account.point is not None
+        goal = self.account.point
+        point = (goal + 1.0).requires_grad_()
+        momentum = self.momentum if self.rule in ("momentum", "nesterov") else 0.0
+        optimizer = torch.optim.SGD([point], lr=lr, momentum=momentum, nesterov=self.rule == "nesterov")
+        sizes = []
+        for _ in range(200):
+            optimizer.zero_grad()
+            slope = gradient(self.function, point)
+            if self.rule == "newton":
+                slope = torch.linalg.solve(self.hessian, slope)
+            point.grad = slope
+            optimizer.step()
+            sizes.append(float((point.detach() - goal).norm()))
+        return max(sizes[-50:]) > max(sizes[50:100])
+
+    @cached_property
+    def hessian(self) -> Tensor:
+        """Of the quadratic."""
+        return self.account.directions @ torch.diag(self.account.curvature) @ self.account.directions.T
+
+    def reason(self) -> str:
+        """Why the path ran away, from the curvature."""
+        account, text = self.account, self.stopped
+        if account.point is None:
+            return f"{text}; no place where the gradient vanishes was found from the start"
+        lowest, highest = float(account.curvature[0]), float(account.curvature[-1])
+        if lowest < 0:
+            kind = (
+                f"the stationary point {self.place(account.point)} is a {account.kind}, lowest curvature {lowest:.6g}"
+            )
+            never = "f has no minimum: " if account.quadratic else ""
+            return f"{text}; {never}{kind}, and f falls without end along that direction"
+        edge = stability_edge(self.rule, highest, self.momentum)
+        if self.lr > edge:
+            factor = contraction(self.rule, self.lr, highest, self.momentum)
+            return (f"{text}; α = {self.lr:g} is beyond the edge {EDGES[self.rule]} = {edge:.6g}, each step multiplies "
+                    f"the distance by {factor:.6g}")  # fmt: skip
+        return text
+
+    def outcome(self) -> str:
+        """Where the path ended, with the number due."""
+        end, account = self.path[-1], self.account
+        if self.stopped:
+            return f"diverged at step {self.steps}: {self.reason()}"
+        here = f"f = {self.value:.8g} at {self.place(end)} after {self.steps} step{'s' * (self.steps != 1)}"
+        if not self.converged:
+            goal = ""
+            if account.has_minimum and account.point is not None:
+                goal = f"; a minimum {account.value:.8g} lies at {self.place(account.point)}"
+            return f"not yet at rest: {here}, ‖∇f‖ = {self.slope:.3g}{goal}"
+        if account.point is None:
+            return f"at rest: {here}"
+        distance = float((end - account.point).norm())
+        due = f"due {account.value:.8g} at {self.place(account.point)}, distance {distance:.2g}"
+        note = {"minimum": "", "maximum": ", which is no minimum but a maximum", "saddle": ", which is no minimum"}
+        return f"{account.kind}: {here} ({due}){note.get(account.kind, ', where the curvatures do not decide')}"
+
+    def describe(self) -> str:
+        """The function: quadratic or not, its stationary point and curvatures."""
+        values = ", ".join(f"{value + 0.0:.6g}" for value in self.account.curvature.tolist())
+        where = (
+            "the start" if self.account.point is None else f"its {self.account.kind} {self.place(self.account.point)}"
+        )
+        quadratic = "a quadratic" if self.account.quadratic else "no quadratic"
+        return f"{self.formula}: {quadratic}, curvatures {values} at {where}"
+
+    def factors(self) -> list[float]:
+        """Measured factor per step along each eigenvector, NaN where none is; empty without a stationary point."""
+        if self.account.point is None or self.rule == "adam":
+            return []
+        measured = measured_factors(self.path, self.account, order=2 if self.rule in ("momentum", "nesterov") else 1)
+        if not self.account.quadratic:
+            # The slowest direction feeds all others through the third derivatives: only its own factor is due.
+            due = [self.due(self.lr, one) for one in self.account.curvature.tolist()]
+            measured = [a if b == max(due) else math.nan for a, b in zip(measured, due, strict=True)]
+        return measured
+
+    def speed(self) -> list[tuple[str, str]]:
+        """Factors per step beside theory, and the distance from the predicted path."""
+        lines = []
+        for measured, curvature in zip(self.factors(), self.account.curvature.tolist(), strict=False):
+            if math.isnan(measured):
+                continue
+            due = self.due(self.lr, curvature)
+            formula = {"sgd": "|1 − αλ|", "newton": "|1 − α|"}.get(self.rule, "spectral radius")
+            lines.append((f"factor, λ = {curvature:.4g}", f"{measured:.6f} a step, due {formula} = {due:.6f}"))
+        gap = self.gap()
+        if gap is not None:
+            lines.append(("whole path", f"at most {gap:.2g} of its size from the path predicted before the first step"))
+        return lines
+
+    def prediction(self) -> Tensor | None:
+        """The path that theory gives, shape (K + 1, n), where the function is quadratic and the rule linear."""
+        if self.account.point is None or not self.account.quadratic or self.rule == "adam":
+            return None
+        if self.rule == "newton" and float(self.account.curvature.abs().min()) == 0:
+            return None
+        return predicted_path(self.account, self.path[0], self.steps, self.rule, self.lr, self.momentum)
+
+    def gap(self) -> float | None:
+        """Largest distance between path and prediction over the size of the path up to there."""
+        due = self.prediction()
+        if due is None:
+            return None
+        size = (self.path.norm(dim=1) + 1e-300).cummax(0).values
+        return float(((self.path - due).norm(dim=1) / size).max())
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers for metrics.json; those that do not exist are left out."""
+        metrics = {"test/steps": float(self.steps), "test/diverged": float(bool(self.stopped))}
+        if self.account.point is not None:
+            metrics["theory/value"] = self.account.value
+            if not self.stopped:
+                metrics["gap/distance"] = float((self.path[-1] - self.account.point).norm())
+        for place, (measured, curvature) in enumerate(
+            zip(self.factors(), self.account.curvature.tolist(), strict=False)
+        ):
+            metrics[f"theory/curvature_{place + 1}"] = curvature
+            if not math.isnan(measured):
+                due = self.due(self.lr, curvature)
+                metrics |= {f"test/factor_{place + 1}": measured, f"theory/factor_{place + 1}": due}
+        gap = self.gap()
+        return metrics | ({} if gap is None else {"gap/path": gap})
+
+    def distances(self) -> tuple[Tensor, NDArray[np.floating] | None]:
+        """|Eigen-coordinates| of the path, shape (K + 1, n), and those predicted, or None."""
+        assert self.account.point is not None
+        goal, directions, due = self.account.point, self.account.directions, self.prediction()
+        predicted = None if due is None else ((due - goal) @ directions).abs().numpy()
+        return ((self.path - goal) @ directions).abs(), predicted
+
+    def picture(self) -> tuple[NDArray[np.floating], list[NDArray[np.floating]], NDArray[np.floating], Tensor | None]:
+        """What ``dashboard.descent.path_figure`` draws: path, places along each axis, values there, the goal."""
+        path = self.path
+        if self.stopped:  # the beginning of the flight tells the shape; its end would make all else a point
+            near = path.norm(dim=1) <= 20 * (1 + float(path[0].norm()))
+            path = path[: max(int(near.cumprod(0).sum()), 2)]
+        seen = path if self.account.point is None else torch.cat([path, self.account.point[None]])
+        low, high = seen.min(0).values, seen.max(0).values
+        margin = 0.25 * (high - low).clamp_min(0.25 * float((high - low).max()) + 1e-6) + 0.05 * (high - low).max()
+        axes = [np.linspace(float(a), float(b), 161) for a, b in zip(low - margin, high + margin, strict=True)]
+        expression = Expression(self.formula, variables_of(self.formula))
+        grid = [torch.from_numpy(axis) for axis in axes]
+        places = torch.meshgrid(*grid, indexing="xy") if len(grid) > 1 else grid
+        return path.numpy(), list(axes), expression(*places).numpy(), self.account.point

@@ -1,0 +1,108 @@
+"""Descent through the front door: minima, saddles, edges, divergence that fails and divergence that was wanted."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.gradient_descent import GradientDescentTask
+from tests.models.resuming import assert_equal_runs, stopped_and_resumed
+from train import main
+
+WORDS = ["--model", "gradient-descent", "--device", "cpu"]
+
+
+def run(tmp_path: Path, *words: str, status: int = 0, report: str = "none") -> dict[str, Any]:
+    """Metrics of a run."""
+    assert main([*WORDS, "--report", report, "--root", str(tmp_path / "runs"), *words]) == status
+    (path,) = (tmp_path / "runs").glob("*/*/metrics.json")
+    metrics: dict[str, Any] = json.loads(path.read_text())
+    return metrics
+
+
+def test_the_bowl(tmp_path: Path) -> None:
+    metrics = run(tmp_path, report="full")
+    assert metrics["test/value"] == pytest.approx(metrics["theory/value"]) == pytest.approx(3)
+    assert metrics["gap/distance"] < 1e-8
+    assert [metrics[f"test/factor_{axis}"] for axis in (1, 2)] == pytest.approx([0.8, 0.6], rel=1e-9)
+    assert [metrics[f"theory/factor_{axis}"] for axis in (1, 2)] == pytest.approx([0.8, 0.6], rel=1e-12)
+    assert metrics["gap/path"] < 1e-12
+    assert metrics["test/edge"] == pytest.approx(metrics["theory/edge"], rel=0.01)
+    names = {path.name for path in (tmp_path / "runs").glob("*/*/figures/*.png")}
+    assert names == {"path.png", "distance.png", "factor.png"}
+
+
+def test_one_step_of_a_quarter_is_enough_on_the_parabola(tmp_path: Path) -> None:
+    metrics = run(tmp_path, "--data.function", "parabola", "--lr", "0.25")
+    assert (metrics["test/steps"], metrics["test/value"], metrics["gap/distance"]) == (1, 2, 0)
+
+
+def test_the_saddle_is_reported_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = run(tmp_path, "--data.function", "saddle", status=1, report="full")
+    assert metrics["test/diverged"] == 1
+    assert metrics["test/factor_1"] == pytest.approx(1 + 0.1 * 2.47213595, rel=1e-6)
+    captured = capsys.readouterr()
+    assert "f has no minimum: the stationary point (-0.5, 0.5) is a saddle" in captured.out
+    assert captured.err.startswith("train.py: diverged at step ")
+    assert len(captured.err.splitlines()) == 1
+    assert captured.out.splitlines()[-1].startswith("run: ")
+
+
+def test_divergence_that_was_wanted_is_a_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, "--lr", "0.6", "--model.expect", "divergence")
+    assert "beyond the edge 2/L = 0.5, each step multiplies the distance by 1.4" in capsys.readouterr().out
+
+
+def test_divergence_that_was_wanted_and_did_not_come_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, "--model.expect", "divergence", status=1)
+    assert "no divergence in 100 steps, although it was expected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("rule", "lr"), [("momentum", "0.05"), ("nesterov", "0.05"), ("newton", "0.5")])
+def test_every_linear_rule_follows_its_prediction(tmp_path: Path, rule: str, lr: str) -> None:
+    metrics = run(tmp_path, "--model.rule", rule, "--lr", lr)
+    assert metrics["gap/path"] < 1e-12
+    for axis in (1, 2):
+        assert metrics[f"test/factor_{axis}"] == pytest.approx(metrics[f"theory/factor_{axis}"], rel=1e-5)
+
+
+def test_adam_descends_without_a_factor(tmp_path: Path) -> None:
+    metrics = run(tmp_path, "--model.rule", "adam", "--data.function", "x^4 + y^2 - x*y")
+    assert metrics["test/value"] == pytest.approx(-1 / 64, abs=1e-3)
+    assert "theory/factor_1" not in metrics
+
+
+def test_leaving_the_domain_is_divergence_and_no_nan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = run(tmp_path, "--data.function", "log(x)", status=1)
+    assert all(value == value for value in metrics.values())
+    captured = capsys.readouterr()
+    assert "f is not finite there" in captured.err
+    assert "nan" not in captured.out.lower()
+
+
+def test_a_resumed_run_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [*WORDS, "--model.rule", "adam", "--model.steps", "3", "--data.rounds", "2", "--report", "none"]
+    assert_equal_runs(*stopped_and_resumed(GradientDescentTask, words, tmp_path, (2, 1), monkeypatch))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--lr", "0"], "--model.lr must be above 0 and finite, got 0"),
+        (["--model.momentum", "1"], "--model.momentum must be in [0, 1), got 1.0"),
+        (["--model.steps", "0"], "--model.steps must be at least 1, got 0"),
+        (["--data.function", "bowle"], "no function named 'bowle', did you mean 'bowl'?"),
+        (["--data.function", "__import__('os')"], "--data.function: '__import__' in"),
+        (["--data.function", "3"], "is a constant: there is nothing to descend"),
+        (["--data.function", "log(x)", "--data.start", "[-1]"], "is not finite at the start [-1.0]"),
+        (["--data.start", "[1]"], "--data.start must be 2 finite numbers, for x and y, got [1.0]"),
+        (["--data.rounds", "0"], "--data.rounds must be at least 1, got 0"),
+        (["--data", "digits"], "cannot learn from --data digits, which does not say formula, start"),
+    ],
+)
+def test_wrong_input(words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main([*WORDS, "--root", str(tmp_path), *words]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert len(captured.err.splitlines()) == 1

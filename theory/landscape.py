@@ -1,0 +1,130 @@
+"""A function to descend on, what it has at its stationary point, and the path that theory predicts.
+
+On a quadratic each rule but Adam is linear along every eigenvector, so that the whole path is known before the first
+step: the coordinate c after k steps is the first entry of Mᵏ(c₀, 0), M being the matrix of ``theory.descent``.
+"""
+
+# n variables, K steps
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from theory.descent import Function, Kind, Rule, curvatures, hessian, kind_of, stationary_point, step_matrix
+from theory.expression import Expression
+from theory.named_functions import variables_of
+
+# The functions of the articles, and where to start on them.
+LANDSCAPES: dict[str, tuple[str, tuple[float, ...]]] = {
+    "parabola": ("2*x^2 - 12*x + 20", (10.0,)),
+    "saddle": ("2*x^2 + 2*y + 4*x*y", (1.0, 1.0)),
+    "bowl": ("2*x^2 + y^2 + 3", (2.0, -3.0)),
+}
+
+
+def as_function(formula: str) -> Function:
+    """A formula in x, or in x and y, as a function of one tensor of shape (n,)."""
+    expression = Expression(formula, variables_of(formula))
+    return lambda point: expression(*point.unbind(-1))
+
+
+@dataclass(frozen=True)
+class Account:
+    """What is known about a function near a path on it.
+
+    Attributes:
+        point: A stationary point, shape (n,), or None where none was found.
+        value: f there.
+        curvature: Eigenvalues of the Hessian there, rising, shape (n,).
+        directions: Their eigenvectors in columns, shape (n, n).
+        kind: What the point is.
+        quadratic: Whether the Hessian is the same everywhere it was looked at; then all of this holds globally.
+    """
+
+    point: Tensor | None
+    value: float
+    curvature: Tensor
+    directions: Tensor
+    kind: Kind
+    quadratic: bool
+
+    @property
+    def has_minimum(self) -> bool:
+        """Whether the stationary point is a minimum."""
+        return self.point is not None and self.kind == "minimum"
+
+
+def account_of(f: Function, start: Tensor) -> Account:
+    """Looks for a stationary point from ``start`` and describes it; without one, describes the start itself."""
+    point = stationary_point(f, start)
+    at = start if point is None else point
+    values, directions = curvatures(f, at)
+    quadratic = is_quadratic(f, start)
+    # Where a curvature vanishes, Newton's method ends near the point and not on it: compared with the start's.
+    unit = float(hessian(f, start).abs().max()) or 1.0
+    kind = kind_of(values / unit, 1e-9 if quadratic else 1e-4)
+    return Account(point, float(f(at)), values, directions, kind, quadratic)
+
+
+def is_quadratic(f: Function, around: Tensor) -> bool:
+    """Whether the Hessian is the same at several places around a point, up to rounding."""
+    generator = torch.Generator().manual_seed(0)
+    first = hessian(f, around)
+    shifts = torch.randn(4, len(around), generator=generator, dtype=torch.float64)
+    return all(bool(torch.allclose(hessian(f, around + shift), first, rtol=1e-9, atol=1e-12)) for shift in shifts)
+
+
+def predicted_path(account: Account, start: Tensor, steps: int, rule: Rule, lr: float, momentum: float) -> Tensor:
+    """The path on a quadratic with a stationary point, shape (K + 1, n); not for Adam.
+
+    Args:
+        account: Of the quadratic.
+        start: Shape (n,).
+        steps: K.
+        rule: How steps are taken.
+        lr: Learning rate α.
+        momentum: β.
+    """
+    assert account.point is not None
+    coordinates = (start - account.point) @ account.directions  # (n,)
+    tracks = []
+    for place, curvature in zip(coordinates.tolist(), account.curvature.tolist(), strict=True):
+        matrix, state = step_matrix(rule, lr, curvature, momentum), torch.tensor([place, 0.0], dtype=torch.float64)
+        track = [state]
+        for _ in range(steps):
+            track.append(matrix @ track[-1])
+        tracks.append(torch.stack(track)[:, 0])
+    return account.point + torch.stack(tracks, 1) @ account.directions.T
+
+
+def measured_factors(path: Tensor, account: Account, order: int = 1) -> list[float]:
+    """The factor by which each eigen-coordinate changes a step; NaN where too little was seen.
+
+    Coordinates of a linear rule follow c_k+p = a₁c_k+p−1 + … + a_p c_k, p = 1, or 2 with momentum. All a are fitted by
+    least squares, and the factor is the largest root. On a function that is no quadratic only the last quarter of the
+    steps counts. What rounding may have made, below 1e-9 of the beginning, is left out.
+
+    Args:
+        path: Points, shape (K + 1, n).
+        account: With a stationary point.
+        order: p.
+    """
+    assert account.point is not None
+    factors = []
+    for track in ((path - account.point) @ account.directions).unbind(1):
+        floor = 1e-9 * float(track[0].abs())
+        seen = int((track.abs().cummin(0).values > floor).sum()) if floor > 0 else 0
+        first = 0 if account.quadratic else 3 * seen // 4
+        rows = track[first:seen].unfold(0, order + 1, 1) if seen - first > order else track.new_zeros(0, order + 1)
+        if len(rows) < order:
+            factors.append(math.nan)
+            continue
+        rows = rows / rows.abs().amax(1, keepdim=True)
+        recurrence = torch.linalg.lstsq(rows[:, :order], rows[:, order:]).solution[:, 0]  # a_p, ..., a_1
+        companion = torch.cat([torch.eye(order, dtype=track.dtype)[1:], recurrence[None]])
+        factors.append(float(torch.linalg.eigvals(companion).abs().max()))
+    return factors
