@@ -17,6 +17,8 @@ from theory.ais import backward_log_z, base_logits, forward_log_z
 from theory.dbn import variational_bound
 from theory.rbm import log_partition
 
+DRAWS = 10  # upward passes a picture over which the bound is averaged
+
 
 @dataclass(frozen=True)
 class Depth:
@@ -62,6 +64,7 @@ def bounds(stack: DBN, v: Tensor, start: Tensor, steps: int, sweeps: int) -> lis
             backward = backward_log_z(samples, *top, base, steps=steps)
             higher = max(forward, backward, key=lambda way: way.value)
             log_z, error, gap = higher.value, higher.error, backward.value - forward.value
-        parts = [variational_bound(part, machines[: layer + 1], log_z) for part in v.split(2000)]
+        draws = DRAWS if layer else 1  # one machine draws nothing
+        parts = [variational_bound(part, machines[: layer + 1], log_z) for part in v.split(2000) for _ in range(draws)]
         found.append(Depth(len(top.hidden_bias), float(torch.cat(parts).double().mean()), error, gap))
     return found
