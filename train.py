@@ -57,6 +57,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
 
     from trainer.build import fit, make_trainer, test
     from trainer.folder import RunFolder, write_atomically
+    from trainer.lock import locked
     from trainer.options import as_yaml, build_parser, group_help, load_class, parse, wanted_facts
     from trainer.report import announce, conclude, house_record, layout, user_mistakes
     from trainer.resume import check_compatible, check_unfinished, find_resume, logged_step
@@ -69,7 +70,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
 
     with user_mistakes():
         task_class, data_class = load_class(MODELS[request.model]), load_class(DATA[request.data])
-        parser = build_parser(task_class, data_class)
+        parser = build_parser(task_class, data_class, request.model, request.data)
         for group in ("model", "data", "trainer"):
             if f"{group}.help" in request.switches:
                 print(group_help(parser, group), end="")
@@ -80,12 +81,16 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
             print(config, end="")
             return 0
         seed_everything(settings.seed, verbose=False)
+        held = {"weights": "none"} if path is not None and "weights" in settings.model else {}  # by the checkpoint
+        if hasattr(task_class, "check"):
+            task_class.check({**settings.model, **held})  # what is wrong without the data is said before it is read
+    with user_mistakes("data", settings.data):
         data = data_class(**settings.data)
         data.prepare_data()
         data.setup("fit")
         facts = data.facts()
+    with user_mistakes("model", settings.model):
         options = {**settings.model, **{name: facts[name] for name in wanted_facts(task_class, data_class)}}
-        held = {"weights": "none"} if path is not None and "weights" in options else {}  # by the checkpoint
         task = task_class(**{**options, **held})
         task.hparams.update({name: options[name] for name in held})
 
@@ -95,30 +100,40 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         checkpoint = load_checkpoint(path)
         check_compatible(checkpoint, dict(task.hparams), house)
         check_unfinished(checkpoint, settings.trainer["max_epochs"], folder)
+    fresh = folder is None
     folder = folder or RunFolder.create(request.root, request.model, request.data, settings.seed)
-    write_atomically(folder.config, config)
-    splits = data.summary()["splits"]
-    has_validation = bool(splits.get("val", 1))
-    # Without a test set the validation pictures are what is reported: they choose nothing, unless asked to.
-    chooses = has_validation and (bool(splits.get("test", 1)) or settings.patience is not None)
-    trainer = make_trainer(
-        folder,
-        settings.trainer,
-        seed=settings.seed,
-        monitor=task.monitor if chooses else None,
-        mode=task.mode,
-        layout=layout(task.monitor if has_validation else task.monitor.replace("val/", "train/")),
-        hparams={"model": request.model, "data": request.data, **settings.model, **settings.data},
-        house=house,
-        early_stopping_patience=settings.patience,
-        resume_step=logged_step(checkpoint) if checkpoint else None,
-    )
-    announce(request, folder, data, task, trainer)
-    fit_started = time.perf_counter()
-    fit(trainer, task, data, path)
-    fit_s = time.perf_counter() - fit_started
-    metrics = test(trainer, task, data, "best" if chooses else "last", validate=has_validation)
-    conclude(request, folder, data, task, trainer, settings, {**metrics, "time/fit_s": fit_s}, started)
+    with locked(folder):
+        splits = data.summary()["splits"]
+        has_validation = bool(splits.get("val", 1))
+        # Without a test set the validation pictures are what is reported: they choose nothing, unless asked to.
+        chooses = has_validation and (bool(splits.get("test", 1)) or settings.patience is not None)
+        try:
+            trainer = make_trainer(
+                folder,
+                settings.trainer,
+                seed=settings.seed,
+                monitor=task.monitor if chooses else None,
+                mode=task.mode,
+                layout=layout(task.monitor if has_validation else task.monitor.replace("val/", "train/")),
+                hparams={"model": request.model, "data": request.data, **settings.model, **settings.data},
+                house=house,
+                early_stopping_patience=settings.patience,
+                resume_step=logged_step(checkpoint) if checkpoint else None,
+            )
+        except UserError:
+            if fresh:
+                folder.discard()
+            raise
+        write_atomically(folder.config, config)
+        announce(request, folder, data, task, trainer, settings)
+        fit_started = time.perf_counter()
+        fit(trainer, task, data, path)
+        fit_s = time.perf_counter() - fit_started
+        metrics = test(trainer, task, data, "best" if chooses else "last", validate=has_validation)
+        conclude(request, folder, data, task, trainer, settings, {**metrics, "time/fit_s": fit_s}, started)
+    failure = getattr(task, "failure", "")
+    if failure:
+        raise RunFailed(failure)
     return 0
 
 

@@ -96,6 +96,10 @@ class Folder(LightningDataModule):
             raise ValueError("--data.path (a folder of pictures) or --data.csv (a file with path,label) is needed")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if num_workers is not None and num_workers < 0:
+            raise ValueError(
+                f"num_workers must be at least 0, got {num_workers}; without it there is one for each core"
+            )
         self.rule = SplitRule(val_fraction, test_fraction, split_seed, num_folds, fold)
         if not 0 <= flip <= 1:
             raise ValueError(f"flip must be in [0, 1], got {flip}")

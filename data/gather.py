@@ -1,5 +1,6 @@
 """From listed files to a data set: read each once, name the bad ones, decide the splits, make the one class map."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from data.scan import class_table
 from data.store import Form, PixelStore
 
 PARTS = ("train", "val", "test")
+MOST_HELD_OUT = 0.9
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,10 @@ class SplitRule:
         for option in ("val_fraction", "test_fraction"):
             if not 0 <= getattr(self, option) < 1:
                 raise ValueError(f"{option} must be in [0, 1), got {getattr(self, option)}")
-        if self.val_fraction + self.test_fraction >= 1:
-            both = f"{self.val_fraction} + {self.test_fraction}"
-            raise ValueError(f"val_fraction + test_fraction must be below 1, got {both}")
+        if self.val_fraction + self.test_fraction > MOST_HELD_OUT:
+            both = f"{self.val_fraction} + {self.test_fraction}" if self.test_fraction else f"{self.val_fraction}"
+            name = "val_fraction + test_fraction" if self.test_fraction else "val_fraction"
+            raise ValueError(f"{name} must be at most {MOST_HELD_OUT}, got {both}: hardly a picture would train")
         if self.num_folds == 1 or self.num_folds < 0:
             raise ValueError(f"num_folds must be 0 or at least 2, got {self.num_folds}")
         if not 0 <= self.fold < max(self.num_folds, 1):
@@ -138,12 +141,20 @@ def decide_splits(entries: Sequence[Entry], digests: Sequence[str], rule: SplitR
         source: What to call the data set in errors.
 
     Raises:
-        ValueError: If folds are asked of a set that has its own val.
+        ValueError: If folds are asked of a set that has its own val, or more than it has pictures.
     """
     given = {entry.split for entry in entries}
     if rule.num_folds and "val" in given:
         raise ValueError(f"num_folds {rule.num_folds} needs pictures without val, but {source} has one")
     free = [index for index, entry in enumerate(entries) if entry.split in ("train", None)]
+    label, most = max(
+        Counter(entries[index].label for index in free).items(), key=lambda item: item[1], default=("", 0)
+    )
+    if rule.num_folds > most > 0:
+        raise ValueError(
+            f"num_folds {rule.num_folds} is more than any class of {source} has pictures ({label}: {most}): "
+            "some folds would validate on none"
+        )
     parts = assign_splits(
         [entries[index].name for index in free],
         [entries[index].label for index in free],

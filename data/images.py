@@ -5,7 +5,6 @@ A set says in ``read`` what its pictures are; this module carves the validation 
 """
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -34,8 +33,15 @@ class Pictures(NamedTuple):
 
 
 def resolve_root(root: str | None) -> Path:
-    """The folder of the data sets: the one given, else ``$DATA_ROOT``, else a cache in the home folder."""
-    return Path(root or os.environ.get("DATA_ROOT") or DEFAULT_ROOT).expanduser()
+    """The folder of the data sets: the one given, else ``$DATA_ROOT``, else a cache in the home folder.
+
+    Raises:
+        ValueError: If it is a file.
+    """
+    place = Path(root or os.environ.get("DATA_ROOT") or DEFAULT_ROOT).expanduser()
+    if place.exists() and not place.is_dir():
+        raise ValueError(f"root must be the folder that holds the data sets, got the file {place}")
+    return place
 
 
 def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
@@ -229,8 +235,6 @@ class Images(LightningDataModule):
     def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
         """Batches of the validation pictures in order; an empty list, which Lightning skips, when there are none."""
         if len(self.part("val").labels) == 0:
-            # Lightning asks whether this was intended; val_fraction=0 said so.
-            warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
             return []
         return self._loader("val")
 

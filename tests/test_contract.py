@@ -27,6 +27,8 @@ from trainer.safe_file import load_checkpoint
 # What makes a recipe small; --epochs 1 (or 2, for a stop between them) comes by itself. FACES is a folder made here.
 SHORT: dict[str, list[str]] = {
     "face": ["--data.root", "FACES", "--data.num_splits", "2", "--data.per_person_train", "4", "--data.steps", "2"],
+    "adversarial": ["--model.epsilons", "[0.1]", "--model.steps", "2", "--model.one_pixel_images", "4",
+                    "--model.population", "8", "--model.generations", "2"],
     "generalisation": ["--data.replicas", "20", "--model.draws", "100"],
     "rbm": ["--model.ais_temperatures", "100", "--model.burn_in", "10", "--trainer.limit_train_batches", "10"],
     "dbn": ["--model.ais_temperatures", "50", "--model.burn_in", "10", "--model.sizes", "[16, 8]",

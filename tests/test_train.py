@@ -182,8 +182,29 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
         (["--model", "cnn", "--lr", "big"], "--model.lr: expected float or auto, got 'big'"),
         (["--model", "cnn", "--lr", "-1"], "--model.lr must be between 0 and 1000, got -1.0"),
         (["--model", "cnn", "--epochs", "0"], "--epochs: expected at least 1, got 0"),
-        (["--model", "cnn", "--batch_size", "0"], "batch_size must be at least 1, got 0"),
-        (["--model", "cnn", "--seed", "-3"], "--seed: expected a whole number from 0, got -3"),
+        (["--model", "cnn", "--batch_size", "0"], "--data.batch_size must be at least 1, got 0"),
+        (["--model", "cnn", "--seed", "-3"], "--seed: expected a whole number from 0 to 4294967295, got -3"),
+        (["--model", "cnn", "--seed", "4294967296"], "--seed: expected a whole number from 0 to 4294967295, got 42949"),
+        (["--model", "cnn", "--lr", "nan"], "--model.lr: expected a finite number, got 'nan'"),
+        (["--model", "cnn", "--data.csv", "x.csv"], "--data.csv belongs to pictures of your own: --data FOLDER, or"),
+        (
+            ["--model", "face", "--data", "digits"],
+            "--model face cannot learn from --data digits, which does not say num",
+        ),
+        (["--model", "cnn", "--data", "mnist", "--data.root", __file__], "--data.root must be the folder that holds"),
+        (["--model", "cnn", "--data", ".", "--model.backbone", "resnt18"], "no backbone named 'resnt18', did you mean"),
+        (
+            ["--model", "cnn", "--data", ".", "--model.weights", "defualt"],
+            "no weights 'defualt', did you mean 'default'?",
+        ),
+        (
+            ["--model", "cnn", "--data", ".", "--data.num_workers", "-1"],
+            "--data.num_workers must be at least 0, got -1",
+        ),
+        (
+            ["--model", "cnn", "--trainer.gradient_clip_algorithm", "x"],
+            "trainer options: `gradient_clip_algorithm` x is",
+        ),
         (["--model", "cnn", "--report", "long"], "--report: expected full, brief or none, got 'long'"),
         (["--model", "cnn", "--model.class_names", "[a,b]"], "no option '--model.class_names'"),
         (["--model", "cnn", "--model.widths", "[2,2,2,2]"], "4 stages are too many for pictures of 8×8"),
@@ -208,6 +229,14 @@ def test_a_wrong_type_in_a_file_names_the_file(capsys: pytest.CaptureFixture[str
     file.write_text("model: {patch: deep}\n")
     assert train.main(["--model", "cnn", "-c", str(file)]) == 2
     assert capsys.readouterr().err == f"train.py: {file}: model.patch: expected int, got 'deep'\n"
+
+
+def test_what_is_allowed_but_hardly_meant_gets_a_note(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["--model", "cnn", "--epochs", "1", "--lr", "0", "--batch_size", "5000", "--root", str(tmp_path), *QUICK]
+    assert train.main(words) == 0
+    said = capsys.readouterr().err
+    assert "note: --lr 0 changes no weight" in said
+    assert "note: --batch_size 5000 is more than there is to train on (1,293)" in said
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")

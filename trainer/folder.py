@@ -10,6 +10,7 @@ import datetime
 import json
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -190,6 +191,15 @@ class RunFolder:
         run = cls(folder.parent if folder.name == CHECKPOINTS else folder)
         probe(run.checkpoints)
         return run
+
+    def discard(self) -> None:
+        """Remove a folder in which nothing was trained, and the folders above it that hold nothing else."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        for folder in (self.path.parent, self.path.parent.parent):
+            try:
+                folder.rmdir()
+            except OSError:
+                return
 
     def write_metrics(self, values: Mapping[str, Any]) -> None:
         """Write ``metrics.json``: one flat object; numbers that are not finite become null, and a line says which."""

@@ -130,6 +130,29 @@ def _suggest_option(name: str) -> str:
     return nearest(name, known).replace("did you mean '", "did you mean '--")
 
 
+class UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that is given twice in one mapping; YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def yaml_problem(error: yaml.YAMLError) -> str:
+    """What is wrong in a YAML file, and where, on one line."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+    return where + (getattr(error, "problem", None) or " ".join(str(error).split()))
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Reads one settings file into groups; ``model: cnn`` is short for ``model: {name: cnn}``.
 
@@ -137,13 +160,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: When the file is missing, is no YAML, or is no mapping of settings.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys)
     except OSError as error:
         raise UserError(f"cannot read the settings file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is no text file (byte {error.start} is not UTF-8)") from error
     except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{path} is not valid YAML: {yaml_problem(error)}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no settings: expected 'model:', 'data:', 'trainer:' at its top level")
     for group in ("model", "data"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 SCREEN = """\
 usage: python train.py --model NAME [--data NAME|PATH] [options]
 
@@ -39,4 +41,5 @@ def screen(models: dict[str, str], data: dict[str, str]) -> str:
     """The help screen. Args: one-line summaries of the models by name, and the data by name."""
     width = max(map(len, models))
     lines = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in models.items())
-    return SCREEN.format(models=lines, data=", ".join(name for name in data if name != "folder"))
+    names = textwrap.wrap(", ".join(name for name in data if name != "folder"), 100, break_on_hyphens=False)
+    return SCREEN.format(models=lines, data="\n  ".join(names))

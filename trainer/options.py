@@ -27,6 +27,8 @@ TRAINER_SKIPPED = {
     "use_distributed_sampler",
 }  # fmt: skip
 
+HIGHEST_SEED = 2**32 - 1  # NumPy's
+
 
 @dataclass
 class Settings:
@@ -56,8 +58,14 @@ def load_class(path: str) -> type:
     return found
 
 
-def wanted_facts(task: type, data: type) -> list[str]:
+def wanted_facts(task: type, data: type, model_name: str = "", data_name: str = "") -> list[str]:
     """Arguments of the task that come from the data, such as ``class_names``: they are no options.
+
+    Args:
+        task: The task's class.
+        data: The data module's class.
+        model_name: What the user calls the model.
+        data_name: What the user calls the data.
 
     Raises:
         UserError: If the task needs something that this data does not have.
@@ -67,16 +75,19 @@ def wanted_facts(task: type, data: type) -> list[str]:
     missing = [name for name, parameter in parameters.items()
                if parameter.default is inspect.Parameter.empty and name != "self" and name not in offered]  # fmt: skip
     if missing:
-        raise UserError(f"{task.__name__} cannot learn from {data.__name__}: it needs {', '.join(missing)}")
+        raise UserError(
+            f"--model {model_name or task.__name__} cannot learn from --data {data_name or data.__name__}, which does "
+            f"not say {', '.join(missing).replace('_', ' ')}; without --data the model takes data that does"
+        )
     return [name for name in offered if name in parameters]
 
 
-def build_parser(task: type, data: type) -> ArgumentParser:
+def build_parser(task: type, data: type, model_name: str = "", data_name: str = "") -> ArgumentParser:
     """A parser whose options are the arguments of this task, this data module and the Trainer."""
     from lightning.pytorch import Trainer
 
     parser = ArgumentParser(prog="train.py", exit_on_error=False, add_help=False)
-    parser.add_class_arguments(task, "model", skip=set(wanted_facts(task, data)))
+    parser.add_class_arguments(task, "model", skip=set(wanted_facts(task, data, model_name, data_name)))
     parser.add_class_arguments(data, "data")
     parser.add_class_arguments(Trainer, "trainer", skip=TRAINER_SKIPPED)
     parser.add_argument(
@@ -115,6 +126,10 @@ def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace
         if key not in known:
             raise UserError(f"{request.origin.get(key, 'settings')}: no setting '{key}'{nearest(key, known)}")
     for key in request.overrides:
+        if key in ("data.csv", "data.path") and key not in known:
+            raise UserError(
+                f"--{key} belongs to pictures of your own: --data FOLDER, or --data FILE.csv for a list of them"
+            )
         if key not in known:
             raise UserError(f"no option '--{key}'{nearest(key, known).replace(chr(39), chr(39) + '--', 1)}")
     namespace: Namespace | None = None
@@ -132,8 +147,8 @@ def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace
         raise UserError(f"--report: expected full, brief or none, got {values['report']!r}")
     if not values["trainer"].get("max_steps", -1) > 0 and (values["trainer"]["max_epochs"] or 0) < 1:
         raise UserError(f"--epochs: expected at least 1, got {values['trainer']['max_epochs']}")
-    if values["seed_everything"] < 0:
-        raise UserError(f"--seed: expected a whole number from 0, got {values['seed_everything']}")
+    if not 0 <= values["seed_everything"] <= HIGHEST_SEED:
+        raise UserError(f"--seed: expected a whole number from 0 to {HIGHEST_SEED}, got {values['seed_everything']}")
     return (
         Settings(
             model=values.get("model") or {},
@@ -160,6 +175,8 @@ def _accept(parser: ArgumentParser, key: str, value: Any, where: str, namespace:
 
 def _explain(where: str, value: Any, error: Exception) -> str:
     """Turns the parser's account of a wrong type into ``--model.width: expected int, got 'wide'``."""
+    if str(value).lower().strip("+-.") in ("nan", "inf", "infinity"):
+        return f"{where}: expected a finite number, got {value!r}"
     expected = re.findall(r"Expected an? (?:<class '(\w+)'>|([^\n]+?))(?:\. Got value|\n|$)", str(error))
     names = [(first or second).removeprefix("typing.") for first, second in expected]
     names = [

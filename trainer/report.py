@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -39,6 +39,8 @@ class Task(Protocol):
         classifies: Optional; True when ``predict.py`` can name pictures with this task's checkpoints. Such a task also
             offers ``weights_origin() -> str`` (one sentence with the licence) and ``top_losses(limit)``: the split that
             was judged, and (number, class, guess, probability, loss) of its worst pictures.
+        failure: Optional; one line when the run did not show what it set out to show, such as a descent that diverged.
+            All is reported as usual, then the line goes to stderr and the exit status is 1.
     """
 
     monitor: str
@@ -68,14 +70,20 @@ class Data(Protocol):
 
 
 @contextmanager
-def user_mistakes() -> Iterator[None]:
-    """Turns the ``ValueError`` and ``OSError`` with which a class refuses its input into one line for the user."""
+def user_mistakes(group: str = "", options: Iterable[str] = ()) -> Iterator[None]:
+    """Turns the ``ValueError`` and ``OSError`` with which a class refuses its input into one line for the user.
+
+    Args:
+        group: ``model`` or ``data``, when a class of that group is being made.
+        options: Its options; a message that begins with one gets the words that the user would type.
+    """
     try:
         yield
     except UserError:
         raise
     except (ValueError, OSError) as error:
-        raise UserError(str(error)) from error
+        text = str(error)
+        raise UserError(f"--{group}.{text}" if text.partition(" ")[0] in options else text) from error
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
             raise
@@ -115,9 +123,14 @@ def describe_device(trainer: Trainer) -> str:
 
 
 @rank_zero_only
-def announce(request: Request, folder: RunFolder, data: Data, task: Task, trainer: Trainer) -> None:
-    """Prints what is about to run, before the first step."""
+def announce(request: Request, folder: RunFolder, data: Data, task: Task, trainer: Trainer, settings: Settings) -> None:
+    """Prints what is about to run, before the first step; what is allowed but hardly meant gets a note."""
     summary = data.summary()
+    batch, count = settings.data.get("batch_size"), summary["splits"].get("train", 0)
+    if isinstance(batch, int) and 0 < count < batch:
+        notice(f"note: --batch_size {batch} is more than there is to train on ({count:,}): a step sees all of it")
+    if settings.model.get("lr") == 0:
+        notice("note: --lr 0 changes no weight: the run only measures")
     splits = ", ".join(f"{name} {count:,}" for name, count in summary["splits"].items())
     classes = f", {summary['classes']} classes" if "classes" in summary else ""
     save_split(folder, data)

@@ -195,6 +195,8 @@ def test_folds_partition_the_pictures(make: Make, flat: Path) -> None:
     parts = [make(flat, num_folds=5, fold=fold).paths("val") for fold in range(5)]
     assert sorted(path for part in parts for path in part) == sorted(str(path) for path in flat.rglob("*.png"))
     split = folder(flat.parent / "s", {"train/a": 2, "train/b": 2, "val/a": 1})
+    with pytest.raises(ValueError, match=r"num_folds 11 is more than any class of .* has pictures \(cat: 10\)"):
+        make(flat, num_folds=11).setup()
     with pytest.raises(ValueError, match="num_folds 5 needs pictures without val"):
         make(split, num_folds=5).setup()
 
@@ -236,7 +238,9 @@ def test_wrong_options_are_named(make: Make, flat: Path) -> None:
     wrong: list[tuple[dict[str, object], str]] = [
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"val_fraction": 1.0}, r"val_fraction must be in \[0, 1\), got 1"),
-        ({"val_fraction": 0.5, "test_fraction": 0.5}, r"below 1, got 0\.5 \+ 0\.5"),
+        ({"val_fraction": 0.5, "test_fraction": 0.5}, r"at most 0\.9, got 0\.5 \+ 0\.5"),
+        ({"val_fraction": 0.99}, r"val_fraction must be at most 0\.9, got 0\.99: hardly a picture would train"),
+        ({"num_workers": -1}, "num_workers must be at least 0, got -1"),
         ({"num_folds": 1}, "num_folds must be 0 or at least 2, got 1"),
         ({"num_folds": 3, "fold": 3}, r"fold must be in 0\.\.2, got 3"),
         ({"fold": 1}, r"fold must be in 0\.\.0, got 1"),

@@ -68,8 +68,10 @@ def test_missing_without_network_is_one_line_with_the_files(tmp_path: Path, kind
 @pytest.mark.usefixtures("no_network")
 def test_root_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"root must be the folder that holds the data sets, got the file"):
+        MNIST(str(tmp_path / "file"))
     with pytest.raises(FileNotFoundError, match=r"could not be downloaded .*Not a directory"):
-        MNIST(str(tmp_path / "file")).prepare_data()
+        MNIST(str(tmp_path / "file" / "below")).prepare_data()
 
 
 def test_damaged_file_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""Two processes never train in one run folder; a lock whose process is gone is no lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import train
+from tests.conftest import Trained
+from trainer.errors import UserError
+from trainer.folder import RunFolder
+from trainer.lock import locked, started
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path)
+
+
+@pytest.fixture
+def other() -> Iterator[int]:
+    """A living process that is not ours."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield process.pid
+    process.communicate()
+
+
+def write(run: RunFolder, **held: object) -> None:
+    usual = {"pid": os.getpid(), "host": socket.gethostname(), "started": ""}
+    (run.path / ".lock").write_text(json.dumps(usual | held))
+
+
+def test_a_lock_is_there_while_it_is_held(run: RunFolder) -> None:
+    with locked(run):
+        held = json.loads((run.path / ".lock").read_text())
+        assert held == {"pid": os.getpid(), "host": socket.gethostname(), "started": started(os.getpid())}
+    assert not (run.path / ".lock").exists()
+    with pytest.raises(RuntimeError), locked(run):
+        raise RuntimeError
+    assert not (run.path / ".lock").exists()
+
+
+def test_a_living_process_keeps_others_out(run: RunFolder, other: int) -> None:
+    write(run, pid=other, started=started(other))
+    with pytest.raises(UserError, match=rf"is being trained by process {other} on .*: wait for it"), locked(run):
+        pass
+    assert (run.path / ".lock").exists(), "it is not ours to remove"
+    write(run, host="elsewhere", pid=1)
+    with pytest.raises(UserError, match=r"process 1 on elsewhere.* delete .*\.lock"), locked(run):
+        pass
+
+
+@pytest.mark.parametrize("held", [{"pid": 2**22 - 1}, {"started": "1"}, {}], ids=["gone", "reused", "ours"])
+def test_a_stale_lock_is_taken_over(
+    run: RunFolder, other: int, held: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(run, **({"pid": other, **held} if "started" in held else held))
+    with locked(run):
+        assert json.loads((run.path / ".lock").read_text())["pid"] == os.getpid()
+    assert "was left by a process that is gone" in capsys.readouterr().err
+
+
+def test_a_damaged_lock_is_stale_and_other_ranks_share_the_first_ones(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run.path / ".lock").write_text("")
+    with locked(run):
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        with locked(run):
+            pass
+        assert (run.path / ".lock").exists()
+
+
+def test_a_second_resume_is_locked_out(trained: Trained, other: int, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = trained.folder / ".lock"
+    before = (trained.folder / "config.yaml").read_bytes()
+    write(RunFolder(trained.folder), pid=other, started=started(other))
+    try:
+        assert train.main(["--resume", str(trained.folder), "--epochs", "3"]) == 2
+        assert f"is being trained by process {other}" in capsys.readouterr().err
+        assert (trained.folder / "config.yaml").read_bytes() == before
+    finally:
+        lock.unlink()
