@@ -170,12 +170,12 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
         out.print(unchecked_block(id, catalogue.WITHOUT_EXPERIMENT[id]))
     if chosen:
         for line in summary(chosen, outcomes, time.perf_counter() - started):
-            out.print(line)
+            out.print(line, markup=False, soft_wrap=True)
     if not options.ids and not options.words and not options.article:
         number = len(catalogue.WITHOUT_EXPERIMENT)
         out.print(f"{number} more statements have no experiment; python -m claims ID says why")
     for name, line in broken.items():
-        aside.print(f"claims: claims/{name}.py cannot be imported: {line}", markup=False)
+        aside.print(f"claims: claims/{name}.py cannot be imported: {line}", markup=False, soft_wrap=True)
     for id in asked:
         aside.print(f"claims: no check of {id} is registered")
     if options.json:

@@ -32,34 +32,6 @@ def slope_of(loss: Tensor, at: Tensor) -> Tensor:
 
 
 @claim(
-    "001-03",
-    "f = a x₁ + b x₂² + c x₃³ + d: learn a, b, c, d",
-    RIGHT,
-    "f is linear in its parameters, so that the normal equations give them; with noise of variance s² they scatter "
-    "with covariance s² (XᵀX)⁻¹",
-    "Gauss 1809; Aitken 1935",
-)
-def watermelon() -> Numbers:
-    truth = torch.tensor([2.0, -1.0, 0.5, 3.0], dtype=torch.float64)
-    x = sample(60 * 3).view(60, 3)
-    design = torch.stack([x[:, 0], x[:, 1] ** 2, x[:, 2] ** 3, torch.ones(60, dtype=torch.float64)], 1)
-    y = design @ truth
-
-    def fit(targets: Tensor) -> Tensor:  # (XᵀX)⁻¹ Xᵀy
-        return torch.linalg.solve(design.T @ design, design.T @ targets)
-
-    yield equals("without noise: largest error of a, b, c, d", (fit(y) - truth).abs().max(), 0, 1e-12)
-    left = (y - design @ fit(y)).square().sum() / (y - y.mean()).square().sum()
-    yield equals("without noise: R²", 1 - left, 1, 1e-12)
-    noise, draws = 0.3, 2000
-    fits = fit(y[:, None] + noise * sample(60 * draws, seed=1).view(60, draws))  # (4, draws)
-    error = fits - truth[:, None]
-    # eᵀ (XᵀX) e / s² is χ² with 4 degrees of freedom: mean 4, variance 8.
-    chi = (error * (design.T @ design @ error)).sum(0) / noise**2
-    yield equals("with noise: mean of eᵀXᵀX e / s², 4 standard errors", chi.mean(), 4, math.sqrt(8 / draws))
-
-
-@claim(
     "001-04",
     "loss = √((f − y)²)",
     RIGHT,

@@ -77,7 +77,7 @@ def test_a_resumed_run_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (["--model.hidden", "0"], "--model.hidden must be at least 1, got 0"),
         (["--model.starts", "-1"], "--model.starts must be at least 1, got -1"),
         (["--lr", "0"], "--model.lr must be above 0 and finite, got 0"),
-        (["--data", "digits"], "cannot learn from --data digits, which does not say in_features"),
+        (["--data", "digits"], "cannot learn from --data digits, which does not say"),
     ],
 )
 def test_wrong_input(words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
