@@ -3,7 +3,7 @@
 python train.py --model generalisation                                      polynomials of degree 0 to 15
 python train.py --model generalisation --model.weight_decay 0.01            ridge
 python train.py --model generalisation --model.dropout 0.2                  a ridge-like penalty
-python train.py --model generalisation --model.noise 0.2                    augmentation by noise: Tikhonov
+python train.py --model generalisation --model.augmentation 0.2             noise on the features: Tikhonov
 python train.py --model generalisation --early_stopping.patience 3          early stopping: a spectral filter
 python train.py --model generalisation --model.learner network --data.replicas 20
 
