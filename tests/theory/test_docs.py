@@ -10,7 +10,9 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("page", ["autoencoder", "autoencoder-vs-rbm", "convolution", "energy", "generalisation", "glm", "neural-distance"])
+@pytest.mark.parametrize(
+    "page", ["autoencoder", "autoencoder-vs-rbm", "convolution", "energy", "generalisation", "glm", "neural-distance"]
+)
 def test_examples(page: str) -> None:
     result = doctest.testfile(str(DOCS / f"{page}.md"), module_relative=False)
     assert result.attempted > 5
