@@ -241,8 +241,8 @@ def errors_of_starts(seed: int, pictures: Tensor, labels: Tensor) -> dict[str, f
         if start == "pretrained":
             net.take_over(stack)
         elif start == "small normal weights":
-            for layer in net.layers:
-                torch.nn.init.normal_(layer.weight, std=0.1)
+            for weight in (parameter for parameter in net.layers.parameters() if parameter.ndim > 1):
+                torch.nn.init.normal_(weight, std=0.1)
         descent = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
         for _ in range(800):
             batch = train[torch.randint(len(train), (50,))]

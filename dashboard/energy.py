@@ -69,12 +69,13 @@ def two_sided_figure(
     return figure
 
 
-def bounds_figure(bounds: ArrayLike, units: Sequence[int]) -> Figure:
+def bounds_figure(bounds: ArrayLike, units: Sequence[int], errors: ArrayLike = 0.0) -> Figure:
     """What each layer of a deep belief network adds to what it says of test pictures.
 
     Args:
         bounds: Of the likelihood with 1, 2, … layers, nats a picture, shape (P,); the first is the likelihood itself.
         units: Pixels, then units of each layer, P + 1 numbers.
+        errors: Standard errors of log Z in them, nats, shape (P,).
 
     Returns:
         A figure of one axes; the first layer's value is dashed, since greedy training need not fall below it.
@@ -82,11 +83,15 @@ def bounds_figure(bounds: ArrayLike, units: Sequence[int]) -> Figure:
     values = np.asarray(bounds, dtype=float)
     figure, (axes,) = new_figure(5.6, 3.7)
     places = np.arange(1, len(values) + 1)
-    axes.plot(places, values, color=BLUE, marker="o", linewidth=1.6, label="bound on the test log-likelihood")
+    name = "bound on the test log-likelihood"
+    axes.errorbar(places, values, errors, color=BLUE, marker="o", linewidth=1.6, capsize=3, label=name)
     axes.axhline(values[0], label="one machine: its likelihood", **THEORY)
-    names = ["-".join(str(unit) for unit in units[: place + 1]) for place in places]
+    names = ["-".join(str(unit) for unit in units[: place + 1]) for place in range(1, len(values) + 1)]
     axes.set_xticks(places, names)
     axes.set_xlim(0.6, len(values) + 0.4)
+    # At least a nat is shown: differences of hundredths are those of annealing.
+    middle, half = (values.max() + values.min()) / 2, max(np.ptp(values) * 0.6, 0.5)
+    axes.set_ylim(middle - half, middle + half)
     label(axes, "layers", "nats a test picture")
     legend(axes)
     text = ", ".join(f"{value:.2f}" for value in values).replace("-", "−")

@@ -44,7 +44,10 @@ def stack_figures(stack: DBN, names: Names, size: list[int]) -> Iterator[tuple[s
         size: [colours, height, width] of a picture.
     """
     units = [len(names.dreams[0]), *(depth.units for depth in names.depths)]
-    yield "bounds", bounds_figure([depth.bound for depth in names.depths], units)
+    yield (
+        "bounds",
+        bounds_figure([depth.bound for depth in names.depths], units, [depth.error for depth in names.depths]),
+    )
     if size[0] in (1, 3):
         yield "filters", filters_figure(stack.machine(0).weight.detach().cpu().numpy(), size)
         dreams = names.dreams[:MOST_DREAMS].numpy()

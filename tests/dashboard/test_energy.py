@@ -27,4 +27,7 @@ def test_filters_are_sorted_by_length_and_survive_zero() -> None:
 
 def test_dreams_and_bounds() -> None:
     assert to_image(dreams_figure(np.full((5, 4), 0.5), (1, 2, 2), "five")).std() > 0
-    assert "−25.10, −24.90 nats" in title(bounds_figure([-25.1, -24.9], [64, 10, 64]))
+    figure = bounds_figure([-25.1, -25.09], [64, 10, 64], [0.01, 0.02])
+    assert "−25.10, −25.09 nats" in title(figure)
+    assert np.ptp(figure.axes[0].get_ylim()) >= 1  # hundredths of a nat do not look like a cliff
+    assert to_image(bounds_figure([-120.0], [784, 500])).std() > 0
