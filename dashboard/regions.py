@@ -97,6 +97,9 @@ def regions_figure(pictures: Sequence[Picture], text: str) -> Figure:
     place = panels[-1].get_position()
     left = 1 - 0.78 / figure.get_size_inches()[0]
     bar = figure.colorbar(drawn, cax=figure.add_axes((left, place.y0, 0.012, place.height)))
+    steps = [step * 10.0**power for power in range(-8, 9) for step in (1, 2, 5) if low <= step * 10.0**power <= high]
+    bar.set_ticks(steps, labels=[f"{step:g}" for step in steps])
+    bar.ax.minorticks_off()
     bar.ax.tick_params(labelsize=SMALL_POINTS)
     bar.set_label("slope (per unit of input)", fontsize=LABEL_POINTS)
     return figure
@@ -110,12 +113,15 @@ class Curve(NamedTuple):
     y: ArrayLike
 
 
-def pieces_figure(curves: Sequence[Curve], text: str) -> Figure:
-    """Broken lines with a dot at every kink, side by side."""
+def pieces_figure(curves: Sequence[Curve], target: Curve | None, text: str) -> Figure:
+    """Broken lines with a dot at every kink, side by side, over the target if it is given."""
     figure, panels = new_figure(max(4.6, 4.0 * len(curves) + 0.4), 3.8, columns=len(curves))
     for axes, one, colour in zip(panels, curves, CYCLE, strict=False):
-        axes.plot(one.x, one.y, color=colour, linewidth=1.4, marker="o", markersize=2.6)
+        axes.plot(one.x, one.y, color=colour, linewidth=1.4, marker="o", markersize=2.6, label="network, its kinks")
+        if target is not None:
+            axes.plot(target.x, target.y, label=plain(target.name, 30), **THEORY)
         label(axes, "input", "output", f"{plain(one.name, 30)}: {np.size(one.x) - 1:,} pieces")
+        legend(axes, loc="lower center")
     finding(figure, text)
     return figure
 

@@ -26,7 +26,7 @@ from models.depth.history import History, bounds_of, counting_epochs
 from models.depth.results import Result
 from models.depth.shapes import parameters, same_budget, shape_name
 from models.depth.stack import Stack
-from theory.regions.plane import TooManyRegionsError
+from theory.regions.planar_map import TooManyRegionsError
 
 Batch = tuple[Tensor, Tensor]  # inputs (N, …), classes (N,) int64 or values (N,) float
 
@@ -104,6 +104,7 @@ class DeepVsWideTask(LightningModule):
         if in_features <= 2:
             self.check_limit()
         self.errors: list[list[float]] = []
+        self.samples: Any = None  # test points and values of a function of one number
         self.sums = torch.zeros(0)
 
     def check_limit(self) -> None:
@@ -171,6 +172,9 @@ class DeepVsWideTask(LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Wrong classes or squared distances of every network, and the number of points."""
         x = self.inputs(batch[0])
+        if x.shape[1] == 1 and not self.hparams["class_names"] and batch_idx == 0:
+            order = x[:, 0].argsort()
+            self.samples = (x[order, 0].cpu().numpy(), batch[1][order].cpu().numpy())
         for place, stack in enumerate(self.stacks):
             outputs = stack(x)
             if self.hparams["class_names"]:
@@ -221,6 +225,7 @@ class DeepVsWideTask(LightningModule):
             bool(self.hparams["class_names"]),
             self.hparams["target"],
             self.given,
+            self.samples,
         )
 
     def findings(self) -> list[tuple[str, str]]:

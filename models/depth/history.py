@@ -13,7 +13,7 @@ import numpy as np
 from models.depth.counting import Slice
 from models.depth.stack import BIAS_DEVIATION, Stack
 from theory.regions import bounds
-from theory.regions.plane import TooManyRegionsError
+from theory.regions.planar_map import TooManyRegionsError
 
 
 def counting_epochs(last: int) -> list[int]:

@@ -17,7 +17,7 @@ from theory.regions import constructions
 from theory.regions.count import Regions
 from theory.regions.line import kinks, linear_pieces
 from theory.regions.network import Floats, Layer, affine_maps, outputs
-from theory.regions.plane import TooManyRegionsError
+from theory.regions.planar_map import TooManyRegionsError
 
 MOST_DRAWN = 60_000
 
@@ -87,7 +87,10 @@ def slice_figure(result: Result, stacks: list[Stack]) -> Any:
         for name, layers in found:
             places = kinks(layers, low, high)
             curves.append(draw.Curve(name, places, outputs(layers, places[:, None])[:, 0]))
-        return draw.pieces_figure(curves, text)
+        target = None
+        if result.samples is not None:
+            target = draw.Curve(result.target, *result.samples)
+        return draw.pieces_figure(curves, target, text)
     return plane_figure(found, result.where, text)
 
 

@@ -13,9 +13,10 @@ from models.depth.shapes import shape_name
 from theory.regions import constructions
 from theory.regions.line import linear_pieces
 from theory.regions.network import Layer
-from theory.regions.plane import TooManyRegionsError
+from theory.regions.planar_map import TooManyRegionsError
 
 SAWTOOTH_LAYERS, SQUARE_STAGES = 10, 7
+CLEAR = 3.0  # standard errors from which on a difference is called one
 
 
 def mean_deviation(values: list[float]) -> tuple[float, float]:
@@ -45,6 +46,7 @@ class Result:
         classifies: Whether errors are shares of wrong classes; otherwise root mean squares.
         target: What the data is called.
         given: Networks of another run, by name.
+        samples: Test points and values of a function of one number, in order.
     """
 
     shapes: list[list[int]]
@@ -55,6 +57,7 @@ class Result:
     classifies: bool
     target: str
     given: dict[str, list[Layer]]
+    samples: tuple[np.ndarray, np.ndarray] | None = None
 
     def error_text(self, values: list[float]) -> str:
         """``2.10 ± 0.31 %`` or ``0.0120 ± 0.0031``."""
@@ -71,21 +74,29 @@ class Result:
         return f"{mean:,.0f}" + (f" ± {deviation:,.0f}" if deviation == deviation else "")
 
     def verdict(self) -> str:
-        """Who wins, the widest or the best of the deeper shapes, and by how many standard errors."""
+        """Who wins, the widest or the deeper shape of least error, and by how many standard errors."""
         what = "test error" if self.classifies else "test RMS error"
         texts = [f"{shape_name(w)} {self.error_text(e)}" for w, e in zip(self.shapes, self.errors, strict=True)]
         if len(self.shapes) < 2:
             return f"{what} {texts[0]}"
         means = [mean_deviation(values)[0] for values in self.errors]
-        wide = min(range(len(self.shapes)), key=lambda place: len(self.shapes[place]))
-        deep = min((place for place in range(len(self.shapes)) if place != wide), key=means.__getitem__)
+        wide, deep = 0, min(range(1, len(self.shapes)), key=means.__getitem__)
         apart = standard_errors(self.errors[wide], self.errors[deep])
-        if math.isnan(apart) or abs(apart) < 3:
+        if math.isnan(apart) or abs(apart) < CLEAR:
             winner = "neither wins: wide and best deep are within 3 standard errors"
         else:
             winner = f"{'deep' if apart > 0 else 'wide'} wins by {abs(apart):.1f} standard errors"
         runs = len(self.errors[wide])
         return f"{winner}; {what} wide {texts[wide]}, best deep {texts[deep]} ({runs} networks each)"
+
+    def beside_wide(self, place: int) -> str:
+        """Which of the widest and this shape has the smaller error, by how many standard errors of the difference."""
+        apart = standard_errors(self.errors[0], self.errors[place])
+        if place == 0 or math.isnan(apart):
+            return ""
+        if abs(apart) < CLEAR:
+            return f" (no different from wide: {abs(apart):.1f} s.e.)"
+        return f" ({'better' if apart > 0 else 'worse'} than wide by {abs(apart):.1f} s.e.)"
 
     def findings(self) -> list[tuple[str, str]]:
         """Lines for the end of a run."""
@@ -94,13 +105,9 @@ class Result:
         for place, (widths, said) in enumerate(zip(self.shapes, self.bounds, strict=True)):
             start, end = self.count_text(counts[0, place].tolist()), self.count_text(counts[-1, place].tolist())
             due = f" (its mean must be {said.expected:,.1f})" if said.expected is not None else ""
-            lines.append(
-                (
-                    f"{shape_name(widths)} neurons",
-                    f"error {self.error_text(self.errors[place])}; regions {start} at the start{due}, {end} trained; "
-                    f"at most {said.upper:,} (some network of the shape has {said.lower:,})",
-                )
-            )
+            error = self.error_text(self.errors[place]) + self.beside_wide(place)
+            text = f"error {error}; regions {start} at the start{due}, {end} trained; at most {said.upper:,}"
+            lines.append((f"{shape_name(widths)} neurons", f"{text} (some network of the shape has {said.lower:,})"))
         lines.append(
             (
                 "regions",

@@ -7,11 +7,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from theory.regions import bounds, constructions, count, plane
+from theory.regions import bounds, chords, constructions, count
 from theory.regions.count import count_regions, regions, square
 from theory.regions.line import kinks, linear_pieces
 from theory.regions.network import Layer, affine_maps, check_layers, on_slice, outputs
-from theory.regions.plane import TooManyRegionsError
+from theory.regions.planar_map import TooManyRegionsError
 
 
 def random_network(widths: list[int], seed: int, inputs: int = 2, slope: float = 0.0) -> list[Layer]:
@@ -131,7 +131,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     layers = random_network([30, 30, 30], 4)
     whole = count_regions(layers, square(1.0))
     monkeypatch.setattr(count, "VALUES", 1 << 11)
-    monkeypatch.setattr(plane, "BLOCK", 100)
+    monkeypatch.setattr(chords, "BLOCK", 100)
     assert count_regions(layers, square(1.0)) == whole
     found = regions(layers, square(1.0))
     assert len(found) == whole

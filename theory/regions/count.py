@@ -15,18 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from theory.regions.chords import find_chords
 from theory.regions.network import Floats, Ints, Layer, check_layers
-from theory.regions.plane import (
-    Map,
-    TooManyRegionsError,
-    cross,
-    cut,
-    find_chords,
-    halves,
-    offsets,
-    polygon_map,
-    tours,
-)
+from theory.regions.planar_map import Map, TooManyRegionsError, halves, offsets, polygon_map, tours
+from theory.regions.plane import cross, cut
 
 VALUES = 1 << 22  # pre-activations held at once
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from theory.regions.network import Floats, Layer, check_layers, outputs, pre_activations
-from theory.regions.plane import TooManyRegionsError
+from theory.regions.planar_map import TooManyRegionsError
 
 
 def kinks(layers: Sequence[Layer], low: float, high: float, max_regions: int = 1 << 22) -> Floats:
