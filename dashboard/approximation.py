@@ -116,7 +116,7 @@ def error_figure(
     for number, (colour, (name, errors)) in enumerate(zip(CYCLE, arrays.items(), strict=False)):
         middle = np.maximum(np.median(errors, 1), least)
         bars = np.abs(np.stack([np.maximum(errors.min(1), least), errors.max(1)]) - middle)
-        shift = 1 + 0.03 * (number - (len(arrays) - 1) / 2)
+        shift = 1 + 0.03 * number  # the first stays where its floor is
         axes.errorbar(places * shift, middle, bars, color=colour, marker="o", markersize=4, linewidth=1.5, capsize=3,
                       elinewidth=1, label=plain(name, 40))  # fmt: skip
     if floors is not None:
@@ -130,9 +130,10 @@ def error_figure(
     legend(axes)
     texts = []
     if floors is not None and np.asarray(floors)[-1] > least:
-        texts = [
-            f"{plain(name)} × {np.median(errors[-1]) / np.asarray(floors)[-1]:.4g}" for name, errors in arrays.items()
-        ]
+        last = float(np.asarray(floors)[-1])
+        times = {name: float(np.median(errors[-1])) / last for name, errors in arrays.items()}
+        texts = [f"{plain(n)} ×\N{NO-BREAK SPACE}{t:.4g}" if t < 2 else f"{plain(n)} ×\N{NO-BREAK SPACE}{t:.3g}"
+                 for n, t in times.items()]  # fmt: skip
     text = f"error over floor at N = {widths[-1]}: " + ", ".join(texts) if texts else "error over the number of units"
     finding(figure, f"{subject}: {text}", left=0.85)
     return figure

@@ -10,7 +10,7 @@ X = np.linspace(0, 1, 101)
 
 
 def title(figure) -> str:  # type: ignore[no-untyped-def]
-    return figure.get_suptitle().replace("\n", " ")
+    return figure.get_suptitle().replace("\n", " ").replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_the_fit_stands_over_its_error() -> None:
