@@ -217,7 +217,8 @@ def margin_slope(victim: Victim, images: Tensor, labels: Tensor, epsilon: float 
     with torch.inference_mode(False), torch.enable_grad():
         x, y = images.clone().requires_grad_(), labels.clone()
         gradient = torch.autograd.grad(margins(victim(x), y).sum(), x)[0]
-    drop = margins(victim(images), labels) - margins(victim(images - epsilon * gradient.sign()), labels)
+    with torch.no_grad():
+        drop = margins(victim(images), labels) - margins(victim(images - epsilon * gradient.sign()), labels)
     return float((drop / (epsilon * gradient.abs().sum((1, 2, 3))).clamp_min(1e-12)).median())
 
 

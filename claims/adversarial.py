@@ -1,0 +1,71 @@
+"""How little a picture must change before a classifier is wrong."""
+
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+
+from claims.registry import RIGHT, Numbers, at_least, at_most, claim, equals
+from models.robustness.attacks import evolve_one_pixel, exhaustive_one_pixel, fgsm
+from theory.adversarial import contrasts, linear_one_pixel_margins, linear_worst_margins, margins
+
+
+@cache
+def digits() -> tuple[Tensor, Tensor]:
+    """Digits in 0..1, shape (1797, 1, 8, 8), and their classes."""
+    bunch = load_digits()
+    return torch.from_numpy(bunch.images)[:, None] / 16, torch.from_numpy(bunch.target)
+
+
+def trained(network: nn.Module, steps: int, lr: float) -> nn.Module:
+    """Adam on all training digits at once."""
+    x, y = digits()
+    optimiser = torch.optim.Adam(network.parameters(), lr=lr)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        F.cross_entropy(network(x[360:]), y[360:]).backward()
+        optimiser.step()
+    return network.requires_grad_(False)
+
+
+@claim(
+    "003-01",
+    "one changed pixel can flip the recognition",
+    RIGHT,
+    "of some pictures, not of all: how many is a count, exact by exhaustive search; for a linear model a closed form",
+    "Su, Vargas, Sakurai 2019; Goodfellow, Shlens, Szegedy 2015",
+)
+def one_pixel() -> Numbers:
+    x, y = digits()
+    torch.manual_seed(0)
+    linear = trained(nn.Sequential(nn.Flatten(), nn.Linear(64, 10, dtype=torch.float64)), 150, 0.05)
+    weight, bias = linear[1].weight, linear[1].bias  # type: ignore[index]
+    x, y = x[:360], y[:360]
+    known = margins(linear(x), y) > 0
+    x, y = x[known], y[known]
+    # margin against one rival falls by ε ‖w‖₁ at δ = −ε sign(w)
+    epsilon, rival = 0.05, linear(x).scatter(1, y[:, None], -torch.inf).argmax(1)
+    w = contrasts(weight, bias, y)[0][torch.arange(len(y)), rival]
+    moved = x.flatten(1) - epsilon * w.sign()
+    drop = ((x.flatten(1) - moved) * w).sum(1)
+    yield equals("linear: margin drop of FGSM over ε ‖w‖₁", (drop / (epsilon * w.abs().sum(1))).mean(), 1, 1e-12)
+    exact = linear_worst_margins(weight, bias, x.flatten(1) - epsilon, x.flatten(1) + epsilon, y)
+    attacked = margins(linear(fgsm(linear, x + 1, y, epsilon, high=9.0) - 1), y)  # + 1: no pixel meets its limits
+    yield at_most("linear: exact worst margin − margin under FGSM, largest", (exact - attacked).max(), 0, 1e-12)
+    found = exhaustive_one_pixel(linear, x, y, torch.tensor([0.0, 1.0], dtype=torch.float64))
+    due = linear_one_pixel_margins(weight, bias, x.flatten(1), y, 0.0, 1.0)
+    yield equals("linear, one pixel: distance of search and closed form", (found.margin - due).abs().max(), 0, 1e-12)
+    torch.manual_seed(0)
+    layers = [nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)]
+    network = trained(nn.Sequential(*layers).double(), 100, 0.01)
+    known = margins(network(x), y) > 0
+    x, y = x[known][:60], y[known][:60]
+    values = torch.arange(17, dtype=torch.float64) / 16  # all that these pixels can hold
+    search = exhaustive_one_pixel(network, x, y, values)
+    evolved = evolve_one_pixel(network, x, y, values, 30, 10, torch.Generator().manual_seed(0))
+    share = search.fooled.double().mean()
+    yield at_least("network: share of 60 right digits that one pixel fools", share, 1 / 60)
+    yield at_most("network: the same share", share, 59 / 60)
+    yield at_most("network: share that differential evolution finds", evolved.fooled.double().mean(), share)

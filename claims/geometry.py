@@ -1,0 +1,173 @@
+"""What a matrix does to space, how large its rank is under noise, and when a plane separates two classes."""
+
+import math
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+
+from claims.registry import IMPRECISE, RIGHT, Numbers, at_least, at_most, claim, equals
+from models.geometry import PointNetwork, anatomy
+from theory.random_matrices import bulk_edges, power_iteration, sample_eigenvalues, spike, stable_rank
+from theory.separability import cover_count, cover_probability, separating_plane
+
+
+@claim(
+    "002-03",
+    "multiplying by a matrix twists space and dimension",
+    RIGHT,
+    "A = U Σ Vᵀ: a rotation, a scaling of the axes (which may change the dimension), a rotation",
+    "Eckart and Young 1936",
+)
+def rotate_scale_rotate() -> Numbers:
+    a = np.random.default_rng(0).standard_normal((5, 3))
+    u, values, vt = np.linalg.svd(a)
+    sigma = np.zeros((5, 3))
+    np.fill_diagonal(sigma, values)
+    yield equals("‖A − U Σ Vᵀ‖ / ‖A‖", np.linalg.norm(a - u @ sigma @ vt) / np.linalg.norm(a), 0, 1e-14)
+    yield equals("‖UᵀU − I‖", np.linalg.norm(u.T @ u - np.eye(5)), 0, 1e-14)
+
+
+@claim(
+    "002-04",
+    "A x = λ x: a direction that does not change",
+    IMPRECISE,
+    "λ < 0 turns the vector around; complex λ rotate, and there may be no real eigenvector at all",
+    "any textbook of linear algebra",
+)
+def eigenvalues_that_turn() -> Numbers:
+    quarter = np.array([[0.0, -1.0], [1.0, 0.0]])
+    values = np.sort_complex(np.linalg.eigvals(quarter))
+    yield equals("R(90°): largest distance of the eigenvalues from −i, +i", np.abs(values - [-1j, 1j]).max(), 0, 1e-14)
+    angles = np.linspace(0, np.pi, 181)
+    v = np.stack([np.cos(angles), np.sin(angles)])
+    yield equals("R(90°): largest |cos(v, Rv)| over all directions", np.abs((v * (quarter @ v)).sum(0)).max(), 0, 1e-14)
+    x = np.linalg.eigh([[-1.0, 1.0], [1.0, -1.0]]).eigenvectors[:, 0]  # λ = −2
+    turned = np.array([[-1.0, 1.0], [1.0, -1.0]]) @ x
+    yield equals("cos(x, Ax) for λ = −2", x @ turned / (np.linalg.norm(x) * np.linalg.norm(turned)), -1, 1e-14)
+
+
+@claim(
+    "002-05",
+    "Aᵏ v approaches the top eigenvector, closer each time",
+    IMPRECISE,
+    "needs |λ₁| > |λ₂| and a share of v along it; the direction, at the rate |λ₂/λ₁|; not always closer at once",
+    "von Mises and Pollaczek-Geiringer 1929; Golub and Van Loan, section 7.3",
+)
+def power_rate() -> Numbers:
+    rng = np.random.default_rng(0)
+    q, _ = np.linalg.qr(rng.standard_normal((4, 4)))
+    a = q @ np.diag([1.0, 0.8, 0.3, 0.1]) @ q.T
+    run = power_iteration(a, rng.standard_normal(4), 60)
+    yield equals("factor a step of the angle, λ₂/λ₁ = 0.8", run.rate(), 0.8, 1e-3)
+    error = 1 - run.rayleigh[[20, 40]]
+    yield equals("the same of the Rayleigh quotient", (error[1] / error[0]) ** (1 / 20), 0.8**2, 1e-3)
+    flip = power_iteration(np.diag([1.0, -1.0]), [1.0, 1.0], 101)
+    yield equals("λ = ±1: sine of the angle after 101 steps", flip.distance[-1], math.sin(math.pi / 4), 1e-12)
+    stuck = power_iteration(np.diag([2.0, 1.0]), [0.0, 1.0], 50)
+    yield equals("no share along the top: sine of the angle", stuck.distance[-1], 1, 1e-12)
+    yield at_least("symmetric: all 60 steps come closer", float((np.diff(run.distance) < 0).all()), 1)
+    sheared = power_iteration(np.array([[1.0, 10.0], [0.0, 0.9]]), [1.0, -0.09], 2)
+    start = 0.09 / math.hypot(1, 0.09)
+    yield at_least("not normal: sine after a step, the start's doubled", sheared.distance[0], 2 * start)
+
+
+@claim(
+    "002-06",
+    "full rank iff rows or columns are independent; rank = number of rows",
+    IMPRECISE,
+    "for square matrices; in general rank = dimension of the row space = dimension of the column space",
+    "Frobenius 1879",
+)
+def row_rank_is_column_rank() -> Numbers:
+    rng = np.random.default_rng(0)
+    for rows, columns, rank in ((4, 7, 4), (7, 4, 4), (6, 5, 2)):
+        a = rng.integers(-3, 4, (rows, rank)) @ rng.integers(-3, 4, (rank, columns))
+        ranks = np.linalg.matrix_rank(a), np.linalg.matrix_rank(a.T)
+        yield equals(f"rank of A − rank of Aᵀ, {rows}×{columns}", ranks[0] - ranks[1], 0)
+        yield equals(f"rank of a product through {rank} dimensions", ranks[0], rank)
+
+
+@claim(
+    "002-07",
+    "rank = number of basis vectors needed; structure means small rank, as of images and tables of ratings",
+    IMPRECISE,
+    "with noise every rank is full: look at the spectrum. Noise alone reaches σ²(1+√γ)²; structure is what exceeds it",
+    "Marchenko and Pastur 1967; Baik, Ben Arous, Péché 2005; Rudelson and Vershynin 2007",
+)
+def rank_under_noise() -> Numbers:
+    rng = np.random.default_rng(0)
+    flat = rng.standard_normal((60, 3)) @ rng.standard_normal((3, 40))
+    noisy = flat + 1e-3 * rng.standard_normal(flat.shape)
+    yield equals("rank of a rank-3 table", np.linalg.matrix_rank(flat), 3)
+    yield equals("rank with noise of 0.1 %", np.linalg.matrix_rank(noisy), 40)
+    yield equals("stable rank with the noise", stable_rank(noisy), stable_rank(flat), 1e-3)
+    pixels = load_digits().data
+    yield at_most(
+        "digits, 64 pixels: stable rank", stable_rank(pixels - pixels.mean(0)), np.linalg.matrix_rank(pixels) / 5
+    )
+    samples, dimension = 4000, 400
+    ratio = dimension / samples
+    noise, _ = sample_eigenvalues(samples, dimension, rng)
+    low, high = bulk_edges(ratio)
+    yield equals("largest eigenvalue of noise, n = 4000, p = 400: (1+√γ)²", noise[-1], high, 0.02)
+    yield equals("smallest: (1−√γ)²", noise[0], low, 0.02)
+    for strength in (3.0, 1.1):  # above and below 1 + √γ = 1.316
+        values, cosine = sample_eigenvalues(samples, dimension, rng, strength=strength)
+        due = spike(strength, ratio)
+        yield equals(f"largest eigenvalue with a direction of variance {strength:g}", values[-1], due.eigenvalue, 0.06)
+        if due.cosine:
+            yield equals("cosine of its eigenvector to that direction", cosine, due.cosine, 0.02)
+        else:
+            yield at_most("below 1 + √γ the direction is lost: cosine", cosine, 0.4)
+
+
+@claim(
+    "003-12",
+    "y = a(W x + b): scale, rotate, shift, bend, change the dimension",
+    RIGHT,
+    "W = U Σ Vᵀ rotates, scales, rotates; b shifts; a bends; the rank of W says how many dimensions arrive",
+    "Eckart and Young 1936",
+)
+def a_layer_taken_apart() -> Numbers:
+    generator = torch.Generator().manual_seed(0)
+    for rows, columns in ((2, 2), (5, 2), (2, 5)):
+        weight = torch.randn(rows, columns, generator=generator, dtype=torch.float64)
+        bias = torch.randn(rows, generator=generator, dtype=torch.float64)
+        x = torch.randn(50, columns, generator=generator, dtype=torch.float64)
+        due = x @ weight.T + bias
+        rebuilt = anatomy(weight, bias, x)[-1][1]
+        yield equals(
+            f"{columns} → {rows}: distance of the four steps from W x + b",
+            (rebuilt - due).norm() / due.norm(),
+            0,
+            1e-14,
+        )
+        arrived = torch.linalg.matrix_rank(due - due.mean(0))
+        yield equals(f"{columns} → {rows}: dimensions that arrive", arrived, min(rows, columns))
+
+
+@claim(
+    "003-13",
+    "networks map to a space where the classes are linearly separable",
+    RIGHT,
+    "as an aim; random labels of n points are separable in d dimensions with Cover's probability, 1/2 at n = 2d",
+    "Cover 1965",
+)
+def cover_and_xor() -> Numbers:
+    for d in (1, 5, 50):
+        yield equals(f"P(separable) at n = 2d, d = {d}", cover_probability(2 * d, d), 1 / 2)
+    # 2^n sign patterns of n points in general position, all of them tried by linear programming
+    points = np.random.default_rng(0).standard_normal((6, 3))
+    patterns = (np.arange(64)[:, None] >> np.arange(6)) & 1
+    found = sum(separating_plane(points, signs, bias=False).separable for signs in patterns)
+    yield equals("separable patterns of 6 points in 3 dimensions, of 64", found, cover_count(6, 3))
+    corners = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    labels = torch.tensor([0, 1, 1, 0])
+    network = PointNetwork(2, [2], "tanh")
+    with torch.no_grad():  # one unit is OR, the other AND
+        network.hidden()[0].weight.copy_(torch.tensor([[4.0, 4.0], [4.0, 4.0]]))
+        network.hidden()[0].bias.copy_(torch.tensor([-2.0, -6.0]))
+        before, after = network.stages(corners)
+    yield equals("XOR as it comes: separable", separating_plane(before, labels).separable, 0)
+    yield equals("XOR behind two units of tanh: separable", separating_plane(after, labels).separable, 1)

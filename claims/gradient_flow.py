@@ -1,0 +1,209 @@
+"""Why deep networks were hard to train: gradients over depth, initialisation, activations."""
+
+from functools import cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from torch import Tensor
+
+from claims.registry import IMPRECISE, RIGHT, Numbers, at_least, at_most, claim, equals
+from models.deep_mlp import DeepMLP, Gradients, Setting, losses, measure_gradients
+from theory.mean_field import ACTIVATIONS, LEAKY_SLOPE, gaussian_mean, he_gain, layers
+
+DEPTH = 20
+
+
+@cache
+def measured(name: str, weight_scale: float | None = None) -> Gradients:
+    """Gradients of 16 networks of 20 layers of 512 units at initialisation."""
+    return measure_gradients(Setting.parse(name), DEPTH, batch=32, draws=16, weight_scale=weight_scale)
+
+
+@claim(
+    "000-23",
+    "sigmoid and tanh saturate, so deep networks are hard to train",
+    RIGHT,
+    "σ' ≤ 1/4 and tanh' ≤ 1: δ dies with depth as mean field theory says; weight gradients do not show it",
+    "Hochreiter 1991; Glorot and Bengio 2010; Schoenholz et al. 2017",
+)
+def vanishing_delta() -> Numbers:
+    z = torch.linspace(-6, 6, 2401, dtype=torch.float64)
+    yield equals("largest slope of sigmoid", ACTIVATIONS["sigmoid"].slope(z).max(), 1 / 4, 1e-12)
+    yield equals("largest slope of tanh", ACTIVATIONS["tanh"].slope(z).max(), 1, 1e-12)
+    for name in ("sigmoid-glorot", "tanh-glorot", "relu-glorot"):
+        due = Setting.parse(name).theory(DEPTH).delta_ratio
+        yield equals(f"‖δ₁‖/‖δ₂₀‖, {name}", measured(name).delta_ratio, due, 0.05)
+    yield equals("the same ratio of weight gradients, relu-glorot", measured("relu-glorot").weight_ratio, 1, 0.1)
+
+
+@claim(
+    "000-24",
+    "a gradient factor other than 1 explodes or vanishes exponentially with depth; 1 is best",
+    RIGHT,
+    "E δ² is multiplied by χ = σ_w² E φ'² a layer; an orthogonal linear network has χ = 1 for every vector",
+    "Poole et al. 2016; Schoenholz et al. 2017; Saxe, McClelland, Ganguli 2014",
+)
+def factor_of_a_layer() -> Numbers:
+    # χ = σ_w²/2 for ReLU, so the ratio over L layers is (σ_w²/2)^((L-1)/2)
+    for scale in (1.0, 2.0):
+        due = (scale**2 / 2) ** ((DEPTH - 1) / 2)
+        yield equals(f"ReLU, σ_w = {scale:g}: recursion", layers("relu", scale, DEPTH).delta_ratio, due, 1e-9)
+    found = measure_gradients(Setting("linear", "orthogonal"), DEPTH, width=128, batch=32, draws=2)
+    yield equals("orthogonal linear network, 20 layers", found.delta_ratio, 1, 1e-6)
+
+
+@claim(
+    "000-25",
+    "ReLU is x for x > 0 and 0 for x < 0",
+    RIGHT,
+    "at 0 the value is 0 and every slope in [0, 1] a subgradient; half the signal is lost, hence He's gain √2",
+    "Nair and Hinton 2010; He et al. 2015",
+)
+def relu() -> Numbers:
+    x = torch.tensor([-2.0, 0.0, 3.0], dtype=torch.float64)
+    yield equals("relu(-2) and relu(0)", ACTIVATIONS["relu"].value(x)[:2].abs().sum(), 0)
+    yield equals("relu(3)", ACTIVATIONS["relu"].value(x)[2], 3)
+    yield equals("E relu(Z)²", gaussian_mean(lambda z: ACTIVATIONS["relu"].value(z).square(), 1.0), 1 / 2, 1e-12)
+    yield equals("‖δ₁‖/‖δ₂₀‖ with He's gain", measured("relu-he").delta_ratio, 1, 0.05)
+
+
+@claim(
+    "000-26",
+    "leaky ReLU has the slope 0.2",
+    IMPRECISE,
+    "a is free: 0.01 (Maas 2013), 0.25 at first (PReLU), 0.2 in GANs; the gain that fits it is √(2/(1+a²))",
+    "Maas, Hannun, Ng 2013; He et al. 2015",
+)
+def leaky_relu() -> Numbers:
+    a = LEAKY_SLOPE
+    yield equals("PyTorch's default slope", torch.nn.LeakyReLU().negative_slope, 0.01)
+    yield equals("gain for a = 0.2", he_gain("leaky"), (2 / (1 + a**2)) ** 0.5, 1e-12)
+    yield equals("‖δ₁‖/‖δ₂₀‖ with its own gain", measured("leaky-he").delta_ratio, 1, 0.05)
+    wrong = measured("leaky-he", 2**0.5).delta_ratio
+    yield equals("with ReLU's gain √2: (1+a²)^9.5", wrong, (1 + a**2) ** ((DEPTH - 1) / 2), 0.05)
+
+
+@claim(
+    "000-27",
+    "leaky ReLU cures units that cannot train because x < 0",
+    RIGHT,
+    "a ReLU unit that is negative on all data has no gradient; narrow deep networks are full of them",
+    "Lu, Shin, Su, Karniadakis 2019",
+)
+def dead_units() -> Numbers:
+    for activation, due in (("relu", None), ("leaky", 0)):
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(256, 4, generator=generator)
+        network = DeepMLP(Setting(activation, "he"), 50, 4, 4, 10, 2, generator)
+        z = network.pre_activations(x)
+        # The outputs of all inputs are summed with random signs, so that nothing cancels by symmetry.
+        signs = torch.randn(50, 256, 2, generator=generator)
+        gradients = torch.autograd.grad((signs * network.logits(z[-1])).sum(), z)
+        alive = torch.stack([layer.abs().sum(1) > 0 for layer in gradients])  # (L, S, n)
+        dead = int((~alive).sum())
+        if due is None:
+            yield at_least("units without gradient of 2,000, ReLU, 10 layers of 4", dead, 1)
+        else:
+            yield equals("units without gradient of 2,000, leaky ReLU", dead, due)
+
+
+@cache
+def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Training and test digits, mean 0 and mean square 1, every fifth for the test."""
+    bunch = load_digits()
+    x = torch.from_numpy(bunch.data).float()
+    x, y = (x - x.mean()) / x.std(), torch.from_numpy(bunch.target)
+    test = torch.arange(len(y)) % 5 == 0
+    return x[~test], y[~test], x[test], y[test]
+
+
+def trained_accuracy(name: str, depth: int, epochs: int) -> float:
+    """Test accuracy after gradient descent with momentum, the same for every setting."""
+    x, y, test_x, test_y = digits()
+    generator = torch.Generator().manual_seed(0)
+    network = DeepMLP(Setting.parse(name), 1, 64, 64, depth, 10, generator)
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.003, momentum=0.9)
+    for _ in range(epochs):
+        for batch in torch.randperm(len(y), generator=generator).split(64):
+            optimiser.zero_grad()
+            losses(network(x[batch]), y[batch]).sum().backward()
+            optimiser.step()
+    return float((network(test_x)[0].argmax(1) == test_y).float().mean())
+
+
+@claim(
+    "003-20",
+    "many hidden layers do worse than one",
+    IMPRECISE,
+    "so it was before He's initialisation, normalisation and skip connections: the start decides, not the depth",
+    "He, Zhang, Ren, Sun 2015 and 2016; Glorot and Bengio 2010",
+    long=True,
+)
+def depth_and_start() -> Numbers:
+    yield at_most("30 layers, ReLU, Glorot: accuracy, chance is 0.1", trained_accuracy("relu-glorot", 30, 15), 0.15)
+    yield at_least("30 layers, ReLU, He", trained_accuracy("relu-he", 30, 15), 0.5)
+    one = trained_accuracy("relu-he", 1, 15)
+    yield at_least(
+        "30 layers, ReLU, He, residual, against 1 layer", trained_accuracy("relu-he-residual", 30, 15), one - 0.02
+    )
+
+
+@claim(
+    "003-21",
+    "the last layers get confused input from first layers that have not learnt",
+    IMPRECISE,
+    "random features are informative: a linear readout of frozen random layers is far above chance",
+    "Rahimi and Recht 2007; Saxe et al. 2011",
+)
+def random_features() -> Numbers:
+    x, y, test_x, test_y = digits()
+    network = DeepMLP(Setting("relu", "he"), 1, 64, 512, 3, 10, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        features, test_features = (torch.relu(network.pre_activations(part)[-1][0]).double() for part in (x, test_x))
+    # Ridge regression on one-hot targets: (AᵀA + λ)⁻¹ Aᵀ Y
+    gram = features.T @ features + 1.0 * torch.eye(512, dtype=torch.float64)
+    readout = torch.linalg.solve(gram, features.T @ F.one_hot(y, 10).double())
+    accuracy = ((test_features @ readout).argmax(1) == test_y).double().mean()
+    yield at_least("test accuracy behind 3 frozen random layers, chance is 0.1", accuracy, 0.8)
+
+
+@claim(
+    "003-22",
+    "deeper networks get stuck in local extrema",
+    IMPRECISE,
+    "where training stops moving the Hessian has negative eigenvalues: a plateau by a saddle, not a minimum",
+    "Dauphin et al. 2014; Goodfellow, Vinyals, Saxe 2015",
+)
+def stuck_at_a_saddle() -> Numbers:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(60, 2, generator=generator, dtype=torch.float64)
+    y = (x[:, 0] * x[:, 1] > 0).double()
+    sizes = [(2, 3), (3, 3), (3, 3), (3, 1)]
+    count = sum((rows + 1) * columns for rows, columns in sizes)
+
+    def loss(theta: Tensor) -> Tensor:
+        h, place = x, 0
+        for layer, (rows, columns) in enumerate(sizes):
+            weight = theta[place : place + rows * columns].view(rows, columns)
+            place += rows * columns
+            h = h @ weight + theta[place : place + columns]
+            place += columns
+            h = torch.sigmoid(h) if layer < len(sizes) - 1 else h
+        return F.binary_cross_entropy_with_logits(h[:, 0], y)
+
+    theta = torch.randn(count, generator=generator, dtype=torch.float64) * 0.5
+    for _ in range(1500):
+        theta = theta - 0.5 * torch.func.grad(loss)(theta)
+    values, vectors = torch.linalg.eigh(torch.func.hessian(loss)(theta))
+    stuck = float(loss(theta))
+    prior = float(y.mean())
+    guess = -prior * np.log(prior) - (1 - prior) * np.log(1 - prior)
+    yield at_most("norm of the gradient where 4 layers of sigmoids stop", torch.func.grad(loss)(theta).norm(), 0.01)
+    yield equals("loss there; guessing costs H(y)", stuck, guess, 0.02)
+    yield at_most("smallest eigenvalue of the Hessian", values[0], -1e-6)
+    steps = torch.tensor([-2.0, -1.0, 1.0, 2.0], dtype=torch.float64)
+    yield at_most(
+        "lowest loss along its eigenvector", min(float(loss(theta + s * vectors[:, 0])) for s in steps), stuck, -1e-6
+    )

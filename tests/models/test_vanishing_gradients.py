@@ -1,0 +1,85 @@
+"""The whole run of --model vanishing-gradients: what it prints, resumes and refuses."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import train
+from models.vanishing_gradients import VanishingGradientsTask
+from tests.trainer.exact import assert_equal, run_below
+from trainer.safe_file import load_checkpoint
+
+SMALL = [
+    "--model", "vanishing-gradients", "--epochs", "2", "--model.settings", "[relu-he, relu-glorot-batch]",
+    "--model.depth", "4", "--model.width", "8", "--model.measured_depth", "5", "--model.measured_width", "32",
+    "--model.measured_batch", "16", "--model.draws", "4", "--batch_size", "256", "--device", "cpu",
+]  # fmt: skip
+
+
+def test_a_run_sets_gradients_beside_theory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main([*SMALL, "--root", str(tmp_path)]) == 0
+    run = run_below(tmp_path)
+    metrics = json.loads((run.path / "metrics.json").read_text())
+    assert metrics["theory/delta_ratio_relu_he"] == pytest.approx(1)
+    ratio = metrics["test/delta_ratio_relu_he"]
+    assert metrics["gap/delta_ratio_relu_he"] == pytest.approx(ratio - 1, abs=1e-6)
+    assert ratio == pytest.approx(1, abs=0.5)  # 32 units wide
+    output = capsys.readouterr().out
+    assert "gradient law" in output
+    assert "nan" not in output.lower()
+    drawn = {path.stem for path in (run.path / "figures").glob("*.png")}
+    assert drawn == {"gradient_profile", "gradient_ratio", "trainability"}
+
+
+def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [*SMALL, "--report", "none"]
+    assert train.main([*words, "--root", str(tmp_path / "whole")]) == 0
+    step = VanishingGradientsTask.training_step
+
+    def stopping(self: VanishingGradientsTask, batch: Any, batch_idx: int) -> torch.Tensor:
+        if (self.current_epoch, batch_idx) == (1, 2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VanishingGradientsTask, "training_step", stopping)
+        assert train.main([*words, "--root", str(tmp_path / "cut")]) == 143
+    folder = run_below(tmp_path / "cut").path
+    assert train.main(["--resume", str(folder), "--report", "none"]) == 0
+    ours, theirs = (
+        load_checkpoint(folder / "checkpoints/last.ckpt"),
+        load_checkpoint(run_below(tmp_path / "whole").last),
+    )
+    assert_equal(ours["state_dict"], theirs["state_dict"])
+    assert ours["history"] == theirs["history"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model.settings", "[relu]"], "a setting is ACTIVATION-INITIALISATION"),
+        (["--model.settings", "[]"], "--model.settings must name at least one"),
+        (["--model.settings", "[relu-he, relu-he]"], "--model.settings must name at least one setting, and each once"),
+        (["--model.depth", "2"], "--model.depth must be 3 to 100, got 2"),
+        (["--model.draws", "0"], "--model.draws must be 1 to 1000, got 0"),
+        (["--lr", "-1"], "--model.lr must be 0 to 1000, got -1"),
+        (["--model.momentum", "1"], "--model.momentum must be at least 0 and below 1, got 1"),
+    ],
+)
+def test_mistakes_are_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert train.main(["--model", "vanishing-gradients", *words, "--root", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_divergence_is_said_with_its_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main([*SMALL, "--lr", "1000", "--report", "none", "--root", str(tmp_path)]) == 1
+    assert "stopped at step" in capsys.readouterr().err

@@ -1,0 +1,83 @@
+"""Random matrices against their moments, simulation and numpy."""
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+from theory.random_matrices import (
+    bulk_density,
+    bulk_edges,
+    power_iteration,
+    sample_eigenvalues,
+    spike,
+    stable_rank,
+)
+
+
+def test_stable_rank_of_known_matrices() -> None:
+    assert stable_rank(np.eye(7)) == pytest.approx(7)
+    assert stable_rank(np.outer([1, 2, 3], [4, 5])) == pytest.approx(1)
+    assert stable_rank(np.diag([2.0, 1.0, 1.0])) == pytest.approx(1.5)
+    a = np.random.default_rng(0).standard_normal((5, 8))
+    assert stable_rank(a) == pytest.approx(np.linalg.norm(a) ** 2 / np.linalg.norm(a, 2) ** 2)
+    with pytest.raises(ValueError, match="no stable rank"):
+        stable_rank(np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize(("ratio", "variance"), [(0.1, 1.0), (0.5, 2.0), (1.0, 1.0), (2.0, 1.0)])
+def test_density_has_the_moments_of_marchenko_and_pastur(ratio: float, variance: float) -> None:
+    """Mass min(1, 1/γ), mean σ², second moment σ⁴ (1 + γ)."""
+    low, high = bulk_edges(ratio, variance)
+
+    def moment(power: int) -> float:
+        # λ = middle − half cos t takes the roots out of the integrand.
+        half, middle = (high - low) / 2, (high + low) / 2
+
+        def integrand(t: float) -> float:
+            value = middle - half * np.cos(t)
+            return float(value**power * bulk_density(value, ratio, variance) * half * np.sin(t))
+
+        return float(quad(integrand, 0, np.pi, limit=200)[0])
+
+    assert moment(0) == pytest.approx(min(1, 1 / ratio), rel=1e-5)
+    assert moment(1) == pytest.approx(variance, rel=1e-6)
+    assert moment(2) == pytest.approx(variance**2 * (1 + ratio), rel=1e-6)
+
+
+def test_noise_fills_the_bulk() -> None:
+    values, _ = sample_eigenvalues(3000, 300, np.random.default_rng(1), variance=2.0)
+    low, high = bulk_edges(0.1, 2.0)
+    assert values[0] == pytest.approx(low, rel=0.03)
+    assert values[-1] == pytest.approx(high, rel=0.03)
+    inside, _ = quad(lambda v: float(bulk_density(v, 0.1, 2.0)), low, 2.0)
+    assert (values < 2.0).mean() == pytest.approx(inside, abs=0.02)
+
+
+def test_spikes_above_the_threshold_are_seen_where_theory_says() -> None:
+    found = [sample_eigenvalues(2000, 400, np.random.default_rng(seed), strength=3.0) for seed in range(8)]
+    due = spike(3.0, 0.2)
+    assert np.mean([values[-1] for values, _ in found]) == pytest.approx(due.eigenvalue, rel=0.02)
+    assert np.mean([cosine for _, cosine in found]) == pytest.approx(due.cosine, rel=0.01)
+
+
+def test_a_weak_spike_is_lost_and_the_formula_is_continuous() -> None:
+    edge = 1 + 0.25**0.5
+    assert spike(1.2, 0.25) == (pytest.approx(bulk_edges(0.25)[1]), 0.0)
+    above = spike(edge + 1e-9, 0.25)
+    assert above.eigenvalue == pytest.approx(bulk_edges(0.25)[1])
+    assert above.cosine == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("second", [0.5, 0.8, -0.9])
+def test_power_iteration_converges_at_the_ratio_of_the_eigenvalues(second: float) -> None:
+    q, _ = np.linalg.qr(np.random.default_rng(2).standard_normal((5, 5)))
+    matrix = q @ np.diag([1.0, second, 0.2, 0.1, 0.0]) @ q.T
+    run = power_iteration(matrix, np.ones(5), 150)
+    assert run.rate() == pytest.approx(abs(second), rel=1e-3)
+    assert run.rayleigh[-1] == pytest.approx(1, abs=1e-9)
+
+
+def test_edges_refuse_what_is_no_ratio() -> None:
+    for ratio, variance in ((0.0, 1.0), (1.0, -1.0)):
+        with pytest.raises(ValueError, match="above 0"):
+            bulk_edges(ratio, variance)
