@@ -16,5 +16,6 @@ DATA = {
     "functions": "data.functions.Functions",
     "image": "data.functions.Picture",
     "landscape": "data.landscape.Landscape",
+    "outcomes": "data.outcomes.Outcomes",
     "folder": "data.folder.Folder",
 }

@@ -13,6 +13,7 @@ MODELS: dict[str, str] = {
     "geometry": "models.geometry.GeometryTask",
     "deep-vs-wide": "models.deep_vs_wide.DeepVsWideTask",
     "gradient-descent": "models.gradient_descent.GradientDescentTask",
+    "losses": "models.losses.LossesTask",
     "perceptron": "models.perceptron.PerceptronTask",
     "vanishing-gradients": "models.vanishing_gradients.VanishingGradientsTask",
 }
@@ -30,6 +31,7 @@ SUMMARIES: dict[str, str] = {
     "geometry": "what each layer does to space: rotate, scale, shift, bend, until a plane separates the classes",
     "deep-vs-wide": "shapes of equal budget, one wide layer to many narrow ones, their linear regions counted exactly",
     "gradient-descent": "descending on a function: where it ends, its factor per step, the edge of stability",
+    "losses": "what each loss asks for: median, mean, probability; beside the exact minimisers",
     "perceptron": "one threshold unit and its limits, Rosenblatt's rule within its bound, XOR by two hidden units",
     "vanishing-gradients": "which deep networks train: activation, initialisation and wiring, and the law behind it",
 }

@@ -1,0 +1,77 @@
+"""The four losses through the front door: each ends at its own minimiser, and half of a loss walks the same path."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from data.outcomes import Outcomes
+from models.losses import LossesTask
+from tests.models.resuming import assert_equal_runs, stopped_and_resumed
+from train import main
+
+WORDS = ["--model", "losses", "--device", "cpu", "--data.test_samples", "2000"]
+
+
+def run(tmp_path: Path, *words: str, report: str = "none") -> dict[str, Any]:
+    """Metrics of a run."""
+    assert main([*WORDS, "--root", str(tmp_path / "runs"), "--report", report, *words]) == 0
+    (path,) = (tmp_path / "runs").glob("*/*/metrics.json")
+    metrics: dict[str, Any] = json.loads(path.read_text())
+    return metrics
+
+
+def test_each_loss_ends_at_its_minimiser(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = run(tmp_path, report="full")
+    for name in ("squared", "half-squared", "cross-entropy"):
+        assert metrics[f"gap/minimiser_{name}"] < 1e-8
+    assert 0 <= metrics["gap/excess_absolute"] < 1e-6
+    assert metrics["gap/half_squared_path"] < 1e-12
+    assert metrics["gap/gradient"] < 1e-14
+    assert metrics["theory/absolute"] == pytest.approx(2 * math.log(2))
+    assert metrics["theory/squared"] == pytest.approx((1 + 4 + 9) / 3)
+    assert metrics["test/cross-entropy"] == pytest.approx(metrics["theory/cross-entropy"], rel=0.05)
+    assert {path.name for path in (tmp_path / "runs").glob("*/*/figures/*.png")} == {"minimisers.png", "gradient.png"}
+    out = capsys.readouterr().out
+    assert "of these predictions is infinite: nothing could be learned from it" in out
+    assert "nan" not in out.lower()
+
+
+def test_the_samples_have_the_distributions_they_claim() -> None:
+    data = Outcomes(num_samples=20_001)
+    data.setup()
+    group, number, label = data.parts["train"]
+    for place, (mean, p) in enumerate(zip(data.means, data.probabilities, strict=True)):
+        own = number[group == place]
+        assert own.mean().item() == pytest.approx(mean, abs=4 * mean / len(own) ** 0.5)
+        assert own.median().item() == pytest.approx(mean * math.log(2), abs=4 * mean / len(own) ** 0.5)
+        assert label[group == place].mean().item() == pytest.approx(p, abs=4 * (p * (1 - p) / len(own)) ** 0.5)
+    assert not torch.equal(data.parts["test"][1][:100], number[:100])
+
+
+def test_sure_labels_have_no_entropy(tmp_path: Path) -> None:
+    metrics = run(tmp_path, "--data.means", "[1]", "--data.probabilities", "[1]", "--epochs", "1")
+    assert metrics["theory/cross-entropy"] == 0
+    assert all(math.isfinite(value) for value in metrics.values() if isinstance(value, float))
+
+
+def test_a_resumed_run_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [*WORDS, "--data.steps", "3", "--epochs", "3", "--report", "none"]
+    assert_equal_runs(*stopped_and_resumed(LossesTask, words, tmp_path, (1, 1), monkeypatch))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--lr", "-1"], "--model.lr must be above 0 and finite, got -1"),
+        (["--data.means", "[0, 1, 1]"], "--data.means must be numbers above 0, at least one, got [0.0, 1.0, 1.0]"),
+        (["--data.probabilities", "[0.5]"], "--data.probabilities must be 3 numbers in [0, 1], got [0.5]"),
+        (["--data.num_samples", "0"], "--data.num_samples must be between 1 and 1,000,000, got 0"),
+    ],
+)
+def test_wrong_input(words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main([*WORDS, "--root", str(tmp_path), *words]) == 2
+    assert message in capsys.readouterr().err
