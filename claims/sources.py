@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 # One file of each set, which is there when the set is.
@@ -30,3 +31,14 @@ def read_mnist(train: bool) -> tuple[Tensor, Tensor]:
 
     mnist = MNIST(os.environ["DATA_ROOT"], train=train, download=False)
     return mnist.data.double() / 255, mnist.targets
+
+
+def read_olivetti() -> tuple[Tensor, Tensor]:
+    """Pictures in 0..255 as uint8, shape (400, 1, 64, 64), and people, shape (400,), of the Olivetti faces."""
+    from sklearn.datasets import fetch_olivetti_faces
+
+    folder = Path(os.environ["DATA_ROOT"]) / "scikit_learn_data"
+    images, people = fetch_olivetti_faces(data_home=folder, download_if_missing=False, return_X_y=True)
+    return torch.from_numpy(images).mul(255).round().to(torch.uint8).view(-1, 1, 64, 64), torch.from_numpy(
+        people
+    ).long()
