@@ -292,6 +292,11 @@ def test_wrong_places_are_named() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             count_regions(layers, corners)
+    without_bias = [layers[0]._replace(bias=np.zeros(4))]
+    with pytest.raises(ValueError, match="all 4 units of the first layer bend along lines through one point"):
+        count_regions(without_bias, square(1.0))
+    aside = square(1.0, (2.0, 0.5))
+    assert count_regions(without_bias, aside) == count_by_fractions(without_bias, aside)
     with pytest.raises(ValueError, match="linearly dependent"):
         on_slice(layers, [0, 0], [[1, 1], [2, 2]])
     with pytest.raises(ValueError, match="the slice lies in 3 dimensions"):

@@ -75,7 +75,14 @@ def _open(layers: Sequence[Layer], corners: ArrayLike) -> tuple[list[Layer], lis
     inputs = check_layers(layers)[0].weight.shape[1]
     if inputs != 2:
         raise ValueError(f"a plane needs a network of 2 inputs, this one takes {inputs}; see on_slice")
-    return bending, [(polygon_map(check_polygon(corners)), 0, 1)]
+    corners = check_polygon(corners)
+    origin_inside = bool((cross(corners, np.roll(corners, -1, axis=0)) > 0).all())
+    if bending and len(bending[0].bias) > 2 and not bending[0].bias.any() and origin_inside:
+        raise ValueError(
+            f"all {len(bending[0].bias)} units of the first layer bend along lines through one point, as they have no "
+            "bias: regions are counted in general position; choose a polygon without that point"
+        )
+    return bending, [(polygon_map(corners), 0, 1)]
 
 
 def _too_large(cells: Map, num: int, layer: Layer) -> bool:
