@@ -252,9 +252,9 @@ class DBNTask(LightningModule):
         return self.names.findings(self.hparams["record_error"], self.hparams["record_source"])
 
     def final_metrics(self) -> dict[str, float]:
-        """Figures beside the test's own."""
+        """Figures of the test with all digits, theory and gaps."""
         assert self.names is not None
-        return self.names.beside(self.hparams["record_error"], len(self.hparams["class_names"]))
+        return self.names.metrics() | self.names.beside(self.hparams["record_error"], len(self.hparams["class_names"]))
 
     def figures(self) -> Iterator[tuple[str, Any]]:
         """Bound after each layer, dreams, filters."""

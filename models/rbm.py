@@ -188,11 +188,13 @@ class RBMTask(LightningModule):
         return self.judgement.findings(self.hparams["record"], self.hparams["record_source"])
 
     def final_metrics(self) -> dict[str, float]:
-        """Figures beside the test's own."""
+        """Figures of the test with all digits, and the published one."""
         assert self.judgement is not None
-        record = self.hparams["record"]
-        values = {} if record is None else {"theory/log_likelihood_published": record}
-        return values if record is None else values | {"gap/published": self.judgement.log_likelihood - record}
+        values, record = self.judgement.metrics(), self.hparams["record"]
+        if record is not None:
+            values["theory/log_likelihood_published"] = record
+            values["gap/published"] = self.judgement.log_likelihood - record
+        return values
 
     def figures(self) -> Iterator[tuple[str, Any]]:
         """Filters, samples, and log Z from both sides."""
