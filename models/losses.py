@@ -189,7 +189,7 @@ class LossesTask(LightningModule):
             lines.append((name, f"learned {ends}; due, the {SAID[name]}: {dues} (excess loss {excess[name]:.1e}); on "
                                 f"fresh samples {loss:.4f} ± {error:.4f}, floor {floors[name]:.4f}"))  # fmt: skip
         apart = float(self.get_buffer("apart"))
-        lines.append(("half of it", f"with twice the rate the half-squared error took the same path as the squared one, "
+        lines.append(("half of it", f"with twice the rate the half-squared error took the path of the squared one, "
                                     f"at most {apart:.1g} apart"))  # fmt: skip
         _, slope, formula = self.gradient_gap()
         gap = float((slope - formula).abs().max())
