@@ -8,7 +8,8 @@ Letters: N batch, C channels, H height, W width, D = C·H·W, K size of the code
 
 Source:
     Hinton, Salakhutdinov (2006), Reducing the dimensionality of data with neural networks.
-    He et al. (2015), Delving deep into rectifiers (gain of the weights).
+    He et al. (2015), Delving deep into rectifiers; Glorot, Bengio (2010), Understanding the difficulty of training deep
+    feedforward neural networks (gains of the weights).
 """
 
 import math
@@ -25,9 +26,10 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu, "gelu": F.gelu, "elu": F.elu, "relu": F.relu,
     "tanh": torch.tanh, "sigmoid": torch.sigmoid, "none": lambda x: x,
 }  # fmt: skip
-# Square root of what keeps the variance of a layer: 2 for units that are silent for one half of their inputs. The
-# logistic function has slope 1/4 at 0, but a gain of 4 saturates it.
-GAINS = {name: 1.0 if name in ("tanh", "sigmoid", "none") else math.sqrt(2) for name in ACTIVATIONS}
+# What keeps the variance of a layer: √2 for units that are silent for one half of their inputs, 1 over the slope at 0
+# for the others. The logistic function has slope 1/4; with a gain of 1 a deep stack of it passes nothing on.
+GAINS = {"silu": math.sqrt(2), "gelu": math.sqrt(2), "elu": math.sqrt(2), "relu": math.sqrt(2)}
+GAINS |= {"tanh": 1.0, "sigmoid": 4.0, "none": 1.0}
 
 
 class Dense(nn.Module):
