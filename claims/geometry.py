@@ -7,7 +7,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from claims.registry import IMPRECISE, RIGHT, Numbers, at_least, at_most, claim, equals
-from models.geometry import PointNetwork, anatomy
+from models.point_network import PointNetwork, anatomy
 from theory.random_matrices import bulk_edges, power_iteration, sample_eigenvalues, spike, stable_rank
 from theory.separability import cover_count, cover_probability, separating_plane
 

@@ -66,7 +66,7 @@ def _scene(axes: Axes, points: NDArray[np.float64], labels: NDArray[Any], lines:
 
 
 def _boundary(axes: Axes, plane: _Plane) -> None:
-    """The best plane, where the stage has two dimensions, drawn across what is seen."""
+    """The plane of least slack, where the stage has two dimensions, drawn across what is seen."""
     if not plane.normal.any():
         return
     from matplotlib.lines import Line2D
@@ -84,7 +84,7 @@ def layers_figure(stages: Sequence[_Stage], labels: ArrayLike, lines: Sequence[A
     """The points, and the grid of the input plane, at every stage of a network.
 
     Args:
-        stages: The inputs and each hidden layer: points (n, d), best plane, share right.
+        stages: The inputs and each hidden layer: points (n, d), plane of least slack, share right.
         labels: 0 or 1, shape (n,).
         lines: The grid at every stage, each of shape (lines, steps, d); None draws points only.
 
@@ -116,7 +116,8 @@ def layers_figure(stages: Sequence[_Stage], labels: ArrayLike, lines: Sequence[A
     first = next((place for place, stage in enumerate(stages) if stage.plane.separable), None)
     where = "at no layer" if first is None else "from the start" if not first else f"from layer {first} on"
     finding(
-        figure, f"the classes are linearly separable {where}; dashed: best plane", left=0.35, between=0.4, bottom=0.3,
+        figure, f"the classes are linearly separable {where}; dashed: the plane of least slack",
+        left=0.35, between=0.4, bottom=0.3,
         below=0.75, header=0.42,
     )  # fmt: skip
     return figure

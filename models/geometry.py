@@ -1,7 +1,7 @@
 """The task behind ``--model geometry``: what every layer of a network does to the space of its inputs.
 
     python train.py --model geometry
-    python train.py --model geometry --data.points rings --model.widths "[2,2,2]"
+    python train.py --model geometry --data.points rings --data.num_rings 2 --model.widths "[2,2,2]"
 
 A layer φ(W x + b) with W = U Σ Vᵀ rotates (Vᵀ), scales (Σ), rotates (U), shifts (b) and bends (φ); a W that is not
 square also changes the dimension. Only the bend can make classes linearly separable that were not. Whether they are is
@@ -10,104 +10,18 @@ decided at every layer by linear programming, and set beside Cover's probability
 Symbols: n points, d coordinates; widths of the layers d_1, d_2, ….
 """
 
-import math
 from collections.abc import Iterator
-from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 
+from models.point_network import PointNetwork, Stage, anatomy, grid_lines, look
 from theory.intervals import wilson_interval
-from theory.mean_field import ACTIVATIONS
 from theory.random_matrices import stable_rank
-from theory.separability import Plane, cover_probability, separating_plane
-
-
-class PointNetwork(nn.Module):
-    """A small fully connected network whose every stage can be looked at.
-
-    Args:
-        in_features: Coordinates of an input.
-        widths: Units of each hidden layer, at least one layer.
-        activation: ``tanh``, ``sigmoid``, ``relu``, ``leaky`` or ``linear``.
-    """
-
-    def __init__(self, in_features: int, widths: list[int], activation: str) -> None:
-        super().__init__()
-        if not widths or not all(1 <= width <= 256 for width in widths):
-            raise ValueError(f"--model.widths must be one or more numbers in 1..256, got {widths}")
-        self.activation = ACTIVATIONS[activation].value
-        sizes = [in_features, *widths]
-        self.layers = nn.ModuleList(nn.Linear(rows, columns) for rows, columns in pairwise(sizes))
-        self.readout = nn.Linear(sizes[-1], 1)
-        for layer in self.hidden():
-            nn.init.orthogonal_(layer.weight)  # begins as a rotation, and W keeps its full rank
-
-    def hidden(self) -> list[nn.Linear]:
-        """The affine maps of the hidden layers, first to last."""
-        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
-
-    def stages(self, x: Tensor) -> list[Tensor]:
-        """The inputs, then the outputs of each hidden layer, each of shape (N, width)."""
-        found = [x]
-        for layer in self.layers:
-            found.append(self.activation(layer(found[-1])))
-        return found
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logit of class 1, shape (N,). Args: x of shape (N, in_features)."""
-        logit: Tensor = self.readout(self.stages(x)[-1])[:, 0]
-        return logit
-
-
-def anatomy(weight: Tensor, bias: Tensor, x: Tensor) -> list[tuple[str, Tensor]]:
-    """The affine part of a layer taken apart: rotate, scale, rotate, shift.
-
-    Args:
-        weight: W, shape (out, in).
-        bias: b, shape (out,).
-        x: Points, shape (N, in).
-
-    Returns:
-        What was done last, and the points after it; the dimension changes with the scaling.
-    """
-    u, values, vt = torch.linalg.svd(weight)
-    stretch = torch.zeros_like(weight)
-    stretch.diagonal().copy_(values)
-    rotated = x @ vt.T
-    scaled = rotated @ stretch.T
-    turned = scaled @ u.T
-    return [("rotate, Vᵀ", rotated), ("scale, Σ", scaled), ("rotate, U", turned), ("shift, + b", turned + bias)]
-
-
-class Stage(NamedTuple):
-    """One stage of the network, on the training points.
-
-    Attributes:
-        points: Shape (n, d).
-        plane: Best plane of the linear programme.
-        accuracy: Share of the points on their side of it.
-        chance: log10 of Cover's probability that random labels of so many points can be separated there.
-    """
-
-    points: np.ndarray
-    plane: Plane
-    accuracy: float
-    chance: float
-
-
-def look(points: Tensor, labels: Tensor) -> Stage:
-    """Linear separability of one stage. Args: points (n, d); labels (n,) in 0..1."""
-    x, y = points.double().cpu().numpy(), labels.cpu().numpy()
-    plane = separating_plane(x, y)
-    right = ((x @ plane.normal + plane.offset > 0) == (y > 0)).mean()
-    chance = cover_probability(len(x), x.shape[1] + 1)
-    return Stage(x, plane, float(right), math.log10(chance.numerator) - math.log10(chance.denominator))
 
 
 class GeometryTask(LightningModule):
@@ -239,11 +153,13 @@ class GeometryTask(LightningModule):
             (
                 "separable",
                 f"{where}, by linear programming on {len(stages[0].points)} training points; "
-                f"in the input space the best plane has {100 * stages[0].accuracy:.1f} % right",
+                f"in the input space the plane of least slack has {100 * stages[0].accuracy:.1f} % right",
             )
         ]
         for place, stage in enumerate(stages):
-            state = "separable" if stage.plane.separable else f"{100 * stage.accuracy:.1f} % by the best plane"
+            state = (
+                "separable" if stage.plane.separable else f"{100 * stage.accuracy:.1f} % by the plane of least slack"
+            )
             text = f"{stage.points.shape[1]} dimensions, {state}; by chance 10^{stage.chance:.0f} (Cover)"
             if place:
                 weight = self.network.hidden()[place - 1].weight.detach()
@@ -313,9 +229,3 @@ class GeometryTask(LightningModule):
         for place, layer in enumerate(self.network.hidden(), 1):
             writer.add_histogram(f"weights/layer_{place}", layer.weight.detach(), step)
         return []
-
-
-def grid_lines(low: float, high: float, lines: int = 13, steps: int = 61) -> Tensor:
-    """Horizontal and vertical lines of a square, shape (2 · lines, steps, 2)."""
-    across, along = torch.meshgrid(torch.linspace(low, high, lines), torch.linspace(low, high, steps), indexing="ij")
-    return torch.cat([torch.stack([along, across], 2), torch.stack([across, along], 2)])

@@ -33,7 +33,7 @@ TOLERANCE = 1e-7  # of the linear programme, per point; its solver works to 1e-9
 
 
 class Plane(NamedTuple):
-    """The best hyperplane w·x + b = 0 of the linear programme.
+    """The hyperplane w·x + b = 0 of least total slack.
 
     Attributes:
         normal: w, shape (d,).

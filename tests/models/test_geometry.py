@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import train
-from models.geometry import PointNetwork, anatomy, grid_lines, look
+from models.point_network import PointNetwork, anatomy, grid_lines, look
 from tests.trainer.exact import run_below
 
 
