@@ -10,7 +10,7 @@ trained beside the network, the worst case is a closed form (`theory.adversarial
 # N batch, K classes
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,9 @@ class AdversarialTask(LightningModule):
         weight_decay: Pull of the weights towards 0.
         epsilons: Largest changes of a pixel under FGSM and PGD, in 0..1 where 1 is the whole scale.
         steps: Steps of PGD.
-        one_pixel_images: Test pictures on which one-pixel attacks are tried.
+        test_images: Test pictures that are attacked, the first of the test set.
+        one_pixel_images: Of these, pictures on which one-pixel attacks are tried.
+        one_pixel_values: Try ``all`` values of a pixel, which is exact, or its ``extremes``, which gives two bounds.
         population: Candidates of differential evolution, at least 4.
         generations: Generations of differential evolution.
     """
@@ -64,7 +66,9 @@ class AdversarialTask(LightningModule):
         weight_decay: float = 5e-4,
         epsilons: list[float] = [0.02, 0.05, 0.1, 0.15, 0.2, 0.3],  # noqa: B006
         steps: int = 20,
+        test_images: int = 1000,
         one_pixel_images: int = 200,
+        one_pixel_values: Literal["all", "extremes"] = "all",
         population: int = 50,
         generations: int = 15,
     ) -> None:
@@ -72,7 +76,8 @@ class AdversarialTask(LightningModule):
         self.save_hyperparameters()
         for name, low, high in (
             ("train_epsilon", 0, 1), ("train_steps", 1, 1000), ("lr", 0, 1000), ("weight_decay", 0, 1000),
-            ("steps", 1, 1000), ("one_pixel_images", 1, 100_000), ("population", 4, 10_000), ("generations", 0, 10_000),
+            ("steps", 1, 1000), ("test_images", 1, 1_000_000), ("one_pixel_images", 1, 100_000),
+            ("population", 4, 10_000), ("generations", 0, 10_000),
         ):  # fmt: skip
             if not low <= self.hparams[name] <= high:
                 raise ValueError(f"--model.{name} must be {low} to {high}, got {self.hparams[name]}")
@@ -145,11 +150,13 @@ class AdversarialTask(LightningModule):
     def on_test_epoch_end(self) -> None:
         """Attacks the test pictures."""
         images, labels = (torch.cat(parts) for parts in zip(*self.collected, strict=True))
+        images, labels = (part[: self.hparams["test_images"]] for part in (images, labels))
         self.collected = []
         options = self.hparams
         self.result = attack(
             self.victim.eval(), self.linear.eval(), images, labels, self.values.to(self.device), options["epsilons"],
-            options["steps"], options["one_pixel_images"], options["population"], options["generations"],
+            options["steps"], options["one_pixel_images"], options["one_pixel_values"] == "all", options["population"],
+            options["generations"],
         )  # fmt: skip
         self.log_dict({name: value for name, value in self.result.metrics().items() if name.startswith("test/")})
 

@@ -207,7 +207,7 @@ class VanishingGradientsTask(LightningModule):
             theory = setting.theory(options["measured_depth"])
             low, high = wilson_interval(right, answers)
             share = right / answers
-            verdict = "trains" if share >= TRAINS else "at chance" if low <= 1.25 * chance else "trains badly"
+            verdict = "trains" if share >= TRAINS else "at chance" if low <= chance else "trains badly"
             weights = f"weights {found.weight_ratio:.3g}" if setting.wiring != "batch" else "weights –"
             lines.append(
                 (

@@ -28,6 +28,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+ROWS = 256  # pictures at once: w of 256 pictures, 10 classes and 784 pixels takes 16 MB
+
 
 def margins(logits: Tensor, labels: Tensor) -> Tensor:
     """z_y - max_{j≠y} z_j, shape (N,). Args: logits (N, K) with K at least 2; labels (N,)."""
@@ -73,9 +75,12 @@ def linear_worst_margins(weight: Tensor, bias: Tensor, low: Tensor, high: Tensor
     """
     if (low > high).any():
         raise ValueError("low must not be above high")
-    w, b = contrasts(weight, bias, labels)
     centre, radius = (high + low) / 2, (high - low) / 2
-    return _least((w @ centre[:, :, None] - w.abs() @ radius[:, :, None])[:, :, 0] + b, labels)
+    found = []
+    for middle, reach, own in zip(centre.split(ROWS), radius.split(ROWS), labels.split(ROWS), strict=True):
+        w, b = contrasts(weight, bias, own)
+        found.append(_least((w @ middle[:, :, None] - w.abs() @ reach[:, :, None])[:, :, 0] + b, own))
+    return torch.cat(found)
 
 
 def linear_one_pixel_margins(
@@ -94,10 +99,13 @@ def linear_one_pixel_margins(
     Returns:
         Shape (N,).
     """
-    w, b = contrasts(weight, bias, labels)
-    now = (w @ x[:, :, None])[:, :, 0] + b  # (N, K)
-    gain = torch.maximum(w * (x - low)[:, None], w * (x - high)[:, None]).amax(2)  # (N, K)
-    return _least(now - gain.clamp_min(0), labels)
+    found = []
+    for part, own in zip(x.split(ROWS), labels.split(ROWS), strict=True):
+        w, b = contrasts(weight, bias, own)
+        now = (w @ part[:, :, None])[:, :, 0] + b  # (N, K)
+        gain = torch.maximum(w * (part - low)[:, None], w * (part - high)[:, None]).amax(2)  # (N, K)
+        found.append(_least(now - gain.clamp_min(0), own))
+    return torch.cat(found)
 
 
 class Bounds(NamedTuple):

@@ -26,14 +26,18 @@ from theory.adversarial import margins
 
 Classifier = Callable[[Tensor], Tensor]  # pixels in 0..1, shape (N, 1, H, W), to logits (N, K)
 DIFFERENTIAL_WEIGHT = 0.5  # F, as in Su et al.
+BATCH = 1024  # pictures classified at once
 
 
 def loss_gradient(classify: Classifier, images: Tensor, labels: Tensor) -> Tensor:
     """∂loss/∂x of each picture, the shape of ``images``; also inside Lightning's evaluation, which switches it off."""
+    found = []
     with torch.inference_mode(False), torch.enable_grad():
-        x = images.clone().requires_grad_()
-        loss = F.cross_entropy(classify(x), labels.clone(), reduction="sum")
-        return torch.autograd.grad(loss, x)[0]
+        for part, classes in zip(images.clone().split(BATCH), labels.clone().split(BATCH), strict=True):
+            x = part.requires_grad_()
+            loss = F.cross_entropy(classify(x), classes, reduction="sum")
+            found.append(torch.autograd.grad(loss, x)[0])
+    return torch.cat(found)
 
 
 def fgsm(classify: Classifier, images: Tensor, labels: Tensor, epsilon: float, high: float = 1.0) -> Tensor:
@@ -100,7 +104,7 @@ def changed(images: Tensor, places: Tensor, values: Tensor) -> Tensor:
 
 @torch.no_grad()
 def changed_margins(
-    classify: Classifier, images: Tensor, labels: Tensor, places: Tensor, values: Tensor, batch: int = 4096
+    classify: Classifier, images: Tensor, labels: Tensor, places: Tensor, values: Tensor, batch: int = BATCH
 ) -> Tensor:
     """Margins after each change, shape (N, M). Args: as of `changed`; batch, pictures classified at once."""
     per = max(1, batch // places.shape[1])

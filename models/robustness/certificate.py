@@ -11,6 +11,8 @@ Source: Gowal et al. (2018), On the effectiveness of interval bound propagation 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -72,9 +74,30 @@ def certify_pixels(
     return (torch.cat(worst).view(size, pieces) > 1e-4).all(1)
 
 
+class Searched(NamedTuple):
+    """What is known about one pixel.
+
+    Attributes:
+        best: A change that fools, wherever one was found.
+        decided: Whether the answer is certain: fooled, certified, or searched through; shape (N,).
+        spared: Share of the pixels, of the pictures that the extremes do not fool, that a certificate holds for.
+    """
+
+    best: OnePixel
+    decided: Tensor
+    spared: float
+
+
 def exact_one_pixel(
-    classify: Classifier, network: nn.Module, mean: Tensor, std: Tensor, images: Tensor, labels: Tensor, values: Tensor
-) -> tuple[OnePixel, float]:
+    classify: Classifier,
+    network: nn.Module,
+    mean: Tensor,
+    std: Tensor,
+    images: Tensor,
+    labels: Tensor,
+    values: Tensor,
+    search: bool = True,
+) -> Searched:
     """The exhaustive search, spared where the extremes fool already or a certificate holds.
 
     Args:
@@ -85,13 +108,11 @@ def exact_one_pixel(
         images: Pixels, shape (N, 1, H, W).
         labels: True classes, shape (N,).
         values: Every value that a pixel can hold, increasing from 0, shape (V,).
-
-    Returns:
-        A change that fools wherever one exists (elsewhere the best of the extremes), and the share of the (picture,
-        pixel) pairs of the pictures that the extremes do not fool which needed no search.
+        search: Try all values at the pixels that are not certified; else only the extremes are tried.
     """
     best = exhaustive_one_pixel(classify, images, labels, values[[0, -1]])
     margin, place, value = (part.clone() for part in best)
+    decided = torch.ones_like(best.fooled)
     spared, asked = 0, 0
     for index in (~best.fooled).nonzero()[:, 0].tolist():
         image, label = images[index], labels[index]
@@ -102,10 +123,13 @@ def exact_one_pixel(
         open_pixels = (~safe).nonzero()[:, 0]
         if not len(open_pixels):
             continue
+        if not search:
+            decided[index] = False
+            continue
         places = open_pixels.repeat_interleave(len(values))[None]
         tried = values.to(image.device).repeat(len(open_pixels))[None]
         found = margins_of(classify, image[None], label[None], places, tried)[0]
         least = found.argmin()
         if found[least] < margin[index]:
             margin[index], place[index], value[index] = found[least], places[0, least], tried[0, least]
-    return OnePixel(margin, place, value), spared / asked if asked else 1.0
+    return Searched(OnePixel(margin, place, value), decided, spared / asked if asked else 1.0)

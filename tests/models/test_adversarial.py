@@ -142,9 +142,13 @@ def test_the_spared_search_finds_what_the_whole_search_finds() -> None:
     victim = network()
     labels = victim(IMAGES).argmax(1)
     whole = exhaustive_one_pixel(victim, IMAGES, labels, VALUES)
-    found, spared = exact_one_pixel(victim, victim.network, victim.mean, victim.std, IMAGES, labels, VALUES)
-    assert torch.equal(found.fooled, whole.fooled)
-    assert 0 <= spared <= 1
+    parts = (victim, victim.network, victim.mean, victim.std, IMAGES, labels, VALUES)
+    found = exact_one_pixel(*parts)
+    assert torch.equal(found.best.fooled, whole.fooled)
+    assert found.decided.all()
+    bounds = exact_one_pixel(*parts, search=False)
+    assert (whole.fooled | ~bounds.best.fooled).all()
+    assert torch.equal(whole.fooled & bounds.decided, bounds.best.fooled & bounds.decided)
 
 
 def test_a_small_step_costs_what_the_gradient_says() -> None:
@@ -229,8 +233,7 @@ def test_a_checkpoint_of_something_else_is_refused(trained: Trained, tmp_path: P
 
 def test_only_cnns_are_certified() -> None:
     module = nn.Flatten()
-    found, spared = exact_one_pixel(
-        linear(), module, torch.zeros(1), torch.ones(1), IMAGES[:1], linear()(IMAGES[:1]).argmax(1), VALUES
-    )
-    assert spared in (0.0, 1.0)
-    assert found.margin.shape == (1,)
+    labels = linear()(IMAGES).argmax(1)
+    found = exact_one_pixel(linear(), module, torch.zeros(1), torch.ones(1), IMAGES, labels, VALUES)
+    assert found.spared == 0
+    assert torch.equal(found.best.fooled, exhaustive_one_pixel(linear(), IMAGES, labels, VALUES).fooled)
