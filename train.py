@@ -84,6 +84,9 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         held = {"weights": "none"} if path is not None and "weights" in settings.model else {}  # by the checkpoint
         if hasattr(task_class, "check"):
             task_class.check({**settings.model, **held})  # what is wrong without the data is said before it is read
+    if hasattr(task_class, "wanted_pictures"):  # what the data was not told, its network says
+        wanted = task_class.wanted_pictures(settings.model)
+        settings.data |= {name: value for name, value in wanted.items() if settings.data.get(name, "") is None}
     with user_mistakes("data", settings.data):
         data = data_class(**settings.data)
         data.prepare_data()

@@ -25,6 +25,7 @@ from data.layout import Entry, list_folder, some
 from data.loader import TensorLoader
 from data.preprocess import preprocessing
 from data.report import bad_files
+from data.split import balanced
 from data.store import PixelStore
 from data.table import list_csv, split_csv
 from data.views import Views
@@ -39,7 +40,7 @@ class Folder(LightningDataModule):
     Args:
         path: The folder; with csv, where its relative paths begin.
         csv: CSV file with the columns path,label[,split].
-        image_size: Height and width that the network sees, in pixels.
+        image_size: Height and width that the network sees, in pixels; without it what the model's weights want, or 224.
         channels: 3 for colour, 1 for grey.
         val_fraction: Share of the pictures to validate on when there is no val/, in [0, 1), the same of every class.
         test_fraction: Share of the pictures to test on when there is no test/, in [0, 1).
@@ -57,7 +58,9 @@ class Folder(LightningDataModule):
         on_bad: Leave files out that cannot be decoded (skip) or stop (error); both name them.
         background: Colour under transparent pixels: a name or #rrggbb.
         max_pixels: Pictures with more pixels are not decoded.
-        crop: Share of the largest centred window that validation and prediction show, in (0, 1].
+        crop: Share of the largest centred window that validation and prediction show, in (0, 1]; without it what the
+            model's weights want, or 0.875.
+        interpolation: How pictures are resampled; without it as the model's weights want, or bicubic.
         num_workers: Threads that decode; without it one for each core.
         cache_dir: Where decoded pictures are kept between runs; without it ~/.cache/deep-learning-mathematics/pictures.
         seed: Seed of the order and the augmentation; without it the run's seed.
@@ -70,7 +73,7 @@ class Folder(LightningDataModule):
         self,
         path: str | None = None,
         csv: str | None = None,
-        image_size: int = 224,
+        image_size: int | None = None,
         channels: Literal[1, 3] = 3,
         val_fraction: float = 0.2,
         test_fraction: float = 0.0,
@@ -86,7 +89,8 @@ class Folder(LightningDataModule):
         on_bad: Literal["skip", "error"] = "skip",
         background: str = "white",
         max_pixels: int = MAX_PIXELS,
-        crop: float = 0.875,
+        crop: float | None = None,
+        interpolation: Literal["bilinear", "bicubic", "lanczos"] | None = None,
         num_workers: int | None = None,
         cache_dir: str | None = None,
         seed: int | None = None,
@@ -97,9 +101,7 @@ class Folder(LightningDataModule):
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if num_workers is not None and num_workers < 0:
-            raise ValueError(
-                f"num_workers must be at least 0, got {num_workers}; without it there is one for each core"
-            )
+            raise ValueError(f"num_workers must be at least 0, got {num_workers}")
         self.rule = SplitRule(val_fraction, test_fraction, split_seed, num_folds, fold)
         if not 0 <= flip <= 1:
             raise ValueError(f"flip must be in [0, 1], got {flip}")
@@ -117,8 +119,10 @@ class Folder(LightningDataModule):
         self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
         self.aug, self.min_area, self.flip, self.balance, self.on_bad = aug, min_area, flip, balance, on_bad
         self.cache = Path(cache_dir or f"{DEFAULT_ROOT}/pictures").expanduser()
+        side = 224 if image_size is None else image_size
+        how: dict[str, Any] = {"crop": 0.875 if crop is None else crop, "interpolation": interpolation or "bicubic"}
         self.settings = preprocessing(
-            "resize-crop", (image_size, image_size), channels, crop=crop, background=background, max_pixels=max_pixels
+            "resize-crop", (side, side), channels, background=background, max_pixels=max_pixels, **how
         )
         self.entries: list[Entry] = []  # usable files, each with its split
         self.class_names: list[str] = []
@@ -304,17 +308,3 @@ class Folder(LightningDataModule):
     def test_dataloader(self) -> TensorLoader | list[TensorLoader]:
         """Batches of the test pictures in order; an empty list when there are none."""
         return self.evaluation_loader("test")
-
-
-def balanced(labels: Tensor) -> Tensor:
-    """Positions in which every class appears as often as the largest one, each picture nearly equally often.
-
-    Args:
-        labels: Class of each picture, int64, shape (N,).
-
-    Returns:
-        int64, shape (C · largest,).
-    """
-    members = [torch.nonzero(labels == label)[:, 0] for label in range(int(labels.max()) + 1)]
-    most = max(len(group) for group in members)
-    return torch.cat([group[torch.arange(most) % len(group)] for group in members])

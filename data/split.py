@@ -122,3 +122,17 @@ def verification_split(
     groups = order[: sum(wanted.values())].split(list(wanted.values()))
     train, val, test = (torch.nonzero(torch.isin(people, group))[:, 0] for group in groups)
     return train, val, test
+
+
+def balanced(labels: Tensor) -> Tensor:
+    """Positions in which every class appears as often as the largest one, each picture nearly equally often.
+
+    Args:
+        labels: Class of each picture, int64, shape (N,).
+
+    Returns:
+        int64, shape (C · largest,).
+    """
+    members = [torch.nonzero(labels == label)[:, 0] for label in range(int(labels.max()) + 1)]
+    most = max(len(group) for group in members)
+    return torch.cat([group[torch.arange(most) % len(group)] for group in members])

@@ -150,6 +150,15 @@ class CNNTask(ClassifierReporting, LightningModule):
 
             check_names(options["backbone"], options["weights"])
 
+    @classmethod
+    def wanted_pictures(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """How the weights of a backbone want pictures of a folder prepared, where the user does not say it."""
+        if options["backbone"] == "cnn":
+            return {}
+        from models.finetune.early import picture_settings
+
+        return picture_settings(options["backbone"])
+
     def normalise(self, images: Tensor) -> Tensor:
         """Pictures as the network wants them: mean 0, deviation 1. Args: uint8 0..255 or float 0..1, (N, C, H, W)."""
         if images.dtype == torch.uint8:

@@ -211,7 +211,7 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
         (["--model", "cnn", "--device", "tpu"], "--device must be one of auto, cpu, cuda, gpu, mps, got 'tpu'"),
         (["--resume", "nowhere"], "no run at nowhere"),
         (["--model", "cnn", "--data", "x" * 5000], "a path is too long: xxx"),
-        (["--model", "cnn", "--model.widths", "[100000000]"], "this model and data do not fit into memory"),
+        (["--model", "cnn", "--model.widths", "[1000000000000]"], "this model and data do not fit into memory"),
     ],
 )
 def test_wrong_input_is_one_line_and_status_2(

@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from data.folder import Folder, balanced
+from data.folder import Folder
 from data.preprocess import preprocess
+from data.split import balanced
 from tests.data.pictures import folder, write
 
 Make = Callable[..., Folder]
