@@ -11,7 +11,19 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.parametrize(
-    "page", ["autoencoder", "autoencoder-vs-rbm", "convolution", "energy", "generalisation", "glm", "neural-distance"]
+    "page",
+    [
+        "adversarial",
+        "autoencoder",
+        "autoencoder-vs-rbm",
+        "convolution",
+        "energy",
+        "generalisation",
+        "geometry",
+        "glm",
+        "gradient-flow",
+        "neural-distance",
+    ],
 )
 def test_examples(page: str) -> None:
     result = doctest.testfile(str(DOCS / f"{page}.md"), module_relative=False)

@@ -1,0 +1,125 @@
+"""Figures of gradients, of space and of attacks: what is drawn are the numbers, and the title follows from them."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dashboard.adversarial import accuracy_figure, changes_figure
+from dashboard.geometry import anatomy_figure, flatten_space, layers_figure
+from dashboard.gradient_flow import profile_figure, ratio_figure, trainability_figure
+from dashboard.style import to_image
+from models.point_network import Stage
+from theory.separability import separating_plane
+
+
+def title(figure: Any) -> str:
+    return str(figure.get_suptitle()).replace("\n", " ")
+
+
+def test_profiles_are_drawn_beside_their_dashed_closed_form() -> None:
+    theory = [np.array([0.1, 0.5, 1.0]), np.array([4.0, 2.0, 1.0])]
+    measured = [theory[0] * [1.1, 1, 1], theory[1]]
+    figure = profile_figure(["a-b", "c-d"], measured, theory)
+    (axes,) = figure.axes
+    assert [line.get_ydata().tolist() for line in axes.lines if line.is_dashed()] == [row.tolist() for row in theory]
+    points = [line.get_ydata().tolist() for line in axes.lines if line.get_marker() == "o"]
+    assert points == [row.tolist() for row in measured]
+    assert title(figure).endswith("at most 10.0 % away at any layer, for a-b")
+    assert to_image(figure).std() > 0
+
+
+def test_settings_share_panels_evenly() -> None:
+    rows = [np.ones(3)] * 9
+    figure = profile_figure([str(k) for k in range(9)], rows, rows)
+    assert [sum(line.is_dashed() for line in axes.lines) for axes in figure.axes] == [5, 4]
+
+
+def test_the_trap_is_named_and_a_missing_ratio_is_left_out() -> None:
+    figure = ratio_figure(["x", "y", "z"], [1e-3, 1.0, 40.0], [1e-3, 1.0, 38.0], [1.0, 1.1, math.nan])
+    assert title(figure) == "weight gradients hide the decay: x has 1 where δ has 0.001"
+    assert to_image(figure).std() > 0
+
+
+def test_settings_at_chance_are_counted() -> None:
+    figure = trainability_figure(["x", "y"], [[2.4, 2.3], [2.303, 0.5]], 10, 30)
+    assert title(figure).startswith("30 layers: 1 of 2 settings stay")
+    assert math.log(10) in [line.get_ydata()[0] for line in figure.axes[0].lines if line.is_dashed()]
+
+
+def stage(points: np.ndarray, labels: np.ndarray) -> Stage:
+    return Stage(points, separating_plane(points, labels), 0.9, -3.0)
+
+
+def test_the_plane_of_a_stage_is_drawn_where_it_is() -> None:
+    labels = np.array([0, 0, 1, 1])
+    points = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    figure = layers_figure([stage(points, labels), stage(np.eye(4)[:, :3], labels)], labels, None)
+    assert title(figure).startswith("the classes are linearly separable from the start")
+    plane = separating_plane(points, labels)
+    (line,) = [artist for artist in figure.axes[0].get_children() if getattr(artist, "is_dashed", lambda: False)()]
+    ends = np.column_stack([line.get_xdata(), line.get_ydata()])
+    np.testing.assert_allclose(ends @ plane.normal + plane.offset, 0, atol=1e-9)
+    assert "3-d" in figure.axes[1].get_title(loc="left")
+    assert to_image(figure).std() > 0
+
+
+def test_xor_is_said_to_be_inseparable() -> None:
+    labels = np.array([0, 1, 1, 0])
+    points = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    figure = layers_figure([stage(points, labels)], labels, None)
+    assert "at no layer" in title(figure)
+    assert to_image(figure).std() > 0
+
+
+def test_the_plane_seen_holds_the_largest_components() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.standard_normal((500, 4)) * [5.0, 0.1, 3.0, 0.1]
+    _, directions, share = flatten_space(points)
+    assert share == pytest.approx(34 / 34.02, abs=1e-3)
+    np.testing.assert_allclose(np.abs(directions[[0, 2]]), np.eye(2), atol=0.05)
+
+
+def test_steps_of_one_dimension_are_drawn() -> None:
+    cloud = np.linspace(0, 1, 4)[:, None]
+    figure = anatomy_figure(["scale"], [cloud], [np.zeros((2, 5, 1))], np.array([0, 1, 0, 1]))
+    assert to_image(figure).std() > 0
+
+
+def shares() -> dict[str, list[float]]:
+    return {"fgsm": [1, 0.5], "pgd": [1, 0.05], "linear_pgd": [0.9, 0.33], "linear_exact": [0.9, 0.3]}
+
+
+def test_accuracy_under_attack_is_drawn_in_percent() -> None:
+    figure = accuracy_figure([0.0, 0.1], shares(), 0.1)
+    assert "below guessing at ε = 0.1" in title(figure)
+    assert "by 3.0 points at most" in title(figure)
+    (dashed,) = [line for line in figure.axes[0].lines if line.is_dashed()]
+    assert list(dashed.get_ydata()) == [90, 30]
+
+
+def test_pictures_before_and_after_stand_side_by_side() -> None:
+    before = np.zeros((3, 1, 8, 8))
+    after = before.copy()
+    after[:, 0, 2, 3] = 0.94
+    figure = changes_figure(before, after, ["0", "1", "2"], ["5", "6", "7"], "three pictures", limit=2)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["0", "→ 5", "1", "→ 6"]
+    assert to_image(figure).std() > 0
+
+
+def test_figures_refuse_what_does_not_fit() -> None:
+    row, pictures = np.ones(3), np.zeros((2, 1, 4, 4))
+    wrong: list[Any] = [
+        lambda: profile_figure(["a"], [row], [row, row]),
+        lambda: ratio_figure(["a"], [1.0], [1.0, 2.0], [1.0]),
+        lambda: trainability_figure(["a"], [[1.0, 2.0]], 10, 3),
+        lambda: layers_figure([], np.zeros(0), None),
+        lambda: anatomy_figure([], [], [], []),
+        lambda: accuracy_figure([0.0], shares(), 0.1),
+        lambda: changes_figure(pictures, pictures[:1], ["a"], ["b"], ""),
+    ]
+    for draw in wrong:
+        with pytest.raises(ValueError, match="allowed"):
+            draw()
