@@ -1,8 +1,10 @@
 """Linear regions: identical to exact rational arithmetic, to Zaslavsky, to the line, and they fill the polygon."""
 
+import doctest
 import itertools
 import math
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -309,3 +311,10 @@ def test_wrong_places_are_named() -> None:
         constructions.sawtooth(0)
     with pytest.raises(ValueError, match="at least one layer of at least 1 unit"):
         bounds.upper_bound([3, 0], 2)
+
+
+def test_the_examples_in_the_documentation() -> None:
+    page = Path(__file__).parents[2] / "docs" / "depth.md"
+    result = doctest.testfile(str(page), module_relative=False)
+    assert result.attempted == 3
+    assert result.failed == 0
