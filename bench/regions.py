@@ -28,7 +28,7 @@ from theory.regions.count import count_regions, regions, square
 from theory.regions.network import Layer
 
 NETWORKS = {"20×2": [20] * 2, "50×3": [50] * 3, "100×2": [100] * 2, "100×3": [100] * 3}
-MILLION = {"200×10": [200] * 10}
+MILLION = {"200×11": [200] * 11}
 PEER_NETWORK = ("10×2", [10] * 2)
 WHOLE_PLANE = 1e7
 COUNT_TARGET, POLYGON_TARGET, MILLION_TARGET = 2e-6, 10e-6, 10.0
