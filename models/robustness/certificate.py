@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.convnet import CNN, Scale
-from models.robustness.attacks import Classifier, OnePixel, exhaustive_one_pixel
+from models.robustness.attacks import BATCH, Classifier, OnePixel, exhaustive_one_pixel
 from models.robustness.attacks import changed_margins as margins_of
 from theory.adversarial import Bounds, margin_bounds, through_affine
 
@@ -57,21 +57,36 @@ def certify_pixels(
         high: Largest value of a pixel.
         pieces: Q, parts of the range that are bounded one by one.
     """
-    size = image.numel()
-    edges = torch.linspace(0, high, pieces + 1, device=image.device)
-    base = image.flatten().expand(size, pieces, size).clone()  # (D, Q, D)
-    low, top = base, base.clone()
-    pixels = torch.arange(size, device=image.device)
-    low[pixels, :, pixels], top[pixels, :, pixels] = edges[:-1], edges[1:]
     scale = [module.factor for module in network.head if isinstance(module, Scale)]
-    linear = next(module for module in network.head if isinstance(module, nn.Linear))
-    worst = []
-    for a, b in zip(low.view(-1, *image.shape).split(1024), top.view(-1, *image.shape).split(1024), strict=True):
-        features = network_bounds(network, (a - mean) / std, (b - mean) / std)
-        worst.append(margin_bounds(features, linear.weight, linear.bias, label.expand(len(a))))
     assert not scale or scale[0] > 0  # a positive factor changes no sign
-    # float32 arithmetic rounds: a margin within 1e-4 of zero certifies nothing.
-    return (torch.cat(worst).view(size, pieces) > 1e-4).all(1)
+    linear = next(module for module in network.head if isinstance(module, nn.Linear))
+    safe = torch.zeros(image.numel(), dtype=torch.bool, device=image.device)
+    for parts in (1, pieces):  # most pixels need no cutting
+        pixels = (~safe).nonzero()[:, 0]
+        low, top = boxes(image, pixels, torch.linspace(0, high, parts + 1, device=image.device))
+        worst = []
+        for a, b in zip(low.split(BATCH), top.split(BATCH), strict=True):
+            features = network_bounds(network, (a - mean) / std, (b - mean) / std)
+            worst.append(margin_bounds(features, linear.weight, linear.bias, label.expand(len(a))))
+        # float32 arithmetic rounds: a margin within 1e-4 of zero certifies nothing.
+        safe[pixels] = (torch.cat([torch.zeros(0, device=image.device), *worst]).view(-1, parts) > 1e-4).all(1)
+    return safe
+
+
+def boxes(image: Tensor, pixels: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
+    """Lower and upper ends of the pictures in which one pixel lies between two edges, each (D Q, 1, H, W).
+
+    Args:
+        image: Shape (1, H, W).
+        pixels: The pixels that move, shape (D,).
+        edges: Increasing, shape (Q + 1,).
+    """
+    size, pieces = image.numel(), len(edges) - 1
+    low = image.flatten().expand(len(pixels), pieces, size).clone()  # (D, Q, H W)
+    top = low.clone()
+    rows = torch.arange(len(pixels), device=image.device)
+    low[rows, :, pixels], top[rows, :, pixels] = edges[:-1], edges[1:]
+    return low.view(-1, *image.shape), top.view(-1, *image.shape)
 
 
 class Searched(NamedTuple):
