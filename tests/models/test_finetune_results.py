@@ -81,7 +81,7 @@ def test_the_card_says_what_the_figures_are_and_are_not(run: Path) -> None:
     assert re.search(r"\| blue \| 12 \| 6 \| [\d.]+ % \(\d+ to \d+ %\) \|", text)
     assert "measured on 12 pictures: the 95 % interval is" in text
     assert "no foreign weights are in it" in text
-    assert "| interpolation | bicubic |" in text
+    assert "| interpolation | bilinear |" in text
     assert "python train.py --model cnn --data" in text
     assert not re.search(r"\bnan\b|None|\[\]", text)
 
