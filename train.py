@@ -99,7 +99,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
 
     house = house_record(request, settings, data)
     checkpoint = None
-    if path is not None:
+    if path is not None and folder is not None:
         checkpoint = load_checkpoint(path)
         check_compatible(checkpoint, dict(task.hparams), house)
         check_unfinished(checkpoint, settings.trainer["max_epochs"], folder)
