@@ -280,7 +280,10 @@ def export(words: Sequence[str]) -> int:
     classifier = load_classifier(str(source), "cpu")
     task = classifier.task
     model = Deployed(task, task.hparams.get("views", "one"), classifier.temperature)
-    facts: dict[str, Any] = {"class_names": list(task.hparams["class_names"]), "preprocessing": classifier.preprocessing}
+    facts: dict[str, Any] = {
+        "class_names": list(task.hparams["class_names"]),
+        "preprocessing": classifier.preprocessing,
+    }
     facts |= {"options": dict(task.hparams), "views": model.views, "temperature": model.temperature}
     try:
         difference = export_checked(
