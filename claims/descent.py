@@ -183,7 +183,7 @@ def the_step() -> Numbers:
     optimizer = torch.optim.SGD([weight], lr=lr)
     for place in path[1:]:
         optimizer.zero_grad()
-        (weight**4).sum().backward()  # type: ignore[no-untyped-call]
+        (weight**4).sum().backward()
         optimizer.step()
         different += int((weight != place).sum())
     yield equals("numbers that differ from torch's SGD in 10 steps", different, 0)

@@ -71,7 +71,7 @@ def shrinking_figure(distances: Array, predicted: Array | None, curvature: Seque
         A figure of one axes.
     """
     figure, (axes,) = new_figure(6.4, 4.0)
-    steps = np.arange(len(distances))
+    steps = np.arange(len(distances), dtype=float)
     visible = lambda values: np.where(values > 1e-17, values, np.nan)
     for place, one in enumerate(curvature):
         axes.plot(steps, visible(distances[:, place]), "o", color=CYCLE[place], markersize=3.2, linestyle="none",

@@ -39,7 +39,7 @@ def gradient(f: Function, x: Tensor) -> Tensor:
 def hessian(f: Function, x: Tensor) -> Tensor:
     """∇²f(x), shape (n, n)."""
     with torch.enable_grad():
-        return hessian_of(f, x.detach())  # type: ignore[no-any-return, no-untyped-call]
+        return hessian_of(f, x.detach())
 
 
 def curvatures(f: Function, x: Tensor) -> tuple[Tensor, Tensor]:
