@@ -13,7 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.augment import Augmentation, Padding
-from data.binarise import Scheme, binarise, in_words
+from data.binarise import Scheme, binarise, draw, in_words
 from data.loader import TensorLoader
 from data.split import stratified_split
 from theory.seeds import mix_seed
@@ -82,8 +82,8 @@ class Images(LightningDataModule):
         smoothness: Distance over which elastic displacements stay similar, in pixels.
         flip: Probability of mirroring a training picture left to right.
         erase: Side of a square erased from each training picture, in pixels; 0 for none.
-        binarise: Pictures of black and white pixels: drawn once by their grey values (sample), cut at one half
-            (threshold), or left grey (none).
+        binarise: Pictures of black and white pixels: drawn once by their grey values (sample), those of training anew
+            in each batch (redraw), cut at one half (threshold), or left grey (none).
         binarise_seed: Seed of that draw; the same for all runs that are to be compared.
     """
 
@@ -147,14 +147,16 @@ class Images(LightningDataModule):
         """
         if self._parts:
             return
+        grey = self.read()
         parts = {
             name: part._replace(images=binarise(part.images, self.scheme, mix_seed(self.binarise_seed, number)))
-            for number, (name, part) in enumerate(sorted(self.read().items()))
+            for number, (name, part) in enumerate(sorted(grey.items()))
         }
+        train = grey["train"] if self.scheme == "redraw" else parts["train"]
         if "val" not in parts and self.val_fraction > 0:
-            kept, held_out = self.carve(parts["train"].labels)
-            parts = {"train": parts["train"].at(kept), "val": parts["train"].at(held_out), "test": parts["test"]}
-        self._parts = parts
+            kept, held_out = self.carve(train.labels)
+            train, parts["val"] = train.at(kept), parts["train"].at(held_out)
+        self._parts = {**parts, "train": train}
 
     def carve(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Indices of the training pictures to train on and to validate on.
@@ -219,8 +221,14 @@ class Images(LightningDataModule):
         seed = self.seed if self.seed is not None else int(os.environ.get("PL_GLOBAL_SEED", 0))
         # Trainer(overfit_batches=...) wants the same batches in every epoch.
         shuffle = training and not getattr(self.trainer, "overfit_batches", 0)
-        augment = None if not training or self.augmentation.is_identity else self.augmentation
+        augment = self.augment if training and (self.scheme == "redraw" or not self.augmentation.is_identity) else None
         return TensorLoader(*self._resident[part], self.batch_size, shuffle=shuffle, seed=seed, augment=augment)
+
+    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """A training batch, shape (N, C, H, W), moved and drawn as the options say."""
+        if not self.augmentation.is_identity:
+            images = self.augmentation(images, generator)
+        return draw(images, generator) if self.scheme == "redraw" else images
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """The batch on the device; resident tensors are there already, and Lightning's walk through them costs time."""

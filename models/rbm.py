@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from models.energy.judgement import Judgement, countable, judge
-from models.energy.machine import RBM, Algorithm, Ascent, climb
+from models.energy.machine import RBM, Algorithm, Ascent, climb, coin
 from models.energy.pictures import check_sizes, pixel_means, unit_pixels
 from models.optimisation import learning_rate_factor, parameter_groups
 from theory.rbm import check_countable, log_partition, pseudo_log_likelihood
@@ -109,7 +109,7 @@ class RBMTask(LightningModule):
         self.mean.copy_(pixel_means(images))
         self.count.fill_(len(images))
         chosen = torch.arange(len(self.pictures), device=images.device) % len(images)
-        self.pictures.copy_(unit_pixels(images[chosen]))
+        self.pictures.copy_(coin(unit_pixels(images[chosen])))
         self.rbm.start_from(self.mean, len(images))
         self.ascent.start_from(self.mean)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from data.binarise import binarise
+from data.binarise import binarise, draw
 from data.digits import Digits
 
 
@@ -17,6 +17,16 @@ def test_a_pixel_is_on_with_its_grey_value_as_probability() -> None:
     assert (due - (drawn.double() / 255).mean(0) <= 4.5 * error).all()
     assert torch.equal(drawn, binarise(grey, "sample", 3))
     assert not torch.equal(drawn, binarise(grey, "sample", 4))
+
+
+def test_pictures_of_fractions_are_drawn_on_their_own_scale() -> None:
+    grey = torch.tensor([0.0, 0.25, 1.0]).repeat(40_000, 1)
+    drawn = draw(grey, torch.Generator().manual_seed(0))
+    assert drawn.dtype == torch.float32
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    assert drawn.mean(0)[0] == 0
+    assert drawn.mean(0)[2] == 1
+    assert abs(float(drawn.mean(0)[1]) - 0.25) < 4.5 * (0.1875 / 40_000) ** 0.5
 
 
 def test_the_threshold_lies_at_one_half() -> None:
@@ -40,6 +50,25 @@ def test_a_validation_split_does_not_change_what_was_drawn() -> None:
     split = Digits(binarise="sample", val_fraction=0.2)
     parts = torch.cat([split.part("train").images, split.part("val").images])
     assert torch.equal(parts.flatten(1).unique(dim=0), whole.flatten(1).unique(dim=0))
+
+
+def test_only_training_pictures_are_drawn_anew() -> None:
+    once, anew = (Digits(binarise=scheme, val_fraction=0.2, batch_size=1150) for scheme in ("sample", "redraw"))
+    for part in ("val", "test"):
+        assert torch.equal(once.part(part).images, anew.part(part).images)
+    grey = Digits(val_fraction=0.2).part("train").images
+    assert torch.equal(anew.part("train").images, grey)
+    loader, sums = anew.train_dataloader(), torch.zeros(grey.shape[1:], dtype=torch.float64)
+    for epoch in range(40):
+        loader.sampler.set_epoch(epoch)
+        ((images, _),) = loader
+        assert set(images.unique().tolist()) == {0, 255}
+        sums += images.double().mean(0) / 255
+    due = grey.double().mean(0) / 255
+    error = (due * (1 - due) / (40 * len(grey))).sqrt()
+    assert ((sums / 40 - due).abs() <= 4.5 * error).all()
+    ((again, _),) = loader  # the same epoch
+    assert torch.equal(again, images)
 
 
 def test_a_negative_seed_is_refused() -> None:
