@@ -66,7 +66,7 @@ class Attacked:
         fooled, found, asked = int(self.exact.fooled.sum()), int(self.evolved.fooled.sum()), len(self.asked)
         count = len(self.labels)
         unknown = asked - int(self.decided.sum())
-        how = "every value of every pixel was searched"
+        how = "every value of every pixel searched or certified"
         if unknown:
             how = f"only extremes were tried: at most {100 * (fooled + unknown) / asked:.1f} % by certificate"
         lines = [
