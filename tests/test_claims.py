@@ -338,6 +338,7 @@ def test_it_can_be_stopped(sent: signal.Signals, status: int, tmp_path: Path) ->
         "    yield equals('', 1, 1)\n"
         "one = Claim('000-28', 'said', 'right', 'correct', '', slow)\n"
         "catalogue.load = lambda ids=None: ({'000-28': one}, {})\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a shell's background job ignores
         "signal.signal(signal.SIGTERM, program._terminated)\n"
         "sys.exit(program.main(['000-28', '--jobs', '1']))\n"
     )

@@ -174,7 +174,7 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
         (["--model.dropout", "1"], "--model.dropout must be at least 0 and below 1, got 1.0"),
         (["--model.weight_decay", "-1"], "--model.weight_decay must be at least 0, got -1.0"),
         (["--model.draws", "3"], "--model.steps must be at least 1, draws 0 or at least 100"),
-        (["--data.noise", "0"], "noise must be above 0 and sample_seed at least 0, got 0.0 and 0"),
+        (["--data.noise", "0"], "--data.noise must be above 0 and sample_seed at least 0, got 0.0 and 0"),
         (["--data.num_samples", "3"], "--data.num_samples must be between 4 and 100,000, got 3"),
         (["--data.function", "circle"], "--data.function: expected cubic, sine, step, got 'circle'"),
     ],
