@@ -155,7 +155,7 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
         (["--lr", "0"], "--model.lr must be above 0 and finite, got 0.0"),
         (["--model.prior_deviation", "-1"], "--model.prior_deviation must be above 0, or none, got -1.0"),
         (["--model.steps", "0"], "--model.steps must be at least 1, got 0"),
-        (["--data", "tables", "--data.noise", "-1"], "--data.num_samples must be at least 10, sample_seed at least 0 and"),
+        (["--data", "tables", "--data.noise", "-1"], "--data.num_samples must be at least 10, sample_seed at"),
         (["--data", "digits"], "--model glm cannot learn from --data digits, which does not say family"),
     ],
 )
