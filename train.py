@@ -70,7 +70,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
 
     with user_mistakes():
         task_class, data_class = load_class(MODELS[request.model]), load_class(DATA[request.data])
-        parser = build_parser(task_class, data_class, request.model, request.data)
+        parser = build_parser(task_class, data_class, request.model, request.data, request.usual_data)
         for group in ("model", "data", "trainer"):
             if f"{group}.help" in request.switches:
                 print(group_help(parser, group), end="")

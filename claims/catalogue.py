@@ -128,8 +128,8 @@ def unknown_id(given: str) -> str:
     if near:
         message += f", did you mean {near[0]}?"
     if article in ARTICLES:
-        return f"{message} Article {article} has {article}-01 to {article}-{ARTICLES[article].statements:02d}"
-    return f"{message} Articles: {', '.join(ARTICLES)}"
+        return f"{message}; article {article} has {article}-01 to {article}-{ARTICLES[article].statements:02d}"
+    return f"{message}; articles: {', '.join(ARTICLES)}"
 
 
 def unknown_article(given: str) -> str:

@@ -49,7 +49,7 @@ def read_pairs(path: Path) -> tuple[Tensor, Tensor]:
             raise ValueError(f"{path}, line {number}: {line[:60]!r} is not finite")
         rows.append((x, y))
     if not LEAST <= len(rows) <= MOST:
-        raise ValueError(f"{path} has {len(rows):,} samples; allowed: {LEAST} to {MOST:,}")
+        raise ValueError(f"{path}: the number of samples is {len(rows):,}; allowed: {LEAST} to {MOST:,}")
     pairs = torch.tensor(sorted(rows), dtype=torch.float64)
     if pairs[0, 0] == pairs[-1, 0]:
         raise ValueError(f"{path}: all samples lie at x = {float(pairs[0, 0]):g}")

@@ -253,7 +253,7 @@ def test_a_claim_without_its_data_is_skipped_with_the_reason(
     ("words", "message"),
     [
         (["000-2"], "no statement '000-2', did you mean 000-02?"),
-        (["000-37"], "Article 000 has 000-01 to 000-36"),
+        (["000-37"], "article 000 has 000-01 to 000-36"),
         (["009-01"], "no statement '009-01', did you mean 00"),
         (["003"], "003 is a whole article: --article 003"),
         (["--article", "7"], "no article '7'; known: 000 (Mathematical"),

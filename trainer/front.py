@@ -46,6 +46,7 @@ class Request:
         resume: What ``--resume`` named, or None.
         switches: Those of `SWITCHES` that were given.
         command: The command as typed.
+        usual_data: The data that the model's recipe names, whatever the user named.
     """
 
     model: str = ""
@@ -57,6 +58,7 @@ class Request:
     resume: str | None = None
     switches: set[str] = field(default_factory=set)
     command: str = ""
+    usual_data: str = ""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -260,6 +262,7 @@ def read(
     if in_files["model"] != request.model:  # a file that names the model stands alone; otherwise the recipe comes first
         recipe = recipe_file(request.model, request.data or in_files["data"], recipes)
         contents.insert(0, (recipe, read_yaml(recipe)))
+        request.usual_data = contents[0][1].get("data", {}).get("name", "")
     for file, content in contents:
         named = content.get("data", {}).get("name")
         request.data = request.data or (in_files["data"] or named or "")

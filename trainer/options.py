@@ -58,7 +58,7 @@ def load_class(path: str) -> type:
     return found
 
 
-def wanted_facts(task: type, data: type, model_name: str = "", data_name: str = "") -> list[str]:
+def wanted_facts(task: type, data: type, model_name: str = "", data_name: str = "", usual_data: str = "") -> list[str]:
     """Arguments of the task that come from the data, such as ``class_names``: they are no options.
 
     Args:
@@ -66,6 +66,7 @@ def wanted_facts(task: type, data: type, model_name: str = "", data_name: str = 
         data: The data module's class.
         model_name: What the user calls the model.
         data_name: What the user calls the data.
+        usual_data: Data that the model's recipe names.
 
     Raises:
         UserError: If the task needs something that this data does not have.
@@ -77,17 +78,20 @@ def wanted_facts(task: type, data: type, model_name: str = "", data_name: str = 
     if missing:
         raise UserError(
             f"--model {model_name or task.__name__} cannot learn from --data {data_name or data.__name__}, which does "
-            f"not say {', '.join(missing).replace('_', ' ')}; without --data the model takes data that does"
+            f"not say {', '.join(missing).replace('_', ' ')}"
+            + (f"; its own data are --data {usual_data}" if usual_data not in ("", data_name) else "")
         )
     return [name for name in offered if name in parameters]
 
 
-def build_parser(task: type, data: type, model_name: str = "", data_name: str = "") -> ArgumentParser:
+def build_parser(
+    task: type, data: type, model_name: str = "", data_name: str = "", usual_data: str = ""
+) -> ArgumentParser:
     """A parser whose options are the arguments of this task, this data module and the Trainer."""
     from lightning.pytorch import Trainer
 
     parser = ArgumentParser(prog="train.py", exit_on_error=False, add_help=False)
-    parser.add_class_arguments(task, "model", skip=set(wanted_facts(task, data, model_name, data_name)))
+    parser.add_class_arguments(task, "model", skip=set(wanted_facts(task, data, model_name, data_name, usual_data)))
     parser.add_class_arguments(data, "data")
     parser.add_class_arguments(Trainer, "trainer", skip=TRAINER_SKIPPED)
     parser.add_argument(

@@ -82,7 +82,8 @@ def user_mistakes(group: str = "", options: Iterable[str] = ()) -> Iterator[None
     except UserError:
         raise
     except (ValueError, OSError) as error:
-        text = str(error)
+        named = isinstance(error, OSError) and error.filename and error.strerror
+        text = f"{error.filename}: {error.strerror}" if named else str(error)  # type: ignore[union-attr]
         raise UserError(f"--{group}.{text}" if text.partition(" ")[0] in options else text) from error
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
