@@ -206,7 +206,7 @@ def leave_one_out() -> Numbers:
     "004-20",
     "stacking is stacked generalisation",
     RIGHT,
-    "a convex combination fitted to held-out predictions is no worse on them than the best single model",
+    "a non-negative combination fitted to held-out predictions is no worse on them than the best single model",
     "Wolpert 1992; Breiman 1996",
 )
 def stacking() -> Numbers:

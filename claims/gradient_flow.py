@@ -25,7 +25,7 @@ def measured(name: str, weight_scale: float | None = None) -> Gradients:
     "000-23",
     "sigmoid and tanh saturate, so deep networks are hard to train",
     RIGHT,
-    "σ' ≤ 1/4 and tanh' ≤ 1: δ dies with depth as mean field theory says; weight gradients do not show it",
+    "σ' ≤ 1/4 and tanh' ≤ 1: δ dies with depth as mean field theory says; those of ReLU's weights do not show it",
     "Hochreiter 1991; Glorot and Bengio 2010; Schoenholz et al. 2017",
 )
 def vanishing_delta() -> Numbers:
