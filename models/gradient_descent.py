@@ -94,8 +94,8 @@ class GradientDescentTask(LightningModule):
             return False
         if self.hparams["rule"] == "newton":
             curvature = hessian(self.function, before)
-            # The gradient becomes Newton's step; lstsq where a direction is flat.
-            step = torch.linalg.lstsq(curvature, self.point.grad[:, None]).solution[:, 0]
+            # The gradient becomes Newton's step; least squares where a direction is flat, which only a CPU solves.
+            step = torch.linalg.lstsq(curvature.cpu(), self.point.grad[:, None].cpu()).solution[:, 0]
             self.point.grad.copy_(step)
         optimizer.step()
         place = self.point.detach()

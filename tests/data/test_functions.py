@@ -76,7 +76,7 @@ def test_a_table_is_sorted_and_scaled(tmp_path: Path) -> None:
         ("1,2\n3\n", "line 2: expected two numbers"),
         ("1,2\n3,4,5\n", "line 2: expected two numbers"),
         ("1,2\n", "samples is 1; allowed: 2 to"),
-        ("", "0 samples"),
+        ("", "samples is 0; allowed"),
         ("1,2\n1,3\n", "all samples lie at x = 1"),
     ],
 )
