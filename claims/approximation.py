@@ -221,8 +221,8 @@ def discontinuous_functions() -> Numbers:
         yield equals(f"slope {slope:g}: L1 error", area, ramp_l1(slope), 1e-9)
     # two hidden layers, however steep, are continuous too: at the jump they take one value
     there = torch.tanh(100 * torch.tanh(100 * torch.zeros((), dtype=torch.float64))) / 2 + 0.5
-    sup = max(float(there), 1 - float(there))
-    yield equals("two layers of tanh: sup error beside the jump", sup, jump_floor(1.0), counterexample=True)
+    beside = max(float(there), 1 - float(there))
+    yield equals("two layers of tanh: sup error beside the jump", beside, jump_floor(1.0), counterexample=True)
     # two layers of step units: a unit of the second is 1 where all four sides of its square are; the output adds them
     grid = torch.linspace(-1, 4, 101, dtype=torch.float64)
     x, y = torch.meshgrid(grid, grid, indexing="ij")
