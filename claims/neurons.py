@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from claims.registry import IMPRECISE, RIGHT, WRONG, Numbers, at_least, at_most, claim, equals
 from theory.backprop import Layer, forward, gradients, random_layers
+from theory.separability import separating_plane
 from theory.threshold import (
     GATES,
     as_labels,
@@ -18,7 +19,6 @@ from theory.threshold import (
     fires,
     novikoff_bound,
     rosenblatt,
-    separating_plane,
     tables_with_weights,
     truth_tables,
 )
@@ -52,7 +52,7 @@ def without_activation(weights: list[Tensor]) -> nn.Sequential:
 )
 def one_neuron() -> Numbers:
     labels = [as_labels(int(table), 2) for table in truth_tables(2)]  # 16 of shape (4,)
-    computed = [one for one in labels if separating_plane(corners(2), one) is not None]
+    computed = [one for one in labels if separating_plane(corners(2), one).separable]
     yield equals("functions of two bits that one neuron computes", len(computed), 14)
     best = max(float((one == as_labels(XOR, 2)).mean()) for one in computed)
     yield equals("best share of the cases of XOR", best, 0.75)
@@ -161,7 +161,7 @@ def perceptron() -> Numbers:
 def xnor() -> Numbers:
     points = corners(2)
     for name, table in (("XNOR", XNOR), ("XOR", XOR)):
-        infeasible = separating_plane(points, as_labels(table, 2)) is None
+        infeasible = not separating_plane(points, as_labels(table, 2)).separable
         yield equals(f"{name}: is the linear programme of one layer infeasible", infeasible, 1)
     # h = (OR, AND), XNOR = NOT OR or AND = 1 where AND − OR ≥ 0
     hidden = np.stack([fires(points, np.array(GATES[name][0]), GATES[name][1]) for name in ("or", "and")], 1)

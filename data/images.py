@@ -5,6 +5,7 @@ A set says in ``read`` what its pictures are; this module carves the validation 
 """
 
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -63,7 +64,7 @@ def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
     return means, deviations
 
 
-class Images(LightningDataModule):
+class Images(LightningDataModule, ABC):
     """Pictures in memory, split into training, validation and test sets.
 
     Args:
@@ -134,9 +135,9 @@ class Images(LightningDataModule):
         self._resident: dict[str, Pictures] = {}
         self._facts: dict[str, Any] = {}
 
+    @abstractmethod
     def read(self) -> dict[str, Pictures]:
-        """The pictures by part: "train", "test" and, where the set has its own, "val". Each set overrides this."""
-        raise NotImplementedError
+        """The pictures by part: "train", "test" and, where the set has its own, "val"."""
 
     def setup(self, stage: str | None = None) -> None:
         """Read the set and split it; a second call does nothing.

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from dashboard.perceptron import Line, decision_figure, learning_figure, separable_figure
 from theory.intervals import wilson_interval
+from theory.separability import separating_plane
 from theory.threshold import (
     GATES,
     as_labels,
@@ -34,7 +35,6 @@ from theory.threshold import (
     fires,
     novikoff_bound,
     rosenblatt,
-    separating_plane,
     update,
 )
 
@@ -122,7 +122,7 @@ class PerceptronTask(LightningModule):
         points, classes = (torch.cat(tensors).cpu() for tensors in zip(*batches, strict=True))
         self.training_points = points, classes
         inputs, labels = points.double().numpy(), 2.0 * classes.numpy() - 1
-        self.separable = separating_plane(inputs, labels) is not None
+        self.separable = separating_plane(inputs, labels).separable
         self.bound = novikoff_bound(inputs, labels) if self.separable else float("inf")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -221,9 +221,7 @@ class PerceptronTask(LightningModule):
                 f"a plane separates the training points: {int(self.mistakes)} mistakes, bound (R/γ)² = {self.bound:.1f}"
             )
         else:
-            text = (
-                f"no plane separates the training points (linear programme infeasible); {int(self.mistakes)} mistakes"
-            )
+            text = f"no plane separates the training points (by linear programming); {int(self.mistakes)} mistakes"
         if "theory/rows_right_one_layer" in metrics:
             text += (f"; {metrics['test/rows_right_one_layer']:.0f} of {2**n} rows right, at most "
                      f"{metrics['theory/rows_right_one_layer']:.0f} are possible")  # fmt: skip

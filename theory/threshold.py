@@ -18,6 +18,8 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.separability import separating_plane
+
 Array = NDArray[np.float64]
 
 
@@ -47,24 +49,6 @@ GATES: dict[str, tuple[tuple[float, ...], float]] = {"and": ((1, 1), 2), "or": (
 def extended(inputs: Array) -> Array:
     """Points with a 1 behind them, so that a plane with a bias is one through the origin, shape (N, D + 1)."""
     return np.hstack([inputs, np.ones((len(inputs), 1))])
-
-
-def separating_plane(inputs: Array, labels: Array) -> Array | None:
-    """A plane with all ±1 labels on their own sides, by linear programming: y (w·x + b) ≥ 1 for every point.
-
-    Args:
-        inputs: Shape (N, D).
-        labels: −1 or 1, shape (N,).
-
-    Returns:
-        (w, b), shape (D + 1,), or None when the programme is infeasible: then there is no such plane.
-    """
-    from scipy.optimize import linprog
-
-    constraints = -labels[:, None] * extended(inputs)
-    result = linprog(np.zeros(constraints.shape[1]), constraints, -np.ones(len(labels)), bounds=(None, None))
-    assert result.status in (0, 2), result.message
-    return np.asarray(result.x) if result.status == 0 else None
 
 
 def widest_margin(inputs: Array, labels: Array) -> float:
@@ -157,7 +141,7 @@ def count_separable(n: int) -> int:
     return sum(
         int(size)
         for table, size in zip(representatives, sizes, strict=True)
-        if separating_plane(points, as_labels(int(table), n)) is not None
+        if separating_plane(points, as_labels(int(table), n)).separable
     )
 
 

@@ -29,7 +29,7 @@ def test_xor_needs_the_hidden_layer(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert [metrics[f"theory/separable_{bits}_bits"] for bits in (2, 3, 4)] == [14, 104, 1882]
     out = capsys.readouterr().out
     assert "4 of 4 rows of the truth table right, due 4" in out
-    assert "no plane separates the training points (linear programme infeasible)" in out
+    assert "no plane separates the training points (by linear programming)" in out
 
 
 def test_and_is_learned_within_novikoffs_bound(tmp_path: Path) -> None:

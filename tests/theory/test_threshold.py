@@ -14,7 +14,6 @@ from theory.threshold import (
     fires,
     novikoff_bound,
     rosenblatt,
-    separating_plane,
     tables_with_weights,
     widest_margin,
 )
@@ -41,15 +40,6 @@ def test_classes_are_orbits() -> None:
     # n = 2: constants (1 each), x and y and their negations, "and" with negations (4), "or" (4), xor, xnor.
     _, sizes = np.unique(classes(2), return_counts=True)
     assert sorted(sizes.tolist()) == [1, 1, 2, 4, 4, 4]
-
-
-def test_the_programme_finds_a_plane_or_says_there_is_none() -> None:
-    points, labels = corners(2), as_labels(0b1000, 2)
-    plane = separating_plane(points, labels)
-    assert plane is not None
-    assert (labels * (extended(points) @ plane) >= 1 - 1e-9).all()
-    assert separating_plane(points, XOR) is None
-    assert separating_plane(points, -XOR) is None
 
 
 def test_the_margin_is_that_of_a_hard_margin_support_vector_machine() -> None:

@@ -1,0 +1,262 @@
+"""The program that runs the claims: what it prints and keeps, and how it tells a failure from a success."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from claims import catalogue
+from claims.__main__ import main
+from claims.registry import CLAIMS, Claim, Number, Numbers, equals
+from claims.sources import FILES
+
+REGISTERED, _ = catalogue.load()
+SMALL = "000-28"  # a quick check, in whose place others are put
+
+
+@pytest.fixture
+def replaced(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts another check under the id of a small claim."""
+
+    def put(check: Callable[[], Numbers], **changes: object) -> None:
+        one = replace(Claim(SMALL, "said", "right", "correct", "", check), **changes)  # type: ignore[arg-type]
+        monkeypatch.setitem(CLAIMS, SMALL, one)
+
+    return put
+
+
+def run(*words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Exit status, stdout, stderr."""
+    status = main([*words, "--jobs", "1"])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_a_claim_is_printed_with_all_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(SMALL, capsys=capsys)
+    assert status == 0
+    one = REGISTERED[SMALL]
+    for text in (SMALL, one.verdict, one.said, one.source, "passed", "2.30258509299", "1 of 1 checks passed"):
+        assert text in out
+
+
+def failing() -> Iterator[Number]:
+    yield equals("good", 1, 1)
+    yield equals("one is two", 1, 2)
+
+
+def not_a_number() -> Iterator[Number]:
+    yield equals("nothing", math.nan, math.nan, 1)
+
+
+def crashing() -> Iterator[Number]:
+    yield equals("good", 1, 1)
+    raise RuntimeError("a singular\nmatrix")
+
+
+def silent() -> Iterator[Number]:
+    yield from ()
+
+
+@pytest.mark.parametrize(
+    ("check", "text"),
+    [
+        (failing, "✗ one is two"),
+        (not_a_number, "not a number"),
+        (crashing, "after 'good', RuntimeError: a singular matrix"),
+        (silent, "the check gave no number"),
+    ],
+)
+def test_a_broken_claim_fails(
+    check: Callable[[], Numbers],
+    text: str,
+    replaced: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    replaced(check)
+    file = tmp_path / "claims.json"
+    status, out, _ = run(SMALL, "--json", str(file), capsys=capsys)
+    assert status == 1
+    assert text in out
+    assert f"FAILED {SMALL}" in out
+    assert "Traceback" not in out
+    (record,) = json.loads(file.read_text("utf-8"))
+    assert record["state"] == "failed"
+
+
+def test_the_counterexample_and_the_repair_are_marked(
+    replaced: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def check() -> Iterator[Number]:
+        yield equals("no", 1, 1, counterexample=True)
+        yield equals("yes", 1, 1)
+
+    replaced(check, verdict="wrong")
+    status, out, _ = run(SMALL, capsys=capsys)
+    assert status == 0
+    assert [line.split()[-5] for line in out.splitlines() if "✓" in line] == ["refutes", "repairs"]
+
+
+def test_json_keeps_every_number_and_its_time(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "claims.json"
+    assert run(SMALL, "--json", str(file), capsys=capsys)[0] == 0
+    (record,) = json.loads(file.read_text("utf-8"))
+    assert record["id"] == SMALL
+    assert record["seconds"] >= 0
+    numbers = {number["what"]: (number["measured"], number["due"]) for number in record["numbers"]}
+    assert numbers["cross entropy of 10 equal logits"] == pytest.approx((math.log(10), math.log(10)))
+
+
+def test_json_writes_what_is_infinite_as_text(
+    replaced: Callable[..., None], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    replaced(lambda: iter([equals("unbounded", math.inf, math.inf)]))
+    file = tmp_path / "claims.json"
+    assert run(SMALL, "--json", str(file), capsys=capsys)[0] == 0
+    (record,) = json.loads(file.read_text("utf-8"), parse_constant=pytest.fail)
+    assert record["numbers"][0]["measured"] == "inf"
+
+
+def test_a_long_claim_runs_only_when_it_is_named_or_all_are(
+    replaced: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    replaced(failing, long=True, correct="unmistakable")
+    assert run(SMALL, capsys=capsys)[0] == 1  # named
+    status, out, _ = run("unmistakable", capsys=capsys)
+    assert status == 0
+    assert f"skipped {SMALL}: takes long" in out
+    assert run("unmistakable", "--all", capsys=capsys)[0] == 1
+
+
+def test_a_claim_without_its_data_is_skipped_with_the_reason(
+    replaced: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    replaced(failing, needs="mnist")
+    monkeypatch.delenv("DATA_ROOT", raising=False)
+    status, out, _ = run(SMALL, capsys=capsys)
+    assert status == 0
+    assert "needs mnist: say with --root or DATA_ROOT where it lies" in out
+    status, out, _ = run(SMALL, "--root", str(tmp_path), capsys=capsys)
+    assert status == 0
+    assert "needs mnist: there is no" in out
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    (tmp_path / FILES["mnist"]).touch()
+    assert run(SMALL, "--root", str(tmp_path), capsys=capsys)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["000-2"], "no statement '000-2', did you mean 000-02?"),
+        (["000-37"], "article 000 has 000-01 to 000-36"),
+        (["009-01"], "no statement '009-01', did you mean 00"),
+        (["003"], "003 is a whole article: --article 003"),
+        (["--article", "7"], "no article '7'; known: 000 (Mathematical"),
+        (["zeppelin"], "no statement fits 'zeppelin'"),
+        (["000-28", "--article", "003"], "no statement fits '000-28 003'"),
+        (["--jobs", "0"], "--jobs: expected a whole number from 1, got '0'"),
+        (["--json", "nowhere/at/all.json"], "--json nowhere/at/all.json: expected a file in an existing folder"),
+        (["--root", "nowhere"], "--root nowhere: there is no such folder"),
+        (["--markdown", "page.md", SMALL], "--markdown writes the page of all statements"),
+        (["--long"], "unrecognized arguments: --long"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert len(captured.err.splitlines()) == 1
+    assert not captured.out
+
+
+def test_a_statement_without_an_experiment_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run("000-36", capsys=capsys)
+    assert status == 0
+    assert "metaphor" in out
+    assert "no experiment" in out
+    assert "description length" in out
+
+
+def test_words_and_articles_select(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run("equally", "hard", capsys=capsys)
+    assert "1 of 1 checks passed" in out
+    assert main(["equally", "soft"]) == 2
+
+
+def test_the_page_holds_every_claim(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    quick = REGISTERED[SMALL]
+    monkeypatch.setattr(catalogue, "load", lambda ids=None: ({SMALL: quick}, {}))
+    file = tmp_path / "claims.md"
+    assert run("--markdown", str(file), capsys=capsys)[0] == 0
+    text = file.read_text("utf-8")
+    assert f"| {SMALL} | many classes are equally hard | imprecise |" in text
+    assert all(id in text for id in catalogue.WITHOUT_EXPERIMENT)
+    rows = [line for line in text.splitlines() if line.startswith("| 00") and "-" in line[:8]]
+    assert {line.replace("\\|", "").count("|") for line in rows} == {6}
+
+
+def test_a_topic_that_cannot_be_imported_fails_and_the_others_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(catalogue, "topics", lambda: {"torn": f'"{SMALL}"'})
+    status, out, err = run(SMALL, capsys=capsys)
+    assert status == 1
+    assert "1 of 1 checks passed" in out
+    assert "claims/torn.py cannot be imported: ModuleNotFoundError" in err
+
+
+def test_several_processes_give_the_same_in_order(tmp_path: Path) -> None:
+    found = []
+    for jobs in ("1", "2"):
+        file = tmp_path / f"{jobs}.json"
+        command = [sys.executable, "-m", "claims", "000-28", "000-32", "--jobs", jobs, "--json", str(file)]
+        subprocess.run(command, check=True, capture_output=True, cwd=Path(catalogue.__file__).parents[1], timeout=300)
+        found.append([(one["id"], one["numbers"]) for one in json.loads(file.read_text("utf-8"))])
+    assert found[0] == found[1]
+    assert [id for id, _ in found[0]] == ["000-28", "000-32"]
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_it_can_be_stopped(sent: signal.Signals, status: int, tmp_path: Path) -> None:
+    # The check marks that it runs, then waits for the signal.
+    code = (
+        "import pathlib, signal, sys, time\n"
+        "from claims import __main__ as program, catalogue\n"
+        "from claims.registry import Claim, equals\n"
+        "def slow():\n"
+        f"    pathlib.Path({str(tmp_path / 'runs')!r}).touch()\n"
+        "    time.sleep(600)\n"
+        "    yield equals('', 1, 1)\n"
+        "one = Claim('000-28', 'said', 'right', 'correct', '', slow)\n"
+        "catalogue.load = lambda ids=None: ({'000-28': one}, {})\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a shell's background job ignores
+        "signal.signal(signal.SIGTERM, program._terminated)\n"
+        "sys.exit(program.main(['000-28', '--jobs', '1']))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(catalogue.__file__).parents[1])}
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 300
+    while not (tmp_path / "runs").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == status
+    assert "Traceback" not in err
