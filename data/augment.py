@@ -27,20 +27,23 @@ Kind = Literal["none", "shift", "affine", "elastic"]
 Padding = Literal["zeros", "border"]
 
 
-def shift_images(images: Tensor, offsets: Tensor, padding: Padding = "zeros") -> Tensor:
+def shift_images(images: Tensor, offsets: Tensor, reach: int, padding: Padding = "zeros") -> Tensor:
     """Move each picture by whole pixels.
 
     Args:
         images: Pictures of any type, shape (N, C, H, W).
-        offsets: How far each moves (down, right), integers, shape (N, 2).
+        offsets: How far each moves (down, right), integers in ± ``reach``, shape (N, 2).
+        reach: The furthest that one may move.
         padding: What comes in at the edge: "zeros", or "border" for a repeated edge pixel.
 
     Returns:
         Moved pictures of the same type and shape.
     """
     num, _, height, width = images.shape
-    reach = int(offsets.abs().max())
-    return _crop_padded(_pad(images, reach, padding), reach - offsets, num, height, width)
+    # From each padded picture the H×W window at its corner; ``unfold`` is a view, so only the windows are copied.
+    windows = _pad(images, reach, padding).unfold(2, height, 1).unfold(3, width, 1)  # (N, C, 1 + 2 reach, …, H, W)
+    corners = reach - offsets
+    return windows[torch.arange(num, device=images.device), :, corners[:, 0], corners[:, 1]]  # (N, C, H, W)
 
 
 def _pad(images: Tensor, reach: int, padding: Padding) -> Tensor:
@@ -52,12 +55,6 @@ def _pad(images: Tensor, reach: int, padding: Padding) -> Tensor:
         torch.arange(-reach, size + reach, device=images.device).clamp_(0, size - 1) for size in images.shape[-2:]
     )
     return images.index_select(-2, rows).index_select(-1, columns)
-
-
-def _crop_padded(padded: Tensor, corners: Tensor, num: int, height: int, width: int) -> Tensor:
-    """From each padded picture the H×W window at its corner; ``unfold`` is a view, so only the windows are copied."""
-    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (N, C, 2 reach + 1, 2 reach + 1, H, W), no copy
-    return windows[torch.arange(num, device=padded.device), :, corners[:, 0], corners[:, 1]]  # (N, C, H, W)
 
 
 def affine_matrices(angle: Tensor, scale: Tensor, shear: Tensor, shift: Tensor) -> Tensor:
@@ -245,8 +242,8 @@ class Augmentation:
         device = images.device
         if self.kind == "shift" and self.max_shift > 0:
             reach = int(self.max_shift)
-            corners = torch.randint(0, 2 * reach + 1, (num, 2), generator=generator, device=device)
-            images = _crop_padded(_pad(images, reach, self.padding), corners, num, height, width)
+            offsets = reach - torch.randint(0, 2 * reach + 1, (num, 2), generator=generator, device=device)
+            images = shift_images(images, offsets, reach, self.padding)
         if self.kind in ("affine", "elastic"):
             draw = torch.rand((5, num), generator=generator, device=device) * 2 - 1  # (5, N) in [-1, 1)
             shift = draw[3:].T * self.max_shift  # (N, 2)

@@ -8,7 +8,6 @@ tensors: after the first pass nothing is decoded again. Validation and predictio
 import hashlib
 import os
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -183,12 +182,6 @@ class Folder(LightningDataModule):
         if self.bad:
             lines.append("warning: " + bad_files(self.bad, "left out"))
         print("\n".join(lines), file=sys.stderr)
-
-    def class_counts(self) -> list[int]:
-        """Training pictures of each class, for a weighted loss."""
-        self.setup()
-        counts = Counter(entry.label for entry in self.entries if entry.split == "train")
-        return [counts[name] for name in self.class_names]
 
     def paths(self, part: str) -> list[str]:
         """The files of "train", "val" or "test", in the order of an unshuffled loader."""

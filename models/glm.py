@@ -25,7 +25,7 @@ from torch.optim import Optimizer
 
 from models.regression.adjustment import Adjustment, Collider
 from models.regression.likelihood import Convergence, Likelihood
-from theory.exponential_family import Family, Fit, descend, fit, mean, negative_log_likelihood, newton_step
+from theory.exponential_family import Family, Fit, backtrack, fit, mean, negative_log_likelihood, newton_step
 
 # torch's L-BFGS learns nothing from a step whose curvature y.s is below 1e-10, an absolute number: without a scale it
 # would stop learning six digits before the maximum.
@@ -149,7 +149,7 @@ class GLMTask(LightningModule):
             # Rounding decides which way is down once the maximum is reached; then Newton's step stands.
             near = float((proposal - theta).abs().max()) < 1e-6
             value = lambda point: float(self.objective(x, y, point))
-            theta.copy_(proposal if near else descend(value, theta, proposal))
+            theta.copy_(proposal if near else backtrack(value, theta, proposal))
 
     def two_optimizers(self) -> tuple[Optimizer, Optimizer]:
         """L-BFGS and gradient descent as Lightning wraps them."""

@@ -1,10 +1,9 @@
 """What broken lines can and cannot do: asymptotic floors, starts for their knots, and their form as a network.
 
 E_N is the least root mean square error of a continuous broken line of N pieces on [0, 1]. On a cell of length h where
-f'' = c the best line leaves the squared error c² h⁵ / 720 and the largest error |c| h² / 16; with the errors of all
-cells made equal,
+f'' = c the best line leaves the squared error c² h⁵ / 720; with the errors of all cells made equal,
 
-    L2:   N² E_N → (1/√720) (∫|f''|^{2/5})^{5/2},          sup:   N² E_N → (1/16) (∫|f''|^{1/2})².
+    N² E_N → (1/√720) (∫|f''|^{2/5})^{5/2}.
 
 Source:
     Burchard and Hale (1975), Piecewise polynomial approximation on optimal meshes. de Boor (1973), Good approximation
@@ -25,17 +24,11 @@ from theory.segmentation import Segmentation
 
 Array = NDArray[np.float64]
 L2_CONSTANT = 1 / math.sqrt(720)
-SUP_CONSTANT = 1 / 16
 
 
 def asymptotic_l2(curvature: ArrayLike) -> float:
     """Limit of N² E_N in L2. Args: curvature, f'' at the middles of equal cells of [0, 1], shape (M,)."""
     return L2_CONSTANT * float(np.mean(np.abs(np.asarray(curvature)) ** 0.4)) ** 2.5
-
-
-def asymptotic_sup(curvature: ArrayLike) -> float:
-    """Limit of N² E_N in the sup norm. Args: curvature, f'' at the middles of equal cells of [0, 1], shape (M,)."""
-    return SUP_CONSTANT * float(np.mean(np.abs(np.asarray(curvature)) ** 0.5)) ** 2
 
 
 def jump_floor(jump: float) -> float:

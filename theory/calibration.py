@@ -13,7 +13,6 @@ Symbols: N pictures, C classes, B bins, z logits, p probabilities, y labels.
 Sources:
     Guo, Pleiss, Sun, Weinberger (2017), On calibration of modern neural networks, ICML, sections 2 and 4.2.
     Naeini, Cooper, Hauskrecht (2015), Obtaining well calibrated probabilities using Bayesian binning, AAAI.
-    Brier (1950), Verification of forecasts expressed in terms of probability, Monthly Weather Review 78.
 """
 
 from __future__ import annotations
@@ -165,44 +164,6 @@ def calibration_floor(confidence: Tensor, bins: int = 15, seed: int = 0) -> floa
     surplus = (chance < sure).double() - sure  # (draws, N)
     # share_b |accuracy_b - confidence_b| = |sum of the surplus in bin b| / N
     return float((surplus @ F.one_hot(place, bins).double()).abs().sum(dim=1).mean() / total)
-
-
-def brier_score(probabilities: Tensor, labels: Tensor) -> float:
-    """Mean squared distance of the probabilities from the truth, mean_n Σ_c (p_nc - [c = y_n])².
-
-    Args:
-        probabilities: Shape (N, C).
-        labels: Shape (N,).
-
-    Returns:
-        Score in 0..2 (Brier's own definition, summed over classes); 0 is perfect, 1 - 1/C knows nothing.
-
-    Raises:
-        ValueError: If the shapes do not fit or a label is no class.
-    """
-    _check(probabilities, labels)
-    truth = F.one_hot(labels, probabilities.shape[1])
-    return float((probabilities.double() - truth).square().sum(dim=1).mean())
-
-
-def negative_log_likelihood(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> float:
-    """Cross entropy in nats, mean_n [ log Σ_c exp(z_nc / T) - z_ny / T ].
-
-    Args:
-        logits: Shape (N, C).
-        labels: Shape (N,).
-        temperature: T > 0.
-
-    Returns:
-        Nats per picture; log C knows nothing.
-
-    Raises:
-        ValueError: If the shapes do not fit, a label is no class or T is not positive.
-    """
-    _check(logits, labels)
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive, not {temperature}")
-    return float(F.cross_entropy(logits.double() / temperature, labels))
 
 
 def fit_temperature(logits: Tensor, labels: Tensor, *, lowest: float = 0.01, highest: float = 100.0) -> float:

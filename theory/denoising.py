@@ -63,26 +63,6 @@ def least_denoising_error(covariance: Tensor, noise: float) -> float:
     return float((values * noise**2 / (values + noise**2)).sum())
 
 
-def gaussian_score(samples: Tensor, mean: Tensor, covariance: Tensor, noise: float) -> Tensor:
-    """∇ log p_σ(y) = -(Σ + σ²I)⁻¹(y - m) of Gaussian samples with noise.
-
-    Args:
-        samples: y, shape (N, D).
-        mean: m, shape (D,).
-        covariance: Σ, shape (D, D).
-        noise: σ, positive.
-
-    Returns:
-        Gradients, shape (N, D).
-
-    Raises:
-        ValueError: If the covariance is not square or σ is not positive.
-    """
-    _check(covariance, noise)
-    blurred = covariance + noise**2 * torch.eye(len(covariance)).to(covariance)
-    return -torch.linalg.solve(blurred, (samples - mean).T).T
-
-
 def score_of_denoiser(restored: Tensor, noisy: Tensor, noise: float) -> Tensor:
     """The score that a denoiser implies, (r(y) - y) / σ²; both of any equal shape."""
     if not noise > 0:

@@ -90,13 +90,13 @@ def negative_log_likelihood(family: Family, eta: Tensor, y: Tensor, dispersion: 
 
 
 def sample(family: Family, eta: Tensor, generator: torch.Generator, dispersion: float = 1.0) -> Tensor:
-    """Draws of y, shape (N, K). Args as of `negative_log_likelihood`."""
+    """Draws of y, shape (N, K). Args as of `negative_log_likelihood`; the generator lies on the device of ``eta``."""
     mu = mean(family, eta)
     if family == "gaussian":
-        return mu + math.sqrt(dispersion) * torch.randn(mu.shape, generator=generator, dtype=mu.dtype)
+        return mu + math.sqrt(dispersion) * torch.randn(mu.shape, generator=generator, dtype=mu.dtype, device=mu.device)
     if family == "poisson":
         return torch.poisson(mu, generator=generator)
-    uniform = torch.rand(len(mu), 1, generator=generator, dtype=mu.dtype)
+    uniform = torch.rand(len(mu), 1, generator=generator, dtype=mu.dtype, device=mu.device)
     edges = mu.flip(1).cumsum(1).flip(1)  # P(class >= k), k = 1..K
     reached = (uniform < edges).to(mu.dtype)  # ones up to the class that was drawn
     return reached - F.pad(reached[:, 1:], (0, 1))
@@ -154,7 +154,7 @@ def irls_step(family: Family, x: Tensor, y: Tensor, theta: Tensor) -> Tensor:
     return torch.linalg.lstsq(design, target[:, None]).solution.view_as(theta)
 
 
-def descend(objective: Callable[[Tensor], float], theta: Tensor, proposal: Tensor) -> Tensor:
+def backtrack(objective: Callable[[Tensor], float], theta: Tensor, proposal: Tensor) -> Tensor:
     """The point between theta and a proposal, halving the way until the objective is no higher; theta if none is."""
     value, share = objective(theta), 1.0
     while share > 1e-10:
@@ -217,7 +217,7 @@ def fit(
         if promised <= 1e-20 * max(1.0, abs(objective(theta))):
             theta = theta + direction  # a last step for nothing: it squares the distance that is left
             return Fit(theta, information, objective(theta), step)
-        better = descend(objective, theta, theta + direction)
+        better = backtrack(objective, theta, theta + direction)
         # Near the maximum rounding of the objective hides the descent, but the step is still right.
         theta = theta + direction if torch.equal(better, theta) and promised < 1e-9 else better
     raise ValueError(

@@ -5,12 +5,9 @@
 Power iteration v ← A v / ‖A v‖ turns to the dominant eigenvector if |λ_1| > |λ_2|; the angle shrinks by |λ_2 / λ_1|.
 
 The sample covariance S = XᵀX / n of noise of variance σ² in p dimensions, γ = p/n, has full rank and is far from σ² I:
-its eigenvalues fill [σ² (1 - √γ)², σ² (1 + √γ)²] with the density of Marchenko and Pastur
-
-    ρ(λ) = √((λ_+ - λ)(λ - λ_-)) / (2π σ² γ λ)
-
-and a true direction of variance ℓ σ² leaves that bulk only if ℓ > 1 + √γ, then at σ² ℓ (1 + γ / (ℓ - 1)), with the
-squared cosine (1 - γ/(ℓ-1)²) / (1 + γ/(ℓ-1)) to the truth (Baik, Ben Arous, Péché).
+its eigenvalues fill [σ² (1 - √γ)², σ² (1 + √γ)²] (Marchenko and Pastur), and a true direction of variance ℓ σ² leaves
+that bulk only if ℓ > 1 + √γ, then at σ² ℓ (1 + γ / (ℓ - 1)), with the squared cosine (1 - γ/(ℓ-1)²) / (1 + γ/(ℓ-1)) to
+the truth (Baik, Ben Arous, Péché).
 
 Sources:
     von Mises, Pollaczek-Geiringer (1929), Praktische Verfahren der Gleichungsauflösung.
@@ -53,16 +50,6 @@ def bulk_edges(ratio: float, variance: float = 1.0) -> tuple[float, float]:
         raise ValueError(f"ratio and variance must be above 0, got {ratio} and {variance}")
     low, high = (variance * (1 + sign * ratio**0.5) ** 2 for sign in (-1, 1))
     return low, high
-
-
-def bulk_density(values: ArrayLike, ratio: float, variance: float = 1.0) -> NDArray[np.float64]:
-    """Marchenko and Pastur's density; for γ > 1 the remaining 1 - 1/γ of the eigenvalues are 0."""
-    low, high = bulk_edges(ratio, variance)
-    x = np.asarray(values, dtype=np.float64)
-    inside = (x > low) & (x < high)
-    safe = np.where(inside, x, high)
-    root = np.sqrt(np.maximum((high - safe) * (safe - low), 0))
-    return np.where(inside, root / (2 * np.pi * variance * ratio * safe), 0)
 
 
 def spike(strength: float, ratio: float, variance: float = 1.0) -> Spike:

@@ -147,12 +147,3 @@ def layerwise_groups(
             if parameters:
                 groups.append({"params": parameters, "lr": rate, "weight_decay": pull, "name": label})
     return groups
-
-
-def frozen_normalisation(backbone: nn.Module) -> list[str]:
-    """Names of the normalisation layers with running statistics that are in ``eval()``."""
-    return [
-        name
-        for name, module in backbone.named_modules()
-        if getattr(module, "running_mean", None) is not None and not module.training
-    ]

@@ -65,7 +65,7 @@ def test_warp_equals_scipy(padding, mode: str) -> None:
 @given(st.integers(-9, 9), st.integers(-9, 9))
 def test_shift_equals_the_affine_map_and_scipy(padding, down: int, right: int) -> None:
     images = random_bytes(2, 3, 5, 7)
-    moved = shift_images(images, torch.tensor([[down, right], [0, 0]]), padding)
+    moved = shift_images(images, torch.tensor([[down, right], [0, 0]]), 9, padding)
     assert moved.dtype == torch.uint8
     assert torch.equal(moved[1], images[1])
     mode = "constant" if padding == "zeros" else "nearest"

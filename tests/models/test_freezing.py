@@ -7,12 +7,20 @@ from torch import Tensor, nn
 from models.finetune.backbones import Backbone, build_backbone
 from models.finetune.freezing import (
     first_trainable_stage,
-    frozen_normalisation,
     is_weight,
     layerwise_groups,
     set_train_mode,
     stage_learning_rates,
 )
+
+
+def frozen_normalisation(backbone: nn.Module) -> list[str]:
+    """Names of the normalisation layers with running statistics that are in ``eval()``."""
+    return [
+        name
+        for name, module in backbone.named_modules()
+        if getattr(module, "running_mean", None) is not None and not module.training
+    ]
 
 
 @pytest.fixture

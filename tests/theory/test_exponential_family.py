@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
 from theory.exponential_family import (
     FAMILIES,
     Family,
+    backtrack,
     covariance,
-    descend,
     fit,
     irls_step,
     log_partition,
@@ -152,8 +152,8 @@ def test_what_has_no_maximum_is_refused() -> None:
         mean("poisson", x)
 
 
-def test_descend_halves_a_step_that_climbs() -> None:
+def test_backtracking_halves_a_step_that_climbs() -> None:
     objective = lambda point: float(point.square().sum())
     start = torch.tensor([1.0])
-    assert float(descend(objective, start, torch.tensor([-5.0]))) == -0.5
-    assert torch.equal(descend(objective, start, torch.tensor([3.0])), start)
+    assert float(backtrack(objective, start, torch.tensor([-5.0]))) == -0.5
+    assert torch.equal(backtrack(objective, start, torch.tensor([3.0])), start)
