@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from data import decode
 from data.bundled import package_file
 
 LEAST, MOST = 2, 8192
@@ -26,13 +27,15 @@ def read_pairs(path: Path) -> tuple[Tensor, Tensor]:
         x and y, float64, each of shape (M,), 2 to 8,192 of them.
 
     Raises:
-        ValueError: If a line is no pair of finite numbers, or there are too few or too many.
-        OSError: If the file cannot be read.
+        ValueError: If the file cannot be read, a line is no pair of finite numbers, or there are too few or too many.
     """
+    named = f"--data.function {path}"
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise ValueError(f"{path} is no text file") from None
+        raise ValueError(f"{named} is no text file") from None
+    except OSError as error:
+        raise ValueError(f"{named}: {error.strerror}") from None
     rows = []
     for number, line in enumerate(lines, 1):
         fields = next(csv.reader([line.replace(";", ",").replace("\t", ",")]), [])
@@ -42,18 +45,26 @@ def read_pairs(path: Path) -> tuple[Tensor, Tensor]:
         try:
             x, y = (float(field) for field in fields)
         except ValueError:
-            if number == 1:
+            if number == 1 and not any(map(_is_number, fields)):
                 continue
-            raise ValueError(f"{path}, line {number}: expected two numbers x, y, got {line[:60]!r}") from None
+            raise ValueError(f"{named}, line {number}: expected two numbers x, y, got {line[:60]!r}") from None
         if not (math.isfinite(x) and math.isfinite(y)):
-            raise ValueError(f"{path}, line {number}: {line[:60]!r} is not finite")
+            raise ValueError(f"{named}, line {number}: {line[:60]!r} is not finite")
         rows.append((x, y))
     if not LEAST <= len(rows) <= MOST:
-        raise ValueError(f"{path}: the number of samples is {len(rows):,}; allowed: {LEAST} to {MOST:,}")
+        raise ValueError(f"{named}: the number of samples is {len(rows):,}; allowed: {LEAST} to {MOST:,}")
     pairs = torch.tensor(sorted(rows), dtype=torch.float64)
     if pairs[0, 0] == pairs[-1, 0]:
-        raise ValueError(f"{path}: all samples lie at x = {float(pairs[0, 0]):g}")
+        raise ValueError(f"{named}: all samples lie at x = {float(pairs[0, 0]):g}")
     return pairs[:, 0].contiguous(), pairs[:, 1].contiguous()
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
 
 
 def read_picture(name: str, side: int) -> Tensor:
@@ -67,19 +78,17 @@ def read_picture(name: str, side: int) -> Tensor:
         float64, shape (n, n), n at most ``side``, row by row from the top.
 
     Raises:
-        ValueError: If the file is no picture.
-        OSError: If it cannot be read.
+        ValueError: If the file cannot be read, or is no picture.
+        FileNotFoundError: If a bundled picture is missing.
     """
     path = package_file("skimage", PICTURES[name], "scikit-image") if name in PICTURES else Path(name).expanduser()
-    try:
-        grey = (
-            Image.fromarray(np.rint(255 * np.load(path)[0]).astype(np.uint8))
-            if path.suffix == ".npy"
-            else Image.open(path)
-        )
-        grey = grey.convert("L")
-    except UnidentifiedImageError:
-        raise ValueError(f"--data.function {path}: no picture") from None
+    if path.suffix == ".npy":
+        grey = Image.fromarray(np.rint(255 * np.load(path)[0]).astype(np.uint8))
+    else:
+        try:
+            grey = decode.read_picture(path, channels=1).image
+        except decode.PictureError as error:
+            raise ValueError(f"--data.function {error}") from None
     edge = min(grey.size)
     left, top = (grey.width - edge) // 2, (grey.height - edge) // 2
     square = grey.crop((left, top, left + edge, top + edge))

@@ -9,6 +9,7 @@ Letters: M samples, T places of the test, D variables.
 
 import difflib
 import math
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,11 +65,16 @@ def values_of(target: Target, places: Tensor, low: float, high: float) -> Tensor
     found = Expression(target.formula, target.variables)(*columns)
     bad = (~torch.isfinite(found)).nonzero()
     if len(bad):
+        value = float(found[bad[0, 0]])
+        if not any(re.search(rf"\b{name}\b", target.formula) for name in target.variables):
+            raise ValueError(
+                f"--data.function {target.formula!r} is {value} everywhere: write a formula of finite values"
+            )
         where = ", ".join(f"{name} = {float(column[bad[0, 0]]):.6g}" for name, column in
                           zip(target.variables, columns, strict=True))  # fmt: skip
         raise ValueError(
-            f"--data.function {target.formula!r} is {float(found[bad[0, 0]])} at {where}: it must be finite on "
-            f"[{low:g}, {high:g}]; choose --data.low and --data.high"
+            f"--data.function {target.formula!r} is {value} at {where}: it must be finite on "
+            f"[{low:g}, {high:g}]; choose --data.low and --data.high, or another formula"
         )
     return found.contiguous()
 
@@ -157,6 +163,8 @@ class Functions(LightningDataModule):
             self.function = self.path.name
             if low is not None or high is not None:
                 raise ValueError("--data.low and --data.high: a CSV file brings its own interval")
+        elif Path(function).is_dir():
+            raise ValueError(f"--data.function {function} is a folder: give a formula, a CSV file or a picture")
         else:
             self.function, self.target = find_target(function, low, high)
         self._samples: Samples | None = None
@@ -166,8 +174,7 @@ class Functions(LightningDataModule):
         """Computes or reads the samples; a second call does nothing.
 
         Raises:
-            ValueError: If the function is not finite on its interval, or the file is no table of pairs.
-            FileNotFoundError: If there is no such file.
+            ValueError: If the function is not finite on its interval, or the file is no table of pairs and no picture.
         """
         if self._samples is not None:
             return

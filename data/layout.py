@@ -234,8 +234,9 @@ def class_names(entries: Sequence[Entry], root: str, empty: Sequence[tuple[str |
         got = f"only the class {names[0]!r}" if names else "no class"
         dropped = sorted({label for split, label in empty if split in ("train", None)})
         also = f" ({some(dropped)}: no usable picture)" if dropped else ""
-        shape = EXPECTED.format(Path(root).name or "PATH")
-        raise LayoutError(f"{root} has {got} to train on{also}; 2 are needed\n{shape}")
+        name = Path(root).name or "PATH"
+        shape = f"as in {name}/cat/a.jpg and {name}/dog/b.jpg, or {name}/train/cat/a.jpg and {name}/train/dog/b.jpg"
+        raise LayoutError(f"{root} has {got} to train on{also}; 2 are needed, {shape}")
     return names
 
 

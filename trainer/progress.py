@@ -32,13 +32,13 @@ def epoch_line(epoch: int, epochs: int | None, metrics: dict[str, Any], monitor:
         monitor: Tag of the metric the best checkpoint is chosen by, shown too.
 
     Returns:
-        E.g. ``epoch 3/10  train/loss 0.312  val/accuracy 0.9100  1,234 images/s  2.1 s``.
+        E.g. ``epoch 3/10  train/loss 0.312  val/accuracy 0.9100  1,234 samples/s  2.1 s``.
     """
     tags = [*_SHOWN, *([monitor] if monitor and monitor not in _SHOWN else [])]
     parts = [f"epoch {epoch + 1}" + (f"/{epochs}" if epochs else "")]
     parts += [f"{tag} {float(metrics[tag]):.4g}" for tag in tags if tag in metrics]
     if "sys/images_per_s" in metrics:
-        parts.append(f"{float(metrics['sys/images_per_s']):,.0f} images/s")
+        parts.append(f"{float(metrics['sys/images_per_s']):,.0f} samples/s")
     if "time/epoch_s" in metrics:
         parts.append(f"{float(metrics['time/epoch_s']):.1f} s")
     return "  ".join(parts)
@@ -52,10 +52,10 @@ def loss_of(outputs: Any) -> float | None:
 
 @lean
 class EpochProgress(Callback):
-    """Shows epoch, batch, loss and pictures per second, and the epoch's metrics at its end.
+    """Shows epoch, batch, loss and samples per second, and the epoch's metrics at its end.
 
     Args:
-        timing: Counts the pictures.
+        timing: Counts the samples.
         monitor: Tag of the metric the best checkpoint is chosen by.
         terminal: Whether to draw a bar; None asks stdout.
     """
@@ -103,7 +103,7 @@ class EpochProgress(Callback):
         if now - self._drawn >= REDRAW_SECONDS:
             self._drawn = now
             loss = loss_of(outputs)
-            state = f"{self.timing.images_per_s():,.0f} images/s" + ("" if loss is None else f"  loss {loss:.4g}")
+            state = f"{self.timing.images_per_s():,.0f} samples/s" + ("" if loss is None else f"  loss {loss:.4g}")
             self._bar.update(self._task, completed=batch_idx + 1, state=state)
             self._bar.refresh()
 

@@ -78,13 +78,15 @@ def test_a_table_is_sorted_and_scaled(tmp_path: Path) -> None:
         ("1,2\n", "samples is 1; allowed: 2 to"),
         ("", "samples is 0; allowed"),
         ("1,2\n1,3\n", "all samples lie at x = 1"),
+        ("0,1o\n1,2\n2,3\n", "line 1: expected two numbers"),  # a slip, no names of columns
     ],
 )
 def test_tables_that_are_none(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "curve.csv"
     path.write_text(text)
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=says) as caught:
         read_pairs(path)
+    assert str(caught.value).startswith(f"--data.function {path}")
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
@@ -99,11 +101,17 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=says):
             Functions(**options)
-    for formula, says in (("log(x - 0.5)", "nan at x = "), ("1/(x-0.5)", "is (inf|nan) at x = 0.5")):
+    for formula, says in (
+        ("log(x - 0.5)", "nan at x = .*choose --data.low and --data.high, or another formula"),
+        ("1/(x-0.5)", "is (inf|nan) at x = 0.5"),
+        ("1/0", "'1/0' is inf everywhere: write a formula of finite values"),
+    ):
         with pytest.raises(ValueError, match=says):
             Functions(formula, num_samples=3).setup()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match=r"--data.function .*missing.csv: No such file"):
         Functions(str(tmp_path / "missing.csv")).setup()
+    with pytest.raises(ValueError, match=r"--data.function .* is a folder"):
+        Functions(str(tmp_path))
     (tmp_path / "there.csv").write_text("0,0\n1,1\n")
     with pytest.raises(ValueError, match="own interval"):
         Functions(str(tmp_path / "there.csv"), low=0.0)
@@ -126,14 +134,18 @@ def test_a_picture_is_a_function_of_two_variables(tmp_path: Path) -> None:
     np.testing.assert_allclose(samples.x[1], [3 / 8, 1 / 8])
     halved = read_picture(str(tmp_path / "small.png"), 2)
     np.testing.assert_allclose(halved[0, 0], grey[:2, 1:3].mean() / 255, atol=1 / 255)
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")  # 16 bits are scaled, not clipped
+    np.testing.assert_array_equal(read_picture(str(tmp_path / "deep.png"), 4), samples.y.reshape(4, 4))
     assert len(Picture("face").samples().y) == 625
     assert Functions("camera", num_samples=100).facts()["num_inputs"] == 2
 
 
 def test_pictures_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_text("no picture")
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(ValueError, match=r"--data.function .*bad.png: is no picture"):
         Picture(str(tmp_path / "bad.png")).setup()
+    with pytest.raises(ValueError, match=r"--data.function .*missing.png: no such file"):
+        Picture(str(tmp_path / "missing.png")).setup()
     with pytest.raises(ValueError, match="camera, face"):
         Picture("square")
     with pytest.raises(ValueError, match="unit square"):

@@ -56,7 +56,7 @@ def test_plain_output_is_one_line_an_epoch(tmp_path: Path, capsys: Any) -> None:
     build.fit(small_trainer(new_run(tmp_path), 3), small_task(), SmallData())
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
-    pattern = r"epoch 3/3  train/loss [\d.]+  val/loss [\d.]+  val/accuracy [\d.]+  [\d,]+ images/s  [\d.]+ s"
+    pattern = r"epoch 3/3  train/loss [\d.]+  val/loss [\d.]+  val/accuracy [\d.]+  [\d,]+ samples/s  [\d.]+ s"
     assert re.fullmatch(pattern, lines[2])
 
 
@@ -71,7 +71,7 @@ def test_a_terminal_gets_a_bar(tmp_path: Path, capsys: Any, monkeypatch: pytest.
     build.fit(trainer, small_task(), SmallData())
     out = capsys.readouterr().out
     assert "8/8" in out
-    assert "images/s  loss" in out
+    assert "samples/s  loss" in out
     assert "epoch 2/2" in out
 
 
