@@ -165,7 +165,7 @@ def mistakes_figure(
 
 
 def batch_figure(images: ArrayLike, labels: ArrayLike, class_names: Sequence[str], *, limit: int = 32) -> Figure:
-    """A batch as the network gets it in training, after augmentation.
+    """A batch of training pictures as the loader gives them, augmented or not.
 
     Args:
         images: uint8 in 0..255 or floating point in 0..1, shape (N, K, H, W).
@@ -182,7 +182,7 @@ def batch_figure(images: ArrayLike, labels: ArrayLike, class_names: Sequence[str
     channels, height, width = images.shape[1:]
     cell = 72
     captions = [plain(class_names[i], caption_characters(cell)) for i in np.asarray(labels)[:limit]]
-    size = f"{len(pictures)} augmented pictures {channels}×{height}×{width}"
+    size = f"batch of {len(pictures)} training pictures {channels}×{height}×{width}"
     moments = f": mean {images.mean() / scale:.3f}, deviation {images.std() / scale:.3f} of 1" if len(pictures) else ""
     some = f" (first {limit} shown)" if len(pictures) > limit else ""
     return picture_grid(pictures[:limit], captions, size + moments + some, columns=12, cell=cell)

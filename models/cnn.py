@@ -136,6 +136,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         self.validation: Outcome | None = None
         self.test: Outcome | None = None
         self.train_pictures: tuple[Tensor, Tensor] | None = None
+        self.first_batch: tuple[Tensor, Tensor] | None = None  # as training sees pictures, for a figure
 
     @classmethod
     def check(cls, options: dict[str, Any]) -> None:
@@ -173,6 +174,8 @@ class CNNTask(ClassifierReporting, LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Cross-entropy of one batch, with the targets smoothed."""
         images, labels = batch
+        if self.first_batch is None:
+            self.first_batch = images.detach().cpu(), labels.cpu()
         if self.finetuning is not None:
             return self.finetuning.training_step(self, batch)
         logits = self(images)

@@ -56,6 +56,7 @@ def test_a_run_leaves_what_it_promises(trained: Trained) -> None:
         "confusion",
         "recall",
         "mistakes",
+        "batch",
         "reliability",
         "neural_distance",
         "filters",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dashboard.calibration import reliability_figure
-from dashboard.classification import mistakes_figure, recall_figure, worst_mistakes
+from dashboard.classification import batch_figure, mistakes_figure, recall_figure, worst_mistakes
 from dashboard.confusion import confusion_counts, confusion_figure
 from dashboard.curves import neural_distance_figure
 from dashboard.network import feature_maps_figure, filters_figure, grad_cam_figure
@@ -56,7 +56,7 @@ def classifier_figures(
     """All figures of a classifier.
 
     Args:
-        task: Offers ``network``, ``normalise`` and ``device``.
+        task: Offers ``network``, ``normalise``, ``device`` and ``first_batch`` (None where nothing was trained).
         test: Its outputs on the test pictures.
         temperature: Fitted on the validation pictures, or None when there were none.
         history: Where the classes stood after each validated epoch.
@@ -90,6 +90,10 @@ def classifier_figures(
             total=len(labels),
         ),
     )
+
+    if task.first_batch is not None:
+        pictures, classes = task.first_batch
+        yield "batch", batch_figure(pictures.numpy(), classes.numpy(), names)
 
     before = probabilities.amax(1).numpy()
     after = None if temperature is None else (test.logits.float() / temperature).softmax(1).amax(1).numpy()
