@@ -24,6 +24,7 @@ BENCHMARKS = {
     "digits": "the one command, train.py --model cnn: seconds and accuracy over seeds, beside the target",
     "mnist": "MNIST with one of our recipes against the PyTorch MNIST example, whole processes (peer: minutes)",
     "finetune": "a folder of pictures: our recipe against the PyTorch transfer-learning tutorial (peer: minutes)",
+    "pipeline": "a folder of pictures to batches, first and later epochs, against torchvision's ImageFolder",
     "overhead": "the Trainer with everything on against a bare loop, per step",
     "face": "the recipe for faces: error over splits and time, beside the closed form",
     "dbn": "deep belief networks: pretrained against a random start with 100, 1,000 and all labels, over seeds",

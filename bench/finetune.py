@@ -36,7 +36,7 @@ LEAD, SHARE = 1.0, 1 / 3  # points of accuracy above the tutorial, in this share
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--recipe", default=RECIPE, help=f"settings of our side (default {RECIPE})")
-    parser.add_argument("--pictures", help=f"folder with train/ and val/ (default DATA_ROOT/{PICTURES})")
+    add_pictures_argument(parser)
     parser.add_argument(
         "--peer_repeats", type=int, default=1, help="runs of the tutorial, minutes each (default 1; 0: none)"
     )
@@ -52,6 +52,20 @@ def check(options: argparse.Namespace) -> None:
     if options.peer_repeats < 0 or options.peer_epochs < 1:
         raise BenchError("--peer_repeats must be 0 or more and --peer_epochs at least 1", 2)
     require_recipe(options.recipe)
+    check_pictures(options)
+
+
+def add_pictures_argument(parser: argparse.ArgumentParser) -> None:
+    """The option that names the pictures."""
+    parser.add_argument("--pictures", help=f"folder with train/ and val/ (default DATA_ROOT/{PICTURES})")
+
+
+def check_pictures(options: argparse.Namespace) -> None:
+    """Finds the pictures.
+
+    Raises:
+        BenchError: With exit status 2.
+    """
     if options.pictures is None:
         options.pictures = str(require_data(f"{PICTURES}/train", f"{PICTURES}/val") / PICTURES)
     options.pictures = str(Path(options.pictures).expanduser().resolve())
