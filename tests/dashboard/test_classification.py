@@ -111,7 +111,8 @@ def test_a_batch_tells_its_moments_over_all_pictures():
     images = np.zeros((40, 3, 9, 7), dtype=np.uint8)
     images[:20] = 255
     figure = batch_figure(images, np.arange(40) % 3, NAMES, limit=12)
-    assert figure.get_suptitle() == "batch of 40 training pictures 3×9×7: mean 0.500, deviation 0.500 of 1 (first 12 shown)"
+    said = "batch of 40 training pictures 3×9×7: mean 0.500, deviation 0.500 of 1 (first 12 shown)"
+    assert figure.get_suptitle() == said
     assert [text.get_text() for text in figure.axes[0].texts] == NAMES * 4
     assert "mean" not in batch_figure(images[:0], [], NAMES).get_suptitle()
 
