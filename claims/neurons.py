@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from claims.registry import IMPRECISE, RIGHT, WRONG, Numbers, at_least, at_most,
 from theory.backprop import Layer, forward, gradients, random_layers
 from theory.separability import separating_plane
 from theory.threshold import (
-    GATES,
+    UNITS,
     as_labels,
     corners,
     count_separable,
@@ -56,8 +56,16 @@ def one_neuron() -> Numbers:
     yield equals("functions of two bits that one neuron computes", len(computed), 14)
     best = max(float((one == as_labels(XOR, 2)).mean()) for one in computed)
     yield equals("best share of the cases of XOR", best, 0.75)
-    # Without a bias the weighted sum of (0, 0) is 0, whatever the weights are: NOR cannot be told.
-    yield equals("weighted sum of (0, 0) without a bias", corners(2)[0] @ np.array([3.0, -2.0]), 0)
+    grid = np.arange(-2, 2.25, 0.25)  # weights and threshold of a unit, none of them from the linear programmes
+    units = {fires(corners(2), np.array(weights), t).tobytes() for *weights, t in product(grid, repeat=3)}
+    yield equals("functions found by trying 4,913 weights and thresholds", len(units), 14)
+    # As printed: W₁ + W₂ is 0 or 1 with W₁ and W₂, so that (W₁, W₂) is (0, 0), (1, 0) or (0, 1)
+    bits = np.stack([(one + 1) / 2 for one in labels], 1)  # (4, 16)
+    exact = np.abs(corners(2) @ np.linalg.lstsq(corners(2), bits)[0] - bits).max(0) < 1e-9
+    yield equals("functions that X₁W₁ + X₂W₂ as printed equals", exact.sum(), 3, counterexample=True)
+    # With an activation but no bias (0, 0) stays on the plane, and W₁ ≤ 0, W₂ ≤ 0 excludes W₁ + W₂ > 0: 6 functions
+    halves = {(corners(2) @ np.array(weights) > 0).tobytes() for weights in product(grid, repeat=2)}
+    yield equals("functions with an activation, X₁W₁ + X₂W₂ > 0, but no bias", len(halves), 6, counterexample=True)
 
 
 @claim(
@@ -92,7 +100,7 @@ def linear_layers() -> Numbers:
     "McCulloch and Pitts 1943",
 )
 def preset_gates() -> Numbers:
-    for name, (weights, threshold) in GATES.items():
+    for name, (weights, threshold) in UNITS.items():
         inputs = corners(len(weights))
         right = (fires(inputs, np.array(weights), threshold) == np.array(DUE[name], dtype=bool)).sum()
         yield equals(f"{name}, weights {weights}, threshold {threshold:g}: cases right", right, len(inputs))
@@ -164,7 +172,7 @@ def xnor() -> Numbers:
         infeasible = not separating_plane(points, as_labels(table, 2)).separable
         yield equals(f"{name}: is the linear programme of one layer infeasible", infeasible, 1)
     # h = (OR, AND), XNOR = NOT OR or AND = 1 where AND − OR ≥ 0
-    hidden = np.stack([fires(points, np.array(GATES[name][0]), GATES[name][1]) for name in ("or", "and")], 1)
+    hidden = np.stack([fires(points, np.array(UNITS[name][0]), UNITS[name][1]) for name in ("or", "and")], 1)
     output = fires(hidden.astype(float), np.array([-1.0, 1.0]), 0)
     yield equals("XNOR by two preset hidden units: cases right", (output == (as_labels(XNOR, 2) > 0)).sum(), 4)
     yield equals("XNOR learned by 2-2-1 tanh units, best of 5 starts: cases right", max(map(learned, range(5))), 4)

@@ -17,17 +17,9 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.loader import TensorLoader
+from theory.gates import GATES
 from theory.seeds import mix_seed
 
-# Value of a gate from the number of inputs that are 1, s, of n.
-GATES = {
-    "and": lambda s, n: s == n,
-    "or": lambda s, n: s > 0,
-    "nand": lambda s, n: s < n,
-    "nor": lambda s, n: s == 0,
-    "xor": lambda s, n: s % 2 == 1,
-    "xnor": lambda s, n: s % 2 == 0,
-}
 Shape = Literal["xor", "xnor", "and", "or", "nand", "nor", "moons", "spirals", "rings"]
 
 

@@ -23,10 +23,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dashboard.perceptron import Line, decision_figure, learning_figure, separable_figure
+from theory.gates import GATES, truth_table
 from theory.intervals import wilson_interval
 from theory.separability import separating_plane
 from theory.threshold import (
-    GATES,
+    UNITS,
     as_labels,
     best_agreement,
     corners,
@@ -39,16 +40,6 @@ from theory.threshold import (
 )
 
 Batch = tuple[Tensor, Tensor]  # points (N, D), classes 0 and 1 (N,)
-# Truth tables by their command-line names, from the number of inputs that are 1.
-TABLES = {
-    "and": lambda s, n: s == n,
-    "or": lambda s, n: s > 0,
-    "nand": lambda s, n: s < n,
-    "nor": lambda s, n: s == 0,
-    "xor": lambda s, n: s % 2 == 1,
-    "xnor": lambda s, n: s % 2 == 0,
-}
-PRESET = {"and": 0b1000, "or": 0b1110, "not": 0b01}  # truth tables of the units with preset weights
 
 
 class Perceptrons(nn.Module):
@@ -174,10 +165,8 @@ class PerceptronTask(LightningModule):
 
     def table(self) -> int | None:
         """The truth table of the points' gate, or None."""
-        n, gate = self.hparams["in_features"], TABLES.get(self.hparams["target"])
-        if gate is None:
-            return None
-        return sum(1 << place for place, row in enumerate(corners(n)) if gate(row.sum(), n))
+        target = self.hparams["target"]
+        return truth_table(target, self.hparams["in_features"]) if target in GATES else None
 
     @torch.no_grad()
     def corners_right(self) -> tuple[int, int, int]:
@@ -226,7 +215,7 @@ class PerceptronTask(LightningModule):
             text += (f"; {metrics['test/rows_right_one_layer']:.0f} of {2**n} rows right, at most "
                      f"{metrics['theory/rows_right_one_layer']:.0f} are possible")  # fmt: skip
         lines.append(("one layer", f"{text}; test accuracy {accuracy['one layer'] / size:.4f}"))
-        right = {name: rows_right(name) for name in GATES}
+        right = {name: rows_right(name) for name in UNITS}
         texts = [f"{name.upper()} {count} of {due} rows" for name, (count, due) in right.items()]
         lines.append(("preset weights", ", ".join(texts)))
         texts = [f"{name.upper()} {made} ≤ {bound:.1f}" for name, (made, bound) in learned_gates().items()]
@@ -280,9 +269,9 @@ def losses_of(logits: Tensor, y: Tensor) -> Tensor:
 
 def rows_right(name: str) -> tuple[int, int]:
     """Rows of its truth table that a unit with preset weights gets right, and how many there are."""
-    weights, threshold = GATES[name]
+    weights, threshold = UNITS[name]
     n = len(weights)
-    due = as_labels(PRESET[name], n) > 0
+    due = as_labels(truth_table("nor" if name == "not" else name, n), n) > 0  # NOT is NOR of one input
     return int((fires(corners(n), np.array(weights), threshold) == due).sum()), 2**n
 
 
@@ -290,7 +279,7 @@ def learned_gates() -> dict[str, tuple[int, float]]:
     """Mistakes of Rosenblatt's rule on the truth tables that a line separates, and their bounds."""
     found = {}
     for name in ("and", "or", "nand", "nor"):
-        labels = np.where([TABLES[name](row.sum(), 2) for row in corners(2)], 1.0, -1.0)
+        labels = as_labels(truth_table(name, 2), 2)
         plane, mistakes = rosenblatt(corners(2), labels, passes=1000)
         assert (labels * (extended(corners(2)) @ plane) > 0).all()
         found[name] = mistakes, novikoff_bound(corners(2), labels)

@@ -42,8 +42,8 @@ def fires(inputs: Array, weights: Array, threshold: float) -> NDArray[np.bool_]:
     return np.asarray(inputs @ weights >= threshold)
 
 
-# Weights and threshold of the three gates; in 1943 inhibition was an absolute veto and not a negative weight.
-GATES: dict[str, tuple[tuple[float, ...], float]] = {"and": ((1, 1), 2), "or": ((1, 1), 1), "not": ((-1,), 0)}
+# Weights and threshold of three gates as units; in 1943 inhibition was an absolute veto and not a negative weight.
+UNITS: dict[str, tuple[tuple[float, ...], float]] = {"and": ((1, 1), 2), "or": ((1, 1), 1), "not": ((-1,), 0)}
 
 
 def extended(inputs: Array) -> Array:

@@ -5,7 +5,8 @@ import itertools
 import pytest
 import torch
 
-from data.points import GATES, Points, draw
+from data.points import Points, draw
+from theory.gates import GATES, truth_table
 
 TABLES = {
     "and": [0, 0, 0, 1],
@@ -22,6 +23,7 @@ def test_a_gate_without_noise_is_its_truth_table(name: str) -> None:
     points, labels = draw(name, 4, 0.0, seed=0)
     assert points.tolist() == [list(map(float, row)) for row in itertools.product((0, 1), repeat=2)]
     assert labels.tolist() == TABLES[name]
+    assert [truth_table(name, 2) >> row & 1 for row in range(4)] == TABLES[name]
 
 
 def test_parity_of_three_inputs() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from theory.threshold import (
-    GATES,
+    UNITS,
     as_labels,
     best_agreement,
     classes,
@@ -21,12 +21,12 @@ from theory.threshold import (
 XOR = as_labels(0b0110, 2)
 
 
-def test_the_preset_gates_compute_their_tables() -> None:
+def test_the_preset_units_compute_their_tables() -> None:
     both = corners(2)
     for name, due in (("and", [0, 0, 0, 1]), ("or", [0, 1, 1, 1])):
-        weights, threshold = GATES[name]
+        weights, threshold = UNITS[name]
         assert fires(both, np.array(weights), threshold).tolist() == [bool(value) for value in due]
-    weights, threshold = GATES["not"]
+    weights, threshold = UNITS["not"]
     assert fires(corners(1), np.array(weights), threshold).tolist() == [True, False]
 
 
