@@ -16,13 +16,8 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.loader import TensorLoader
+from theory.regions.constructions import sawtooth_values
 from theory.seeds import mix_seed
-
-
-def sawtooth(x: Tensor, stages: int) -> Tensor:
-    """The k-fold hat on [0, 1]: 2^k pieces of slope ±2^k between 0 and 1. Args: x, any shape."""
-    phase = (x * 2 ** (stages - 1)) % 1
-    return 1 - (2 * phase - 1).abs()
 
 
 class DepthTargets(LightningDataModule):
@@ -63,7 +58,7 @@ class DepthTargets(LightningDataModule):
 
     def values(self, x: Tensor) -> Tensor:
         """The function. Args: x in [0, 1]. Returns: the same shape."""
-        return sawtooth(x, self.stages) if self.target == "sawtooth" else x.square()
+        return sawtooth_values(x, self.stages) if self.target == "sawtooth" else x.square()
 
     def part(self, name: str) -> tuple[Tensor, Tensor]:
         """Points, shape (N, 1), and values, shape (N,), of "train" or "test"."""

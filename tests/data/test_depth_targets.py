@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from data.depth_targets import DepthTargets, sawtooth
+from data.depth_targets import DepthTargets
+from theory.regions.constructions import sawtooth_values
 
 
 def hat(x: torch.Tensor) -> torch.Tensor:
@@ -16,7 +17,7 @@ def test_the_sawtooth_is_the_hat_composed_with_itself(stages: int) -> None:
     y = x
     for _ in range(stages):
         y = hat(y)
-    assert torch.equal(sawtooth(x, stages), y)
+    assert torch.equal(sawtooth_values(x, stages), y)
 
 
 def test_parts() -> None:

@@ -7,13 +7,16 @@ pieces made of 2L units; one hidden layer needs a unit for each kink. All weight
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from theory.regions.line import kinks
 from theory.regions.network import Floats, Layer, check_layers, outputs
 
 _HAT = np.array([2.0, -4.0])
+Numbers = TypeVar("Numbers", Floats, Tensor)
 
 
 def _check(stages: int) -> None:
@@ -39,10 +42,11 @@ def sawtooth(stages: int) -> list[Layer]:
     return [first, *[Layer(np.stack([_HAT, _HAT]), bias, 0.0)] * (stages - 1), Layer(_HAT[None], np.zeros(1), 1.0)]
 
 
-def sawtooth_values(x: Floats, stages: int) -> Floats:
-    """The same function from the distance of 2^{L-1} x to the nearest even half: a triangle wave. Args: x in [0, 1]."""
-    phase = np.mod(np.asarray(x) * 2.0 ** (stages - 1), 1.0)
-    return 1 - np.abs(2 * phase - 1)
+def sawtooth_values(x: Numbers, stages: int) -> Numbers:
+    """The same function as a triangle wave, without a network. Args: x in [0, 1], any shape; L."""
+    phase = (x * 2.0 ** (stages - 1)) % 1
+    wave: Numbers = 1 - abs(2 * phase - 1)
+    return wave
 
 
 def square(stages: int) -> list[Layer]:
