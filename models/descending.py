@@ -153,6 +153,19 @@ class Course:
         note = {"minimum": "", "maximum": ", which is no minimum but a maximum", "saddle": ", which is no minimum"}
         return f"{account.kind}: {here} ({due}){note.get(account.kind, ', where the curvatures do not decide')}"
 
+    def lack(self) -> str:
+        """Why a path that has not run away leads to no minimum, as far as that is known; else an empty text."""
+        account = self.account
+        if (
+            account.point is not None
+            and account.kind in ("saddle", "maximum")
+            and (self.converged or account.quadratic)
+        ):
+            return f"no minimum: the stationary point {self.place(account.point)} is a {account.kind}"
+        if account.point is None and account.quadratic:
+            return f"no minimum: the gradient of {self.formula} vanishes nowhere, f falls without end"
+        return ""
+
     def describe(self) -> str:
         """The function: quadratic or not, its stationary point and curvatures."""
         values = ", ".join(f"{value + 0.0:.6g}" for value in self.account.curvature.tolist())
@@ -184,7 +197,8 @@ class Course:
             lines.append((f"factor, λ = {curvature:.4g}", f"{measured:.6f} a step, due {formula} = {due:.6f}"))
         gap = self.gap()
         if gap is not None:
-            lines.append(("whole path", f"at most {gap:.2g} of its size from the path predicted before the first step"))
+            far = f"at most {gap:.2g} of its size from" if gap else "to the last digit"
+            lines.append(("whole path", f"{far} the path predicted before the first step"))
         return lines
 
     def prediction(self) -> Tensor | None:

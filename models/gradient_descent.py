@@ -40,7 +40,8 @@ class GradientDescentTask(LightningModule):
         lr: Learning rate α, above 0; by default 0.1, and 1 for newton.
         momentum: β of momentum and nesterov, in [0, 1).
         steps: Steps of descent in each training step.
-        expect: What the run sets out to show: a minimum, or divergence. The other one is a failure, exit status 1.
+        expect: What the run sets out to show: a minimum, or divergence. The other one is a failure, exit status 1, and
+            so is the end at a saddle, and the way down on a function of degree two that has no minimum.
     """
 
     monitor, mode = "train/loss", "min"
@@ -80,6 +81,8 @@ class GradientDescentTask(LightningModule):
         for _ in range(self.hparams["steps"]):
             if self.stopped or not self.step(optimizer):
                 break
+        if self.stopped:
+            self.trainer.should_stop = True  # nothing moves from here on
         value = self.function(self.point.detach())
         self.log_dict({"train/loss": value, "train/steps": float(len(self.path) - 1)})
         return value
@@ -156,7 +159,7 @@ class GradientDescentTask(LightningModule):
             return f"diverged at step {course.steps}: {course.reason()} (--model.expect divergence if this is wanted)"
         if not self.stopped and self.hparams["expect"] == "divergence":
             return f"no divergence in {course.steps} steps, although it was expected: {course.outcome()}"
-        return ""
+        return "" if self.stopped else course.lack()
 
     def describe(self) -> str:
         """Rule and learning rate, for the first lines of a run."""

@@ -33,9 +33,10 @@ def test_the_bowl(tmp_path: Path) -> None:
     assert names == {"path.png", "distance.png", "factor.png"}
 
 
-def test_one_step_of_a_quarter_is_enough_on_the_parabola(tmp_path: Path) -> None:
+def test_one_step_of_a_quarter_is_enough_on_the_parabola(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     metrics = run(tmp_path, "--data.function", "parabola", "--lr", "0.25")
     assert (metrics["test/steps"], metrics["test/value"], metrics["gap/distance"]) == (1, 2, 0)
+    assert "to the last digit the path predicted before the first step" in capsys.readouterr().out
 
 
 def test_the_saddle_is_reported_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +52,24 @@ def test_the_saddle_is_reported_and_fails(tmp_path: Path, capsys: pytest.Capture
 
 def test_divergence_that_was_wanted_is_a_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path, "--lr", "0.6", "--model.expect", "divergence")
-    assert "beyond the edge 2/L = 0.5, each step multiplies the distance by 1.4" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "beyond the edge 2/L = 0.5, each step multiplies the distance by 1.4" in out
+    assert "epoch 2/5" in out
+    assert "epoch 3/5" not in out, "it diverges in the second epoch; a frozen loss is not logged again"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--data.function", "x"], "no minimum: the gradient of x vanishes nowhere, f falls without end"),
+        (["--data.function", "x^2 - y^2", "--data.start", "[1, 0]"], "the stationary point (0, 0) is a saddle"),
+    ],
+)
+def test_a_path_to_no_minimum_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    run(tmp_path, *words, status=1)
+    assert says in capsys.readouterr().err
 
 
 def test_divergence_that_was_wanted_and_did_not_come_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
