@@ -22,8 +22,8 @@ from torch import Tensor
 
 from models.classification.evaluation import Outcome, Point
 from theory.calibration import expected_calibration_error, fit_temperature
-from theory.eigenfaces import nearest_neighbour
 from theory.intervals import wilson_interval
+from theory.neighbours import nearest_neighbour
 
 NOTHING = [("result", "nothing was measured: there is neither a test nor a validation set")]
 MOST_DISTANCES = 2 * 10**10  # multiply-adds of the baseline that are worth waiting for, about a second

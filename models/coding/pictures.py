@@ -14,7 +14,7 @@ from torch import Tensor
 from models.coding.results import Result
 from theory.compression import cosine_errors_fixed, cosine_errors_largest, psnr, rank_errors
 from theory.denoising import score_of_denoiser
-from theory.principal import decode, encode, projection_errors, scaled
+from theory.principal import decode, encode, principal, projection_errors, scaled
 
 SHOWN = 10
 MOST_POINTS = 1_000  # the projector page takes seconds to load more
@@ -117,13 +117,10 @@ def code_map(result: Result) -> Any:
     from dashboard import coding
 
     part = slice(None, None, math.ceil(len(result.labels) / MOST_POINTS))
-    codes = result.codes[part].double()
-    centred = codes - codes.mean(0)
-    _, values, directions = torch.linalg.svd(centred, full_matrices=False)
-    plane = torch.zeros(len(codes), 2, dtype=torch.float64)
-    shown = min(2, len(values))
-    plane[:, :shown] = centred @ directions[:shown].T
-    share = float(values[:shown].square().sum() / values.square().sum().clamp_min(1e-300))
+    basis = principal(result.codes[part])
+    plane = encode(result.codes[part], basis, 2)
+    plane = F.pad(plane, (0, 2 - plane.shape[1]))  # a code of one number lies on a line
+    share = float(basis.eigenvalues[:2].sum() / basis.eigenvalues.sum().clamp_min(1e-300))
     labels = result.labels[part].numpy()
     return coding.code_map_figure(plane.numpy(), labels, result.class_names, share, result.clusters)
 

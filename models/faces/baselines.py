@@ -1,9 +1,11 @@
 """Closed forms that the face network must beat, on the same splits: eigenfaces, discriminants of pixels and of HOG.
 
-All are those of ``theory``, in float64: principal components of the training pictures (all but one, or 40 for
-eigenfaces), then the nearest neighbour or a shrinkage discriminant with the nearest class mean by cosine.
+All are those of ``theory``, in float64: principal coordinates from the training pictures (as many as these span, or 40
+for eigenfaces), then the nearest neighbour or a shrinkage discriminant with the nearest class mean by cosine.
 
-Letters: N pictures, D features, n training pictures, M queries.
+Letters: N pictures, D features, n training pictures, M queries, k coordinates.
+
+Source: Turk, Pentland (1991), Eigenfaces for recognition, Journal of Cognitive Neuroscience 3(1); see also ``theory``.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from theory.eigenfaces import fit_principal_components, nearest_neighbour, project
 from theory.hog import hog
 from theory.lda import cosine_scores, discriminate, fit_discriminant, nearest_class_mean
+from theory.neighbours import nearest_neighbour
+from theory.principal import encode, principal
 
 EIGENFACES, PIXELS, HOG = "eigenfaces-40", "LDA on pixels", "HOG + LDA"
 
@@ -61,9 +64,8 @@ def identification_errors(features: dict[str, Tensor], people: Tensor, train: Te
     """
     errors = {}
     for name, values in features.items():
-        known, asked, labels = values[train], values[test], people[train]
-        principal = fit_principal_components(known, _components(name, known))
-        known, asked = project(known, principal), project(asked, principal)
+        coordinates = principal_coordinates(name, values, train)
+        known, asked, labels = coordinates[train], coordinates[test], people[train]
         if name == EIGENFACES:
             answers = nearest_neighbour(asked, known, labels)
         else:
@@ -85,17 +87,17 @@ def verification_cosines(features: dict[str, Tensor], people: Tensor, train: Ten
     """
     cosines = {}
     for name, values in features.items():
-        principal = fit_principal_components(values[train], _components(name, values[train]))
-        embedded = project(values, principal)
+        embedded = principal_coordinates(name, values, train)
         if name != EIGENFACES:
             embedded = discriminate(embedded, fit_discriminant(embedded[train], people[train]))
         cosines[name] = cosine_scores(embedded, embedded)
     return cosines
 
 
-def _components(name: str, known: Tensor) -> int | None:
-    most = min(len(known) - 1, known.shape[1])
-    return min(40, most) if name == EIGENFACES else most
+def principal_coordinates(name: str, values: Tensor, train: Tensor) -> Tensor:
+    """Features (N, D) of one baseline in the principal directions of the training pictures (n,), shape (N, k)."""
+    basis = principal(values[train])
+    return encode(values, basis, 40 if name == EIGENFACES else len(basis.eigenvalues))
 
 
 def by_person(indices: Tensor, people: Tensor) -> Tensor:

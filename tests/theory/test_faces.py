@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.covariance import ledoit_wolf as peer_ledoit_wolf
-from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import KNeighborsClassifier
 
-from theory.eigenfaces import fit_principal_components, nearest_neighbour, project, reconstruct
 from theory.hog import hog, image_gradient, orientation_votes
 from theory.lda import (
     cosine_scores,
@@ -25,6 +23,8 @@ from theory.lda import (
     ledoit_wolf,
     nearest_class_mean,
 )
+from theory.neighbours import nearest_neighbour
+from theory.principal import encode, principal
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -37,33 +37,6 @@ def people(num: int = 6, each: int = 5, features: int = 20, seed: int = 0) -> tu
     mixing = normal(features, features, seed=seed + 1)
     samples = (normal(num, features, seed=seed)[labels] + normal(num * each, features, seed=seed + 2)) @ mixing
     return samples * torch.logspace(-2, 2, features).double() + 3, labels + 10
-
-
-@pytest.mark.parametrize("shape", [(12, 30), (30, 8)])
-def test_principal_components_equal_scikit_learns(shape: tuple[int, int]) -> None:
-    samples = normal(*shape) @ normal(shape[1], shape[1], seed=1)
-    ours = fit_principal_components(samples)
-    count = min(shape[0] - 1, shape[1])
-    peer = PCA(count, svd_solver="full").fit(samples.numpy())
-    assert ours.components.shape == (count, shape[1])
-    np.testing.assert_allclose(ours.variances, peer.explained_variance_, rtol=1e-10)
-    signs = np.sign((ours.components.numpy() * peer.components_).sum(1, keepdims=True))
-    np.testing.assert_allclose(ours.components, signs * peer.components_, atol=1e-9)
-    # Our sign: the entry of largest absolute value is positive.
-    assert (ours.components.gather(1, ours.components.abs().argmax(1, keepdim=True)) > 0).all()
-    # Nothing is lost with all components; with k of them, exactly the variance of the rest.
-    torch.testing.assert_close(reconstruct(project(samples, ours), ours), samples)
-    few = fit_principal_components(samples, 3)
-    lost = (reconstruct(project(samples, few), few) - samples).square().sum() / (shape[0] - 1)
-    torch.testing.assert_close(lost, ours.variances[3:].sum())
-
-
-def test_principal_components_refuse_what_there_is_not() -> None:
-    for count in (0, 5):
-        with pytest.raises(ValueError, match=r"1\.\.4"):
-            fit_principal_components(normal(5, 9), count)
-    with pytest.raises(ValueError, match="N >= 2"):
-        fit_principal_components(normal(1, 9))
 
 
 def test_nearest_neighbour_equals_scikit_learns() -> None:
@@ -205,10 +178,11 @@ def test_olivetti_error_of_the_closed_forms() -> None:
         random = np.random.default_rng(split)
         train = torch.from_numpy(np.concatenate([10 * person + random.permutation(10)[:5] for person in range(40)]))
         test = torch.ones(400, dtype=torch.bool).index_fill(0, train, False)
-        principal = fit_principal_components(features[train])
-        discriminant = fit_discriminant(project(features[train], principal), labels[train])
+        basis = principal(features[train])
+        coordinates = encode(features, basis, len(basis.eigenvalues))
+        discriminant = fit_discriminant(coordinates[train], labels[train])
         answers = {
-            "hog": nearest_class_mean(project(features[test], principal), discriminant),
+            "hog": nearest_class_mean(coordinates[test], discriminant),
             "raw": nearest_neighbour(images[test].flatten(1), images[train].flatten(1), labels[train]),
         }
         for name, answer in answers.items():
