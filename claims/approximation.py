@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,11 +18,13 @@ from models.approximation.gauss_newton import GaussNewton
 from models.approximation.knots import evaluate
 from models.approximation.reference import one_network
 from models.approximation.search import Line, SplineSearch
-from theory.broken_lines import L2_CONSTANT, SUP_CONSTANT, jump_floor, ramp_l1
+from theory.backprop import forward, random_layers
+from theory.broken_lines import L2_CONSTANT, jump_floor, ramp_l1
 from theory.expression import Expression
 from theory.named_functions import TARGETS
 from theory.segmentation import best_segmentation
 
+Floats = NDArray[np.float64]
 SAMPLES = 4096
 BERNSTEIN = 0.28016949902386913303643649  # lim 2k E_{2k}(|x|) on [-1, 1]; Varga and Carpenter 1985
 
@@ -32,7 +35,7 @@ def samples(name: str, count: int = SAMPLES) -> tuple[Tensor, Tensor]:
     return x, Expression(TARGETS[name].formula)(x)
 
 
-def floors(name: str) -> NDArray[np.float64]:
+def floors(name: str) -> Floats:
     """F_1 … F_64 on 4,096 samples."""
     x, y = samples(name)
     return best_segmentation(x.numpy(), y.numpy(), 64).floors
@@ -112,14 +115,19 @@ def network_error(activation: Activation, x: Tensor, y: Tensor) -> float:
 
 
 def best_polynomial_error(degree: int) -> float:
-    """E_d(|x|) on [-1, 1]: the linear programme  min t,  |Σ c_k T_k(x) - |x|| ≤ t  on Chebyshev's points and 0."""
+    """E_d(|x|) on [-1, 1], on Chebyshev's points and 0."""
     x = np.append(np.cos(np.pi * (np.arange(1000) + 0.5) / 1000), 0.0)
+    return least_sup_error(x, abs(x), degree)
+
+
+def least_sup_error(x: Floats, y: Floats, degree: int) -> float:
+    """Of all polynomials, by the linear programme  min t,  |Σ c_k T_k(x) - y| ≤ t.  Args: x in [-1, 1], y, degree."""
     basis = np.polynomial.chebyshev.chebvander(x, degree)
     ones = np.ones((len(x), 1))
     sides = np.block([[basis, -ones], [-basis, -ones]])
     bounds = [(None, None)] * (degree + 1) + [(0, None)]
     goal = np.append(np.zeros(degree + 1), 1.0)
-    return float(linprog(goal, sides, np.concatenate([abs(x), -abs(x)]), bounds=bounds).fun)
+    return float(linprog(goal, sides, np.concatenate([y, -y]), bounds=bounds).fun)
 
 
 @claim(
@@ -151,16 +159,37 @@ def knee_of_a_unit() -> Numbers:
 )
 def more_units_less_error() -> Numbers:
     for name in ("step-sine", "runge"):
-        due = floors(name)
-        # F_{N+1} ≤ F_N
-        yield at_most(f"{name}: largest F_(N+1) / F_N, N < 64", (due[1:] / due[:-1]).max(), 1.0)
+        places, values = (tensor.numpy() for tensor in samples(name, 512))
+        due = floors_by_all_pairs(places, values, 64)
+        # F_{N+1} ≤ F_N; the fast recursion makes its floors so, the slow one need not
+        what = f"{name}, F_N the least error of N pieces, all tried: largest F_(N+1) / F_N, N < 64"
+        yield at_most(what, (due[1:] / due[:-1]).max(), 1)
+        apart = np.abs(best_segmentation(places, values, 64).floors / due - 1).max()
+        yield equals(f"{name}: the fast search for F_N / F_N − 1, largest", apart, 0, 1e-6)
     x, y = samples("sine", 128)
     family = Family([4, 8], 20, "relu", seed=0, dtype=torch.float32)
     Adam(family, 0.01, 800).step(x, y, 800)
     with torch.no_grad():
         four, eight = (family(x).double() - y).square().mean(1).sqrt().view(2, 20)
     found = eight.max() / four.min()
-    yield at_least("trained by Adam, 20 seeds: a network of 8 units over one of 4, error", found, 1.5)
+    yield at_least("trained by Adam, 20 seeds: worst error of 8 units / best of 4, not below 1", found, 1)
+
+
+def floors_by_all_pairs(x: Floats, y: Floats, pieces: int) -> Floats:
+    """F_1 … F_N by Bellman's recursion over every pair i < j, with C(i, j) from sums; no piece is empty."""
+    x = x - 0.5
+    sums = np.cumsum(np.stack([np.ones_like(x), x, y, x * x, x * y, y * y]), axis=1)
+    sums = np.concatenate([np.zeros((6, 1)), sums], axis=1)
+    n, sx, sy, sxx, sxy, syy = sums[:, None, :] - sums[:, :, None]  # of the samples i..j-1, each (M + 1, M + 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # C = Syy - Sxy² / Sxx of the centred samples
+        cost = syy - sy * sy / n - (sxy - sx * sy / n) ** 2 / (sxx - sx * sx / n)
+    cost = np.select([n < 1, n < 3], [np.inf, 0.0], cost)
+    least, found = cost[0], []
+    for _ in range(pieces):
+        found.append(math.sqrt(least[-1] / len(x)))
+        least = (least[:, None] + cost).min(0)
+    return np.array(found)
 
 
 @claim(
@@ -179,12 +208,11 @@ def universal_approximation() -> Numbers:
         # F_N N² → (∫|f''|^(2/5))^(5/2) / √720
         yield equals(f"{name}: slope of log F_N in log N", np.polyfit(np.log(widths), np.log(due), 1)[0], -2, 0.01)
         yield equals(f"{name}: 64² F_64", due[-1] * 64**2, L2_CONSTANT * constant, 0.015)
-    # x² with equal cells: the best line is f'' h² / 16 off at three places, N² (1/16)·2
+    # x² on a cell of length h: the best line is f'' h² / 16 off, so that N² times it is 2/16 for N equal cells
     for pieces in (4, 32):
-        h = 1 / pieces
-        u = np.linspace(0, h, 2001)
-        centred = u**2 - h * u + h * h / 8  # f less the line through the middle of the chord's sag
-        yield equals(f"x², {pieces} pieces: N² sup error", np.abs(centred).max() * pieces**2, 2 * SUP_CONSTANT, 1e-9)
+        u = np.linspace(0, 1 / pieces, 401)
+        found = least_sup_error(2 * pieces * u - 1, pieces**2 * u**2, 1)
+        yield equals(f"x², {pieces} equal pieces, by linear programme: N² sup error", found, 2 / 16, 1e-6)
 
 
 @claim(
@@ -216,13 +244,16 @@ def discontinuous_functions() -> Numbers:
         ramp = torch.relu(slope * x + 0.5) - torch.relu(slope * x - 0.5)
         step = (x > 0).double()
         sup = (ramp - step).abs().max()
-        yield equals(f"slope {slope:g}: sup error", sup, jump_floor(1.0), 1e-9, counterexample=True)
+        due = jump_floor(1.0)
+        yield equals(f"ramp of slope {slope:g} for the step: sup error", sup, due, 1e-9, counterexample=True)
         area = torch.trapezoid((ramp - step).abs(), x)
-        yield equals(f"slope {slope:g}: L1 error", area, ramp_l1(slope), 1e-9)
-    # two hidden layers, however steep, are continuous too: at the jump they take one value
-    there = torch.tanh(100 * torch.tanh(100 * torch.zeros((), dtype=torch.float64))) / 2 + 0.5
-    beside = max(float(there), 1 - float(there))
-    yield equals("two layers of tanh: sup error beside the jump", beside, jump_floor(1.0), counterexample=True)
+        yield equals(f"ramp of slope {slope:g}: L1 error, 1/(4 · slope)", area, ramp_l1(slope), 1e-9)
+    # two hidden layers, however well they are trained, are continuous too
+    found = [errors_at_a_jump(seed) for seed in range(5)]
+    least, mean = min(sup for sup, _ in found), max(mean for _, mean in found)
+    what = "two hidden layers of 8 tanh units, trained from 5 starts: "
+    yield at_least(what + "least sup error", least, jump_floor(1.0), 1e-12, counterexample=True)
+    yield at_most(what + "largest mean error, a tenth of the sup error due", mean, jump_floor(1.0) / 10)
     # two layers of step units: a unit of the second is 1 where all four sides of its square are; the output adds them
     grid = torch.linspace(-1, 4, 101, dtype=torch.float64)
     x, y = torch.meshgrid(grid, grid, indexing="ij")
@@ -232,3 +263,26 @@ def discontinuous_functions() -> Numbers:
         first = torch.stack([x - a, a + 1 - x, y - a, a + 1 - y]) >= 0
         output += first.sum(0) - 3.5 >= 0
     yield equals("step units, two layers: two squares, places wrong", (output != inside).sum(), 0)
+
+
+def errors_at_a_jump(seed: int) -> tuple[float, float]:
+    """Sup and mean error on [-1, 1] of a 1-8-8-1 network of tanh units fitted to the step at 0 by L-BFGS."""
+    weights = random_layers((1, 8, 8, 1), torch.Generator().manual_seed(seed))
+    parameters = [tensor.requires_grad_() for layer in weights for tensor in layer]
+    x = torch.linspace(-1, 1, 400, dtype=torch.float64)[:, None]
+    step = (x > 0).double()
+    optimizer = torch.optim.LBFGS(parameters, max_iter=150, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = (forward(weights, x)[-1] - step).square().mean()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    with torch.no_grad():
+        mean = (forward(weights, x)[-1] - step).abs().mean()
+        nearest = torch.tensor([[-1e-300], [1e-300]], dtype=torch.float64)  # both sides of the jump
+        everywhere = torch.cat([x, nearest])
+        sup = (forward(weights, everywhere)[-1] - (everywhere > 0).double()).abs().max()
+    return float(sup), float(mean)

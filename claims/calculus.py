@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from claims.registry import IMPRECISE, RIGHT, Numbers, at_least, at_most, claim, equals
+from theory.compression import truncate
 from theory.differences import central_difference, hyperdeterminant, log_slope, taylor_remainder
 
 
@@ -41,12 +42,27 @@ def tensor_rank() -> Numbers:
     factors = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     matrix = torch.einsum("ir,jr->ij", *factors)
     yield equals("matrix rank of a sum of 3 outer products", torch.linalg.matrix_rank(matrix), 3, counterexample=True)
+    left, third = torch.linalg.matrix_norm(matrix - truncate(matrix, 2)), torch.linalg.svdvals(matrix)[2]
+    yield equals("distance of the nearest sum of 2, its third singular value", left, third, 1e-12, counterexample=True)
     yield equals("components of order 3 and size 6", torch.einsum("ir,jr,kr->ijk", *factors, factors[0]).numel(), 6**3)
     draws = 1_000_000
-    cubes = torch.randn(draws, 2, 2, 2, generator=torch.Generator().manual_seed(1))
-    share = (hyperdeterminant(cubes) > 0).double().mean()
+    cubes = torch.randn(draws, 2, 2, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    two = hyperdeterminant(cubes) > 0
+    share = two.double().mean()
     error = math.sqrt(math.pi / 4 * (1 - math.pi / 4) / draws)
     yield equals("P(rank 2) of Gaussian 2×2×2 − π/4, in standard errors", (share - math.pi / 4) / error, 0, 3)
+    # Slices A, B of rank 2: A = X diag(p) Y and B = X diag(q) Y, so that B A⁻¹ = X diag(q/p) X⁻¹ has real eigenvalues
+    some = cubes[:1000]
+    first, second = some[:, 0], some[:, 1]
+    values, vectors = torch.linalg.eig(second @ torch.linalg.inv(first))
+    real = (values.imag == 0).all(1)
+    yield equals("of 1000, those where the eigenvalues of B A⁻¹ give another rank", (real != two[:1000]).sum(), 0)
+    x = vectors.real[real]  # (R, 2, 2), columns
+    rows = torch.linalg.solve(x, first[real])
+    weights = torch.stack([torch.ones_like(values.real[real]), values.real[real]], 1)  # (R, 2, 2): slice, term
+    rebuilt = torch.einsum("nst,nit,ntj->nsij", weights, x, rows)
+    defect = (rebuilt - some[real]).flatten(1).norm(dim=1) / some[real].flatten(1).norm(dim=1)
+    yield equals("of rank 2, rebuilt from two outer products: relative error, median", defect.median(), 0, 1e-13)
 
 
 @claim(

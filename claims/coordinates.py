@@ -119,6 +119,10 @@ def energy() -> Numbers:
         # Σ_{i≤k} λ_i ≥ Σ_{i≤k} uᵢᵀCuᵢ for every k
         excess = (kept_energy(covariance, basis) - best).max() / covariance.trace()
         yield at_most(f"energy of {name} beyond that of PCA, worst k, / total", excess, 0, 1e-12)
+    # Pixels at the border hardly vary: with nearly all coordinates the cosines, which spread them, are behind.
+    fixed, spread = kept_energy(covariance, identity), kept_energy(covariance, cosines)
+    behind = (fixed > spread + 1e-9 * covariance.trace()).sum()
+    yield at_least("numbers k, of 64, at which k pixels keep more than k cosines", behind, 1, counterexample=True)
     # Sparser for one picture, with terms of its own choice: a single pixel is one coefficient in pixels, 64 in cosines.
     spike = torch.zeros(1, 1, 8, 8, dtype=torch.float64)
     spike[0, 0, 3, 4] = 1

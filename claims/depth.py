@@ -38,12 +38,13 @@ def standard_error(values: Floats) -> float:
 )
 def depth_buys_pieces() -> Numbers:
     # hat(x) = 2 relu(x) - 4 relu(x - 1/2), composed L times
-    for layers in (1, 4, 10, 16):
+    for layers in (2, 4, 10, 16):
         pieces = linear_pieces(constructions.sawtooth(layers), 0.0, 1.0)
-        yield equals(f"pieces of {layers} layers of 2 units", pieces, 2**layers, counterexample=layers == 16)
+        yield equals(f"pieces of {2 * layers} units in {layers} layers of 2", pieces, 2**layers, counterexample=True)
     # the same 20 units in one layer: at most 20 kinks on the line
     most = bounds.upper_bound([20], 1)
-    yield at_most("pieces of one random layer of 20", len(kinks(random_network([20], 1, 0), -100, 100)) - 1, most)
+    found = len(kinks(random_network([20], 1, 0), -100, 100)) - 1
+    yield at_most("pieces of 20 units in one layer, at random", found, most)
     # x² by 3m units: sup error 2^-(2m+2); a broken line of N pieces: at least 1/(8N²)
     for stages in range(1, 8):
         error = constructions.measured_square_error(stages)

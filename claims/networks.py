@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from itertools import permutations, product
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -76,9 +77,17 @@ def uniqueness() -> Numbers:
     truth = torch.randn(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     angles = (torch.arange(n, dtype=torch.float64) + 0.5) * math.pi / n
     design = (angles[:, None] * torch.arange(n)).cos()  # T_k(cos θ) = cos kθ
-    yield equals("samples / coefficients", design.shape[0] / design.shape[1], 1)
-    error = (torch.linalg.solve(design, design @ truth) - truth).abs().max()
-    yield equals("12 Chebyshev coefficients from 12 samples: largest error", error, 0, 1e-12)
+    # the columns are orthogonal, of squared length n and n/2: det² = n (n/2)^(n-1)
+    size = math.sqrt(n * (n / 2) ** (n - 1))
+    yield equals("12 series terms at 12 samples: |det|", torch.linalg.det(design).abs(), size, 1e-12)
+    values = (angles.cos()[:, None] ** torch.arange(n)) @ truth  # a polynomial given by its powers
+    found = torch.linalg.solve(design, values)
+    coefficients = torch.from_numpy(np.polynomial.chebyshev.poly2cheb(truth.numpy()))
+    yield equals("12 coefficients from 12 samples: largest error", (found - coefficients).abs().max(), 0, 1e-12)
+    twice = torch.cat([design[:-1], design[:1]])  # 12 samples, two of them the same
+    null = torch.linalg.svd(twice).Vh[-1]
+    apart = (twice @ (coefficients + null) - twice @ coefficients).abs().max()
+    yield equals("one sample taken twice: other coefficients, 1 away, change the samples by", apart, 0, 1e-12)
 
     generator = torch.Generator().manual_seed(0)
     (weight, bias), (out, last) = random_layers((2, 3, 1), generator)
@@ -94,6 +103,8 @@ def uniqueness() -> Numbers:
             copies.add(tuple(hidden[0].flatten().tolist()))
     yield equals("different weights of 3 tanh units: 3! · 2³", len(copies), math.factorial(3) * 2**3)
     yield equals("largest change of the output over them", change, 0, 1e-12)
+    other = forward([(weight * torch.tensor([[-1.0], [1], [1]]), bias), (out, last)], x)[-1]
+    yield at_least("other weights, one sign turned at one end only: change", (other - due).abs().max(), 0.1)
 
 
 @claim(
