@@ -38,12 +38,6 @@ class Summary(NamedTuple):
     deviation: float
     runs: int
 
-    def __str__(self) -> str:
-        """``mean ± deviation (n runs)`` with four significant digits."""
-        if self.runs == 1:
-            return f"{self.mean:.4g} (1 run)"
-        return f"{self.mean:.4g} ± {self.deviation:.2g} ({self.runs} runs)"
-
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval, (k + z²/2 ± z √(k (n - k) / n + z²/4)) / (n + z²).

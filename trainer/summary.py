@@ -18,10 +18,9 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
-from theory.intervals import wilson_interval
+from theory.intervals import Summary, summarise, wilson_interval
 from trainer.arguments import Arguments
 from trainer.errors import UserError
 from trainer.front import flatten, read_yaml
@@ -73,7 +72,7 @@ def check_same(runs: Sequence[Path], different: Mapping[str, list[Any]]) -> None
             raise UserError(f"{runs[number]} repeats {runs[repeated.index(one)]}: the same settings and seed")
 
 
-def summarise(metrics: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float, int]]:
+def repeated_figures(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Summary]:
     """Mean, sample deviation and number of runs of every figure that at least two runs have; times too.
 
     Args:
@@ -83,7 +82,7 @@ def summarise(metrics: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, fl
     for tag in sorted({tag for one in metrics for tag in one}):
         values = [one[tag] for one in metrics if isinstance(one.get(tag), int | float) and tag != "seed"]
         if len(values) > 1:
-            table[tag] = fmean(values), stdev(values), len(values)
+            table[tag] = summarise(values)
     return table
 
 
@@ -139,7 +138,7 @@ def text_of(runs: Sequence[Path]) -> str:
     check_same(runs, different)
     lines = [f"{len(runs)} runs of {settings[0].get('model.name')} on {settings[0].get('data.name')}"]
     lines += [f"{key}: {', '.join(map(str, values))}" for key, values in different.items()]
-    rows = [(tag, *row) for tag, row in summarise(metrics).items()]
+    rows = [(tag, *row) for tag, row in repeated_figures(metrics).items()]
     width = max((len(tag) for tag, *_ in rows), default=0)
     for tag, mean, deviation, count in rows:
         some = "" if count == len(runs) else f"   ({count} runs)"

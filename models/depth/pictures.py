@@ -10,9 +10,10 @@ import numpy as np
 from dashboard import regions as draw
 from dashboard.curves import repeats_figure
 from models.depth.counting import Slice
-from models.depth.results import Result, mean_deviation
+from models.depth.results import Result
 from models.depth.shapes import shape_name
 from models.depth.stack import Stack
+from theory.intervals import summarise
 from theory.regions import constructions
 from theory.regions.count import Regions
 from theory.regions.line import kinks, linear_pieces
@@ -71,7 +72,7 @@ def pictures(result: Result, stacks: list[Stack]) -> Iterator[tuple[str, Any]]:
 
 def slice_figure(result: Result, stacks: list[Stack]) -> Any:
     """Regions of the widest shape and of the best deeper one, each by its network of median error."""
-    means = [mean_deviation(values)[0] for values in result.errors]
+    means = [summarise(values).mean for values in result.errors]
     chosen = [0, *sorted(range(1, len(means)), key=means.__getitem__)[:1]]
     networks = []
     for place in chosen:

@@ -10,6 +10,7 @@ import numpy as np
 from models.depth.counting import Slice
 from models.depth.history import Bounds, History
 from models.depth.shapes import shape_name
+from theory.intervals import summarise
 from theory.regions import constructions
 from theory.regions.line import linear_pieces
 from theory.regions.network import Layer
@@ -19,18 +20,13 @@ SAWTOOTH_LAYERS, SQUARE_STAGES = 10, 7
 CLEAR = 3.0  # standard errors from which on a difference is called one
 
 
-def mean_deviation(values: list[float]) -> tuple[float, float]:
-    """Mean and deviation (denominator n - 1; NaN for a single value)."""
-    array = np.asarray(values, dtype=float)
-    return float(array.mean()), float(array.std(ddof=1)) if array.size > 1 else math.nan
-
-
 def standard_errors(first: list[float], second: list[float]) -> float:
     """Distance of two means in standard errors of their difference (Welch); NaN where it is not known."""
     if len(first) < 2 or len(second) < 2:
         return math.nan
-    error = math.sqrt(np.var(first, ddof=1) / len(first) + np.var(second, ddof=1) / len(second))
-    return (mean_deviation(first)[0] - mean_deviation(second)[0]) / error if error else math.nan
+    one, other = summarise(first), summarise(second)
+    error = math.sqrt(one.deviation**2 / one.runs + other.deviation**2 / other.runs)
+    return (one.mean - other.mean) / error if error else math.nan
 
 
 @dataclass
@@ -61,14 +57,14 @@ class Result:
 
     def error_text(self, values: list[float]) -> str:
         """``2.10 ± 0.31 %`` or ``0.0120 ± 0.0031``."""
-        mean, deviation = mean_deviation(values)
+        mean, deviation, _ = summarise(values)
         if self.classifies:
             return f"{100 * mean:.2f}" + (f" ± {100 * deviation:.2f}" if deviation == deviation else "") + " %"
         return f"{mean:.3g}" + (f" ± {deviation:.2g}" if deviation == deviation else "")
 
     def count_text(self, values: list[float]) -> str:
         """``612 ± 20``."""
-        mean, deviation = mean_deviation(values)
+        mean, deviation, _ = summarise(values)
         if mean != mean:
             return "too many to count"
         return f"{mean:,.0f}" + (f" ± {deviation:,.0f}" if deviation == deviation else "")
@@ -79,7 +75,7 @@ class Result:
         texts = [f"{shape_name(w)} {self.error_text(e)}" for w, e in zip(self.shapes, self.errors, strict=True)]
         if len(self.shapes) < 2:
             return f"{what} {texts[0]}"
-        means = [mean_deviation(values)[0] for values in self.errors]
+        means = [summarise(values).mean for values in self.errors]
         wide, deep = 0, min(range(1, len(self.shapes)), key=means.__getitem__)
         apart = standard_errors(self.errors[wide], self.errors[deep])
         if math.isnan(apart) or abs(apart) < CLEAR:
@@ -150,8 +146,8 @@ class Result:
         counts = self.history.array()
         for place, (widths, said) in enumerate(zip(self.shapes, self.bounds, strict=True)):
             tag = f"depth_{len(widths)}"
-            mean, deviation = mean_deviation(self.errors[place])
-            start, end = (mean_deviation(counts[time, place].tolist())[0] for time in (0, -1))
+            mean, deviation, _ = summarise(self.errors[place])
+            start, end = (summarise(counts[time, place].tolist()).mean for time in (0, -1))
             found |= {
                 f"test/error_{tag}": mean,
                 f"test/error_deviation_{tag}": deviation,

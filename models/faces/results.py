@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from theory.intervals import summarise
 from theory.verification import (
     area_under_curve,
     equal_error_rate,
@@ -30,16 +31,17 @@ def tag(name: str) -> str:
     return "_".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())
 
 
-def mean_deviation(values: list[float]) -> tuple[float, float]:
-    """Mean, and standard deviation with denominator S - 1 (0 for one split)."""
-    numbers = torch.tensor(values, dtype=torch.float64)
-    return float(numbers.mean()), float(numbers.std(correction=1)) if len(values) > 1 else 0.0
-
-
 def percent(values: list[float]) -> str:
-    """``1.10 ± 0.82 %`` from shares."""
-    mean, deviation = mean_deviation(values)
-    return f"{100 * mean:.2f} ± {100 * deviation:.2f} %"
+    """``1.10 ± 0.82 %`` from shares; of a single split no deviation is known."""
+    mean, deviation, splits = summarise(values)
+    around = f" ± {100 * deviation:.2f}" if splits > 1 else ""
+    return f"{100 * mean:.2f}{around} %"
+
+
+def mean_and_sd(tag: str, values: list[float]) -> dict[str, float]:
+    """The mean under a tag, and from two splits on the sample deviation under ``TAG_sd``."""
+    mean, deviation, splits = summarise(values)
+    return {tag: mean, f"{tag}_sd": deviation} if splits > 1 else {tag: mean}
 
 
 @dataclass
@@ -51,13 +53,14 @@ class Identification:
 
     def metrics(self) -> dict[str, float]:
         """Tags and values."""
-        mean, deviation = mean_deviation(self.errors[NETWORK])
-        values = {"test/error": mean, "test/error_sd": deviation, "test/accuracy": 1 - mean}
+        values = mean_and_sd("test/error", self.errors[NETWORK])
+        mean = values["test/error"]
+        values["test/accuracy"] = 1 - mean
         values |= {f"test/error_split_{split:02d}": error for split, error in enumerate(self.errors[NETWORK])}
         values["theory/error_lawrence_1997"] = LAWRENCE_1997
         for name, errors in self.errors.items():
             if name != NETWORK:
-                due, _ = mean_deviation(errors)
+                due = summarise(errors).mean
                 values[f"theory/error_{tag(name)}"] = due
                 if due > 0:
                     values[f"gap/error_over_{tag(name)}"] = mean / due
@@ -125,12 +128,12 @@ class Verification:
 
     def metrics(self) -> dict[str, float]:
         """Tags and values; the accuracy is that at the threshold chosen on validation people."""
-        values = {}
+        values: dict[str, float] = {}
         for key, numbers in self.rates[NETWORK].items():
-            values[f"test/{key}"], values[f"test/{key}_sd"] = mean_deviation(numbers)
+            values |= mean_and_sd(f"test/{key}", numbers)
         for name, rates in self.rates.items():
             if name != NETWORK:
-                due, _ = mean_deviation(rates["eer"])
+                due = summarise(rates["eer"]).mean
                 values[f"theory/eer_{tag(name)}"] = due
                 if due > 0:
                     values[f"gap/eer_over_{tag(name)}"] = values["test/eer"] / due
@@ -140,7 +143,7 @@ class Verification:
         """Lines of the result."""
         lines = []
         for name, rates in self.rates.items():
-            auc, _ = mean_deviation(rates["auc"])
+            auc = summarise(rates["auc"]).mean
             right, strangers, owners = (percent(rates[key]) for key in ("accuracy", "false_accept", "false_reject"))
             text = f"EER {percent(rates['eer'])}, AUC {auc:.5f}; at the threshold of validation people {right} right"
             text += f" ({strangers} false accepts, {owners} false rejects)"
@@ -158,7 +161,7 @@ class Verification:
             for name, pairs in self.scores.items()
         }
         rates = self.rates[NETWORK]
-        chosen = (mean_deviation(rates["false_accept"])[0], 1 - mean_deviation(rates["false_reject"])[0])
+        chosen = (summarise(rates["false_accept"]).mean, 1 - summarise(rates["false_reject"]).mean)
         same, different = self.scores[NETWORK][0]
         pairs = f"{len(same) + len(different):,} pairs of unseen people, mean of {len(rates['eer'])} splits"
         yield "roc", roc_figure(curves, threshold=chosen, pairs=pairs)

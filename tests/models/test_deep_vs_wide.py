@@ -15,7 +15,7 @@ import train
 from models.deep_vs_wide import DeepVsWideTask, check_view, three_points
 from models.depth.counting import Slice
 from models.depth.history import History, bounds_of, counting_epochs
-from models.depth.results import mean_deviation, standard_errors
+from models.depth.results import standard_errors
 from models.depth.shapes import equal_neurons, equal_parameters, parameters, same_budget, shape_name
 from models.depth.stack import Stack, sequential_layers
 from theory.regions.bounds import arrangement
@@ -214,7 +214,6 @@ def test_small_parts() -> None:
     points = torch.arange(12.0).view(6, 2)
     assert torch.equal(three_points(points, torch.tensor([1, 1, 0, 0, 2, 2])), points[[2, 0, 4]])
     assert torch.equal(three_points(points, torch.tensor([1, 1, 0, 0, 1, 1])), points[[2, 0, 1]])
-    assert mean_deviation([1.0, 3.0]) == (2.0, pytest.approx(2**0.5))
     assert standard_errors([1.0, 3.0], [0.0, 0.0]) == pytest.approx(2.0)
     history = History()
     torch.manual_seed(0)

@@ -17,7 +17,7 @@ from data.face_splits import TEST, TRAIN, VAL, FaceSplits, WholeSetLoader
 from data.olivetti import Olivetti
 from models.face import pictures_of
 from models.faces.baselines import baseline_features, identification_errors
-from models.faces.results import NETWORK, ONE_VIEW, UNTRAINED, Identification, Verification, mean_deviation, tag
+from models.faces.results import NETWORK, ONE_VIEW, UNTRAINED, Identification, Verification, percent, tag
 from tests.models.face_pictures import EACH, PEOPLE, make_data, make_task, make_trainer
 from theory.hog import hog
 from train import main
@@ -95,7 +95,7 @@ def test_identification_reports_every_method(faces_root: Path) -> None:
     assert set(task.result.errors) == {NETWORK, UNTRAINED, ONE_VIEW, *due}
     for name, error in due.items():
         assert task.result.errors[name][1] == error
-        assert final[f"theory/error_{tag(name)}"] == pytest.approx(mean_deviation(task.result.errors[name])[0])
+        assert final[f"theory/error_{tag(name)}"] == pytest.approx(float(np.mean(task.result.errors[name])))
     assert len(task.findings()) == 7
     assert [name for name, _ in task.figures()] == ["errors"]
 
@@ -118,6 +118,13 @@ def test_verification_reports_every_method(faces_root: Path) -> None:
     )
     assert {"theory/eer_hog_lda", "theory/eer_network_untrained"} <= task.final_metrics().keys()
     assert [name for name, _ in task.figures()] == ["roc", "equal_errors"]
+
+
+def test_one_split_has_no_deviation() -> None:
+    alone = Identification({NETWORK: [0.02], UNTRAINED: [0.04]}, 200)
+    assert "test/error_sd" not in alone.metrics()
+    assert percent([0.02]) == "2.00 %"
+    assert percent([0.02, 0.04]) == "3.00 ± 1.41 %"
 
 
 @pytest.mark.parametrize("protocol", ["identification", "verification"])

@@ -11,7 +11,7 @@ import pytest
 import train
 from tests.models.small_folder import words
 from theory.intervals import wilson_interval
-from trainer.summary import differences, find_runs, main, summarise
+from trainer.summary import differences, find_runs, main, repeated_figures
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_other_settings_are_not_averaged(folds: Path, tmp_path: Path, capsys: py
 
 def test_mean_and_deviation_are_those_of_numpy() -> None:
     values = [0.1, 0.4, 0.35]
-    table = summarise([{"a": value, "seed": number, "model": "cnn"} for number, value in enumerate(values)])
+    table = repeated_figures([{"a": value, "seed": number, "model": "cnn"} for number, value in enumerate(values)])
     assert set(table) == {"a"}
     assert table["a"] == pytest.approx((np.mean(values), np.std(values, ddof=1), 3))
     assert differences([{"a": 1, "b": 2}, {"a": 1, "b": 3}]) == {"b": [2, 3]}
