@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from models import MODELS
 from trainer.arguments import Arguments, at_least, refuse_to_overwrite
 from trainer.errors import RunFailed, UserError
+from trainer.interrupt import Interrupted, interruptible
 from trainer.process import import_lightning
 
 if TYPE_CHECKING:
@@ -257,6 +258,8 @@ def predict(words: Sequence[str]) -> int:
                 count, failed = write(output, Path(arguments.out).suffix, table, *sizes)
         except OSError as error:
             raise UserError(f"cannot write {arguments.out}: {error.strerror}") from error
+        except Interrupted as stop:
+            raise RunFailed(f"{stop}: {arguments.out} holds the rows so far", stop.exit_code) from stop
     else:
         count, failed = write(sys.stdout, ".csv", table, *sizes)
     where = f" to {arguments.out}" if arguments.out else ""
@@ -302,7 +305,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return export(words[1:]) if words[:1] == ["export"] else predict(words)
+        with interruptible():
+            return export(words[1:]) if words[:1] == ["export"] else predict(words)
+    except Interrupted as stop:
+        print(f"predict.py: {stop}", file=sys.stderr)
+        return stop.exit_code
     except UserError as error:
         print(f"predict.py: {error}", file=sys.stderr)
         return 2

@@ -19,6 +19,7 @@ from data import DATA
 from models import MODELS, SUMMARIES
 from trainer.errors import RunFailed, UserError
 from trainer.front import Request, read
+from trainer.interrupt import Interrupted, interruptible
 
 RECIPES = Path(__file__).parent / "models"
 
@@ -28,13 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        request = read(words, MODELS, DATA, RECIPES)
-        if "help" in request.switches:
-            from trainer.help import screen
+        with interruptible():
+            request = read(words, MODELS, DATA, RECIPES)
+            if "help" in request.switches:
+                from trainer.help import screen
 
-            print(screen(SUMMARIES, DATA), end="")
-            return 0
-        return run(request, words, started)
+                print(screen(SUMMARIES, DATA), end="")
+                return 0
+            return run(request, words, started)
+    except Interrupted as stop:
+        print(f"train.py: {stop}: nothing had begun", file=sys.stderr)
+        return stop.exit_code
     except UserError as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
@@ -57,6 +62,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
 
     from trainer.build import fit, make_trainer, test
     from trainer.folder import RunFolder, write_atomically
+    from trainer.interrupt import resumable
     from trainer.lock import locked
     from trainer.options import as_yaml, build_parser, group_help, load_class, parse, wanted_facts
     from trainer.report import announce, conclude, house_record, layout, user_mistakes
@@ -105,7 +111,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         check_unfinished(checkpoint, settings.trainer["max_epochs"], folder)
     fresh = folder is None
     folder = folder or RunFolder.create(request.root, request.model, request.data, settings.seed)
-    with locked(folder):
+    with locked(folder), resumable(folder):
         splits = data.summary()["splits"]
         has_validation = bool(splits.get("val", 1))
         # Without a test set the validation pictures are what is reported: they choose nothing, unless asked to.

@@ -19,11 +19,10 @@ from typing import Any, NoReturn
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from trainer.checkpoint import LastCheckpoint, between_steps
-from trainer.errors import SIGINT_EXIT, SIGTERM_EXIT, RunFailed
+from trainer.errors import SIGINT_EXIT, RunFailed
 from trainer.hooks import lean
+from trainer.interrupt import STATUS
 from trainer.notice import notice
-
-_EXIT = {signal.SIGINT: SIGINT_EXIT, signal.SIGTERM: SIGTERM_EXIT}
 
 
 class Signals:
@@ -55,7 +54,7 @@ class Signals:
     def install(self) -> None:
         """Take over both signals; only the main thread may."""
         if threading.current_thread() is threading.main_thread():
-            for number in _EXIT:
+            for number in STATUS:
                 signal.signal(number, self.handle)
 
     def stop(self, saved: Path | None) -> NoReturn:
@@ -65,13 +64,15 @@ class Signals:
             RunFailed: Always, with the exit status of the signal.
         """
         assert self.received is not None
-        what = f"the state is in {saved}" if saved else "there was nothing new to save"
-        raise RunFailed(f"stopped by {self.received.name}: {what}", _EXIT[self.received])
+        what = "there was nothing new to save"
+        if saved:
+            what = f"the state is in {saved}; python train.py --resume {saved.parent.parent} goes on"
+        raise RunFailed(f"stopped by {self.received.name}: {what}", STATUS[self.received])
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[Signals]:
         """Take over both signals for a while, then give them back to their former handlers."""
-        former = {number: signal.getsignal(number) for number in _EXIT}
+        former = {number: signal.getsignal(number) for number in STATUS}
         self.received, self.can_wait = None, False
         self.install()
         try:

@@ -1,0 +1,75 @@
+"""Signals before and after the training: one line, status 130 or 143, and how to go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import predict
+import train
+from data.landscape import Landscape
+from models.gradient_descent import GradientDescentTask
+from trainer.interrupt import Interrupted, interruptible
+
+WORDS = ["--model", "gradient-descent", "--epochs", "1", "--device", "cpu", "--report", "none"]
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+def struck(number: signal.Signals) -> Callable[..., Any]:
+    """A method in the middle of which the signal comes."""
+    return lambda *arguments, **options: os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_both_signals_raise_and_the_handlers_are_given_back(number: signal.Signals, code: int) -> None:
+    before = [signal.getsignal(one) for one, _ in SIGNALS]
+    with pytest.raises(Interrupted, match=f"stopped by {number.name}") as caught, interruptible():
+        os.kill(os.getpid(), number)
+    assert caught.value.exit_code == code
+    assert not isinstance(caught.value, Exception), "an `except Exception` of a library must not swallow it"
+    assert [signal.getsignal(one) for one, _ in SIGNALS] == before
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_while_the_data_are_read_nothing_has_begun(
+    number: signal.Signals,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(Landscape, "setup", struck(number))
+    assert train.main([*WORDS, "--root", str(tmp_path)]) == code
+    assert capsys.readouterr().err == f"train.py: stopped by {number.name}: nothing had begun\n"
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_after_the_training_the_run_goes_on_with_its_test(
+    number: signal.Signals,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(GradientDescentTask, "final_metrics", struck(number))
+        assert train.main([*WORDS, "--root", str(tmp_path)]) == code
+    (run,) = tmp_path.glob("*/*")
+    way_on = f"python train.py --resume {run}"
+    assert capsys.readouterr().err == f"train.py: stopped by {number.name}: {way_on} goes on\n"
+    assert train.main(way_on.split()[2:]) == 0
+    assert (run / "metrics.json").is_file()
+
+
+def test_predict_stops_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(predict, "load_classifier", struck(signal.SIGINT))
+    (tmp_path / "a.png").write_bytes(b"")
+    assert predict.main(["run", str(tmp_path / "a.png")]) == 130
+    assert capsys.readouterr().err == "predict.py: stopped by SIGINT\n"

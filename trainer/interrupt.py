@@ -1,0 +1,77 @@
+"""SIGINT and SIGTERM while no batch is trained: the process ends at once, in one line that says how to go on.
+
+While batches are trained, `trainer.signals` takes over: it waits for the end of the batch and saves.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from trainer.errors import SIGINT_EXIT, SIGTERM_EXIT, RunFailed
+from trainer.folder import RunFolder
+
+STATUS = {signal.SIGINT: SIGINT_EXIT, signal.SIGTERM: SIGTERM_EXIT}
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that came; as a KeyboardInterrupt it passes every ``except Exception``.
+
+    Args:
+        number: SIGINT or SIGTERM.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.signal = signal.Signals(number)
+        super().__init__(f"stopped by {self.signal.name}")
+
+    @property
+    def exit_code(self) -> int:
+        """130 or 143."""
+        return STATUS[self.signal]
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM raise `Interrupted` here; their former handlers are given back."""
+    if threading.current_thread() is not threading.main_thread():  # only that one may have handlers
+        yield
+        return
+    process = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == process:
+            raise Interrupted(number)
+        if number == signal.SIGTERM:  # a loader's worker, which inherited the handler; its parent ends it by SIGTERM
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    former = {number: signal.signal(number, stop) for number in STATUS}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+@contextmanager
+def resumable(run: RunFolder) -> Iterator[None]:
+    """What interrupts the run here says how it goes on.
+
+    Raises:
+        RunFailed: With the exit status of the signal.
+    """
+    try:
+        yield
+    except Interrupted as stop:
+        raise RunFailed(f"{stop}: {way_on(run)}", stop.exit_code) from stop
+
+
+def way_on(run: RunFolder) -> str:
+    """How an interrupted run is taken up again."""
+    kept = run.last.is_file()
+    return f"python train.py --resume {run.path} goes on" if kept else f"{run.path} holds no checkpoint yet"
