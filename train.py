@@ -77,11 +77,11 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     with user_mistakes():
         task_class, data_class = load_class(MODELS[request.model]), load_class(DATA[request.data])
         parser = build_parser(task_class, data_class, request.model, request.data, request.usual_data)
+        settings, namespace = parse(request, parser)
         for group in ("model", "data", "trainer"):
             if f"{group}.help" in request.switches:
-                print(group_help(parser, group), end="")
+                print(group_help(request, parser, namespace, group), end="")
                 return 0
-        settings, namespace = parse(request, parser)
         config = as_yaml(request, parser, namespace)
         if "print_config" in request.switches:
             print(config, end="")

@@ -119,6 +119,16 @@ def test_print_config_is_a_config(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert "lr: 0.07" in text
 
 
+def test_help_shows_the_values_in_force(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main(["--model", "rbm", "--lr", "0.3", "--model.help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "--model.hidden  (int, 16 by rbm.yaml, default 500)" in lines
+    assert "--model.lr  (float, 0.3 by the command line, default 0.08)" in lines
+    assert "--model.algorithm  (cd|pcd, default pcd)" in lines
+    assert train.main(["--model", "rbm", "--trainer.help"]) == 0
+    assert "--trainer.max_epochs  (Optional[int], 60 by rbm.yaml)" in capsys.readouterr().out.splitlines()
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_complete_and_typed(name: str) -> None:
     request = read(["-c", str(train.RECIPES / name)], MODELS, DATA, train.RECIPES)
@@ -175,6 +185,10 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (
+            ["--model", "losses", "--batch_size", "0"],
+            "--batch_size (--data.batch_size) is no option of --data outcomes",
+        ),
         (["--model", "cnn", "--model.widht", "3"], "no option '--model.widht', did you mean '--model.width"),
         (
             ["--model", "cnn", "--trainer.max_epoch", "3"],

@@ -17,7 +17,7 @@ data (--data; each model has its own default)
 
 options
   --epochs N       passes over the training data          (= --trainer.max_epochs)
-  --batch_size N   pictures per step                      (= --data.batch_size)
+  --batch_size N   samples per step                       (= --data.batch_size)
   --lr X           peak learning rate                     (= --model.lr)
   --seed N         weights, order and augmentation        (= --seed_everything)
   --device D       cpu, cuda, mps or auto                 (= --trainer.accelerator)

@@ -11,13 +11,14 @@ import inspect
 import re
 import textwrap
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
 from trainer.device import check_device
 from trainer.errors import UserError
-from trainer.front import Request, flatten, nearest, nest
+from trainer.front import ALIASES, Request, flatten, nearest, nest
 
 # What the house decides itself: run folder, callbacks and logging are not the user's to replace from the command line.
 TRAINER_SKIPPED = {
@@ -27,6 +28,7 @@ TRAINER_SKIPPED = {
     "use_distributed_sampler",
 }  # fmt: skip
 
+SHORT = {dotted: short for short, dotted in ALIASES.items()}
 HIGHEST_SEED = 2**32 - 1  # NumPy's
 
 
@@ -134,6 +136,9 @@ def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace
             raise UserError(
                 f"--{key} belongs to pictures of your own: --data FOLDER, or --data FILE.csv for a list of them"
             )
+        if key not in known and key in SHORT:
+            group = key.partition(".")[0]
+            raise UserError(f"--{SHORT[key]} (--{key}) is no option of --{group} {getattr(request, group)}")
         if key not in known:
             raise UserError(f"no option '--{key}'{nearest(key, known).replace(chr(39), chr(39) + '--', 1)}")
     namespace: Namespace | None = None
@@ -208,15 +213,25 @@ def as_yaml(request: Request, parser: ArgumentParser, final: Namespace) -> str:
     return text
 
 
-def group_help(parser: ArgumentParser, group: str) -> str:
-    """Every option of one group: its type, its default, and what it means."""
-    lines = []
+def group_help(request: Request, parser: ArgumentParser, final: Namespace, group: str) -> str:
+    """Every option of one group: its type, the value in force and where it is from, its default, what it means."""
+    lines, chosen = [], final.as_dict()
     for action in parser._actions:
         if action.dest.startswith(f"{group}.") and not action.dest.endswith(".help"):
-            kind = re.sub(
-                r"<class '(\w+)'>|typing\.", r"\1", str(getattr(action, "_typehint", None) or action.type or "text")
-            )
-            default = "" if action.default is None else f", default {action.default}"
-            lines.append(f"--{action.dest}  ({kind}{default})")
-            lines += textwrap.wrap(str(action.help or "").strip(), 110, initial_indent="    ", subsequent_indent="    ")
+            kind = _type_name(getattr(action, "_typehint", None) or action.type or "text")
+            value, default = chosen.get(group, {}).get(action.dest.partition(".")[2]), action.default
+            facts = [] if default in (None, "") else [f"default {default}"]
+            if value != default:
+                file = request.origin.get(action.dest, "")
+                by = "the command line" if action.dest in request.overrides else Path(file).name
+                facts.insert(0, f"{value} by {by}")
+            lines.append(f"--{action.dest}  ({', '.join([kind, *facts])})")
+            text = str(action.help or "").replace("``", "").strip()
+            lines += textwrap.wrap(text, 110, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines) + "\n"
+
+
+def _type_name(hint: Any) -> str:
+    """``int``, ``float | None``, ``cd|pcd``."""
+    text = re.sub(r"<class '(\w+)'>|typing\.", r"\1", str(hint))
+    return re.sub(r"Literal\[([^\]]*)\]", lambda choice: choice[1].replace("'", "").replace(", ", "|"), text)
