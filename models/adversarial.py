@@ -18,7 +18,8 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from models.optimisation import build_optimiser, learning_rate_factor, parameter_groups
+from models.optimisation import build_optimiser, learning_rate_factor, parameter_groups, with_schedule
+from models.pixels import unit_range
 from models.robustness.attacks import pgd
 from models.robustness.results import Attacked, attack
 from models.robustness.victim import linear_victim, load_victim, new_victim
@@ -85,14 +86,13 @@ class AdversarialTask(LightningModule):
             raise ValueError(f"--model.epsilons must be increasing numbers above 0, at most 1, got {epsilons}")
         if in_channels != 1:
             raise ValueError(f"adversarial attacks grey pictures; these have {in_channels} channels")
-        sizes = (len(class_names), in_channels, image_size)
         if checkpoint is None:
             self.victim = new_victim(in_channels, len(class_names), image_size, widths, mean, std)
         else:
-            self.victim = load_victim(checkpoint, *(class_names, in_channels, image_size))
+            self.victim = load_victim(checkpoint, class_names, in_channels, image_size)
         self.frozen = checkpoint is not None and train_epsilon == 0
         self.victim.requires_grad_(not self.frozen)
-        self.linear = linear_victim(*sizes, mean, std)
+        self.linear = linear_victim(len(class_names), in_channels, image_size, mean, std)
         self.values = torch.arange(256) / 255  # what a pixel can hold; narrowed to what the training pictures hold
         self.right = torch.zeros(2)  # right answers and answers
         self.collected: list[tuple[Tensor, Tensor]] = []
@@ -100,7 +100,7 @@ class AdversarialTask(LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K) of pictures, uint8 in 0..255 or float in 0..1, shape (N, 1, H, W)."""
-        logits: Tensor = self.victim(pixels(images))
+        logits: Tensor = self.victim(unit_range(images))
         return logits
 
     def on_fit_start(self) -> None:
@@ -114,7 +114,7 @@ class AdversarialTask(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Cross-entropy of the network, on attacked pictures if asked for, and of the linear model."""
-        images, labels = pixels(batch[0]), batch[1]
+        images, labels = unit_range(batch[0]), batch[1]
         loss = F.cross_entropy(self.linear(images), labels)
         if self.frozen:
             self.victim.eval()
@@ -130,7 +130,7 @@ class AdversarialTask(LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Counts the right answers, on attacked pictures where the training is."""
-        images, labels = pixels(batch[0]), batch[1]
+        images, labels = unit_range(batch[0]), batch[1]
         epsilon = self.hparams["train_epsilon"]
         if epsilon > 0:
             images = pgd(self.victim, images, labels, epsilon, float(self.values[-1]), self.hparams["train_steps"])
@@ -145,7 +145,7 @@ class AdversarialTask(LightningModule):
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Collects the pictures; they are attacked together."""
-        self.collected.append((pixels(batch[0]), batch[1]))
+        self.collected.append((unit_range(batch[0]), batch[1]))
 
     def on_test_epoch_end(self) -> None:
         """Attacks the test pictures."""
@@ -167,10 +167,7 @@ class AdversarialTask(LightningModule):
         groups = parameter_groups(modules, options["weight_decay"])
         optimiser = build_optimiser("sgd", groups, options["lr"], 0.9)
         total = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: learning_rate_factor(step, total, 0.25, "linear")
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return with_schedule(optimiser, lambda step: learning_rate_factor(step, total, 0.25, "linear"))
 
     def describe(self) -> str:
         """What is attacked, for the first lines of a run."""
@@ -198,8 +195,3 @@ class AdversarialTask(LightningModule):
     def show(self, writer: Any, step: int) -> list[str]:
         """Nothing beside the scalars and figures."""
         return []
-
-
-def pixels(images: Tensor) -> Tensor:
-    """Pixels in 0..1. Args: uint8 in 0..255, or float in 0..1 already."""
-    return images.float() / 255 if images.dtype == torch.uint8 else images

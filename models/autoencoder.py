@@ -27,7 +27,8 @@ from models.coding.linear import LinearAutoencoder, lbfgs
 from models.coding.networks import Activation, Autoencoder, Convolutional, Dense
 from models.coding.reference import Reference, check_code, pictures_of
 from models.coding.results import Result, squared_errors
-from models.optimisation import build_optimiser, check_ranges, parameter_groups
+from models.optimisation import build_optimiser, check_ranges, parameter_groups, with_schedule
+from models.pixels import unit_range
 from theory.linear_autoencoder import least_loss
 
 
@@ -109,7 +110,7 @@ class AutoencoderTask(LightningModule):
         Raises:
             ValueError: If an option is out of range or two do not go together.
         """
-        check_ranges({"label_smoothing": 0, "ema_decay": 0, **options})
+        check_ranges(options)
         sizes, kind = options["sizes"], options["kind"]
         if not sizes or min(sizes) < 1:
             raise ValueError(f"--model.sizes needs widths of at least 1, the last being the code's, got {sizes}")
@@ -129,7 +130,7 @@ class AutoencoderTask(LightningModule):
 
     def pixels(self, images: Tensor) -> Tensor:
         """Pictures in 0..1. Args: uint8 in 0..255 or float in 0..1, shape (N, C, H, W). Returns: float, same shape."""
-        return images.to(self.model.mean.dtype) / 255 if images.dtype == torch.uint8 else images
+        return unit_range(images, self.model.mean.dtype)
 
     def forward(self, images: Tensor) -> Tensor:
         """Reconstructions in 0..1 of pictures, uint8 or float, both (N, C, H, W)."""
@@ -266,10 +267,7 @@ class AutoencoderTask(LightningModule):
         optimiser = build_optimiser("adamw", groups, options["lr"], options["momentum"], fused)
         total = self.total_steps = int(self.trainer.estimated_stepping_batches)
         share, layers = options["pretrain_share"] if options["pretrain"] == "greedy" else 0.0, len(options["sizes"])
-        scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: staged_factor(step, total, share, layers, options["warmup"])
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return with_schedule(optimiser, lambda step: staged_factor(step, total, share, layers, options["warmup"]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the sums of a half-finished epoch and the curve so far, so that a resumed run reports the same."""

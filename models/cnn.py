@@ -19,7 +19,8 @@ from torch import Tensor
 from models.classification.evaluation import Evaluation, Outcome, Point, further_views
 from models.classification.reporting import ClassifierReporting
 from models.convnet import CNN
-from models.optimisation import build_optimiser, check_ranges, learning_rate_factor, parameter_groups
+from models.optimisation import build_optimiser, check_ranges, learning_rate_factor, parameter_groups, with_schedule
+from models.pixels import unit_range
 
 
 class CNNTask(ClassifierReporting, LightningModule):
@@ -162,9 +163,8 @@ class CNNTask(ClassifierReporting, LightningModule):
 
     def normalise(self, images: Tensor) -> Tensor:
         """Pictures as the network wants them: mean 0, deviation 1. Args: uint8 0..255 or float 0..1, (N, C, H, W)."""
-        if images.dtype == torch.uint8:
-            images = images.to(self.mean.dtype).div_(255)
-        return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        pixels = unit_range(images, self.mean.dtype)
+        return ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K) of pictures, uint8 in 0..255 or float in 0..1, shape (N, C, H, W)."""
@@ -271,10 +271,9 @@ class CNNTask(ClassifierReporting, LightningModule):
         fused = self.trainer.precision != "16-mixed"
         optimiser = build_optimiser(options["optimizer"], groups, lr, options["momentum"], fused)
         total = int(self.trainer.estimated_stepping_batches)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(
+        return with_schedule(
             optimiser, lambda step: learning_rate_factor(step, total, options["warmup"], options["schedule"])
         )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_fit_end(self) -> None:
         """Keeps a view of the training pictures for the baseline that needs no training."""

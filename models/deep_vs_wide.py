@@ -26,6 +26,7 @@ from models.depth.history import History, bounds_of, counting_epochs
 from models.depth.results import Result
 from models.depth.shapes import parameters, same_budget, shape_name
 from models.depth.stack import Stack
+from models.pixels import unit_range
 from theory.regions.planar_map import TooManyRegionsError
 
 Batch = tuple[Tensor, Tensor]  # inputs (N, …), classes (N,) int64 or values (N,) float
@@ -127,8 +128,7 @@ class DeepVsWideTask(LightningModule):
 
     def inputs(self, x: Tensor) -> Tensor:
         """Inputs as rows of numbers, pictures on the scale 0..1. Args: x (N, …). Returns: (N, D)."""
-        x = x.flatten(1)
-        return x.float() / 255 if x.dtype == torch.uint8 else x
+        return unit_range(x.flatten(1))
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy in nats, or mean squared error, of each network. Args: outputs (S, N, K). Returns: (S,)."""

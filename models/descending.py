@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from theory.descent import Function, Rule, contraction, gradient, stability_edge
+from theory.descent import Function, Rule, contraction, edge_by_bisection, gradient, stability_edge
 from theory.expression import Expression
 from theory.landscape import Account, measured_factors, predicted_path
 from theory.named_functions import variables_of
@@ -110,6 +110,14 @@ class Course:
             optimizer.step()
             sizes.append(float((point.detach() - goal).norm()))
         return max(sizes[-50:]) > max(sizes[50:100])
+
+    @cached_property
+    def edge(self) -> tuple[float, float] | None:
+        """The learning rate from which descent runs away: by bisection on the function itself, and due; or None."""
+        if not self.account.has_minimum or not self.account.quadratic or self.rule == "adam":
+            return None
+        due = stability_edge(self.rule, float(self.account.curvature[-1]), self.momentum)
+        return edge_by_bisection(self.grows_with, 0.5 * due, 1.5 * due, steps=12), due
 
     @cached_property
     def hessian(self) -> Tensor:

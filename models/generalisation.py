@@ -67,12 +67,12 @@ class GeneralisationTask(LightningModule):
         self.save_hyperparameters()
         self.automatic_optimization = False
         polynomial = learner == "polynomial"
-        rate = {True: 1.0, False: 0.02}[polynomial] if lr == "auto" else float(lr)
-        most = {True: min(num_samples - 1, 60), False: 64}[polynomial]
+        usual, edge, most = (1.0, 2.0, min(num_samples - 1, 60)) if polynomial else (0.02, 1.0, 64)
+        rate = usual if lr == "auto" else float(lr)
         if not 1 <= max_size <= most:
             raise ValueError(f"--model.max_size must be between 1 and {most} for {num_samples} points, got {max_size}")
-        if not 0 < rate < (2 if polynomial else 1):
-            raise ValueError(f"--model.lr of a {learner} must be above 0 and below {2 if polynomial else 1}, got {lr}")
+        if not 0 < rate < edge:
+            raise ValueError(f"--model.lr of a {learner} must be above 0 and below {edge:g}, got {lr}")
         for name, value in (("weight_decay", weight_decay), ("augmentation", augmentation)):
             if not 0 <= value < 1e6:
                 raise ValueError(f"--model.{name} must be at least 0, got {value}")

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from dashboard.descent import factor_figure, path_figure, shrinking_figure
 from models.descending import Course, runs_away
-from theory.descent import edge_by_bisection, gradient, hessian, stability_edge
+from theory.descent import gradient, hessian
 from theory.landscape import Account, account_of, as_function
 
 CONVERGED = 1e-8  # gradient at the end, relative to the one at the start
@@ -70,6 +70,7 @@ class GradientDescentTask(LightningModule):
         self.point = nn.Parameter(torch.tensor(start, dtype=torch.float64))
         self.path: list[list[float]] = [list(start)]
         self.stopped = ""  # why no further step is taken, when the path runs away
+        self.known: Course | None = None  # the path so far beside theory
 
     def forward(self, points: Tensor) -> Tensor:
         """The function, shape (N,). Args: points (N, n)."""
@@ -113,9 +114,8 @@ class GradientDescentTask(LightningModule):
     def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         """Where the path has ended."""
         with torch.inference_mode(False):  # the account of a function takes its derivatives
-            course = self.course()
-            course.slope  # noqa: B018  (kept from here on)
-        self.log_dict({"test/value": course.value, "test/gradient": course.slope}, batch_size=1)
+            values = {"test/value": self.course().value, "test/gradient": self.course().slope}
+        self.log_dict(values, batch_size=1)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Torch's own; Newton's method is plain descent along Newton's step."""
@@ -142,14 +142,16 @@ class GradientDescentTask(LightningModule):
         last = account_of(self.function, points[-1])
         return first if last.point is None else last
 
-    def course(self) -> "Course":
-        """The path beside what theory says about it."""
+    def course(self) -> Course:
+        """The path beside what theory says about it, worked out once for each end of the path."""
         options = self.hparams
-        return Course(
-            formula=options["formula"], function=self.function, path=torch.tensor(self.path, dtype=torch.float64),
-            account=self.account(), rule=options["rule"], lr=self.lr, momentum=options["momentum"],
-            stopped=self.stopped, tolerance=CONVERGED,
-        )  # fmt: skip
+        if self.known is None or self.known.steps < len(self.path) - 1:
+            self.known = Course(
+                formula=options["formula"], function=self.function, path=torch.tensor(self.path, dtype=torch.float64),
+                account=self.account(), rule=options["rule"], lr=self.lr, momentum=options["momentum"],
+                stopped=self.stopped, tolerance=CONVERGED,
+            )  # fmt: skip
+        return self.known
 
     @property
     def failure(self) -> str:
@@ -167,18 +169,9 @@ class GradientDescentTask(LightningModule):
         beta = f", β = {self.hparams['momentum']:g}" if rule in ("momentum", "nesterov") else ""
         return f"{rule} on {len(self.point)} variable{'s' * (len(self.point) > 1)}, α = {self.lr:g}{beta}"
 
-    def edge(self) -> tuple[float, float] | None:
-        """The learning rate from which descent runs away: measured by bisection on the function itself, and due."""
-        course = self.course()
-        if not course.account.has_minimum or not course.account.quadratic or self.hparams["rule"] == "adam":
-            return None
-        due = stability_edge(self.hparams["rule"], float(course.account.curvature[-1]), self.hparams["momentum"])
-        measured = edge_by_bisection(course.grows_with, 0.5 * due, 1.5 * due, steps=12)
-        return measured, due
-
     def findings(self) -> list[tuple[str, str]]:
         """Where it ended, what the function is, how fast, and the edge."""
-        course, edge = self.course(), self.edge()
+        course, edge = self.course(), self.course().edge
         lines = [("outcome", course.outcome()), ("function", course.describe())]
         lines += course.speed()
         if edge is not None:
@@ -189,7 +182,7 @@ class GradientDescentTask(LightningModule):
 
     def final_metrics(self) -> dict[str, float]:
         """Numbers of the findings."""
-        metrics, edge = self.course().metrics(), self.edge()
+        metrics, edge = self.course().metrics(), self.course().edge
         if edge is not None:
             metrics |= {"test/edge": edge[0], "theory/edge": edge[1], "gap/edge": edge[0] / edge[1]}
         return metrics

@@ -18,10 +18,12 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from dashboard.curves import beside_theory_figure
 from dashboard.losses import minimisers_figure
+from models.optimisation import with_schedule
 from theory.losses import (
     absolute_error,
     binary_entropy,
@@ -87,7 +89,7 @@ class LossesTask(LightningModule):
         self.log("train/loss", total.detach())
         return total
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Gradient descent whose rate falls to 0, because the absolute error has a slope right up to its minimum."""
         rate = self.hparams["lr"] * len(self.logits)  # a group has a K-th of the samples
         groups = [
@@ -97,8 +99,7 @@ class LossesTask(LightningModule):
         ]
         optimizer = torch.optim.SGD(groups, lr=rate)
         steps = max(int(self.trainer.estimated_stepping_batches), 1)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return with_schedule(optimizer, lambda step: 1 - step / steps)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Each loss on fresh samples."""
@@ -169,10 +170,10 @@ class LossesTask(LightningModule):
 
     def final_metrics(self) -> dict[str, float]:
         """Distances from the minimisers, excess losses, test losses over their floors."""
-        metrics, due, floors = {}, self.due(), self.floors()
+        metrics, due, floors, excess = {}, self.due(), self.floors(), self.excess()
         for name, value in self.predictions().items():
             metrics[f"gap/minimiser_{name}"] = float((value - due[name]).abs().max())
-            metrics[f"gap/excess_{name}"] = self.excess()[name]
+            metrics[f"gap/excess_{name}"] = excess[name]
             metrics[f"theory/{name}"] = floors[name]
         _, slope, formula = self.gradient_gap()
         metrics["gap/gradient"] = float((slope - formula).abs().max())

@@ -13,10 +13,11 @@ Source:
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.optim import Optimizer
 
@@ -34,14 +35,15 @@ def check_ranges(options: Mapping[str, Any]) -> None:
     """Refuses numbers that no optimiser can use.
 
     Args:
-        options: Those of a task; the ones in `HIGHEST` are looked at. ``lr`` may be ``auto``.
+        options: Those of a task; the ones in `HIGHEST` are looked at, where it has them. ``lr`` may be ``auto``.
 
     Raises:
         ValueError: If one is below 0 or above its highest value.
     """
     for name, high in HIGHEST.items():
-        if options[name] != "auto" and not 0 <= options[name] <= high:
-            raise ValueError(f"--model.{name} must be between 0 and {high:g}, got {options[name]}")
+        value = options.get(name, 0)
+        if value != "auto" and not 0 <= value <= high:
+            raise ValueError(f"--model.{name} must be between 0 and {high:g}, got {value}")
 
 
 def learning_rate_factor(step: int, total: int, warmup: float, schedule: Literal["linear", "cosine"]) -> float:
@@ -61,6 +63,12 @@ def learning_rate_factor(step: int, total: int, warmup: float, schedule: Literal
         return (step + 1) / (climb + 1)
     fallen = min(1.0, (step - climb) / max(1.0, total - climb))
     return 1 - fallen if schedule == "linear" else (1 + math.cos(math.pi * fallen)) / 2
+
+
+def with_schedule(optimiser: Optimizer, factor: Callable[[int], float]) -> OptimizerLRScheduler:
+    """What a task's ``configure_optimizers`` returns: the optimiser, its rates times ``factor`` of the step."""
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
 def parameter_groups(modules: Iterable[nn.Module], weight_decay: float) -> list[dict[str, Any]]:

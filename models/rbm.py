@@ -22,7 +22,7 @@ from torch import Tensor
 from models.energy.judgement import Judgement, countable, judge
 from models.energy.machine import RBM, Algorithm, Ascent, climb, coin
 from models.energy.pictures import check_sizes, pixel_means, unit_pixels
-from models.optimisation import learning_rate_factor, parameter_groups
+from models.optimisation import learning_rate_factor, parameter_groups, with_schedule
 from theory.rbm import check_countable, log_partition, pseudo_log_likelihood
 
 COUNTED_EACH_EPOCH = 16  # hidden units whose 65,536 states are counted in each validation: a twentieth of a second
@@ -171,10 +171,7 @@ class RBMTask(LightningModule):
         groups = parameter_groups([self.rbm], options["weight_decay"])
         optimiser = torch.optim.SGD(groups, lr=options["lr"], momentum=options["momentum"], fused=True)
         total = int(self.trainer.estimated_stepping_batches)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: learning_rate_factor(step, total, 0.0, "linear")
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return with_schedule(optimiser, lambda step: learning_rate_factor(step, total, 0.0, "linear"))
 
     def describe(self) -> str:
         """Sizes of the machine, for the first lines of a run."""

@@ -17,6 +17,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from models.deep_mlp import DeepMLP, Gradients, Setting, losses, measure_gradients
+from models.pixels import unit_range
 from theory.intervals import wilson_interval
 
 SETTINGS = [
@@ -97,7 +98,7 @@ class VanishingGradientsTask(LightningModule):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Logits (S, N, K) of each setting. Args: images, uint8 in 0..255 or float in 0..1, shape (N, C, H, W)."""
-        pixels = images.to(self.mean.dtype) / (255 if images.dtype == torch.uint8 else 1)
+        pixels = unit_range(images, self.mean.dtype)
         x = ((pixels - self.mean) / self.std).flatten(1)
         return [network(x) for network in self.networks]
 

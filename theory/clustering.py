@@ -33,17 +33,17 @@ def k_means(x: Tensor, k: int, restarts: int, generator: torch.Generator) -> tup
         x: Points, shape (n, d).
         k: Clusters, 1 to n.
         restarts: Runs, at least 1.
-        generator: Of the starts.
+        generator: Of the starts; on the CPU, or where the points are.
 
     Returns:
         Cluster of each point, shape (n,), and the cost.
     """
     if not 1 <= k <= len(x) or restarts < 1:
         raise ValueError(f"k must be in 1..{len(x)} and restarts at least 1, got {k} and {restarts}")
-    best, lowest = torch.zeros(len(x), dtype=torch.int64), torch.tensor(math.inf)
+    best, lowest = torch.zeros(len(x), dtype=torch.int64, device=x.device), x.new_tensor(math.inf)
     for _ in range(restarts):
-        centres = x[torch.randperm(len(x), generator=generator)[:k]]
-        assignment = torch.full((len(x),), -1)
+        centres = x[torch.randperm(len(x), generator=generator, device=generator.device)[:k]]
+        assignment = torch.full((len(x),), -1, device=x.device)
         while True:
             nearest = torch.cdist(x, centres).argmin(1)
             if torch.equal(nearest, assignment):
@@ -67,7 +67,8 @@ def best_partition_cost(x: Tensor, k: int) -> Tensor:
     if len(x) > 12:
         raise ValueError(f"assignments are enumerated for at most 12 points, got {len(x)}")
     # Clusters have no names: the first point is in cluster 0.
-    codes = torch.tensor([(0, *rest) for rest in itertools.product(range(k), repeat=len(x) - 1)])  # (k^(n-1), n)
+    rows = [(0, *rest) for rest in itertools.product(range(k), repeat=len(x) - 1)]
+    codes = torch.tensor(rows, device=x.device)  # (k^(n-1), n)
     member = torch.nn.functional.one_hot(codes, k).to(x.dtype)  # (A, n, k)
     sums, counts = member.mT @ x, member.sum(1).clamp_min(1)
     # sum of ||x||^2 minus n_c ||mean_c||^2

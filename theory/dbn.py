@@ -81,7 +81,7 @@ def variational_bound(
 
 def hidden_log_prior(top: Machine) -> Tensor:
     """The logarithm of p(h₁) for all states under the top machine, by counting, shape (R,)."""
-    states = binary_states(len(top.visible_bias), dtype=top.weight.dtype)
+    states = binary_states(len(top.visible_bias), dtype=top.weight.dtype, device=top.weight.device)
     return torch.log_softmax(-free_energy(states, *top), 0)
 
 
@@ -99,10 +99,8 @@ def exact_log_likelihood(v: Tensor, bottom: Machine, top: Machine) -> Tensor:
     Raises:
         ValueError: If the first hidden layer has more than 20 units.
     """
-    states = binary_states(len(bottom.hidden_bias), dtype=v.dtype)  # (R, H)
-    logits = torch.addmm(bottom.visible_bias, states, bottom.weight.T)  # (R, V)
-    given = v @ logits.T - F.softplus(logits).sum(-1)  # log p(v | h), (N, R)
-    return torch.logsumexp(given + hidden_log_prior(top), 1)
+    _, log_joint = _joint(v, bottom, top)
+    return torch.logsumexp(log_joint, 1)
 
 
 def exact_bound(v: Tensor, bottom: Machine, top: Machine) -> Tensor:
@@ -111,9 +109,15 @@ def exact_bound(v: Tensor, bottom: Machine, top: Machine) -> Tensor:
     Raises:
         ValueError: If the first hidden layer has more than 20 units.
     """
-    states = binary_states(len(bottom.hidden_bias), dtype=v.dtype)  # (R, H)
-    logits = torch.addmm(bottom.visible_bias, states, bottom.weight.T)  # (R, V)
-    given = v @ logits.T - F.softplus(logits).sum(-1)  # (N, R)
+    states, log_joint = _joint(v, bottom, top)
     up = torch.addmm(bottom.hidden_bias, v, bottom.weight)  # (N, H)
     log_q = up @ states.T - F.softplus(up).sum(-1, keepdim=True)  # (N, R)
-    return (log_q.exp() * (given + hidden_log_prior(top) - log_q)).sum(1)
+    return (log_q.exp() * (log_joint - log_q)).sum(1)
+
+
+def _joint(v: Tensor, bottom: Machine, top: Machine) -> tuple[Tensor, Tensor]:
+    """All states h of the first hidden layer, shape (R, H), and the logarithm of p(v, h), shape (N, R)."""
+    states = binary_states(len(bottom.hidden_bias), dtype=v.dtype, device=v.device)
+    logits = torch.addmm(bottom.visible_bias, states, bottom.weight.T)  # (R, V)
+    given = v @ logits.T - F.softplus(logits).sum(-1)  # log p(v | h), (N, R)
+    return states, given + hidden_log_prior(top)

@@ -63,7 +63,7 @@ def stationary_point(f: Function, start: Tensor, steps: int = 100, tolerance: fl
 
     Args:
         f: Twice differentiable, shape (n,) to a scalar.
-        start: Shape (n,), float64.
+        start: Shape (n,), float64, on the CPU: least squares with a singular Hessian needs LAPACK.
         steps: Most steps.
         tolerance: Largest gradient that counts as 0, relative to the one at the start.
 

@@ -1,7 +1,8 @@
 """A function to descend on, what it has at its stationary point, and the path that theory predicts.
 
 On a quadratic each rule but Adam is linear along every eigenvector, so that the whole path is known before the first
-step: the coordinate c after k steps is the first entry of Mᵏ(c₀, 0), M being the matrix of ``theory.descent``.
+step: the coordinate c after k steps is the first entry of Mᵏ(c₀, 0), M being the matrix of ``theory.descent``. All
+tensors are float64 on the CPU.
 """
 
 # n variables, K steps

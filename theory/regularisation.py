@@ -24,6 +24,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from theory.rbm import binary_states
+
 
 def ridge(x: Tensor, y: Tensor, penalty: float | Tensor) -> Tensor:
     """Ridge: argmin ||y - x w||^2 + penalty ||w||^2, shape (d, ...).
@@ -103,21 +105,15 @@ def penalty_diagonal(gram: Tensor, weight_decay: float = 0.0, noise: float = 0.0
     return weight_decay + noise**2 + (1 - keep) / keep * gram.diagonal()
 
 
-def all_masks(features: int) -> Tensor:
-    """All 2^d masks of d features, float64, shape (2^d, d).
+def dropout_loss_enumerated(x: Tensor, y: Tensor, w: Tensor, keep: float) -> Tensor:
+    """E ||y - (x * mask) w||^2 as a sum over all masks, each feature kept with probability ``keep``; at most 12.
 
     Raises:
-        ValueError: If d is not in 1..12.
+        ValueError: If there are more features.
     """
-    if not 1 <= features <= 12:
-        raise ValueError(f"masks are enumerated for 1 to 12 features, got {features}")
-    codes = torch.arange(2**features)
-    return (codes[:, None] >> torch.arange(features) & 1).double()
-
-
-def dropout_loss_enumerated(x: Tensor, y: Tensor, w: Tensor, keep: float) -> Tensor:
-    """E ||y - (x * mask) w||^2 as a sum over all masks, each feature kept with probability ``keep``."""
-    masks = all_masks(x.shape[1])  # (M, d)
+    if x.shape[1] > 12:
+        raise ValueError(f"masks are enumerated for at most 12 features, got {x.shape[1]}")
+    masks = binary_states(x.shape[1], dtype=x.dtype, device=x.device)  # (M, d)
     kept = masks.sum(1)
     probability = keep**kept * (1 - keep) ** (x.shape[1] - kept)
     residual = y[:, None] - x @ (masks * w).T  # (n, M)
@@ -164,5 +160,5 @@ def leave_one_out_errors(x: Tensor, y: Tensor, penalty: float) -> Tensor:
     Source:
         Allen (1974), PRESS; Golub, Heath, Wahba (1979), Generalized cross-validation.
     """
-    hat = x @ ridge(x, torch.eye(len(x), dtype=x.dtype), penalty)  # (n, n)
+    hat = x @ ridge(x, torch.eye(len(x), dtype=x.dtype, device=x.device), penalty)  # (n, n)
     return (y - hat @ y) / (1 - hat.diagonal())

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.classification.evaluation import Outcome
+from models.pixels import unit_range
 
 MOST_CLASSES = 40
 MOST_POINTS = 1_000  # the projector page takes seconds to load more
@@ -46,8 +47,7 @@ def show_classifier(writer: Any, step: int, task: Any, test: Outcome) -> list[st
 
 def thumbnails(images: Tensor) -> Tensor:
     """Small pictures for the projector, float in 0..1, shape (N, C, 32, 32)."""
-    images = images.cpu().float() / 255 if images.dtype == torch.uint8 else images.cpu().float()
-    return F.interpolate(images, size=(THUMBNAIL, THUMBNAIL), mode="area")
+    return F.interpolate(unit_range(images.cpu()).float(), size=(THUMBNAIL, THUMBNAIL), mode="area")
 
 
 def show_features(writer: Any, step: int, test: Outcome) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from models import MODELS
 from models.depth.stack import Stack, sequential_layers
+from models.stored import read_stored
 from theory.regions.network import Layer
 
 
@@ -25,18 +24,11 @@ def given_networks(path: str, inputs: int) -> dict[str, list[Layer]]:
         ValueError: If there is no readable checkpoint, or its network has a layer that is not Linear, ReLU or LeakyReLU
             (which is named), or takes another number of inputs.
     """
-    file = find_file(Path(path).expanduser())
-    try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-        model, options = checkpoint["house"]["model"], checkpoint["hyper_parameters"]
-        module, _, name = MODELS[model].rpartition(".")
-    except OSError as error:
-        raise ValueError(f"--model.checkpoint {path}: {error.strerror}") from error
-    except Exception as error:  # torch raises many types for a damaged file
-        raise ValueError(f"--model.checkpoint {file} is no checkpoint of one of our runs") from error
+    file, model, options, tensors = read_stored(path, ("last.ckpt", "best.ckpt"))
+    module, _, name = MODELS[model].rpartition(".")
     options = {**options, "checkpoint": None} if "checkpoint" in options else options
     task = getattr(importlib.import_module(module), name)(**options)
-    task.load_state_dict(checkpoint["state_dict"], strict=False)
+    task.load_state_dict(tensors, strict=False)
     networks = networks_of(task, f"{model} of {file.parent.parent.name}")
     for name, layers in networks.items():
         if layers[0].weight.shape[1] != inputs:
@@ -44,18 +36,6 @@ def given_networks(path: str, inputs: int) -> dict[str, list[Layer]]:
                 f"--model.checkpoint: {name} takes {layers[0].weight.shape[1]} inputs, the data has {inputs}"
             )
     return networks
-
-
-def find_file(path: Path) -> Path:
-    """``last.ckpt`` of a run, or the file itself.
-
-    Raises:
-        ValueError: If there is none.
-    """
-    for file in (path, path / "last.ckpt", path / "checkpoints" / "last.ckpt"):
-        if file.is_file():
-            return file
-    raise ValueError(f"--model.checkpoint {path}: no checkpoint there")
 
 
 def networks_of(task: Any, name: str) -> dict[str, list[Layer]]:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.pixels import unit_range
 from theory.hog import cell_histograms, image_gradient, orientation_votes
 
 BINS = 9
@@ -99,9 +100,7 @@ class HistogramFront(nn.Module):
         Returns:
             Descriptions in 0..1, shape (N, C, B).
         """
-        if images.dtype == torch.uint8:
-            images = images.float() / 255
-        votes = orientation_votes(*image_gradient(images), bins=BINS)  # (N, B, H, W)
+        votes = orientation_votes(*image_gradient(unit_range(images)), bins=BINS)  # (N, B, H, W)
         histograms = [cell_histograms(votes, cell, self.offset * (cell / 8) ** 2).flatten(2) for cell in self.cells]
         return torch.cat(histograms, dim=2).transpose(1, 2).sqrt()  # (N, C, B)
 
@@ -115,6 +114,5 @@ class HistogramFront(nn.Module):
         Returns:
             Descriptions, shape (V, N, C, B).
         """
-        if images.dtype == torch.uint8:
-            images = images.float() / 255
-        return torch.stack([self(make_view(images, *view)) for view in grid])
+        pixels = unit_range(images)
+        return torch.stack([self(make_view(pixels, *view)) for view in grid])

@@ -24,6 +24,7 @@ Sources:
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -114,7 +115,7 @@ def best_view(cosines: Tensor, sharpness: float, dim: int) -> Tensor:
     Returns:
         Logits, without that axis.
     """
-    return torch.logsumexp(sharpness * cosines, dim=dim) - torch.tensor(float(cosines.shape[dim])).log().item()
+    return torch.logsumexp(sharpness * cosines, dim=dim) - math.log(cosines.shape[dim])
 
 
 def identification_logits(queries: Tensor, gallery: Gallery, sharpness: float) -> Tensor:

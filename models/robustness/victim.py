@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from models.convnet import CNN
+from models.stored import read_stored
 
 
 class Victim(nn.Module):
@@ -68,28 +66,18 @@ def load_victim(checkpoint: str, class_names: list[str], in_channels: int, image
     """
     from models.cnn import CNNTask
 
-    path = Path(checkpoint).expanduser()
-    if path.is_dir():
-        kept = [path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
-        path = next((file for file in kept if file.is_file()), path / "checkpoints" / "best.ckpt")
-    if not path.is_file():
-        raise ValueError(f"--model.checkpoint: there is no checkpoint at {path}")
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        name, options = content["house"]["model"], content["hyper_parameters"]
-    except Exception as error:  # whatever torch says of a file that is none of its own
-        raise ValueError(f"--model.checkpoint: {path} cannot be read as a checkpoint of this project") from error
+    file, name, options, tensors = read_stored(checkpoint, ("best.ckpt", "last.ckpt"))
     if name != "cnn":
-        raise ValueError(f"--model.checkpoint: {path} holds the model {name!r}; allowed: cnn")
+        raise ValueError(f"--model.checkpoint {file} holds the model {name!r}; allowed: cnn")
     found = (list(options["class_names"]), options["in_channels"], list(options["image_size"]))
     if found != (class_names, in_channels, image_size):
         known, given = (
             f"{len(names)} classes of {channels}×{height}×{width}"
             for names, channels, (height, width) in (found, (class_names, in_channels, image_size))
         )
-        raise ValueError(f"--model.checkpoint: {path} was trained on {known}, this data has {given}")
+        raise ValueError(f"--model.checkpoint {file} was trained on {known}, this data has {given}")
     task = CNNTask(**{**options, "weights": "none"})
-    task.load_state_dict(content["state_dict"])
+    task.load_state_dict(tensors)
     return Victim(task.network, task.mean.flatten().tolist(), task.std.flatten().tolist())
 
 

@@ -202,7 +202,7 @@ def test_adversarial_training_buys_robustness(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--model.checkpoint", "nowhere"], "--model.checkpoint: there is no checkpoint at nowhere"),
+        (["--model.checkpoint", "nowhere"], "--model.checkpoint nowhere: no checkpoint there"),
         (["--model.train_epsilon", "2"], "--model.train_epsilon must be 0 to 1, got 2"),
         (["--model.epsilons", "[0.2, 0.1]"], "--model.epsilons must be increasing numbers above 0, at most 1"),
         (["--model.population", "3"], "--model.population must be 4 to 10000, got 3"),
@@ -221,12 +221,12 @@ def test_mistakes_are_one_line(
 def test_a_checkpoint_of_something_else_is_refused(trained: Trained, tmp_path: Path) -> None:
     junk = tmp_path / "junk.ckpt"
     junk.write_bytes(b"no checkpoint")
-    with pytest.raises(ValueError, match="cannot be read as a checkpoint"):
+    with pytest.raises(ValueError, match="is no checkpoint of one of our runs"):
         load_victim(str(junk), ["0"], 1, [8, 8])
     with pytest.raises(ValueError, match="trained on 10 classes of 1×8×8, this data has 2 classes of 1×25×25"):
         load_victim(str(trained.folder), ["a", "b"], 1, [25, 25])
     other = tmp_path / "other.ckpt"
-    torch.save({"house": {"model": "face"}, "hyper_parameters": {}}, other)
+    torch.save({"house": {"model": "face"}, "hyper_parameters": {}, "state_dict": {}}, other)
     with pytest.raises(ValueError, match="holds the model 'face'; allowed: cnn"):
         load_victim(str(other), ["0"], 1, [8, 8])
 

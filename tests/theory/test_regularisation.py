@@ -7,7 +7,6 @@ from sklearn.linear_model import Lasso
 from sklearn.linear_model import Ridge as SklearnRidge
 
 from theory.regularisation import (
-    all_masks,
     descent_iterate,
     dropout_loss,
     dropout_loss_enumerated,
@@ -71,12 +70,10 @@ def test_dropout_is_a_penalty(problem: tuple[torch.Tensor, torch.Tensor], keep: 
     torch.testing.assert_close(dropout_loss(x, y, w, keep), dropout_loss_enumerated(x, y, w, keep), atol=1e-11, rtol=0)
 
 
-def test_masks() -> None:
-    masks = all_masks(5)
-    assert masks.shape == (32, 5)
-    assert len({tuple(row) for row in masks.tolist()}) == 32
-    with pytest.raises(ValueError, match="1 to 12 features, got 13"):
-        all_masks(13)
+def test_too_many_masks_are_refused() -> None:
+    x = torch.ones(2, 13, dtype=torch.float64)
+    with pytest.raises(ValueError, match="at most 12 features, got 13"):
+        dropout_loss_enumerated(x, x[:, 0], x[0], 0.5)
 
 
 def test_the_mean_gradient_under_noise_and_masks_has_the_penalty(problem: tuple[torch.Tensor, torch.Tensor]) -> None:

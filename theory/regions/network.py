@@ -87,12 +87,10 @@ def on_slice(layers: Sequence[Layer], origin: ArrayLike, directions: ArrayLike) 
 
 
 def activate(values: Floats, slope: float) -> Floats:
-    """max(z, 0) + slope · min(z, 0), in place."""
-    return (
-        np.maximum(values, slope * values if slope else 0.0, out=values)
-        if slope <= 1
-        else np.where(values > 0, values, slope * values)
-    )
+    """max(z, 0) + slope · min(z, 0); may be written over ``values``."""
+    if slope > 1:
+        return np.where(values > 0, values, slope * values)
+    return np.maximum(values, slope * values if slope else 0.0, out=values)
 
 
 def pre_activations(layers: Sequence[Layer], points: Floats, depth: int) -> Floats:
