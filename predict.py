@@ -138,6 +138,9 @@ def check_wishes(classifier: Classifier, arguments: Namespace) -> None:
     """
     from models.classification.views import most_views
 
+    classes = len(classifier.task.hparams["class_names"])
+    if arguments.top_k > classes:
+        raise UserError(f"--top_k must be in 1..{classes} for this model, got {arguments.top_k}")
     most = most_views(classifier.mirrors)
     if arguments.tta is not None and arguments.tta > most:
         why = "" if classifier.mirrors else "; it was trained without mirror images"
@@ -169,7 +172,7 @@ def predictions(
     with torch.inference_mode(), torch.autocast(task.device.type, dtype=half, enabled=half is not None):
         logits = torch.stack([task.outputs(view, own)[1].float() for view in shown])  # (V, N, K)
     probabilities = (logits / classifier.temperature).softmax(2).mean(0)  # (N, K)
-    values, classes = probabilities.topk(min(top_k, probabilities.shape[1]), dim=1)
+    values, classes = probabilities.topk(top_k, dim=1)
     names = task.hparams["class_names"]
     return [
         [(names[c], p) for c, p in zip(*row, strict=True)]
@@ -293,7 +296,7 @@ def export(words: Sequence[str]) -> int:
             model, arguments.to, out, classifier.preprocessing, {k: json.dumps(v) for k, v in facts.items()}
         )
     except (ValueError, OSError) as error:
-        raise UserError(f"cannot export to {out}: {error}") from error
+        raise UserError(f"cannot export to {out}: {getattr(error, 'strerror', None) or error}") from error
     compared = f"its probabilities of {PICTURES_COMPARED} pictures differ from torch's by at most {difference:.1e}"
     if not difference <= TOLERANCE:
         raise RunFailed(f"{out} is not written: {compared}, more than {TOLERANCE:g}")

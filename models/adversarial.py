@@ -85,7 +85,10 @@ class AdversarialTask(LightningModule):
         if not epsilons or not all(0 < epsilon <= 1 for epsilon in epsilons) or sorted(set(epsilons)) != epsilons:
             raise ValueError(f"--model.epsilons must be increasing numbers above 0, at most 1, got {epsilons}")
         if in_channels != 1:
-            raise ValueError(f"adversarial attacks grey pictures; these have {in_channels} channels")
+            raise ValueError(
+                f"--model adversarial attacks grey pictures; these have {in_channels} channels "
+                "(--data.channels 1 makes those of a folder grey)"
+            )
         if checkpoint is None:
             self.victim = new_victim(in_channels, len(class_names), image_size, widths, mean, std)
         else:

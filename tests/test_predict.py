@@ -125,6 +125,8 @@ def test_the_order_given_is_the_order_out(trained: Trained, pictures: tuple[Path
         (["{picture}", "{picture}"], "not a checkpoint of tensors and plain values; nothing was executed"),
         (["{ckpt}", "{empty}"], "no picture in"),
         (["{ckpt}", "{picture}", "--top_k", "0"], "--top_k: must be at least 1, got 0"),
+        (["{ckpt}", "{picture}", "--top_k", "11"], "--top_k must be in 1..10 for this model, got 11"),
+        (["export", "{ckpt}", "--to", "safetensors", "--out", "/proc/x.safetensors"], "cannot export to /proc/x.safet"),
         (["{ckpt}", "{picture}", "--out", "x.txt"], "--out must end in .csv or .jsonl, got x.txt"),
         (["{ckpt}", "{picture}", "--out", "/nowhere/x.csv"], "cannot write /nowhere/x.csv: No such file or directory"),
     ],

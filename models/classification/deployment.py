@@ -72,11 +72,13 @@ def export_checked(
 
     Raises:
         ValueError: If the libraries for it are not installed.
+        OSError: If the file cannot be written.
     """
     write = {"onnx": write_onnx, "torch-export": write_torch_export, "safetensors": write_safetensors}[kind]
     images = example(preprocessing, PICTURES_COMPARED)
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
+        part.touch()  # each library has its own error for a folder that cannot be written to
         with torch.no_grad(), quiet():
             run = write(model.eval(), part, example(preprocessing, 2), facts)
             difference = float((run(images) - model(images)).abs().max())
