@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from claims.registry import IMPRECISE, RIGHT, Numbers, at_least, at_most, claim, equals
 from theory.clustering import best_partition_cost, k_means, mixture_em
+from theory.descent import edge_by_bisection
 from theory.evidence import legendre, log_evidence
 from theory.exponential_family import (
     FAMILIES,
@@ -192,11 +193,9 @@ def delta_rule() -> Numbers:
             w = w + alpha * x.T @ (y - x @ w) / len(x)
         return float((w - least_squares(x, y)).norm())
 
-    low, high = 0.0, 10 * float(due)
-    for _ in range(14):
-        middle = (low + high) / 2
-        low, high = (middle, high) if distance(middle, 400) < distance(middle, 0) else (low, middle)
-    yield equals("largest α that does not diverge, by bisection", low, due, 0.01)
+    diverges = lambda alpha: not distance(alpha, 400) < distance(alpha, 0)  # not a number, far beyond the edge
+    edge = edge_by_bisection(diverges, 0.0, 10 * float(due), steps=14)
+    yield equals("largest α that does not diverge, by bisection", edge, due, 0.01)
     yield equals("distance from least squares with half of it, 2000 steps", distance(float(due) / 2, 2000), 0, 1e-12)
 
 
