@@ -57,11 +57,12 @@ def eigenvalues_that_turn() -> Numbers:
 def power_rate() -> Numbers:
     rng = np.random.default_rng(0)
     q, _ = np.linalg.qr(rng.standard_normal((4, 4)))
-    a = q @ np.diag([1.0, 0.8, 0.3, 0.1]) @ q.T
+    a = q @ np.diag([2.0, 1.6, 0.6, 0.2]) @ q.T
     run = power_iteration(a, rng.standard_normal(4), 60)
     yield equals("factor a step of the angle, λ₂/λ₁ = 0.8", run.rate(), 0.8, 1e-3)
-    error = 1 - run.rayleigh[[20, 40]]
-    yield equals("the same of the Rayleigh quotient", (error[1] / error[0]) ** (1 / 20), 0.8**2, 1e-3)
+    yield equals("Rayleigh quotient after 60 steps, λ₁ = 2", run.rayleigh[-1], 2, 1e-10)
+    error = 2 - run.rayleigh[[20, 40]]
+    yield equals("factor a step of its error, (λ₂/λ₁)²", (error[1] / error[0]) ** (1 / 20), 0.8**2, 1e-3)
     flip = power_iteration(np.diag([1.0, -1.0]), [1.0, 1.0], 101)
     yield equals("λ = ±1: sine of the angle after 101 steps", flip.distance[-1], math.sin(math.pi / 4), 1e-12)
     stuck = power_iteration(np.diag([2.0, 1.0]), [0.0, 1.0], 50)
@@ -113,13 +114,16 @@ def rank_under_noise() -> Numbers:
     yield equals("largest eigenvalue of noise, n = 4000, p = 400: (1+√γ)²", noise[-1], high, 0.02)
     yield equals("smallest: (1−√γ)²", noise[0], low, 0.02)
     for strength in (3.0, 1.1):  # above and below 1 + √γ = 1.316
-        values, cosine = sample_eigenvalues(samples, dimension, rng, strength=strength)
+        draws = [sample_eigenvalues(samples, dimension, rng, strength=strength) for _ in range(6)]
+        found, cosine = np.mean([values[-1] for values, _ in draws]), np.mean([cosine for _, cosine in draws])
         due = spike(strength, ratio)
-        yield equals(f"largest eigenvalue with a direction of variance {strength:g}", values[-1], due.eigenvalue, 0.06)
+        # above, one draw has the relative standard error √(2/n) = 2.2 %: three of the mean of 6 are 2.7 %
+        what = f"largest eigenvalue with a direction of variance {strength:g}, mean of 6"
+        yield equals(what, found, due.eigenvalue, 0.027)
         if due.cosine:
-            yield equals("cosine of its eigenvector to that direction", cosine, due.cosine, 0.02)
+            yield equals("cosine of its eigenvector to that direction, mean", cosine, due.cosine, 0.01)
         else:
-            yield at_most("below 1 + √γ the direction is lost: cosine", cosine, 0.4)
+            yield at_most("below 1 + √γ the direction is lost: cosine, mean", cosine, 0.4)
 
 
 @claim(

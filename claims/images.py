@@ -139,6 +139,9 @@ def edges() -> Numbers:
     edge = np.clip(n * (y - 0.31 - 0.37 * x), 0, 1)  # blurred over one pixel, as a lens does
     smooth = np.cos(2 * np.pi * (x + 0.1)) * np.cos(2 * np.pi * (y + 0.2))
     for moments in (1, 2):
+        kept = np.square(transform(edge, moments)).sum() / np.square(edge).sum()
+        name = f"{moments} vanishing moment{'s' * (moments > 1)}"
+        yield equals(f"wavelets of {name}: energy of the terms / of the picture", kept, 1, 1e-12)
         slope = decay(squared_errors(transform(edge, moments)), 32, 512)
         yield equals(f"a straight edge, {moments} vanishing moment{'s' * (moments > 1)}: slope", slope, -1, 0.15)
     for moments in (1, 2):
@@ -158,6 +161,9 @@ def countable_extrema() -> Numbers:
     constant = np.ones(1001)
     yield equals("a constant: share of points that are extrema", weak_extrema(constant).mean(), 1, counterexample=True)
     yield equals("a constant: strict extrema", strict_extrema(constant).sum(), 0)
+    hill = np.array([0.0, 1, 2, 2, 2, 1, 0])
+    found = weak_extrema(hill) != strict_extrema(hill)
+    yield equals("a flat hilltop of 3 points: extrema as defined that are not strict", found.sum(), 3)
     plateaus = 7
     staircase = np.repeat(np.arange(plateaus), 50).astype(float)
     values = np.unique(staircase[1:-1][weak_extrema(staircase)])

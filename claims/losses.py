@@ -137,7 +137,9 @@ def probabilities() -> Numbers:
 def limits() -> Numbers:
     zero, one = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
     yield equals("corrected, y = f = 1", cross_entropy(one, one), 0)
+    yield equals("corrected, y = f = 0", cross_entropy(zero, zero), 0)
     yield equals("corrected, y = 1, f = 0", cross_entropy(zero, one), math.inf)
+    yield equals("corrected, y = 0, f = 1", cross_entropy(one, zero), math.inf)
     yield equals("y = ½ = f is equal too, and not 0: ln 2", cross_entropy(one / 2, one / 2), math.log(2), 1e-12)
     yield equals("torch's BCELoss, y = 1, f = 0: its logarithm ends at −100", F.binary_cross_entropy(zero, one), 100)
     logits = F.binary_cross_entropy_with_logits(torch.full((1,), -1000.0, dtype=torch.float64), one)
