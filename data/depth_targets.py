@@ -7,7 +7,6 @@ Training points are random in [0, 1], test points a regular grid between them: t
 Letters: N points, k stages.
 """
 
-import os
 import warnings
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.loader import TensorLoader
+from data.run import order_seed, run_device
 from theory.regions.constructions import sawtooth_values
 from theory.seeds import mix_seed
 
@@ -85,9 +85,9 @@ class DepthTargets(LightningDataModule):
         }
 
     def _loader(self, part: str, training: bool = False) -> TensorLoader:
-        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        device = run_device(self)
         points, values = (tensor.to(device) for tensor in self.part(part))
-        seed = self.seed if self.seed is not None else int(os.environ.get("PL_GLOBAL_SEED", 0))
+        seed = order_seed(self.seed)
         return TensorLoader(points, values, self.batch_size if training else 10_000, shuffle=training, seed=seed)
 
     def train_dataloader(self) -> TensorLoader:

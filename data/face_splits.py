@@ -17,6 +17,7 @@ from torch import Tensor
 from data.images import channel_statistics
 from data.loader import EpochSampler
 from data.olivetti import Olivetti
+from data.run import run_device
 from data.split import identification_split, verification_split
 
 TRAIN, VAL, TEST, UNUSED = 0, 1, 2, 3
@@ -214,12 +215,8 @@ class FaceSplits(LightningDataModule):
         }
 
     def _loader(self, steps: int) -> WholeSetLoader:
-        batch = self.batch()
-        if self.trainer is not None:
-            device = self.trainer.strategy.root_device
-            if batch.people.device != device:
-                batch = self._batch = SplitBatch(*(tensor.to(device) for tensor in batch))
-        return WholeSetLoader(batch, steps)
+        self._batch = SplitBatch(*(tensor.to(run_device(self)) for tensor in self.batch()))
+        return WholeSetLoader(self._batch, steps)
 
     def train_dataloader(self) -> WholeSetLoader:
         """The set, ``steps`` times an epoch."""

@@ -24,6 +24,7 @@ from data.layout import Entry, list_folder, some
 from data.loader import TensorLoader
 from data.preprocess import preprocessing
 from data.report import bad_files
+from data.run import order_seed, run_device
 from data.split import balanced
 from data.store import PixelStore
 from data.table import list_csv, split_csv
@@ -247,15 +248,12 @@ class Folder(LightningDataModule):
         self.setup()
         Path(file).write_text(split_csv(self.entries, self.root), encoding="utf-8")
 
-    def _device(self) -> torch.device:
-        return self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
-
     def evaluation_loader(self, part: str) -> TensorLoader | list[TensorLoader]:
         """A part's pictures in order, without augmentation; an empty list when there are none."""
         self.setup()
         if not self._positions[part]:
             return []
-        device = self._device()
+        device = run_device(self)
         if part not in self._resident or self._resident[part][1].device != device:
             self._resident[part] = self.plain(part).to(device), self.labels(part).to(device)
         images, labels = self._resident[part]
@@ -264,10 +262,10 @@ class Folder(LightningDataModule):
     def train_dataloader(self) -> TensorLoader:
         """Shuffled, augmented batches of the training pictures."""
         self.setup()
-        labels, device = self.labels("train"), self._device()
+        labels, device = self.labels("train"), run_device(self)
         # Trainer(overfit_batches=...) wants the same batches in every epoch.
         shuffle = not getattr(self.trainer, "overfit_batches", 0)
-        seed = self.seed if self.seed is not None else int(os.environ.get("PL_GLOBAL_SEED", 0))
+        seed = order_seed(self.seed)
         chosen = balanced(labels) if self.balance == "sampler" else torch.arange(len(labels))
         if self.aug == "none":
             images = self.plain("train")

@@ -67,7 +67,7 @@ def _is_number(field: str) -> bool:
     return True
 
 
-def read_picture(name: str, side: int) -> Tensor:
+def read_grey_square(name: str, side: int) -> Tensor:
     """A picture as grey values in 0..1, cut to a square in its middle and reduced to at most ``side`` pixels a side.
 
     Args:

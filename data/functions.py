@@ -18,7 +18,8 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.face_splits import WholeSetLoader
-from data.function_files import LEAST, MOST, PICTURE_FILES, PICTURES, read_pairs, read_picture
+from data.function_files import LEAST, MOST, PICTURE_FILES, PICTURES, read_grey_square, read_pairs
+from data.run import run_device
 from theory.expression import Expression
 from theory.named_functions import TARGETS, Target, variables_of
 from theory.seeds import mix_seed
@@ -179,7 +180,7 @@ class Functions(LightningDataModule):
         if self._samples is not None:
             return
         if self.picture is not None:
-            grey = read_picture(self.picture, max(LEAST, round(math.sqrt(self.num_samples))))
+            grey = read_grey_square(self.picture, max(LEAST, round(math.sqrt(self.num_samples))))
             x = test_x = middles(len(grey), 2)
             clean = test_y = grey.flatten()
         elif self.path is not None:
@@ -231,12 +232,8 @@ class Functions(LightningDataModule):
         }
 
     def _loader(self, steps: int) -> WholeSetLoader:
-        samples = self.samples()
-        if self.trainer is not None:
-            device = self.trainer.strategy.root_device
-            if samples.x.device != device:
-                samples = self._samples = Samples(*(tensor.to(device) for tensor in samples))
-        return WholeSetLoader(samples, steps)
+        self._samples = Samples(*(tensor.to(run_device(self)) for tensor in self.samples()))
+        return WholeSetLoader(self._samples, steps)
 
     def train_dataloader(self) -> WholeSetLoader:
         """The set, ``steps`` times an epoch."""

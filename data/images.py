@@ -16,6 +16,7 @@ from torch import Tensor
 from data.augment import Augmentation, Padding
 from data.binarise import Scheme, binarise, draw, in_words
 from data.loader import TensorLoader
+from data.run import order_seed, run_device
 from data.split import stratified_split
 from theory.seeds import mix_seed
 
@@ -216,10 +217,10 @@ class Images(LightningDataModule, ABC):
         }
 
     def _loader(self, part: str, training: bool = False) -> TensorLoader:
-        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        device = run_device(self)
         if part not in self._resident or self._resident[part].labels.device != device:
             self._resident[part] = Pictures(*(tensor.to(device) for tensor in self.part(part)))
-        seed = self.seed if self.seed is not None else int(os.environ.get("PL_GLOBAL_SEED", 0))
+        seed = order_seed(self.seed)
         # Trainer(overfit_batches=...) wants the same batches in every epoch.
         shuffle = training and not getattr(self.trainer, "overfit_batches", 0)
         augment = self.augment if training and (self.scheme == "redraw" or not self.augmentation.is_identity) else None

@@ -12,6 +12,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.face_splits import WholeSetLoader
+from data.run import run_device
 from theory.expression import Expression
 from theory.landscape import LANDSCAPES
 from theory.named_functions import variables_of
@@ -83,7 +84,7 @@ class Landscape(LightningDataModule):
         }
 
     def _loader(self, rounds: int) -> WholeSetLoader:
-        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        device = run_device(self)
         batch: tuple[Tensor, ...] = (self.start.to(device)[None],)  # (1, n)
         return WholeSetLoader(batch, rounds)
 

@@ -12,6 +12,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.face_splits import WholeSetLoader
+from data.run import run_device
 from theory.seeds import mix_seed
 
 Outcome = tuple[Tensor, Tensor, Tensor]  # group int64 (N,), number float64 (N,), label float64 (N,)
@@ -82,7 +83,7 @@ class Outcomes(LightningDataModule):
         }
 
     def _loader(self, part: str, steps: int) -> WholeSetLoader:
-        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        device = run_device(self)
         group, number, label = (tensor.to(device) for tensor in self.parts[part])
         self.parts[part] = (group, number, label)
         return WholeSetLoader(self.parts[part], steps)

@@ -8,7 +8,6 @@ noise 0 is separable and a truth table with noise 0 is exactly that table, repea
 Letters: N points, D coordinates.
 """
 
-import os
 import warnings
 from typing import Any, Literal, NamedTuple
 
@@ -17,6 +16,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.loader import TensorLoader
+from data.run import order_seed, run_device
 from theory.gates import GATES
 from theory.seeds import mix_seed
 
@@ -182,9 +182,9 @@ class Points(LightningDataModule):
         }
 
     def _loader(self, part: str, training: bool = False) -> TensorLoader:
-        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        device = run_device(self)
         self._parts[part] = Cloud(*(tensor.to(device) for tensor in self.part(part)))
-        seed = self.seed if self.seed is not None else int(os.environ.get("PL_GLOBAL_SEED", 0))
+        seed = order_seed(self.seed)
         return TensorLoader(*self._parts[part], self.batch_size if training else 10_000, shuffle=training, seed=seed)
 
     def train_dataloader(self) -> TensorLoader:

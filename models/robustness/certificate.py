@@ -18,8 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.convnet import CNN, Scale
-from models.robustness.attacks import BATCH, Classifier, OnePixel, exhaustive_one_pixel
-from models.robustness.attacks import changed_margins as margins_of
+from models.robustness.attacks import BATCH, Classifier, OnePixel, changed_margins, exhaustive_one_pixel
 from theory.adversarial import Bounds, margin_bounds, through_affine
 
 
@@ -143,7 +142,7 @@ def exact_one_pixel(
             continue
         places = open_pixels.repeat_interleave(len(values))[None]
         tried = values.to(image.device).repeat(len(open_pixels))[None]
-        found = margins_of(classify, image[None], label[None], places, tried)[0]
+        found = changed_margins(classify, image[None], label[None], places, tried)[0]
         least = found.argmin()
         if found[least] < margin[index]:
             margin[index], place[index], value[index] = found[least], places[0, least], tried[0, least]

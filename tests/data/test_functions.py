@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.function_files import read_pairs, read_picture
+from data.function_files import read_grey_square, read_pairs
 from data.functions import Functions, Picture, find_target
 from theory.named_functions import TARGETS
 
@@ -132,10 +132,10 @@ def test_a_picture_is_a_function_of_two_variables(tmp_path: Path) -> None:
     np.testing.assert_allclose(samples.y.reshape(4, 4), grey[:, 1:5] / 255)
     # the second pixel of the first row lies to the right
     np.testing.assert_allclose(samples.x[1], [3 / 8, 1 / 8])
-    halved = read_picture(str(tmp_path / "small.png"), 2)
+    halved = read_grey_square(str(tmp_path / "small.png"), 2)
     np.testing.assert_allclose(halved[0, 0], grey[:2, 1:3].mean() / 255, atol=1 / 255)
     Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")  # 16 bits are scaled, not clipped
-    np.testing.assert_array_equal(read_picture(str(tmp_path / "deep.png"), 4), samples.y.reshape(4, 4))
+    np.testing.assert_array_equal(read_grey_square(str(tmp_path / "deep.png"), 4), samples.y.reshape(4, 4))
     assert len(Picture("face").samples().y) == 625
     assert Functions("camera", num_samples=100).facts()["num_inputs"] == 2
 
