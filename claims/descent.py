@@ -132,7 +132,7 @@ def the_saddle() -> Numbers:
     "walking A → B → … → K reaches the lowest point",
     IMPRECISE,
     "a stationary point. Where f is convex and L-smooth, α = 1/L gives f_k − f* ≤ L‖x₀ − x*‖²/2k",
-    "Nesterov 2004, corollary 2.1.2; Lee, Simchowitz, Jordan and Recht 2016 for saddles",
+    "Beck and Teboulle 2009, section 3; Lee, Simchowitz, Jordan and Recht 2016 for saddles",
 )
 def where_it_ends() -> Numbers:
     generator = torch.Generator().manual_seed(0)

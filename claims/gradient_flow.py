@@ -31,7 +31,7 @@ def averaged(name: str, weight_scale: float | None = None) -> Average:
     chance out. Smooth activations need width instead.
 
     Source:
-        Hanin (2018), Which neural net architectures give rise to exploding and vanishing gradients?, theorem 1.
+        Hanin (2018), Which neural net architectures give rise to exploding and vanishing gradients?
     """
     setting, generator = Setting.parse(name), torch.Generator().manual_seed(0)
     rectified = setting.activation in ("relu", "leaky")

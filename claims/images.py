@@ -155,7 +155,7 @@ def edges() -> Numbers:
     WRONG,
     "strict local extrema are countable for any function, and so are the values at all local extrema; points that meet "
     "the definition as given need not be",
-    "Sierpiński 1912; Zalcwasser 1922",
+    "proof by rational intervals, at 000-09",
 )
 def countable_extrema() -> Numbers:
     constant = np.ones(1001)
@@ -176,7 +176,7 @@ def countable_extrema() -> Numbers:
     WRONG,
     "it is not: neighbourhoods overlap. A rational interval in which x₀ is the only highest (or lowest) point gives "
     "x₀ back, and there are countably many of those",
-    "Zalcwasser 1922",
+    "the proof is in the correct form; Cantor 1874 for the rational numbers",
 )
 def rational_codes() -> Numbers:
     # f = x³ − 3x is highest at −1 and lowest at 1 in the same neighbourhood (−2, 2), where f(2) = f(−1).

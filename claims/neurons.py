@@ -134,7 +134,7 @@ def many_linear_layers() -> Numbers:
     RIGHT,
     "where a plane separates with margin γ it makes at most (R/γ)² mistakes; of the functions of 2, 3 and 4 bits it "
     "can learn 14, 104 and 1882",
-    "Rosenblatt 1958; Novikoff 1962; Muroga 1971",
+    "Rosenblatt 1958; Novikoff 1962; OEIS A000609 for the numbers",
 )
 def perceptron() -> Numbers:
     worst = 0.0
