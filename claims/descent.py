@@ -132,7 +132,7 @@ def the_saddle() -> Numbers:
     "walking A → B → … → K reaches the lowest point",
     IMPRECISE,
     "a stationary point. Where f is convex and L-smooth, α = 1/L gives f_k − f* ≤ L‖x₀ − x*‖²/2k",
-    "Beck and Teboulle 2009, section 3; Lee, Simchowitz, Jordan and Recht 2016 for saddles",
+    "Beck and Teboulle 2009, section 3; Drori and Teboulle 2014; Lee, Simchowitz, Jordan and Recht 2016 for saddles",
 )
 def where_it_ends() -> Numbers:
     generator = torch.Generator().manual_seed(0)
@@ -147,6 +147,14 @@ def where_it_ends() -> Numbers:
         bound = largest * start.square().sum() / (2 * torch.arange(1, 201))
         worst = max(worst, float((values / bound).max()))
     yield at_most("10 convex quadratics: largest (f_k − f*) / bound", worst, 1)
+
+    # The hardest convex f with L = 1 for k steps from 1: |x| is followed until 1/(2k + 1), then a parabola
+    k = 20
+    bend = 1 / (2 * k + 1)
+    huber = lambda x: torch.where(x[0].abs() > bend, bend * x[0].abs() - bend**2 / 2, x[0] ** 2 / 2)
+    last = huber(descend(huber, point(1.0), 1.0, k)[-1])
+    yield equals("hardest f for 20 steps: f_20 − f*, L‖x₀ − x*‖²/(4k + 2)", last, 1 / (4 * k + 2), 1e-12)
+    yield at_most("the same beside the bound L‖x₀ − x*‖²/2k", last, 1 / (2 * k))
 
     def two_basins(x: Tensor) -> Tensor:
         return (x[0] ** 2 - 1) ** 2 + 0.3 * x[0]

@@ -101,6 +101,12 @@ def bias_of_contrastive_divergence() -> Numbers:
     bias = contrastive_bias(v, 40, *machine)
     yield equals("bias of CD-40 over that of CD-39, due λ₂", bias[40] / bias[39], second, 0.01)
     yield equals("bias of CD-40 over that of CD-30, due λ₂¹⁰", bias[40] / bias[30], second**10, 0.01)
+    terms = [term.clone().requires_grad_() for term in machine]
+    states = binary_states(8)  # log p(v) = −F(v) − log Σ e^−F, by its definition
+    free = lambda x: x @ terms[1] + F.softplus(x @ terms[0] + terms[2]).sum(1)
+    slopes = torch.autograd.grad((free(v) - free(states).logsumexp(0)).mean(), terms)
+    gap = max(float((a - b).abs().max()) for a, b in zip(slopes, likelihood_gradient(v, *machine), strict=True))
+    yield equals("likelihood: ⟨vh⟩ of data less of the model − autograd, largest", gap, 0, 1e-12)
     # The derivative of a gradient is symmetric; that of CD-1's direction is not, so it is the gradient of no function.
     machine, v = small_machine(3, 2), some_pictures(3, 3)
     sizes = [term.numel() for term in machine]

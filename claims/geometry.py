@@ -173,5 +173,5 @@ def cover_and_xor() -> Numbers:
         network.hidden()[0].weight.copy_(torch.tensor([[4.0, 4.0], [4.0, 4.0]]))
         network.hidden()[0].bias.copy_(torch.tensor([-2.0, -6.0]))
         before, after = network.stages(corners)
-    yield equals("XOR as it comes: separable", separating_plane(before, labels).separable, 0)
-    yield equals("XOR behind two units of tanh: separable", separating_plane(after, labels).separable, 1)
+    yield equals("XOR as it comes: is it separable (1 yes, 0 no)", separating_plane(before, labels).separable, 0)
+    yield equals("XOR behind two units of tanh: is it separable", separating_plane(after, labels).separable, 1)

@@ -93,9 +93,12 @@ def factor_of_a_layer() -> Numbers:
     # χ = σ_w²/2 for ReLU, so the ratio over L layers is (σ_w²/2)^((L-1)/2)
     for scale in (1.0, 2.0):
         due = (scale**2 / 2) ** ((DEPTH - 1) / 2)
-        yield equals(f"ReLU, σ_w = {scale:g}: recursion", layers("relu", scale, DEPTH).delta_ratio, due, 1e-9)
-    found = measure_gradients(Setting("linear", "orthogonal"), DEPTH, width=128, batch=32, draws=2)
-    yield equals("orthogonal linear network, 20 layers", found.delta_ratio, 1, 1e-6)
+        found = layers("relu", scale, DEPTH)
+        yield equals(f"ReLU, σ_w = {scale:g}, by recursion: ‖δ₁‖/‖δ₂₀‖ = (σ_w²/2)^9.5", found.delta_ratio, due, 1e-9)
+        signal = scale**2 * (scale**2 / 2) ** (DEPTH - 1)
+        yield equals("the mean square of z₂₀: σ_w² (σ_w²/2)^19", found.variance[-1], signal, 1e-9)
+    turned = measure_gradients(Setting("linear", "orthogonal"), DEPTH, width=128, batch=32, draws=2)
+    yield equals("orthogonal linear network, measured: ‖δ₁‖/‖δ₂₀‖", turned.delta_ratio, 1, 1e-6)
 
 
 @claim(

@@ -103,7 +103,8 @@ def preset_gates() -> Numbers:
     for name, (weights, threshold) in UNITS.items():
         inputs = corners(len(weights))
         right = (fires(inputs, np.array(weights), threshold) == np.array(DUE[name], dtype=bool)).sum()
-        yield equals(f"{name}, weights {weights}, threshold {threshold:g}: cases right", right, len(inputs))
+        signs = " and ".join(f"{weight:g}" for weight in weights)
+        yield equals(f"{name.upper()}, weights {signs}, threshold {threshold:g}: cases right", right, len(inputs))
     # A veto cannot be outvoted, a weight −1 can: two exciting inputs and one inhibiting.
     weighted = fires(np.array([[1.0, 1.0, 1.0]]), np.array([1.0, 1.0, -1.0]), 1)
     yield equals("1 + 1 − 1 ≥ 1 fires in spite of its inhibition", weighted[0], 1)

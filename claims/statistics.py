@@ -172,7 +172,11 @@ def uniform_bound() -> Numbers:
     worst = (counts / samples - risks).abs().amax(1)
     for epsilon in (0.14, 0.17, 0.2):
         bound = 2 * hypotheses * math.exp(-2 * samples * epsilon**2)
-        yield at_most(f"frequency of sup |R − R̂| > {epsilon}", (worst > epsilon).double().mean(), bound)
+        yield at_most(
+            f"20 hypotheses, 100 samples: frequency of sup |R − R̂| > {epsilon}",
+            (worst > epsilon).double().mean(),
+            bound,
+        )
 
 
 @claim(
@@ -215,6 +219,10 @@ def occams_razor() -> Numbers:
         features = legendre(x, degree)
         evidences.append(float(log_evidence(features, y, 1.0, noise**2)))
         likelihoods.append(-float((y - features @ least_squares(features, y)).square().sum()))
+    features = legendre(x, 3).numpy()
+    prior = stats.multivariate_normal(np.zeros(100), noise**2 * np.eye(100) + features @ features.T)
+    due = prior.logpdf(y.numpy())
+    yield equals("log evidence of degree 3, nats: normal density of covariance σ²I + τ²XXᵀ", evidences[3], due, 1e-10)
     yield equals("degree with the highest evidence (true degree 3)", np.argmax(evidences), 3)
     yield equals("degree with the highest likelihood, of 0 to 9", np.argmax(likelihoods), 9, counterexample=True)
 
