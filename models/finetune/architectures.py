@@ -49,6 +49,26 @@ class Architecture:
     url: str = ""
 
 
+def check_name(name: str) -> None:
+    """Refuses a network that no library has.
+
+    Raises:
+        ValueError: Naming the nearest one.
+    """
+    if name.startswith("timm/"):
+        import timm
+
+        model = name.removeprefix("timm/")
+        if not timm.is_model(model):
+            raise ValueError(f"no backbone named {name!r}{suggestion(model, timm.list_models(), 'timm/')}")
+    elif name != LITE0:
+        from torchvision import models
+
+        names = models.list_models(module=models)
+        if name not in names:
+            raise ValueError(f"no backbone named {name!r}{suggestion(name, names)}")
+
+
 def build_architecture(name: str, pretrained_timm: bool = False) -> Architecture:
     """The network of that name.
 
@@ -62,6 +82,7 @@ def build_architecture(name: str, pretrained_timm: bool = False) -> Architecture
     Raises:
         ValueError: If no network has that name; the nearest one is named.
     """
+    check_name(name)
     if name == LITE0:
         # The weights were trained with the epsilon of the TensorFlow original; with timm's 1e-5 they lose 3 points.
         architecture = timm_architecture(name, LITE0, pretrained=False, bn_eps=1e-3)
@@ -74,12 +95,9 @@ def build_architecture(name: str, pretrained_timm: bool = False) -> Architecture
 
 
 def torchvision_architecture(name: str) -> Architecture:
-    """One of `torchvision.models`. Args and errors as in `build_architecture`."""
+    """One of `torchvision.models`, which exists."""
     from torchvision import models
 
-    names = models.list_models(module=models)
-    if name not in names:
-        raise ValueError(f"no backbone named {name!r}{suggestion(name, names)}")
     best = models.get_model_weights(name).DEFAULT
     transform = best.transforms()
     size = int(transform.crop_size[0])
@@ -134,7 +152,7 @@ def timm_architecture(name: str, model: str, pretrained: bool, **options: Any) -
 
     Args:
         name: Name as the user gave it.
-        model: Name as timm knows it, with or without a tag (``resnet18.a1_in1k``).
+        model: Name as timm knows it, with or without a tag (``resnet18.a1_in1k``); it exists.
         pretrained: Whether timm loads its weights.
         options: Further arguments of `timm.create_model`.
 
@@ -142,12 +160,10 @@ def timm_architecture(name: str, model: str, pretrained: bool, **options: Any) -
         Its architecture.
 
     Raises:
-        ValueError: If timm has no such network, or its weights cannot be had.
+        ValueError: If timm has no such tag, or its weights cannot be had.
     """
     import timm
 
-    if not timm.is_model(model):
-        raise ValueError(f"no backbone named {name!r}{suggestion(model, timm.list_models(), 'timm/')}")
     if "." in model and model not in timm.list_pretrained():
         tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{model.partition('.')[0]}.*")]
         raise ValueError(f"no weights named {name!r}; tags allowed after the dot: {', '.join(tags)}")

@@ -16,7 +16,6 @@ Source:
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +28,7 @@ from models.finetune.channels import adapt_channels, channel_values, first_convo
 from models.finetune.opinion import Opinion
 from models.finetune.pretrained import hub_file, lite0_state
 from models.finetune.stages import split_stages
-from models.finetune.weights import in_order, read_weights, rename, split_reference, state_dict_of, with_metadata
+from models.finetune.weights import given_file, in_order, read_weights, rename, state_dict_of, with_metadata
 
 logger = logging.getLogger(__name__)
 
@@ -231,9 +230,7 @@ def _adapt_stem(network: nn.Module, state: dict[str, Tensor], in_channels: int) 
 
 def _state_of_file(weights: str, architecture: Architecture) -> dict[str, Tensor]:
     """Tensors of the user's file under the network's names."""
-    path, digest = split_reference(weights)
-    if not path.exists() and not path.suffix and (near := difflib.get_close_matches(weights, ["default", "none"], n=1)):
-        raise ValueError(f"no weights {weights!r}, did you mean {near[0]!r}? Allowed: 'default', 'none' or a file")
+    path, digest = given_file(weights)
     content = read_weights(path, digest)
     foreign = state_dict_of(content, path)
     wanted = architecture.network.state_dict()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
-from models.finetune.architectures import LITE0, suggestion
-from models.finetune.weights import split_reference
+from models.finetune.architectures import LITE0, check_name
+from models.finetune.weights import given_file
 
 
 def check_names(name: str, weights: str) -> None:
@@ -19,27 +18,9 @@ def check_names(name: str, weights: str) -> None:
     Raises:
         ValueError: Naming the nearest network, or what weights may be.
     """
-    if name.startswith("timm/"):
-        import timm
-
-        model = name.removeprefix("timm/")
-        if not timm.is_model(model):
-            raise ValueError(f"no backbone named {name!r}{suggestion(model, timm.list_models(), 'timm/')}")
-    elif name != LITE0:
-        from torchvision import models
-
-        names = models.list_models(module=models)
-        if name not in names:
-            raise ValueError(f"no backbone named {name!r}{suggestion(name, names)}")
-    if weights in ("default", "none"):
-        return
-    path, _ = split_reference(weights)
-    if not path.exists():
-        near = difflib.get_close_matches(weights, ["default", "none"], n=1)
-        hint = f", did you mean {near[0]!r}? Allowed" if near and not path.suffix else "; allowed"
-        raise ValueError(f"no weights {weights!r}{hint}: 'default', 'none' or a file")
-    if not path.is_file():
-        raise ValueError(f"the weights file {path} is a folder; allowed: 'default', 'none' or a file")
+    check_name(name)
+    if weights not in ("default", "none"):
+        given_file(weights)
 
 
 def picture_settings(name: str) -> dict[str, Any]:

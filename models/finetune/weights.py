@@ -11,6 +11,7 @@ Source:
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import pickle
 import re
@@ -44,6 +45,22 @@ def split_reference(reference: str) -> tuple[Path, str]:
             f"the sha256 of a weights file has 8 to 64 hexadecimal digits, got {digest!r} in {reference!r}"
         )
     return Path(path).expanduser(), digest.lower()
+
+
+def given_file(reference: str) -> tuple[Path, str]:
+    """The user's weights file and its expected digest, see `split_reference`.
+
+    Raises:
+        ValueError: If there is no such file; the nearest of ``default`` and ``none`` is named.
+    """
+    path, digest = split_reference(reference)
+    if not path.exists():
+        near = difflib.get_close_matches(reference, ["default", "none"], n=1)
+        hint = f", did you mean {near[0]!r}? Allowed" if near and not path.suffix else "; allowed"
+        raise ValueError(f"no weights {reference!r}{hint}: 'default', 'none' or a file")
+    if not path.is_file():
+        raise ValueError(f"the weights file {path} is a folder; allowed: 'default', 'none' or a file")
+    return path, digest
 
 
 def check_sha256(path: Path, digest: str, advice: str = "the file is damaged or another one") -> None:

@@ -150,7 +150,8 @@ def test_tensors_that_are_not_used_are_said(resnet, tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"), [("defualt", "did you mean 'default'"), ("/no/such.pth", "does not exist")]
+    ("given", "message"),
+    [("defualt", "did you mean 'default'"), ("/no/such.pth", "no weights '/no/such.pth'; allowed")],
 )
 def test_a_file_that_is_not_there_is_named(given, message):
     with pytest.raises(ValueError, match=message):
