@@ -106,8 +106,9 @@ def monotony_is_not_the_reason() -> Numbers:
 
 
 def network_error(activation: Activation, x: Tensor, y: Tensor) -> float:
-    """Sup error of 16 units after 40 rounds of variable projection, better of two seeds."""
-    search = GaussNewton(Family([16], 2, activation, degree=8, spread=activation != "polynomial", seed=1))
+    """Sup error of 16 units after 40 rounds of variable projection, best of eight starts: some stay in a bad valley."""
+    x, y = x[::4], y[::4]
+    search = GaussNewton(Family([16], 8, activation, degree=8, spread=activation != "polynomial", seed=1))
     for _ in range(40):
         search.step(x, y)
     with torch.no_grad():
