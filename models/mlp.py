@@ -19,7 +19,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from models.approximation.family import Activation
+from models.approximation.family import Activation, count_numbers
 from models.approximation.measure import Drawing, measure
 from models.approximation.pictures import pictures
 from models.approximation.reference import Floors, find_floors
@@ -27,6 +27,7 @@ from models.approximation.results import Result
 from models.approximation.searches import Searches
 
 MOST_WIDTH = 512
+MOST_NUMBERS = 4096
 
 
 class Rounds(torch.optim.Optimizer):
@@ -38,7 +39,7 @@ class Rounds(torch.optim.Optimizer):
 
 
 class MLPTask(LightningModule):
-    """Approximates a function by networks of one hidden layer.
+    """Approximates a function by networks of one hidden layer, or of several.
 
     Args:
         function: Name or formula of the function.
@@ -46,9 +47,10 @@ class MLPTask(LightningModule):
         high: Right end.
         num_inputs: 1 or 2 variables.
         noisy: The values to learn from carry noise.
-        widths: Units N of the networks, trained together, 1 to 512 each.
+        widths: Units N of each hidden layer of the networks, trained together, 1 to 512 each.
         hidden: One width instead of ``widths``.
         seeds: Networks of each width from different random starts, 1 to 50.
+        depth: Hidden layers of N units each, 1 to 8; broken lines, and so their floor, are those of one.
         activation: relu, leaky_relu (slope 0.2), sigmoid, tanh, sin, gaussian, gelu, or polynomial.
         degree: Degree of the activation polynomial, 1 to 20.
         method: varpro (linear weights solved for, the others by Levenberg and Marquardt), adam or lbfgs (all weights).
@@ -75,6 +77,7 @@ class MLPTask(LightningModule):
         compare: bool = True,
         lr: float = 0.01,
         rounds: int = 300,
+        depth: int = 1,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -82,12 +85,20 @@ class MLPTask(LightningModule):
         self.widths = check_widths(widths, hidden)
         for name, value, least, most in (
             ("seeds", seeds, 1, 50), ("degree", degree, 1, 20), ("rounds", rounds, 1, 10**7), ("lr", lr, 1e-9, 100),
+            ("depth", depth, 1, 8),
         ):  # fmt: skip
             if not least <= value <= most:
                 raise ValueError(f"--model.{name} must be {least:g} to {most:g}, got {value}")
+        numbers = count_numbers(self.widths[-1], num_inputs, depth)
+        if method == "varpro" and numbers > MOST_NUMBERS:
+            raise ValueError(
+                f"--model.depth {depth} with {self.widths[-1]} units a layer is a network of {numbers:,} numbers; "
+                f"--model.method varpro solves for at most {MOST_NUMBERS:,}: fewer units or layers, or adam or lbfgs"
+            )
         self.searches = Searches(
-            self.widths, seeds, activation, degree, num_inputs, noisy, method, compare, lr, rounds, torch.initial_seed()
-        )
+            self.widths, seeds, activation, degree, num_inputs, noisy, method, compare, lr, rounds,
+            torch.initial_seed(), depth,
+        )  # fmt: skip
         # What Lightning is told of; a step of the optimiser is a round of the searches.
         self.anchor = nn.Parameter(torch.zeros(()), requires_grad=False)
         self.floors: Floors | None = None
@@ -98,7 +109,10 @@ class MLPTask(LightningModule):
         """Floors of every width on the noiseless samples; found once, on the clock of the broken lines."""
         if self.floors is None:
             with self.searches.clock("spline"):
-                self.floors = find_floors(batch, self.widths, self.hparams["activation"], self.hparams["degree"])
+                options = self.hparams
+                self.floors = find_floors(
+                    batch, self.widths, options["activation"], options["degree"], options["depth"]
+                )
         return self.floors
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -145,8 +159,9 @@ class MLPTask(LightningModule):
         """Sizes, for the first lines of a run."""
         options = self.hparams
         count = sum(1 for search in self.searches.children() if search is not None)
+        layers = "one hidden layer" if options["depth"] == 1 else f"{options['depth']} hidden layers"
         return (
-            f"one hidden layer of {', '.join(map(str, self.widths))} {options['activation']} units, "
+            f"{layers} of {', '.join(map(str, self.widths))} {options['activation']} units, "
             f"{options['seeds']} seeds, {count} method{'s side by side' * (count > 1)}"
         )
 

@@ -3,6 +3,7 @@
     numbers stored per picture          what is stored                              what all pictures share
     k (H + W)                           truncated SVD, U√S and V√S of one picture    nothing
     k                                   k fixed cosines (DCT)                       which k
+    k                                   its k cosines of lowest frequency           nothing
     2k                                  its k largest cosines and their places      nothing
     k                                   k principal coordinates                     mean and k directions
     k                                   the code of an autoencoder                  two networks
@@ -87,6 +88,24 @@ def cosine_errors_largest(pictures: Tensor) -> Tensor:
     """
     squares = cosine_transform(pictures).flatten(1).square()  # (N, D)
     return _tail(squares.sort(1, descending=True).values.mean(0))
+
+
+def cosine_errors_lowest(pictures: Tensor) -> Tensor:
+    """Mean squared error when each picture keeps its k cosines of lowest frequency, k = 0..D: no place is stored.
+
+    Args:
+        pictures: Floating point, shape (N, C, H, W).
+
+    Returns:
+        Errors summed over pixels, shape (D + 1,). Cosines come in the order of (i/H)² + (j/W)², those of equal
+        frequency by i; all channels of a frequency together.
+    """
+    height, width = pictures.shape[-2:]
+    down, across = torch.arange(height, device=pictures.device), torch.arange(width, device=pictures.device)
+    frequency = (down[:, None] * width) ** 2 + (across * height) ** 2  # (H, W), times (HW)²
+    order = frequency.flatten().argsort(stable=True)
+    energy = cosine_transform(pictures).square().mean(0).flatten(1)[:, order]  # (C, HW)
+    return _tail(energy.T.flatten())
 
 
 def rank_errors(pictures: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
-"""A family of networks of one hidden layer, of several widths and from several seeds, as one tensor programme.
+"""A family of networks, of several widths and from several seeds, as one tensor programme.
 
-    f(x) = offset + Σ_n outer_n φ(w_n·x + b_n)
+    f(x) = offset + Σ_n outer_n φ(z_n),      z = Wx + b of one hidden layer, or of the last of L.
 
 The parameters of a network are one row of a matrix, so that an optimiser is a few lines on rows, and a product over all
 networks is one batched product. Networks narrower than the widest carry units whose output weight stays 0.
 """
 
-# P networks, N most units, D inputs, M samples, Q parameters a row = N (D + 2) + 1
+# P networks, N most units, D inputs, L hidden layers, M samples, Q parameters a row = count_numbers(N, D, L)
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 Activation = Literal["relu", "leaky_relu", "sigmoid", "tanh", "sin", "gaussian", "gelu", "polynomial"]
 LEAKY_SLOPE = 0.2
+FURTHER = 0.8  # of √(6/fan-in), with which a sine layer hands on values of the spread it received (Sitzmann 2020)
 BROKEN_LINES = {"relu": 0.0, "leaky_relu": LEAKY_SLOPE}  # slope for negative arguments
 
 
@@ -46,19 +47,32 @@ def activation_function(name: Activation, degree: int = 4) -> Callable[[Tensor],
     return functions[name]
 
 
-class Family(nn.Module):
-    """Networks of one hidden layer, one of each width from each seed.
+def count_numbers(width: int, num_inputs: int, depth: int) -> int:
+    """Weights and biases of a network with one output.
 
     Args:
-        widths: Units of the networks.
+        width: N, units of each hidden layer.
+        num_inputs: D.
+        depth: L, hidden layers.
+    """
+    return width * (num_inputs + 1) + (depth - 1) * width * (width + 1) + width + 1
+
+
+class Family(nn.Module):
+    """Networks of equal hidden layers, one of each width from each seed.
+
+    Args:
+        widths: Units of each hidden layer of the networks.
         seeds: Networks of each width, at least 1.
         activation: φ.
         num_inputs: D.
         degree: Of the activation ``polynomial``.
-        spread: Lay the knees -b/w over the unit interval with slopes of the order of the width, instead of PyTorch's
-            usual uniform weights in ±1/√fan-in, which leave most knees outside.
+        spread: Take the places to [-1, 1], lay the knees -b/w over it with slopes of the order of the width, and those
+            of further layers over the range of what comes in, instead of PyTorch's usual uniform weights in
+            ±1/√fan-in, which leave most knees outside.
         seed: Of the weights.
         dtype: float64 or float32.
+        depth: Hidden layers, at least 1.
     """
 
     mask: Tensor
@@ -73,9 +87,11 @@ class Family(nn.Module):
         spread: bool = False,
         seed: int = 0,
         dtype: torch.dtype = torch.float64,
+        depth: int = 1,
     ) -> None:
         super().__init__()
-        self.widths, self.seeds, self.num_inputs = list(widths), seeds, num_inputs
+        self.widths, self.seeds, self.num_inputs, self.depth = list(widths), seeds, num_inputs, depth
+        self.spread = spread
         self.units = max(widths)
         self.activation = activation_function(activation, degree)
         self.pitch = math.pi if activation == "sin" else 1.0  # half a wave where the others have a knee
@@ -83,55 +99,78 @@ class Family(nn.Module):
         rows, masks = [], []
         for width in self.widths:
             for _ in range(seeds):
-                weight, bias = self._inner(width, spread, generator)
-                outer = self._uniform((width,), width, generator)
+                layers = [self._first(width, generator)]
+                layers += [self._further(width, generator) for _ in range(depth - 1)]
+                outer = self._uniform((1, width), width, generator)
                 offset = self._uniform((1,), width, generator)
-                rows.append(self._row(weight, bias, outer, offset))
-                ones = torch.ones(width, dtype=torch.float64)
-                masks.append(self._row(ones[:, None].expand(-1, num_inputs), ones, ones, ones[:1]))
+                rows.append(self._row([*layers, (outer, offset)]))
+                masks.append(
+                    self._row([(torch.ones_like(w), torch.ones_like(b)) for w, b in [*layers, (outer, offset)]])
+                )
         self.rows = nn.Parameter(torch.stack(rows).to(dtype))
         self.register_buffer("mask", torch.stack(masks).to(dtype), persistent=False)
 
     def _uniform(self, shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> Tensor:
         return (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1) / math.sqrt(fan_in)
 
-    def _inner(self, width: int, spread: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        if not spread:
-            shape = (width, self.num_inputs)
+    def _first(self, width: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Weights (n, D) and biases (n,) of the first layer."""
+        shape = (width, self.num_inputs)
+        if not self.spread:
             return self._uniform(shape, self.num_inputs, generator), self._uniform((width,), self.num_inputs, generator)
-        # Density of knees of one every 1/width; in two dimensions of one every 1/√width along a direction.
-        slope = max(2.0, width ** (1 / self.num_inputs))
-        direction = torch.randn(width, self.num_inputs, generator=generator, dtype=torch.float64)
+        # On [-1, 1] a density of knees of one every 2/width; in two dimensions of one every 2/√width along a direction.
+        slope = max(2.0, width ** (1 / self.num_inputs)) / 2
+        direction = torch.randn(shape, generator=generator, dtype=torch.float64)
         scale = self.pitch * slope * (0.5 + torch.rand(width, 1, generator=generator, dtype=torch.float64))
         weight = scale * F.normalize(direction)
-        place = torch.rand(width, self.num_inputs, generator=generator, dtype=torch.float64)
-        return weight, -(weight * place).sum(1)
+        return weight, -(weight * self._uniform(shape, 1, generator)).sum(1)
 
-    def _row(self, weight: Tensor, bias: Tensor, outer: Tensor, offset: Tensor) -> Tensor:
-        """One row: weights (n, D), biases, output weights (n,), each padded to N units, and the offset (1,)."""
-        padded = [F.pad(part, (0, 0) * (part.ndim - 1) + (0, self.units - len(part))).flatten()
-                  for part in (weight, bias, outer)]  # fmt: skip
-        return torch.cat([*padded, offset])
+    def _further(self, width: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Weights (n, n) and biases (n,) of a layer behind the first."""
+        weight = self._uniform((width, width), width, generator)
+        if not self.spread:
+            return weight, self._uniform((width,), width, generator)
+        return FURTHER * math.sqrt(6) * weight, self.pitch * self._uniform((width,), 1, generator)
 
-    def parts(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Weights (P, N, D), biases (P, N), output weights (P, N) and offsets (P,) of rows (P, Q)."""
-        sizes = (self.units * self.num_inputs, self.units, self.units, 1)
-        weight, bias, outer, offset = rows.split(sizes, 1)
-        return weight.unflatten(1, (self.units, self.num_inputs)), bias, outer, offset[:, 0]
+    def _shapes(self) -> list[tuple[int, int]]:
+        """Units and inputs of each layer, the output's last."""
+        inner = [(self.units, self.units)] * (self.depth - 1)
+        return [(self.units, self.num_inputs), *inner, (1, self.units)]
 
-    def before_activation(self, rows: Tensor, x: Tensor) -> Tensor:
-        """w_n·x + b_n, shape (P, M, N). Args: rows (P, Q), x (M,) or (M, D)."""
-        weight, bias, _, _ = self.parts(rows)
-        places = x.to(rows.dtype).reshape(len(x), self.num_inputs)
-        if self.num_inputs == 1:
-            return places * weight.mT + bias[:, None]
-        return torch.baddbmm(bias[:, None], places.expand(len(rows), -1, -1), weight.mT)
+    def _row(self, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """One row: each layer's weights, padded to N units and inputs, and its biases, padded to N. Returns: (Q,)."""
+        parts = []
+        for (weight, bias), (units, inputs) in zip(layers, self._shapes(), strict=True):
+            wanted = (0, inputs - weight.shape[1], 0, units - weight.shape[0])
+            parts += [F.pad(weight, wanted).flatten(), F.pad(bias, (0, units - len(bias)))]
+        return torch.cat(parts)
+
+    def layers(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Weights (P, units, inputs) and biases (P, units) of every layer of rows (P, Q), the output's last."""
+        shapes = self._shapes()
+        parts = rows.split([size for units, inputs in shapes for size in (units * inputs, units)], 1)
+        weights = [part.unflatten(1, shape) for part, shape in zip(parts[::2], shapes, strict=True)]
+        return list(zip(weights, parts[1::2], strict=True))
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """What the first layer is given for places in [0, 1] or its square, shape (1, M, D)."""
+        places = x.reshape(1, len(x), self.num_inputs)
+        return 2 * places - 1 if self.spread else places
+
+    def before_activation(self, rows: Tensor, x: Tensor) -> list[Tensor]:
+        """Sums z = Wx + b of every hidden layer, each of shape (P, M, N). Args: rows (P, Q), x (M,) or (M, D)."""
+        values = self.inputs(x).to(rows.dtype).expand(len(rows), -1, -1)
+        found: list[Tensor] = []
+        for weight, bias in self.layers(rows)[:-1]:
+            values = self.activation(found[-1]) if found else values
+            found.append(torch.baddbmm(bias[:, None], values, weight.mT))
+        return found
 
     def evaluate(self, rows: Tensor, x: Tensor) -> Tensor:
         """Values of the networks given by rows (P, Q) at x (M,) or (M, D): shape (P, M)."""
-        _, _, outer, offset = self.parts(rows)
-        hidden = self.activation(self.before_activation(rows, x))  # (P, M, N)
-        return torch.baddbmm(offset[:, None, None], hidden, outer.unsqueeze(2)).squeeze(2)
+        outer, offset = self.layers(rows)[-1]
+        hidden = self.activation(self.before_activation(rows, x)[-1])  # (P, M, N)
+        return torch.baddbmm(offset[:, None], hidden, outer.mT).squeeze(2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Values of the networks at x (M,) or (M, D): shape (P, M)."""

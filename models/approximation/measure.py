@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from models.approximation.family import BROKEN_LINES
-from models.approximation.reference import Floors, beside_linear_methods, notes_on, one_network
+from models.approximation.reference import Floors, notes_on, one_network
 from models.approximation.results import Method, Result
 from models.approximation.search import Line
 from models.approximation.searches import NAMES, Searches, deviation
+from models.approximation.surfaces import beside_linear_methods
 
 
 @dataclass
@@ -94,7 +95,7 @@ def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tup
         ]
     side = round(math.sqrt(len(x)))
     if x.ndim == 2 and side * side == len(x):
-        result.notes, result.tags = beside_linear_methods(clean, chosen, searches.widths)
+        result.notes, result.tags = beside_linear_methods(searches, x, clean, chosen, best)
         return result, Drawing(batch, chosen, lines, networks)
     result.notes = notes_on(options["function"], lines, low, high)
     return result, Drawing(batch, chosen, lines, networks)

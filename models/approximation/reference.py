@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from models.approximation.family import BROKEN_LINES, LEAKY_SLOPE
 from models.approximation.knots import evaluate
 from models.approximation.search import Line
 from theory.broken_lines import as_network, asymptotic_l2, jump_floor, ramp_l1
-from theory.compression import cosine_errors_largest, psnr, rank_errors
 from theory.named_functions import TARGETS
 from theory.segmentation import best_segmentation
 
@@ -27,7 +26,7 @@ class Floors(NamedTuple):
     constant: float | None
 
 
-def find_floors(batch: Any, widths: list[int], activation: str, degree: int) -> Floors:
+def find_floors(batch: Any, widths: list[int], activation: str, degree: int, depth: int = 1) -> Floors:
     """The floor of each width on the noiseless samples.
 
     Args:
@@ -35,7 +34,10 @@ def find_floors(batch: Any, widths: list[int], activation: str, degree: int) -> 
         widths: N.
         activation: Broken lines have the floor of N pieces, polynomials that of their degree, others none.
         degree: Of the polynomial.
+        depth: Hidden layers; of more than one nothing is proved.
     """
+    if depth > 1:
+        return Floors(None, "", None)
     x, clean = batch[0].cpu().numpy(), batch[2].cpu().numpy()
     if x.ndim == 1 and activation in BROKEN_LINES:
         best = best_segmentation(x, clean, max(widths))
@@ -75,49 +77,6 @@ def one_network(line: Line, slope: float, low: float, high: float) -> nn.Sequent
         last.bias.fill_(offset)
     activation = nn.LeakyReLU(LEAKY_SLOPE) if slope else nn.ReLU()
     return nn.Sequential(first, activation, last).requires_grad_(False).to(line.knots.device)
-
-
-def beside_linear_methods(
-    values: Tensor, chosen: Tensor, widths: list[int]
-) -> tuple[list[tuple[str, str]], dict[str, float]]:
-    """A surface by its network, by a truncated SVD and by its largest cosines, at the network's number of parameters.
-
-    A network of N units on two variables has 4N + 1 numbers; a rank takes H + W; a term of the cosine series takes two,
-    itself and its place, or one where places are held to cost nothing.
-
-    Args:
-        values: The surface on an n × n grid, shape (n²,).
-        chosen: The networks' values there, shape (W, n²).
-        widths: N.
-
-    Returns:
-        Lines for people, and tags.
-    """
-    side = round(len(values) ** 0.5)
-    spread = float(values.max() - values.min()) or 1.0
-    picture = ((values - values.min()) / spread).view(1, 1, side, side)
-    ranks, terms = rank_errors(picture).tolist(), cosine_errors_largest(picture).tolist()
-    lines: list[tuple[str, str]] = []
-    tags: dict[str, float] = {}
-    for width, fit in zip(widths, chosen, strict=True):
-        numbers = 4 * width + 1
-
-        def quality(errors: list[float], count: int) -> float:
-            return psnr(max(errors[min(count, len(errors) - 1)], 1e-30), side * side)
-
-        ours = psnr(max(float(((fit - values) / spread).square().sum()), 1e-30), side * side)
-        due = {
-            "svd": quality(ranks, numbers // (2 * side)),
-            "dct": quality(terms, numbers // 2),
-            "dct_free_places": quality(terms, numbers),
-        }
-        tags |= {f"test/psnr_{width}": ours, **{f"theory/psnr_{name}_{width}": value for name, value in due.items()}}
-        tags[f"gap/psnr_{width}"] = ours - max(due["svd"], due["dct"])
-        lines.append(
-            (f"{numbers} numbers", f"network {ours:.2f} dB; truncated SVD {due['svd']:.2f} dB; largest cosines "
-                                   f"{due['dct']:.2f} dB ({due['dct_free_places']:.2f} dB if their places are free)")
-        )  # fmt: skip
-    return lines, tags
 
 
 def notes_on(function: str, lines: list[Line], low: float, high: float) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.approximation.descent import LBFGS, Adam
 from models.approximation.family import BROKEN_LINES, Activation, Family
-from models.approximation.gauss_newton import GaussNewton
+from models.approximation.gauss_newton import Projections
 from models.approximation.knots import evaluate
 from models.approximation.search import Line, SplineSearch
 from theory.seeds import mix_seed
@@ -29,24 +29,20 @@ def deviation(y: Tensor) -> Tensor:
     return torch.where(spread > 1e-12 * y.abs().max().clamp_min(1e-300), spread, torch.ones_like(spread))
 
 
-def subset(size: int, wanted: int, x: Tensor) -> Tensor | slice:
-    """About ``wanted`` samples of a line, every k-th; of a surface four times as many, a fixed random choice."""
-    if size <= wanted:
-        return slice(None)
-    if x.ndim == 1:
-        stride = size // wanted
-        return slice(stride // 2, None, stride)
-    return torch.randperm(size, generator=torch.Generator().manual_seed(0))[: 4 * wanted].to(x.device)
+def subset(x: Tensor, wanted: int) -> slice:
+    """About ``wanted`` samples of a line, every k-th; all of a surface."""
+    stride = max(1, len(x) // wanted) if x.ndim == 1 else 1
+    return slice(stride // 2, None, stride)
 
 
 class Searches(nn.Module):
     """Networks of every width trained by the main method and, if wanted, by those beside it.
 
-    Broken lines are trained on all samples; the others on every k-th, about 1,024 for variable projection and 512 for
-    the descents, which makes their steps cheap and their functions no worse.
+    Broken lines and surfaces are trained on all samples; other functions of one variable on every k-th, about 1,024 for
+    variable projection and 512 for the descents, which makes their steps cheap and their functions no worse.
 
     Args:
-        widths: N, ascending.
+        widths: N of each hidden layer, ascending.
         seeds: Random starts of each width.
         activation: φ.
         degree: Of the activation polynomial.
@@ -57,6 +53,7 @@ class Searches(nn.Module):
         lr: Of Adam at the start.
         rounds: In all.
         seed: Of everything random.
+        depth: Hidden layers.
     """
 
     def __init__(
@@ -72,20 +69,26 @@ class Searches(nn.Module):
         lr: float,
         rounds: int,
         seed: int,
+        depth: int = 1,
     ) -> None:
         super().__init__()
-        self.widths = list(widths)
-        lines = method == "varpro" and activation in BROKEN_LINES and num_inputs == 1
+        self.widths, self.depth = list(widths), depth
+        lines = method == "varpro" and activation in BROKEN_LINES and num_inputs == 1 and depth == 1
         descents = ["adam", "lbfgs"] if method == "varpro" and compare else [method]
 
-        def family(stream: int, dtype: torch.dtype = torch.float64, spread: bool = False) -> Family:
-            number = mix_seed(seed, stream) % 2**62
-            return Family(widths, seeds, activation, num_inputs, degree, spread, number, dtype)
+        def family(
+            *stream: int, sizes: Sequence[int] = widths, spread: bool = False, dtype: torch.dtype = torch.float64
+        ) -> Family:
+            number = mix_seed(seed, *stream) % 2**62
+            return Family(sizes, seeds, activation, num_inputs, degree, spread, number, dtype, depth)
 
         self.spline = SplineSearch(widths, seeds, noisy, seed) if lines else None
         projected = method == "varpro" and not lines
-        self.newton = GaussNewton(family(3, spread=activation != "polynomial")) if projected else None
-        self.adam = Adam(family(1, torch.float32), lr, ADAM_STEPS * rounds) if "adam" in descents else None
+        spread = activation != "polynomial"
+        self.newton = (
+            Projections([family(3, width, sizes=[width], spread=spread) for width in widths]) if projected else None
+        )
+        self.adam = Adam(family(1, dtype=torch.float32), lr, ADAM_STEPS * rounds) if "adam" in descents else None
         self.lbfgs = LBFGS(family(2)) if "lbfgs" in descents else None
         self.seconds = dict.fromkeys(NAMES, 0.0)
         self.rounds = 0
@@ -114,10 +117,10 @@ class Searches(nn.Module):
             with self.clock("spline"):
                 errors.append(self.spline.step(x, y, floors) / scale**2)
         if self.newton is not None:
-            part = subset(len(x), PROJECTION_SAMPLES, x)
+            part = subset(x, PROJECTION_SAMPLES)
             with self.clock("newton"):
-                errors.append(self.newton.step(x[part], y[part]).view(len(self.widths), -1).amin(1) / scale**2)
-        part = subset(len(x), DESCENT_SAMPLES, x)
+                errors.append(self.newton.step(x[part], y[part]).amin(1) / scale**2)
+        part = subset(x, DESCENT_SAMPLES)
         places, values = x[part], (y[part] - centre) / scale  # standardised, as people do
         if self.adam is not None:
             with self.clock("adam"):
@@ -142,11 +145,13 @@ class Searches(nn.Module):
         found = {}
         if self.spline is not None:
             found["spline"] = torch.stack([evaluate(k[None], v[None], places) for k, v, _ in self.lines(x, y)])
-        for key, search in (("newton", self.newton), ("adam", self.adam), ("lbfgs", self.lbfgs)):
-            if search is not None:
-                with torch.no_grad():
+        with torch.no_grad():
+            if self.newton is not None:
+                found["newton"] = self.newton(places)
+            for key, search in (("adam", self.adam), ("lbfgs", self.lbfgs)):
+                if search is not None:
                     raw = search.family(places).double().view(len(self.widths), -1, len(places))
-                found[key] = raw if key == "newton" else y.mean() + deviation(y) * raw
+                    found[key] = y.mean() + deviation(y) * raw
         return found
 
     def lines(self, x: Tensor, y: Tensor) -> list[Line]:

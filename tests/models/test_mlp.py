@@ -111,10 +111,10 @@ def test_a_line_is_a_network_on_its_own_interval(slope: float) -> None:
 def test_a_family_is_networks_one_by_one() -> None:
     family = Family([3, 5], 2, "tanh", num_inputs=2, seed=4)
     x = torch.rand(7, 2, dtype=torch.float64)
-    weight, bias, outer, offset = family.parts(family.rows.detach())
+    (weight, bias), (outer, offset) = family.layers(family.rows.detach())
     for row, width in enumerate([3, 3, 5, 5]):
         hidden = torch.tanh(x @ weight[row, :width].T + bias[row, :width])
-        torch.testing.assert_close(family(x)[row], hidden @ outer[row, :width] + offset[row])
+        torch.testing.assert_close(family(x)[row], hidden @ outer[row, 0, :width] + offset[row, 0])
 
 
 def test_gradients_of_absent_units_are_zero_and_adam_is_torchs() -> None:
