@@ -64,7 +64,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     from trainer.folder import RunFolder, write_atomically
     from trainer.interrupt import resumable
     from trainer.lock import locked
-    from trainer.options import as_yaml, build_parser, group_help, load_class, parse, wanted_facts
+    from trainer.options import as_yaml, build_parser, check_test, group_help, load_class, parse, wanted_facts
     from trainer.report import announce, conclude, house_record, layout, user_mistakes
     from trainer.resume import check_compatible, check_unfinished, find_resume, logged_step
     from trainer.safe_file import load_checkpoint
@@ -98,6 +98,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         data.prepare_data()
         data.setup("fit")
         facts = data.facts()
+        check_test(task_class, data.summary()["splits"], request.model, str(settings.data.get("path") or request.data))
     with user_mistakes("model", settings.model):
         options = {**settings.model, **{name: facts[name] for name in wanted_facts(task_class, data_class)}}
         task = task_class(**{**options, **held})

@@ -25,10 +25,10 @@ from torch import Tensor
 from models.coding.layerwise import layer_error, stage_at, staged_factor
 from models.coding.linear import LinearAutoencoder, lbfgs
 from models.coding.networks import Activation, Autoencoder, Convolutional, Dense
-from models.coding.reference import Reference, check_code, pictures_of
+from models.coding.reference import Reference, check_code
 from models.coding.results import Result, squared_errors
 from models.optimisation import build_optimiser, check_ranges, parameter_groups, with_schedule
-from models.pixels import unit_range
+from models.pixels import pictures_of, unit_range
 from theory.linear_autoencoder import least_loss
 
 
@@ -58,6 +58,7 @@ class AutoencoderTask(LightningModule):
     """
 
     monitor, mode = "val/loss", "min"
+    judges_validation = True
 
     def __init__(
         self,

@@ -68,7 +68,7 @@ class CNNTask(ClassifierReporting, LightningModule):
     """
 
     monitor, mode = "val/accuracy", "max"
-    classifies = True
+    classifies = judges_validation = True
     mean: Tensor
     std: Tensor
 

@@ -23,6 +23,7 @@ from models.energy.judgement import Judgement, countable, judge
 from models.energy.machine import RBM, Algorithm, Ascent, climb, coin
 from models.energy.pictures import check_sizes, pixel_means, unit_pixels
 from models.optimisation import learning_rate_factor, parameter_groups, with_schedule
+from models.pixels import pictures_of
 from theory.rbm import check_countable, log_partition, pseudo_log_likelihood
 
 COUNTED_EACH_EPOCH = 16  # hidden units whose 65,536 states are counted in each validation: a twentieth of a second
@@ -86,7 +87,7 @@ class RBMTask(LightningModule):
                                    "burn_in": 1, "lr": 0, "momentum": 0, "weight_decay": 0, "scale": 0})  # fmt: skip
         visible = in_channels * math.prod(image_size)
         if log_z == "exact":
-            check_countable(min(visible, hidden))
+            check_countable(min(visible, hidden), "--model.log_z exact: the smaller side")
         self.exact = log_z != "ais" and countable(visible, hidden)
         counts = self.exact and min(visible, hidden) <= COUNTED_EACH_EPOCH
         self.monitor = "val/log_likelihood" if counts else "val/pseudo_log_likelihood"
@@ -103,9 +104,9 @@ class RBMTask(LightningModule):
         """Switches autocast off: energies are sums of thousands of terms."""
         return torch.autocast(self.device.type, enabled=False)
 
-    def start(self, images: Tensor) -> None:
+    def start(self) -> None:
         """Sets biases, offsets and base to the means of the training pictures, once."""
-        images = getattr(self.trainer.train_dataloader, "images", images)
+        images = pictures_of(self.trainer.train_dataloader)
         self.mean.copy_(pixel_means(images))
         self.count.fill_(len(images))
         chosen = torch.arange(len(self.pictures), device=images.device) % len(images)
@@ -116,7 +117,7 @@ class RBMTask(LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """One step up the likelihood."""
         if not self.count:
-            self.start(batch[0])
+            self.start()
         with self.full_digits():
             v = unit_pixels(batch[0])  # (N, V)
             climb(self.rbm, self.ascent.gradient(self.rbm, v))

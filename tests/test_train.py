@@ -14,6 +14,7 @@ import train
 from data import DATA
 from models import MODELS
 from tests.conftest import Trained
+from tests.models.small_folder import make_pictures
 from trainer.front import read
 from trainer.options import build_parser, load_class, parse
 
@@ -127,6 +128,23 @@ def test_help_shows_the_values_in_force(capsys: pytest.CaptureFixture[str]) -> N
     assert "--model.algorithm  (cd|pcd, default pcd)" in lines
     assert train.main(["--model", "rbm", "--trainer.help"]) == 0
     assert "--trainer.max_epochs  (Optional[int], 60 by rbm.yaml)" in capsys.readouterr().out.splitlines()
+
+
+def test_only_a_task_that_judges_validation_pictures_does_without_a_test(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = make_pictures(tmp_path / "pictures")
+    words = ["--data", str(pictures), "--data.channels", "1", "--root", str(tmp_path / "runs")]
+    assert train.main(["--model", "vanishing-gradients", *words]) == 2
+    says = (
+        f"--model vanishing-gradients measures on test pictures, and {pictures} has none: put some into a folder test/"
+    )
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+    assert {name for name, path in MODELS.items() if getattr(load_class(path), "judges_validation", False)} == {
+        "autoencoder",
+        "cnn",
+    }
 
 
 @pytest.mark.parametrize("name", RECIPES)

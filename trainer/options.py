@@ -10,6 +10,7 @@ import importlib
 import inspect
 import re
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,25 @@ def wanted_facts(task: type, data: type, model_name: str = "", data_name: str = 
             + (f"; its own data are --data {usual_data}" if usual_data not in ("", data_name) else "")
         )
     return [name for name in offered if name in parameters]
+
+
+def check_test(task: type, splits: Mapping[str, int], model_name: str, source: str) -> None:
+    """Refuses data without test pictures for a task that measures on nothing else.
+
+    Args:
+        task: The task's class; one that reports validation pictures instead has ``judges_validation``.
+        splits: Samples of each part.
+        model_name: What the user calls the model.
+        source: What the user calls the data.
+
+    Raises:
+        UserError: Naming both, and where test pictures go.
+    """
+    if splits.get("test", 1) == 0 and not getattr(task, "judges_validation", False):
+        raise UserError(
+            f"--model {model_name} measures on test pictures, and {source} has none: "
+            "put some into a folder test/ beside train/ and val/"
+        )
 
 
 def build_parser(

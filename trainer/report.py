@@ -39,6 +39,8 @@ class Task(Protocol):
         classifies: Optional; True when ``predict.py`` can name pictures with this task's checkpoints. Such a task also
             offers ``weights_origin() -> str`` (one sentence with the licence) and ``top_losses(limit)``: the split that
             was judged, and (number, class, guess, probability, loss) of its worst pictures.
+        judges_validation: Optional; True when it reports the validation pictures of data that have no test pictures.
+            For any other task such data are refused.
         failure: Optional; one line when the run did not show what it set out to show, such as a descent that diverged.
             All is reported as usual, then the line goes to stderr and the exit status is 1.
     """

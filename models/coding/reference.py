@@ -9,10 +9,8 @@ Source:
     autoencoder 3.00, squared error per test image with 30 numbers, 784-1000-500-250-30.
 """
 
-import copy
 import hashlib
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,22 +62,6 @@ def is_mnist(test: Tensor) -> bool:
     if test.dtype != torch.uint8 or test.shape != (10_000, 1, 28, 28):
         return False
     return hashlib.md5(MNIST_HEAD + test.cpu().numpy().tobytes(), usedforsecurity=False).hexdigest() == MNIST_TEST
-
-
-def pictures_of(loader: Any) -> Tensor:
-    """The pictures behind a loader, without augmentation where it keeps them, shape (N, C, H, W), on the CPU.
-
-    Args:
-        loader: A `TensorLoader` of pictures, or any loader of (pictures, labels), whose first epoch is then taken.
-    """
-    images = getattr(loader, "images", None)
-    if isinstance(images, Tensor) and images.ndim == 4:
-        return images.cpu()
-    again = copy.copy(loader)  # its place in the run stays as it is
-    if hasattr(again, "sampler"):
-        again.sampler = copy.copy(again.sampler)
-        again.sampler.epoch = 0
-    return torch.cat([batch[0].cpu() for batch in again])
 
 
 class Reference:

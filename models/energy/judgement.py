@@ -106,7 +106,9 @@ class Judgement:
         if self.exact is not None:
             lines.append(("log Z by counting", f"{self.exact:.4f} nats"))
         for name, way, side in (("forward", forward, "from below"), ("backward", backward, "from above")):
-            gap = f", {(way.value - self.exact) / way.error:+.1f} standard errors from exact" if self.exact else ""
+            gap = ""
+            if self.exact is not None and way.error > 0:  # 0 where every chain had one weight: nothing to measure in
+                gap = f", {(way.value - self.exact) / way.error:+.1f} standard errors from exact"
             text = f"{way.value:.3f} ± {way.error:.3f} nats{gap}; {side} {way.bound:.3f} ± {way.bound_error:.3f}"
             lines.append((f"log Z {name}", text))
         return lines

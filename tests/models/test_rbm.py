@@ -1,6 +1,7 @@
 """The machine's training against the exact gradient, and its runs through the front door."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import torch
 from torch import Tensor
 
 from data.digits import Digits
+from models.energy.judgement import Annealing, Judgement
 from models.energy.machine import RBM, Ascent, climb, coin
 from models.energy.pictures import pixel_means, unit_pixels
 from models.rbm import RBMTask
 from tests.models.resuming import assert_equal_runs, stopped_and_resumed
+from tests.models.small_folder import make_pictures
+from theory.ais import LogZ
 from theory.gibbs import contrastive_moments, flat
 from theory.rbm import Moments, likelihood_gradient, log_likelihood
 from train import main
@@ -142,7 +146,9 @@ def test_options_that_cannot_be_are_named() -> None:
     for name, value in wrong.items():
         with pytest.raises(ValueError, match=f"--model.{name} must be"):
             RBMTask(in_channels=1, image_size=[8, 8], **{name: value})
-    with pytest.raises(ValueError, match=r"21 units, 2\^21 states: at most 20 units can be enumerated"):
+    with pytest.raises(
+        ValueError, match=r"--model.log_z exact: .* 21 units, 2\^21 states: at most 20 units can be enumerated"
+    ):
         RBMTask(in_channels=1, image_size=[8, 8], hidden=21, log_z="exact")
 
 
@@ -189,6 +195,24 @@ def test_a_large_machine_is_fenced_in(tmp_path: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     assert "by annealing between" in out
     assert "-20.00 nats (nobody)" in out
+
+
+def test_an_estimate_without_spread_is_not_measured_in_its_errors() -> None:
+    flat = LogZ(value=5.0, error=0.0, bound=5.0, bound_error=0.0)
+    judgement = Judgement(
+        minus_free_energy=-1.0, spread=0.0, pictures=1, exact=4.0, annealings=[Annealing(20, flat, flat)],
+        independent=-3.0, fantasies=torch.zeros(1, 4), scheme="",
+    )  # fmt: skip
+    assert dict(judgement.findings())["log Z forward"] == "5.000 ± 0.000 nats; from below 5.000 ± 0.000"
+
+
+def test_augmented_pictures_of_a_folder(tmp_path: Path) -> None:
+    root = make_pictures(tmp_path / "pictures")
+    words = ["--data.channels", "1", "--data.image_size", "8", "--data.cache_dir", str(tmp_path / "cache")]
+    words += ["--epochs", "1", "--model.hidden", "4", "--report", "none", "--data", str(root)]
+    assert main([*QUICK, "--root", str(tmp_path / "runs"), *words]) == 2, "there are no test pictures"
+    shutil.copytree(root / "val", root / "test")
+    assert run(tmp_path / "runs", *words)["test/log_likelihood"] < 0
 
 
 def test_a_resumed_run_equals_one_never_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
