@@ -86,6 +86,8 @@ def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tup
     if searches.spline is not None and not options["noisy"] and int(searches.spline.generation) > 0:
         ends = searches.spline.first_error.view(len(lines), -1).sqrt().cpu().numpy()
         result.starts = dict(zip(searches.spline.names, ends.T, strict=True))
+    if searches.spline is not None and not options["noisy"]:
+        result.joined = searches.spline.joined.tolist()
     if options["noisy"] and lines and floors.values and min(floors.values) > 0:
         # N + 1 heights and N - 1 knots: 2N parameters, each of which lets in the variance of one sample.
         variance = float((y - clean).square().mean())

@@ -75,6 +75,7 @@ class Result:
         test_errors: Root mean square error between the samples, of the best network of each width.
         starts: Where each start of the broken lines led, by name; each of shape (W,).
         constant: lim N² E_N from the asymptotic theory, or None.
+        joined: Least error of continuous lines with knots on a grid, of each width; 0 where not needed.
         network_gap: Largest difference of the broken lines and their networks, or None.
         noise: Ratio expected from the noise alone, of each width; empty without noise.
         notes: Further lines for people.
@@ -92,6 +93,7 @@ class Result:
     test_errors: list[float]
     starts: dict[str, Array] = field(default_factory=dict)
     constant: float | None = None
+    joined: list[float] = field(default_factory=list)
     network_gap: float | None = None
     noise: list[float] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
@@ -123,6 +125,9 @@ class Result:
             for other in self.others:
                 medians = self.ratios([float(np.median(row)) for row in other.errors])
                 values |= {f"gap/ratio_{other.name.lower()}_{w}": r for w, r in zip(self.widths, medians, strict=True)}
+        for width, least in zip(self.widths, self.joined, strict=False):
+            if least:
+                values[f"theory/joined_{width}"] = least
         if self.constant is not None:
             values["theory/asymptotic_constant"] = self.constant
             values["theory/slope"] = -2.0
@@ -146,6 +151,7 @@ class Result:
             lines.append((f"N = {width}", text))
         if self.floors is not None:
             lines.append(("certificate", f"{self.floor_name}; {self.samples:,} samples of {self.function}"))
+        lines += self.price_of_meeting()
         slope = fitted_slope(self.widths, self.errors)
         if self.constant and math.isfinite(slope):
             last = self.widths[-1]
@@ -168,6 +174,20 @@ class Result:
                 ("as a network", f"Linear-ReLU-Linear and broken line differ by at most {self.network_gap:.1e}")
             )
         return lines + self.notes
+
+    def price_of_meeting(self) -> list[tuple[str, str]]:
+        """How much of what is left above the floor is due to pieces having to meet, where that was worked out."""
+        known = [place for place, least in enumerate(self.joined) if least]
+        if self.floors is None or not known:
+            return []
+        text = ", ".join(
+            f"N = {self.widths[place]} {self.compared(self.joined[place], place)} on the grid, "
+            f"{self.compared(self.errors[place], place)} found"
+            for place in known
+        )
+        return [
+            ("meeting", f"the floor's pieces need not meet; the least of all broken lines with knots on a grid: {text}")
+        ]
 
     def compared(self, error: float, place: int) -> str:
         """An error in units of the floor, or as it is where there is none."""

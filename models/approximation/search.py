@@ -3,7 +3,8 @@
 The starts of a width: the knots of the best segmentation, with 0, 1 and 2 ramps at its highest jumps; knots that share
 the curvature equally; equal cells; and knots at random places, one set a seed. When all have come to rest, each width
 that is not yet at its floor goes on from its best line: copies of it lose a knot that is cheap to lose and get one in a
-cell with a large error.
+cell with a large error; and one starts from the best of all continuous lines with knots on a grid of places, which is
+known exactly (``theory.joined_pieces``).
 """
 
 # W widths, K starts a width, P = W K lines, N most pieces, M samples
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from models.approximation.knots import Fit, Search, begin, evaluate, fit_values, improve, knots_of, log_gaps_of
 from theory.broken_lines import equidistributed_knots, segmentation_knots
+from theory.joined_pieces import best_joined
 from theory.seeds import mix_seed
 from theory.segmentation import best_segmentation
 
@@ -28,6 +30,7 @@ UNIFORM = 4  # place of the equal cells among the starts
 GENERATIONS = 2  # rounds of moves
 NEAR = 1.0005  # times the floor: nothing worth a move is left
 KEPT = 60  # rounds of which the knots are kept, for the figure
+CELLS, MOST_ON_GRID, EFFORT = 256, 64, 4096  # cells of the grid; most pieces on it; cells times pieces, about
 CHOICES = 3  # a knot is taken from the cheapest, put into one of the worst
 
 
@@ -55,6 +58,7 @@ class SplineSearch(nn.Module):
     done: Tensor
     generation: Tensor
     first_error: Tensor
+    joined: Tensor
     path: Tensor
     rounds: Tensor
 
@@ -70,6 +74,8 @@ class SplineSearch(nn.Module):
         self.register_buffer("generation", torch.tensor(-1))  # -1: not started
         self.register_buffer("rounds", torch.tensor(0))
         self.register_buffer("first_error", torch.zeros(count, dtype=torch.float64))  # where the starts led
+        # Least root mean square error of a continuous line with knots on the grid; 0 where it was not asked for
+        self.register_buffer("joined", torch.zeros(len(self.widths), dtype=torch.float64))
         self.register_buffer("path", torch.zeros(KEPT, len(self.widths), self.most + 1, dtype=torch.float64))
         self._fit: Fit | None = None
 
@@ -143,17 +149,32 @@ class SplineSearch(nn.Module):
         state = begin(self.log_gaps.clone())
         state.done.fill_(True)
         errors = fit.error.view(len(self.widths), -1)
-        for place, (pieces, floor) in enumerate(zip(self.widths, floors, strict=True)):
-            best = place * self.starts + int(errors[place].argmin())
-            near = float(fit.error[best] / len(x)) <= (NEAR * floor) ** 2 + 1e-24 * float(y.square().mean())
-            if pieces < 3 or near:
-                continue
+        least = (NEAR * torch.tensor(floors, dtype=x.dtype, device=x.device)).square() * len(x)
+        far = errors.amin(1) > least + 1e-24 * y.square().sum()
+        wanted = [place for place, pieces in enumerate(self.widths) if pieces > 2 and bool(far[place])]
+        on_grid = self.on_grid(x, y, wanted) if int(self.generation) == 1 else {}
+        for place in wanted:
+            best, pieces = place * self.starts + int(errors[place].argmin()), self.widths[place]
             knots, values = fit.knots[best, : pieces + 1], fit.values[best, : pieces + 1]
-            for row in range(place * self.starts, (place + 1) * self.starts):
-                moved = knots if row == place * self.starts else moved_over(knots, values, x, y, generator)
+            rows = range(place * self.starts, (place + 1) * self.starts)
+            moves = [knots, *([on_grid[place]] if place in on_grid else [])]
+            moves += [moved_over(knots, values, x, y, generator) for _ in rows[len(moves) :]]
+            for row, moved in zip(rows, moves, strict=True):
                 state.log_gaps[row] = log_gaps_of(moved, self.most)
                 state.done[row] = False
         self.search, self._fit = state, None
+
+    def on_grid(self, x: Tensor, y: Tensor, wanted: Sequence[int]) -> dict[int, Tensor]:
+        """Knots of the best lines on a grid, by place of the width. Args: x, y (M,); wanted, places of the widths."""
+        wanted = [place for place in wanted if self.widths[place] <= MOST_ON_GRID]
+        if not wanted:
+            return {}
+        most = max(self.widths[place] for place in wanted)
+        grid = np.linspace(0, 1, min(CELLS, max(EFFORT // most, 2 * most)) + 1)
+        found = best_joined(x.cpu().numpy(), y.cpu().numpy(), grid, most)
+        for place in wanted:
+            self.joined[place] = float(found.errors[self.widths[place] - 1])
+        return {place: torch.from_numpy(found.knots(self.widths[place])).to(x) for place in wanted}
 
     def best(self, x: Tensor, y: Tensor) -> list[Line]:
         """The best line of each width."""
