@@ -40,7 +40,7 @@ def accuracy_figure(epsilons: ArrayLike, shares: Mapping[str, ArrayLike], chance
     axes.plot(x, rows["pgd"], "s-", color=VERMILLION, markersize=4, label="network, PGD")
     axes.plot(x, rows["linear_exact"], **THEORY, label="linear model, closed form")
     axes.plot(x, rows["linear_pgd"], "D", color=GREEN, markersize=4, linestyle="none", label="linear model, PGD")
-    axes.axhline(100 * chance, color="#888888", linewidth=0.8)
+    axes.axhline(100 * chance, color="#888888", linewidth=0.8, label="guessing")
     axes.set_ylim(-3, 103)
     label(axes, "largest change of a pixel ε (1 = whole scale)", "accuracy on the test pictures (%)")
     legend(axes)

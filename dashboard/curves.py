@@ -7,6 +7,7 @@ Measured lines are drawn through, theory is dashed and dark.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -230,7 +231,7 @@ def repeats_figure(
         theory: Reference values drawn dashed, such as a published record.
 
     Returns:
-        A figure of one axes; the title tells mean ± deviation (denominator n - 1) and number of runs of each group.
+        A figure of one axes; the title tells mean ± deviation (denominator n - 1) and number of runs.
 
     Raises:
         ValueError: If a group is empty or there is none.
@@ -249,13 +250,22 @@ def repeats_figure(
         if values.size > 1:
             axes.vlines(place + 0.26, mean - spread, mean + spread, color=colour, linewidth=1.6)
         axes.plot(place + 0.26, mean, "D", color=colour, markersize=5.5)
-        around = f" ± {spread:.2g}" if values.size > 1 else ""
-        texts.append(f"{plain(name)} {mean:.4g}{around} ({values.size}\N{NO-BREAK SPACE}run{'s' * (values.size > 1)})")
+        texts.append(f"{plain(name)} ({mean_and_spread(mean, spread)})".replace(" ", "\N{NO-BREAK SPACE}"))
     axes.set_xlim(-0.6, len(arrays) - 0.4)
     names_along(axes, x=[plain(name, 18) for name in arrays])
     axes.grid(False, axis="x")
     _dashed(axes, theory or {})
     label(axes, "each dot one run; diamond: mean ± deviation", y_label)
     legend(axes)
-    finding(figure, f"{subject}: " + ", ".join(texts), left=0.8)
+    counts = sorted({values.size for values in arrays.values()})
+    runs = " to ".join(map(str, dict.fromkeys([counts[0], counts[-1]]))) + f" run{'s' * (counts[-1] > 1)}"
+    finding(figure, f"{subject}: {', '.join(texts)}; {runs}{' each' * (len(texts) > 1)}", left=0.8)
     return figure
+
+
+def mean_and_spread(mean: float, spread: float) -> str:
+    """``2.9 ± 2.1``: both to the second digit of the deviation; the mean alone where that is not finite or 0."""
+    if not (math.isfinite(spread) and spread > 0):
+        return f"{mean:.4g}"
+    digits = max(0, 1 - math.floor(math.log10(spread)))
+    return f"{mean:.{digits}f} ± {spread:.{digits}f}"

@@ -99,8 +99,17 @@ def logarithmic(axes: Axes, *, x: bool = False, y: bool = False) -> None:
     for wanted, scale, axis in ((x, axes.set_xscale, axes.xaxis), (y, axes.set_yscale, axes.yaxis)):
         if wanted:
             scale("log")
-            axis.set_major_formatter("{x:g}")
+            axis.set_major_formatter(lambda value, _: power(value))
             axis.set_minor_locator(_no_ticks())
+
+
+def power(value: float) -> str:
+    """``0.01``, ``1,000``, ``10⁻⁶``, ``3·10⁷``: how a logarithmic axis is numbered."""
+    if 1e-3 <= value < 1e4:
+        return f"{value:,g}"
+    factor, exponent = f"{value:e}".split("e")
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return ("" if float(factor) == 1 else f"{float(factor):g}·") + f"10{raised}"
 
 
 def _no_ticks() -> Locator:

@@ -55,7 +55,7 @@ def pictures(result: Result, stacks: list[Stack]) -> Iterator[tuple[str, Any]]:
         ),
     )
     if len(result.history.epochs) > 1:
-        ends = [f"{name} {counts[0, i].mean():,.0f} → {counts[-1, i].mean():,.0f}" for i, name in enumerate(names)]
+        ends = [f"{name} ({counts[0, i].mean():,.0f} → {counts[-1, i].mean():,.0f})" for i, name in enumerate(names)]
         yield (
             "regions_in_training",
             draw.training_figure(

@@ -103,7 +103,9 @@ def test_repeats_tell_mean_and_deviation_and_dash_the_record():
         {"CNN": [0.98, 0.99, 1.0], "one": [0.5]}, y_label="accuracy (share)", subject="faces", theory={"1997": 0.962}
     )
     (axes,) = figure.axes
-    assert title(figure) == "faces: CNN 0.99 ± 0.01 (3 runs), one 0.5 (1 run)"
+    assert title(figure) == "faces: CNN (0.990 ± 0.010), one (0.5); 1 to 3 runs each"
+    both = repeats_figure({"48": [9.74, 10.96], "3×16": [0.79, 5.0]}, y_label="%", subject="wrong")
+    assert title(both) == "wrong: 48 (10.35 ± 0.86), 3×16 (2.9 ± 3.0); 2 runs each"
     assert dashed_heights(axes) == [0.962]
     dots = [line.get_ydata().tolist() for line in axes.lines if line.get_marker() == "o"]
     assert dots == [[0.98, 0.99, 1.0], [0.5]]

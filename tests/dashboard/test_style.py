@@ -98,6 +98,17 @@ def test_pictures_from_bytes_and_from_floats_are_equal():
     assert (grey == grey[..., :1]).all()
 
 
+def test_logarithmic_axes_are_numbered_in_one_way():
+    values = [1e-6, 3e-5, 0.001, 0.5, 1, 30, 1000, 1e4, 3e7, 1e12]
+    texts = ["10⁻⁶", "3·10⁻⁵", "0.001", "0.5", "1", "30", "1,000", "10⁴", "3·10⁷", "10¹²"]
+    assert [style.power(value) for value in values] == texts
+    figure, (axes,) = style.new_figure(4, 3)
+    axes.plot([1, 2], [1e-8, 1])
+    style.logarithmic(axes, y=True)
+    style.to_image(figure)
+    assert "10⁻⁶" in {text.get_text() for text in axes.get_yticklabels()}
+
+
 @pytest.mark.parametrize(
     "images",
     [
