@@ -69,13 +69,14 @@ def ours(pictures: str, batch_size: int, epochs: int) -> Iterator[Iterable[Any]]
     import torch
 
     from data.folder import Folder
+    from models.pixels import normalise
 
-    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (MEAN, STD))
+    mean, std = torch.tensor(MEAN), torch.tensor(STD)
 
     def batches(loaders: list[Any]) -> Iterator[Any]:
         for loader in loaders:
             for images, _ in loader:
-                yield images.float().div_(255).sub_(mean).div_(std)  # (N, 3, 224, 224)
+                yield normalise(images, mean, std)  # (N, 3, 224, 224)
 
     with tempfile.TemporaryDirectory(prefix="bench-") as cache, contextlib.redirect_stderr(io.StringIO()):
         data = Folder(pictures, image_size=SIDE, batch_size=batch_size, cache_dir=cache)

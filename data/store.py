@@ -39,7 +39,7 @@ _DAY_S = 24 * 3600
 def square(picture: Image.Image, side: int) -> Tensor:
     """The whole picture warped to a square, antialiased: uint8, shape (S, S, C)."""
     pixels = torch.from_numpy(np.array(picture, dtype=np.uint8).reshape(picture.height, picture.width, -1))  # (h, w, C)
-    layers = pixels.permute(2, 0, 1)[None]  # (1, C, h, w), channels last in memory: the fast path for bytes
+    layers = pixels[None].permute(0, 3, 1, 2)  # (1, C, h, w), channels last in memory: the fast path for bytes
     return F.interpolate(layers, (side, side), mode="bilinear", antialias=True)[0].permute(1, 2, 0)  # (S, S, C)
 
 

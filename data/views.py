@@ -77,17 +77,18 @@ def cut_on_cpu(store: Tensor, rows: Tensor, windows: Tensor, flips: Tensor, heig
         width: W.
 
     Returns:
-        uint8, shape (B, C, H, W).
+        uint8, shape (B, C, H, W), channels last in memory.
     """
-    batch, channels = len(rows), store.shape[3]
-    views = torch.empty((batch, channels, height, width), dtype=torch.uint8)
+    batch = len(rows)
+    views = torch.empty((batch, height, width, store.shape[3]), dtype=torch.uint8)
 
     def cut(part: range) -> None:
         for index in part:
-            left, top, right, bottom = boxes[index]
-            window = store[picked[index], top:bottom, left:right].permute(2, 0, 1)[None]  # (1, C, h, w)
-            view = F.interpolate(window, (height, width), mode="bilinear", antialias=True)[0]  # (C, H, W)
-            views[index] = view.flip(2) if mirrored[index] else view
+            (left, top, right, bottom), row = boxes[index], picked[index]
+            # The batch's axis is kept: torch then sees that the channels lie last, which is twice as fast.
+            window = store[row : row + 1, top:bottom, left:right].permute(0, 3, 1, 2)  # (1, C, h, w)
+            view = F.interpolate(window, (height, width), mode="bilinear", antialias=True)
+            views[index] = (view.flip(3) if mirrored[index] else view)[0].permute(1, 2, 0)  # (H, W, C)
 
     boxes, picked, mirrored = windows.tolist(), rows.tolist(), flips.tolist()
     threads = min(torch.get_num_threads(), batch)
@@ -95,7 +96,7 @@ def cut_on_cpu(store: Tensor, rows: Tensor, windows: Tensor, flips: Tensor, heig
         cut(range(batch))
     else:
         list(_pool(threads).map(cut, [range(start, batch, threads) for start in range(threads)]))
-    return views
+    return views.permute(0, 3, 1, 2)
 
 
 @lru_cache(maxsize=4)

@@ -20,7 +20,7 @@ from models.classification.evaluation import Evaluation, Outcome, Point, further
 from models.classification.reporting import ClassifierReporting
 from models.convnet import CNN
 from models.optimisation import build_optimiser, check_ranges, learning_rate_factor, parameter_groups, with_schedule
-from models.pixels import unit_range
+from models.pixels import normalise
 
 
 class CNNTask(ClassifierReporting, LightningModule):
@@ -163,8 +163,7 @@ class CNNTask(ClassifierReporting, LightningModule):
 
     def normalise(self, images: Tensor) -> Tensor:
         """Pictures as the network wants them: mean 0, deviation 1. Args: uint8 0..255 or float 0..1, (N, C, H, W)."""
-        pixels = unit_range(images, self.mean.dtype)
-        return ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        return normalise(images, self.mean, self.std)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K) of pictures, uint8 in 0..255 or float in 0..1, shape (N, C, H, W)."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from models.finetune.backbones import Backbone
 from models.finetune.folding import folded_if_equal
+from models.pixels import normalise
 
 CPU_PART = 8  # pictures at a time on a CPU: the maps of EfficientNet-Lite0 then stay in its caches
 
@@ -30,24 +31,6 @@ PRECISIONS: dict[str, torch.dtype | None] = {
     "16": torch.float16,
     "16-mixed": torch.float16,
 }
-
-
-def normalise(images: Tensor, mean: list[float], std: list[float]) -> Tensor:
-    """(x - mean) / std per channel.
-
-    Args:
-        images: uint8 in 0..255 or floating point in 0..1, shape (N, C, H, W).
-        mean: Mean per channel, in 0..1.
-        std: Deviation per channel, in 0..1.
-
-    Returns:
-        float32, shape (N, C, H, W).
-    """
-    centre = torch.tensor(mean, device=images.device).view(-1, 1, 1)  # (C, 1, 1)
-    scale = torch.tensor(std, device=images.device).view(-1, 1, 1)  # (C, 1, 1)
-    if images.dtype == torch.uint8:
-        return (images - 255 * centre) / (255 * scale)
-    return (images - centre) / scale
 
 
 def _fastest_body(backbone: Backbone, x: Tensor) -> nn.Module:
@@ -85,7 +68,7 @@ def extract_features(
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     device = torch.device(device)
     dtype = PRECISIONS[precision]
-    mean, std = backbone.preprocessing["mean"], backbone.preprocessing["std"]
+    mean, std = (torch.tensor(backbone.preprocessing[key], device=device) for key in ("mean", "std"))
     prepare = prepare or (lambda images: normalise(images, mean, std))
     modes = [(module, module.training) for module in backbone.modules()]
     backbone.to(device).to(memory_format=torch.channels_last).eval()

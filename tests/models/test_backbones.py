@@ -11,7 +11,8 @@ from torch import nn
 
 from models.finetune.backbones import Backbone, build_backbone
 from models.finetune.channels import adapt_channels, channel_values
-from models.finetune.features import extract_features, normalise
+from models.finetune.features import extract_features
+from models.pixels import normalise
 
 torchvision = pytest.importorskip("torchvision")
 
@@ -125,11 +126,11 @@ def test_the_cut_network_computes_what_the_whole_one_computed(name, tmp_path):
 def test_inception_and_googlenet_see_what_their_own_input_transform_would_give():
     """Their weights want mean and deviation 1/2; torchvision gets there from ImageNet's normalisation."""
     picture = torch.rand(2, 3, 32, 32)
-    imagenet = normalise(picture, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    imagenet = normalise(picture, torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225]))
     network = torchvision.models.googlenet(weights=None, aux_logits=False, transform_input=True, init_weights=False)
     ours = build_backbone("googlenet", 2, weights="none")
     assert ours.body.transform_input is False
-    mean, std = ours.preprocessing["mean"], ours.preprocessing["std"]
+    mean, std = (torch.tensor(ours.preprocessing[key]) for key in ("mean", "std"))
     torch.testing.assert_close(normalise(picture, mean, std), network._transform_input(imagenet))
 
 

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from models.finetune.backbones import build_backbone
-from models.finetune.features import extract_features, normalise
+from models.finetune.features import extract_features
 from models.finetune.folding import fold_normalisation, folded_if_equal
+from models.pixels import normalise
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def test_features_equal_a_pass_in_float64(backbone, pictures):
 
 def test_pictures_as_bytes_and_as_numbers_are_the_same(pictures):
     images, _ = pictures
-    mean, std = [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]
+    mean, std = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.3, 0.4])
     expected = torch.stack([(images[:, c].double() / 255 - mean[c]) / std[c] for c in range(3)], 1)
     for given in (images, images.float() / 255):
         assert normalise(given, mean, std).dtype == torch.float32
@@ -133,3 +134,18 @@ def test_a_network_that_normalises_something_else_is_not_folded():
     network = Elsewhere().eval()
     draw_statistics(network)
     assert folded_if_equal(network, torch.randn(2, 3, 8, 8)) is network
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_normalising_is_the_formula_to_the_last_bit_in_either_order_of_memory(channels, memory_format):
+    generator = torch.Generator().manual_seed(channels)
+    mean, std = torch.rand((2, channels), generator=generator) + 0.1
+    for images in (torch.randint(0, 256, (2, channels, 5, 7), dtype=torch.uint8), torch.rand(2, channels, 5, 7)):
+        given = images.contiguous(memory_format=memory_format)
+        pixels = images.float() / 255 if images.dtype == torch.uint8 else images
+        expected = (pixels - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
+        found = normalise(given, mean, std)
+        assert torch.equal(found, expected)
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(given, images), "the pictures given were changed"
