@@ -5,6 +5,7 @@ python -m claims 000-28 003-13          these
 python -m claims convolution            those in which the word occurs
 python -m claims --article 003 --all    one article, with its long ones
 python -m claims --json claims.json     all numbers and times in a file
+python -m claims --known claims.json    beside them, those of an earlier run for what is left out now
 
 Exit status: 0 all checks passed, 1 one failed or broke off, 2 wrong input, 130 or 143 stopped.
 """
@@ -19,7 +20,8 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -73,6 +75,7 @@ def read_options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--jobs", type=positive, default=min(processors(), 8), help="processes (default: %(default)s)")
     parser.add_argument("--root", type=Path, help="folder of the data sets, for claims that need one (or DATA_ROOT)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep all numbers and times")
+    parser.add_argument("--known", type=Path, metavar="FILE", help="an earlier --json, for what is left out now")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the page docs/claims.md; all statements")
     options = parser.parse_args(words)
     for article in options.article:
@@ -94,6 +97,26 @@ def read_options(words: Sequence[str]) -> argparse.Namespace:
         if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
             raise WrongInput(f"--{name} {path}: expected a file in an existing folder")
     return options
+
+
+def read_known(path: Path | None, claims: dict[str, Claim]) -> dict[str, Outcome]:
+    """Outcomes that an earlier ``--json`` kept, of the claims that still read as they did then.
+
+    Raises:
+        WrongInput: If ``--json`` did not write the file.
+    """
+    if path is None:
+        return {}
+    try:
+        kept = [(one["id"], wording(one), Outcome.from_record(one)) for one in json.loads(path.read_text("utf-8"))]
+    except (ValueError, KeyError, TypeError) as problem:
+        raise WrongInput(f"--known {path}: expected a file that --json wrote ({problem!r})") from None
+    return {id: outcome for id, words, outcome in kept if id in claims and words == wording(vars(claims[id]))}
+
+
+def wording(claim: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What the numbers of a claim belong to: with another wording they are those of another claim."""
+    return claim["said"], claim["verdict"], claim["correct"]
 
 
 def select(options: argparse.Namespace, claims: dict[str, Claim]) -> tuple[list[Claim], list[str]]:
@@ -125,7 +148,9 @@ def select(options: argparse.Namespace, claims: dict[str, Claim]) -> tuple[list[
     return chosen, without
 
 
-def work(chosen: list[Claim], options: argparse.Namespace, out: Console, aside: Console) -> list[Outcome]:
+def work(
+    chosen: list[Claim], known: dict[str, Outcome], options: argparse.Namespace, out: Console, aside: Console
+) -> list[Outcome]:
     """Runs what is to be run and prints each outcome as it comes; those of all claims, in order."""
     reasons = {one.id: left_out(one, with_long=options.all or one.id in options.ids) for one in chosen}
     to_run = [one for one in chosen if not reasons[one.id]]
@@ -138,7 +163,7 @@ def work(chosen: list[Claim], options: argparse.Namespace, out: Console, aside: 
             reason = reasons[one.id]
             if not reason:
                 bar.update(task, description=one.id)
-            outcome = Outcome(one.id, skipped=reason) if reason else next(running)
+            outcome = replace(known.get(one.id, Outcome(one.id)), skipped=reason) if reason else next(running)
             outcomes.append(outcome)
             if not reason:
                 bar.advance(task)
@@ -165,7 +190,7 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
     out, aside = consoles()
     chosen, without = select(options, claims)
     asked = [id for id in options.ids if id not in claims and id not in catalogue.WITHOUT_EXPERIMENT]
-    outcomes = work(chosen, options, out, aside)
+    outcomes = work(chosen, read_known(options.known, claims), options, out, aside)
     for id in without:
         out.print(unchecked_block(id, catalogue.WITHOUT_EXPERIMENT[id]))
     if chosen:

@@ -33,9 +33,9 @@ def cell(text: str) -> str:
 
 def number_lines(claim: Claim, outcome: Outcome) -> str:
     """All numbers of a claim in one cell, or why there is none."""
-    if outcome.skipped:
+    if outcome.skipped and not outcome.numbers:
         return f"skipped: {cell(outcome.skipped)}"
-    lines = []
+    lines = [f"measured earlier, {outcome.seconds:.0f} s, by `python -m claims {claim.id}`:"] if outcome.skipped else []
     for number in outcome.numbers:
         measured, due, tolerance = as_text(number)
         part = role(claim, number)

@@ -100,7 +100,7 @@ def block(claim: Claim, outcome: Outcome) -> RenderableType:
     if claim.source:
         rows.append(("source", Text(claim.source)))
     if outcome.skipped:
-        rows.append(("skipped", Text(outcome.skipped)))
+        rows.append(("skipped", Text(outcome.skipped + ("; numbers of an earlier run" if outcome.numbers else ""))))
     if outcome.numbers:
         rows.append(("numbers", numbers_table(claim, outcome)))
     if outcome.error:
@@ -118,12 +118,13 @@ def unchecked_block(id: str, statement: Unchecked) -> RenderableType:
 def summary(claims: Sequence[Claim], outcomes: Sequence[Outcome], seconds: float) -> list[str]:
     """The last lines: how many hold, which do not, and what was left out."""
     ran = [outcome for outcome in outcomes if not outcome.skipped]
-    failed = [outcome.id for outcome in ran if outcome.failed]
+    passed = sum(not outcome.failed for outcome in ran)
+    failed = [outcome.id for outcome in outcomes if outcome.failed]
     skipped = [outcome for outcome in outcomes if outcome.skipped]
     numbers = sum(len(outcome.numbers) for outcome in ran)
     verdicts = {verdict: sum(claim.verdict == verdict for claim in claims) for verdict in VERDICT_STYLE}
     lines = [
-        f"{len(ran) - len(failed)} of {len(ran)} checks passed, {numbers} numbers, {seconds:.1f} s; "
+        f"{passed} of {len(ran)} checks passed, {numbers} numbers, {seconds:.1f} s; "
         + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
     ]
     if skipped:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class Outcome:
         numbers: All numbers of its check, in order.
         seconds: Wall time of the check.
         error: One line when the check raised or gave no number; else empty.
-        skipped: Why it was not run; else empty.
+        skipped: Why it was not run; else empty. Numbers beside it are those of an earlier run.
     """
 
     id: str
@@ -68,6 +68,20 @@ class Outcome:
         ]
         return {"state": self.state, "seconds": round(self.seconds, 4), "error": self.error,
                 "skipped": self.skipped, "numbers": numbers}  # fmt: skip
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Outcome:
+        """The outcome of which `record` told; whether a number stands as it must is decided anew.
+
+        Raises:
+            KeyError, TypeError, ValueError: If something is missing or of another kind.
+        """
+        numbers = [
+            Number(str(one["what"]), float(one["measured"]), float(one["due"]), one["relation"],
+                   float(one["tolerance"]), bool(one["counterexample"]))
+            for one in record["numbers"]
+        ]  # fmt: skip
+        return cls(record["id"], numbers, float(record["seconds"]), record["error"], record["skipped"])
 
 
 def run_claim(claim: Claim) -> Outcome:

@@ -137,6 +137,60 @@ def test_a_long_claim_runs_only_when_it_is_named_or_all_are(
     assert run("unmistakable", "--all", capsys=capsys)[0] == 1
 
 
+def test_what_is_left_out_shows_the_numbers_of_an_earlier_run(
+    replaced: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    def check() -> Numbers:
+        yield equals("unbounded", math.inf, math.inf)
+        yield equals("measured in minutes", 0.25, 0.25)
+
+    earlier, page, kept = tmp_path / "earlier.json", tmp_path / "page.md", tmp_path / "kept.json"
+    replaced(check, long=True)
+    assert run(SMALL, "--json", str(earlier), capsys=capsys)[0] == 0
+    replaced(crashing, long=True)  # not run again
+    monkeypatch.setattr(catalogue, "load", lambda ids=None: ({SMALL: CLAIMS[SMALL]}, {}))
+    words = ("--known", str(earlier), "--markdown", str(page), "--json", str(kept))
+    status, out, _ = run(*words, capsys=capsys)
+    assert status == 0
+    assert "0 of 0 checks passed" in out  # what was measured earlier is not counted as measured now
+    row = next(line for line in page.read_text("utf-8").splitlines() if line.startswith(f"| {SMALL} "))
+    assert f"s, by `python -m claims {SMALL}`:<br>unbounded: ∞ = ∞" in row
+    assert "measured in minutes: 0.25 = 0.25" in row
+    first, second = (json.loads(file.read_text("utf-8"))[0] for file in (earlier, kept))
+    assert first["numbers"] == second["numbers"]
+    assert second["state"] == "skipped"
+
+    replaced(crashing, long=True, correct="reads otherwise now")
+    run(*words, capsys=capsys)
+    assert "measured in minutes" not in page.read_text("utf-8")
+
+
+def test_a_number_of_an_earlier_run_can_fail_too(
+    replaced: Callable[..., None], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "earlier.json"
+    replaced(failing, long=True, correct="unmistakable")
+    run(SMALL, "--json", str(file), capsys=capsys)
+    status, out, _ = run("unmistakable", "--known", str(file), capsys=capsys)
+    assert status == 1
+    assert f"FAILED {SMALL}" in out
+
+
+@pytest.mark.parametrize("text", ["", "{}x", '[{"id": "000-28"}]', '{"id": 1}', "[1]"])
+def test_a_file_that_json_did_not_write_is_refused(
+    text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "earlier.json"
+    file.write_text(text, "utf-8")
+    assert main([SMALL, "--known", str(file)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert f"--known {file}: expected a file that --json wrote" in captured.err
+
+
 def test_a_claim_without_its_data_is_skipped_with_the_reason(
     replaced: Callable[..., None],
     capsys: pytest.CaptureFixture[str],

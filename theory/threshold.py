@@ -5,7 +5,8 @@ mistakes: R is the longest x̃, γ the margin of the best separating plane throu
 
 Source:
     McCulloch and Pitts (1943); Rosenblatt (1958); Novikoff (1962), On convergence proofs for perceptrons; Lawson and
-    Hanson (1974), chapter 23, for the margin; Muroga (1971) for the numbers of threshold functions.
+    Hanson (1974), chapter 23, for the margin; OEIS A000609 for the numbers of threshold functions, after Muroga
+    (1971), table 2.3.2.
 """
 
 # N points, D coordinates, T = 2^(2^n) truth tables

@@ -21,7 +21,7 @@ def test_xor_and_xnor_are_the_only_inseparable_functions_of_two_bits() -> None:
 
 def test_104_functions_of_three_bits_are_separable() -> None:
     corners = boolean(3)
-    assert sum(separating_plane(corners, signs).separable for signs in boolean(8)) == 104  # Muroga 1971
+    assert sum(separating_plane(corners, signs).separable for signs in boolean(8)) == 104  # OEIS A000609
 
 
 @pytest.mark.parametrize(("n", "d"), [(4, 2), (6, 3), (5, 1), (3, 5)])
