@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+ROUNDING = 1e-12  # of the largest value: what double precision leaves after a few operations
 UNITS = {"loss": "loss (nats)", "accuracy": "accuracy (share right)", "ece": "expected calibration error (share)"}
 
 
@@ -211,7 +212,10 @@ def beside_theory_figure(
     else:
         place, unit = int(np.nanargmax(gap)), "(absolute)"
         size = gap[place]
-    finding(figure, f"{subject}: at most {size:.2g} {unit} from {plain(theory_name, 40)}, at {x[place]:.4g}")
+    away = f"at most {size:.2g} {unit} from {plain(theory_name, 40)}, at {x[place]:.4g}".replace("-", "\N{MINUS SIGN}")
+    if np.nanmax(gap) <= ROUNDING * np.nanmax(np.abs(theory)):
+        away = f"{plain(theory_name, 40)}, to rounding"
+    finding(figure, f"{subject}: {away}")
     return figure
 
 

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.style import BLUE, CYCLE, GREEN, THEORY, VERMILLION, finding, label, legend, new_figure, whole_numbers
+from dashboard.style import (
+    BLUE,
+    CYCLE,
+    GREEN,
+    THEORY,
+    VERMILLION,
+    finding,
+    label,
+    legend,
+    logarithmic,
+    new_figure,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +90,7 @@ def shrinking_figure(distances: Array, predicted: Array | None, curvature: Seque
                   label=f"measured, λ = {one:.4g}")  # fmt: skip
         if predicted is not None:
             axes.plot(steps, visible(predicted[:, place]), **THEORY, label="predicted" if place == 0 else None)
-    axes.set_yscale("log")
+    logarithmic(axes, y=True)
     label(axes, "step", "distance along the eigenvector")
     whole_numbers(axes, steps)
     legend(axes)

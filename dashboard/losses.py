@@ -55,7 +55,7 @@ def minimisers_figure(
     right.set_ylim(0, 3)
     label(right, "probability f", "nats", "dashed: share of label 1 and its entropy")
     legend(left)
-    legend(right)
+    legend(right, loc="upper center")  # the cross entropy rises at both sides
     finding(
         figure,
         f"the absolute error ends at the median {due['absolute']:.3f}, the squared one at the mean "

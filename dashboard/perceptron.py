@@ -71,7 +71,7 @@ def decision_figure(
     Returns:
         A figure of two axes.
     """
-    figure, panels = new_figure(8.6, 4.4, columns=2)
+    figure, panels = new_figure(8.6, 4.7, columns=2)
     low, high = float(side[0]), float(side[-1])
     shown = slice(0, 400)
     for axes, title in zip(panels, ("one layer", "network"), strict=True):
@@ -94,9 +94,10 @@ def decision_figure(
         if ends is not None:
             panels[1].plot(*ends, **{**THEORY, "linewidth": 1.0}, label="hidden units" if number == 0 else None)
     for axes in panels:
-        legend(axes, loc="best")
+        legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)  # below: points may lie anywhere
     can = "a line separates the training points" if separable else "no line separates the training points"
-    finding(figure, f"{name}: {can}; {len(units)} hidden units reach {accuracy['network']:.3f}", between=0.6)
+    text = f"{name}: {can}; {len(units)} hidden units reach {accuracy['network']:.3f}"
+    finding(figure, text, between=0.6, bottom=0.8)
     return figure
 
 

@@ -167,3 +167,14 @@ def test_a_pattern_matches_its_own_tag_alone(tag):
 
 def test_a_point_in_a_tag_is_no_wildcard():
     assert not re.match(exactly("a.b"), "axb")
+
+
+def test_equal_curves_are_called_equal_and_not_a_share_of_a_billionth():
+    x = np.linspace(-1, 1, 5)
+    labels = {"x_label": "z", "y_label": "dL/dz", "subject": "gradient", "theory_name": "σ(z) − y"}
+    assert (
+        title(beside_theory_figure(x, np.exp(x) * (1 + 1e-15), np.exp(x), **labels))
+        == "gradient: σ(z) − y, to rounding"
+    )
+    # A true minus sign, as on the axes.
+    assert title(beside_theory_figure(x, np.exp(x) * [1.5, 1, 1, 1, 1], np.exp(x), **labels)).endswith(", at −1")
