@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from theory.regions import bounds, chords, constructions, count
 from theory.regions.count import count_regions, regions, square
@@ -138,6 +139,18 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     found = regions(layers, square(1.0))
     assert len(found) == whole
     assert found.areas().sum() == pytest.approx(4, rel=1e-12)
+
+
+def test_pieces_come_in_the_same_order_from_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = random_network([30, 30, 30], 5)
+    monkeypatch.setattr(count, "VALUES", 1 << 11)
+    found = []
+    for threads in (1, 3):
+        with threadpool_limits(threads, "blas"):
+            found.append(regions(layers, square(1.0)))
+    assert len(found[0]) == count_regions(layers, square(1.0))
+    assert np.array_equal(found[0].begins, found[1].begins)
+    assert np.array_equal(found[0].corners, found[1].corners)
 
 
 def test_a_plane_of_a_higher_space() -> None:

@@ -4,16 +4,20 @@
     count_regions(layers, square(1.0))                  # how many, without drawing the last layer
     regions(layers, square(1.0))                        # all of them
 
-A map that grows too large is cut in two and each half finished by itself, so that memory stays bounded.
+A map that grows too large is cut in two and each half finished by itself, so that memory stays bounded; from then on
+the pieces are worked on by as many threads as BLAS would use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from theory.regions.chords import find_chords
 from theory.regions.network import Floats, Ints, Layer, check_layers
@@ -69,24 +73,40 @@ def check_polygon(corners: ArrayLike) -> Floats:
     return corners
 
 
-def _open(layers: Sequence[Layer], corners: ArrayLike) -> tuple[list[Layer], list[tuple[Map, int, int]]]:
-    """Layers that bend, and the list of what is to do: the polygon as one region, at layer 0."""
-    bending = [layer for layer in check_layers(layers) if layer.slope != 1]
-    inputs = check_layers(layers)[0].weight.shape[1]
+class Piece(NamedTuple):
+    """A part of the polygon: its map, how many layers have cut it, its regions, and which halves lead to it."""
+
+    cells: Map
+    depth: int
+    num: int
+    place: tuple[int, ...]
+
+
+class Step(NamedTuple):
+    """What became of a piece: pieces to go on with, regions won, and the outlines of those that are finished."""
+
+    pieces: list[Piece]
+    grown: int = 0
+    outlines: tuple[Floats, Ints] | None = None
+
+
+def _bending(layers: Sequence[Layer], corners: Floats) -> list[Layer]:
+    """The layers that bend, of a network whose regions can be counted on the polygon."""
+    layers = check_layers(layers)
+    bending, inputs = [layer for layer in layers if layer.slope != 1], layers[0].weight.shape[1]
     if inputs != 2:
         raise ValueError(f"a plane needs a network of 2 inputs, this one takes {inputs}; see on_slice")
-    corners = check_polygon(corners)
     origin_inside = bool((cross(corners, np.roll(corners, -1, axis=0)) > 0).all())
     if bending and len(bending[0].bias) > 2 and not bending[0].bias.any() and origin_inside:
         raise ValueError(
             f"all {len(bending[0].bias)} units of the first layer bend along lines through one point, as they have no "
             "bias: regions are counted in general position; choose a polygon without that point"
         )
-    return bending, [(polygon_map(corners), 0, 1)]
+    return bending
 
 
-def _too_large(cells: Map, num: int, layer: Layer) -> bool:
-    return num > 1 and len(cells.points) * sum(layer.weight.shape) > VALUES
+def _too_large(piece: Piece, layer: Layer) -> bool:
+    return piece.num > 1 and len(piece.cells.points) * sum(layer.weight.shape) > VALUES
 
 
 def _next(cells: Map, layer: Layer) -> Floats:
@@ -96,6 +116,67 @@ def _next(cells: Map, layer: Layer) -> Floats:
     if loud.mean() < 0.8:
         weight, hidden = weight[:, loud], hidden[:, loud]
     return hidden @ weight.T + layer.bias
+
+
+def _grow(
+    layers: Sequence[Layer], corners: ArrayLike, limit: int, drawn: bool
+) -> tuple[int, list[tuple[Floats, Ints]]]:
+    """Number of regions; with ``drawn`` also their corners, piece by piece, and how many each region has."""
+    corners = check_polygon(corners)
+    bending = _bending(layers, corners)
+
+    def step(piece: Piece) -> Step:
+        cells, depth, num, place = piece
+        if depth == len(bending):
+            tour, begins = tours(cells.follows)
+            return Step([], outlines=(cells.points[cells.origin[tour]], np.diff(begins)))
+        if _too_large(piece, bending[depth]):
+            return Step([Piece(half, depth, n, (*place, side)) for side, (half, n) in enumerate(halves(cells))])
+        z = _next(cells, bending[depth])
+        counted = not drawn and depth == len(bending) - 1
+        chords = find_chords(cells, z, pairs=not counted)
+        grown = len(chords.start) + chords.num_crossings
+        return Step(
+            [] if counted else [Piece(cut(cells, z, chords, bending[depth]), depth + 1, num + grown, place)], grown
+        )
+
+    if not bending and not drawn:
+        return 1, []
+    return _work_through(Piece(polygon_map(corners), 0, 1, ()), step, limit)
+
+
+def _work_through(first: Piece, step: Callable[[Piece], Step], limit: int) -> tuple[int, list[tuple[Floats, Ints]]]:
+    """Steps until nothing is left, newest pieces first; a single piece in this thread, several in many."""
+    found, waiting, finished = 1, [first], {}
+    running: dict[Future[Step], Piece] = {}
+    with ExitStack() as stack:
+        pool: ThreadPoolExecutor | None = None
+        threads = 1
+        while waiting or running:
+            if pool is None and len(waiting) > 1:
+                blas = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+                threads = max(blas, default=1)
+                stack.enter_context(
+                    threadpool_limits(1, "blas")
+                )  # the pieces share the cores, not the products within one
+                pool = stack.enter_context(ThreadPoolExecutor(threads))
+            if pool is None:
+                piece = waiting.pop()
+                done = [(piece, step(piece))]
+            else:
+                while waiting and len(running) < threads:
+                    piece = waiting.pop()
+                    running[pool.submit(step, piece)] = piece
+                ready, _ = wait(running, return_when=FIRST_COMPLETED)
+                done = [(running.pop(future), future.result()) for future in ready]
+            for piece, result in done:
+                waiting += result.pieces
+                found += result.grown
+                if result.outlines is not None:
+                    finished[piece.place] = result.outlines
+            if found > limit:
+                raise TooManyRegionsError(found, limit)
+    return found, [finished[place] for place in sorted(finished)]
 
 
 def count_regions(layers: Sequence[Layer], corners: ArrayLike, limit: int = 100_000_000) -> int:
@@ -113,23 +194,7 @@ def count_regions(layers: Sequence[Layer], corners: ArrayLike, limit: int = 100_
         ValueError: If the network does not take 2 inputs or the polygon is not convex.
         TooManyRegionsError: Beyond ``limit``, with the count so far.
     """
-    bending, waiting = _open(layers, corners)
-    found = 1
-    while bending and waiting:
-        cells, depth, num = waiting.pop()
-        if _too_large(cells, num, bending[depth]):
-            waiting += [(half, depth, size) for half, size in halves(cells)]
-            continue
-        z = _next(cells, bending[depth])
-        last = depth == len(bending) - 1
-        chords = find_chords(cells, z, pairs=not last)
-        grown = len(chords.start) + chords.num_crossings
-        found += grown
-        if found > limit:
-            raise TooManyRegionsError(found, limit)
-        if not last:
-            waiting.append((cut(cells, z, chords, bending[depth]), depth + 1, num + grown))
-    return found
+    return _grow(layers, corners, limit, drawn=False)[0]
 
 
 def regions(layers: Sequence[Layer], corners: ArrayLike, limit: int = 5_000_000) -> Regions:
@@ -140,28 +205,14 @@ def regions(layers: Sequence[Layer], corners: ArrayLike, limit: int = 5_000_000)
         corners: The polygon, counter-clockwise, shape (V, 2).
         limit: Give up beyond so many regions; each takes about a kilobyte while it is found.
 
+    Returns:
+        The regions, in the same order however many threads found them.
+
     Raises:
         ValueError: If the network does not take 2 inputs or the polygon is not convex.
         TooManyRegionsError: Beyond ``limit``, with the count so far.
     """
-    bending, waiting = _open(layers, corners)
-    found, parts = 1, []
-    while waiting:
-        cells, depth, num = waiting.pop()
-        if depth == len(bending):
-            tour, begins = tours(cells.follows)
-            parts.append((cells.points[cells.origin[tour]], np.diff(begins)))
-            continue
-        if _too_large(cells, num, bending[depth]):
-            waiting += [(half, depth, size) for half, size in halves(cells)]
-            continue
-        z = _next(cells, bending[depth])
-        chords = find_chords(cells, z, pairs=True)
-        grown = len(chords.start) + chords.num_crossings
-        found += grown
-        if found > limit:
-            raise TooManyRegionsError(found, limit)
-        waiting.append((cut(cells, z, chords, bending[depth]), depth + 1, num + grown))
+    parts = _grow(layers, corners, limit, drawn=True)[1]
     return Regions(
         np.concatenate([corner for corner, _ in parts]), offsets(np.concatenate([size for _, size in parts]))
     )
