@@ -158,7 +158,7 @@ def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace
             )
         if key not in known and key in SHORT:
             group = key.partition(".")[0]
-            raise UserError(f"--{SHORT[key]} (--{key}) is no option of --{group} {getattr(request, group)}")
+            raise UserError(f"{_spelled(key)} is no option of --{group} {getattr(request, group)}")
         if key not in known:
             raise UserError(f"no option '--{key}'{nearest(key, known).replace(chr(39), chr(39) + '--', 1)}")
     namespace: Namespace | None = None
@@ -168,7 +168,7 @@ def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace
         try:
             namespace = parser.parse_args([f"--{key}={text}"], namespace=namespace)
         except Exception as error:
-            raise UserError(_explain(f"--{key}", text, error)) from error
+            raise UserError(_explain(_spelled(key), text, error)) from error
     final = parser.parse_args([], namespace=namespace)
     values = final.as_dict()
     check_device(str(values["trainer"].get("accelerator") or "auto"))
@@ -189,6 +189,11 @@ def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace
         ),
         final,
     )
+
+
+def _spelled(key: str) -> str:
+    """An option as users know it: ``--lr (--model.lr)``, ``--model.width``."""
+    return f"--{SHORT[key]} (--{key})" if key in SHORT else f"--{key}"
 
 
 def _accept(parser: ArgumentParser, key: str, value: Any, where: str, namespace: Namespace | None) -> Namespace:

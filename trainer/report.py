@@ -120,7 +120,8 @@ def describe_device(trainer: Trainer) -> str:
     import torch
 
     device = trainer.strategy.root_device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{threads} thread{'s' * (threads > 1)}"
     several = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
     return f"{device.type} ({name}){several}, precision {trainer.precision}"
 
