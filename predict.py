@@ -11,6 +11,7 @@ knows its classes, its preprocessing and its temperature, so neither the data no
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from argparse import Namespace
@@ -103,31 +104,39 @@ def load_classifier(path: str, device: str) -> Classifier:
     Raises:
         UserError: If the file is no checkpoint of a classifier of this project.
     """
+    from data.preprocess import preprocessing
     from trainer.options import load_class
-    from trainer.safe_file import load_checkpoint
+    from trainer.safe_file import load_checkpoint, nonfinite_weights
 
     path = find_checkpoint(path)
     checkpoint = load_checkpoint(path)
-    house = checkpoint.get("house", {})
-    name = house.get("model")
+    house, state = checkpoint.get("house", {}), checkpoint["state_dict"]
+    name = str(house.get("model"))
     if name not in MODELS:
         raise UserError(f"{path} is no checkpoint of this project: it names no model of {', '.join(MODELS)}")
     task_class: Any = load_class(MODELS[name])
     if not getattr(task_class, "classifies", False) or "preprocessing" not in house:
         raise UserError(
-            f"{path} holds the model {name!r} on {house.get('data')}, which names no pictures: no classifier"
+            f"{path} holds the model {name!r} on {house.get('data')}: predict.py needs a classifier, of --model cnn"
         )
-    options = dict(checkpoint["hyper_parameters"])
+    bad = nonfinite_weights(state)
+    if bad:
+        raise UserError(f"{path} cannot predict: its weights are not finite ({', '.join(bad[:3])})")
+    options = dict(checkpoint.get("hyper_parameters", {}))
     if "weights" in options:  # the checkpoint holds them
         options["weights"] = "none"
     try:
         task: Any = task_class(**options)
-        task.load_state_dict(checkpoint["state_dict"])
-    except (RuntimeError, TypeError, ValueError) as error:  # of another version, or altered
-        raise UserError(f"{path} does not fit the model {name!r}: {str(error).splitlines()[0]}") from error
-    temperature, precision = float(house.get("temperature") or 1.0), house.get("precision", "32-true")
-    mirrors = bool(house.get("recipe", {}).get("data", {}).get("flip"))
-    return Classifier(task.eval().to(device), house["preprocessing"], temperature, precision, mirrors)
+        task.load_state_dict(state)
+        settings = preprocessing(**house["preprocessing"])
+        temperature, precision = float(house.get("temperature") or 1.0), house.get("precision", "32-true")
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"its temperature is {temperature}")
+        mirrors = bool(house.get("recipe", {}).get("data", {}).get("flip"))
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:  # of another version, or altered
+        reason = str(error).splitlines()
+        raise UserError(f"{path} does not fit the model {name!r}: {reason[min(1, len(reason) - 1)].strip()}") from error
+    return Classifier(task.eval().to(device), settings, temperature, precision, mirrors)
 
 
 def check_wishes(classifier: Classifier, arguments: Namespace) -> None:
@@ -186,6 +195,7 @@ def rows(classifier: Classifier, files: list[Path], arguments: Namespace) -> Ite
 
     from data.decode import PictureError
     from data.preprocess import preprocess
+    from models.classification.gradcam import save_heats
 
     for start in range(0, len(files), arguments.batch_size):
         part = files[start : start + arguments.batch_size]
@@ -203,39 +213,16 @@ def rows(classifier: Classifier, files: list[Path], arguments: Namespace) -> Ite
             found = dict(zip(pictures, guesses, strict=True))
             if arguments.explain:
                 names = {file: f"{start + part.index(file) + 1:05d}-{file.stem}.png" for file in pictures}
-                explain(classifier, images, names, [guess[0] for guess in guesses], Path(arguments.explain))
+                try:
+                    save_heats(classifier.task, images, names, [guess[0] for guess in guesses], Path(arguments.explain))
+                except OSError as error:
+                    raise UserError(f"cannot write to {arguments.explain}: {error.strerror or error}") from error
         for file in part:
             row: dict[str, Any] = {"path": str(file), "label": "", "probability": ""}
             for rank, (name, probability) in enumerate(found.get(file, []), start=1):
                 suffix = "" if rank == 1 else f"_{rank}"
                 row |= {f"label{suffix}": name, f"probability{suffix}": round(probability, 6)}
             yield row | {"error": errors.get(file, "")}
-
-
-def explain(
-    classifier: Classifier, images: Tensor, names: dict[Path, str], guesses: list[tuple[str, float]], folder: Path
-) -> None:
-    """Writes each picture beside its heat: where it speaks for the class that was guessed.
-
-    Raises:
-        UserError: If the folder cannot be written.
-    """
-    import torch
-
-    from dashboard.heat import save_explanation
-    from models.classification.gradcam import grad_cam
-
-    task = classifier.task
-    layer = task.network.last_spatial()
-    known = task.hparams["class_names"]
-    classes = torch.tensor([known.index(name) for name, _ in guesses], device=task.device)
-    heat = grad_cam(task.network, layer, task.normalise(images.to(task.device)), classes).cpu().numpy()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for image, one, file, (name, share) in zip(images.numpy(), heat, names, guesses, strict=True):
-            save_explanation(image, one, f"{file.name}: {name}, {100 * share:.1f} %", folder / names[file])
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
 def predict(words: Sequence[str]) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from data import DATA
 from models import MODELS, SUMMARIES
-from trainer.errors import RunFailed, UserError
+from trainer.errors import RunFailed, UserError, out_of_memory
 from trainer.front import Request, read
 from trainer.interrupt import Interrupted, interruptible
 
@@ -46,6 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RunFailed as error:
         print(f"train.py: {error}", file=sys.stderr)
         return error.exit_code
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        print(f"train.py: {out_of_memory(error)}: a smaller model, batch or set of data fits", file=sys.stderr)
+        return 1
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise

@@ -2,7 +2,9 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,3 +159,34 @@ def test_a_checkpoint_of_another_kind_is_refused(
     torch.save({"state_dict": {"weight": torch.zeros(1)}}, foreign)
     assert predict.main([str(foreign), str(picture)]) == 2
     assert "is no checkpoint of this project" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update(house=[1]), "is not a checkpoint: its house holds no names with values"),
+        (lambda c: c.update(hyper_parameters="x"), "is not a checkpoint: its hyper_parameters holds no names"),
+        (lambda c: c["house"].update(recipe="x"), "is not a checkpoint: its recipe holds no names with values"),
+        (lambda c: c["house"].update(model=["cnn"]), "is no checkpoint of this project: it names no model"),
+        (lambda c: c["house"].update(model="rbm"), "holds the model 'rbm' on digits: predict.py needs a classifier"),
+        (lambda c: c.pop("hyper_parameters"), "does not fit the model 'cnn': CNNTask.__init__() missing"),
+        (lambda c: c["hyper_parameters"].update(widths=[3, 5]), "does not fit the model 'cnn': size mismatch for"),
+        (lambda c: c["house"].update(temperature=-1.0), "does not fit the model 'cnn': its temperature is -1.0"),
+        (lambda c: c["house"].update(temperature="hot"), "does not fit the model 'cnn': could not convert"),
+        (lambda c: c["house"]["preprocessing"].update(image_size=[-5, 8]), "image_size must be at least 1×1, got -5×8"),
+        (lambda c: next(iter(c["state_dict"].values())).fill_(float("nan")), "its weights are not finite (mean)"),
+    ],
+)
+def test_an_altered_checkpoint_is_refused_in_one_line(
+    trained: Trained, tmp_path: Path, change: Callable[[Any], Any], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, file = tmp_path / "p.png", tmp_path / "altered.ckpt"
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(picture)
+    checkpoint = torch.load(trained.folder / "checkpoints/best.ckpt", weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, file)
+    assert predict.main([str(file), str(picture)]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""

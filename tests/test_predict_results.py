@@ -113,7 +113,7 @@ def test_a_task_that_does_not_classify_is_refused(
     other = tmp_path / "other.ckpt"
     torch.save(checkpoint, other)
     assert predict.main([str(other), *files]) == 2
-    assert "holds the model 'face' on face-splits, which names no pictures" in capsys.readouterr().err
+    assert "holds the model 'face' on face-splits: predict.py needs a classifier" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["onnx", "torch-export", "safetensors"])

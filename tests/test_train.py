@@ -278,3 +278,19 @@ def test_what_is_allowed_but_hardly_meant_gets_a_note(capsys: pytest.CaptureFixt
 def test_a_missing_gpu_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert train.main(["--model", "cnn", "--device", "cuda"]) == 2
     assert "sees no CUDA device; use --device cpu or auto" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["generalisation", "--data.replicas", "20", "--model.draws", "1000000000000"], ", 240000000000000 bytes were"),
+        (["glm", "--model.history_size", "1000000000000"], ": a smaller"),
+    ],
+)
+def test_no_memory_left_in_the_middle_of_a_run_is_one_line_and_status_1(
+    words: list[str], asked: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(["--model", *words, "--epochs", "1", "--report", "none", "--root", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("train.py: out of memory" + asked)
+    assert error.count("\n") == 1

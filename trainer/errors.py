@@ -8,6 +8,8 @@ Source:
 
 from __future__ import annotations
 
+import re
+
 SIGINT_EXIT = 130
 SIGTERM_EXIT = 143
 
@@ -16,6 +18,15 @@ class UserError(ValueError):
     """The user's input is wrong: one line on stderr that names the value given and those allowed, exit status 2."""
 
     exit_code = 2
+
+
+def out_of_memory(error: BaseException) -> str:
+    """How much was asked for when an error says that there was no memory left, as far as it tells; else empty."""
+    text = str(error)
+    if not isinstance(error, MemoryError) and "allocate memory" not in text and "out of memory" not in text:
+        return ""
+    asked = re.search(r"tried to allocate ([\d.]+ ?\w+)", text, re.IGNORECASE)
+    return f"out of memory, {asked[1]} were asked for" if asked else "out of memory"
 
 
 class RunFailed(RuntimeError):  # noqa: N818  (a sentence to raise, not a type of fault)

@@ -20,7 +20,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from trainer.artefacts import card_text, describe, save_split, save_top_losses, table
 from trainer.device import resolve_precision
-from trainer.errors import UserError
+from trainer.errors import UserError, out_of_memory
 from trainer.folder import RunFolder, write_atomically
 from trainer.front import Request
 from trainer.notice import notice
@@ -88,7 +88,7 @@ def user_mistakes(group: str = "", options: Iterable[str] = ()) -> Iterator[None
         text = f"{error.filename}: {error.strerror}" if named else str(error)  # type: ignore[union-attr]
         raise UserError(f"--{group}.{text}" if text.partition(" ")[0] in options else text) from error
     except (RuntimeError, MemoryError) as error:
-        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+        if not out_of_memory(error):
             raise
         raise UserError("this model and data do not fit into memory") from error
 

@@ -68,6 +68,12 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise UserError(f"the checkpoint {file} ({read_size(file)}) is damaged or cut off") from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise UserError(f"{file} ({read_size(file)}) is not a checkpoint: it has no state_dict")
+    house = checkpoint.get("house", {})
+    parts = {name: checkpoint.get(name, {}) for name in ("state_dict", "hyper_parameters", "house")}
+    parts |= {name: house.get(name, {}) for name in ("recipe", "preprocessing") if isinstance(house, dict)}
+    for name, part in parts.items():
+        if not isinstance(part, dict):
+            raise UserError(f"{file} ({read_size(file)}) is not a checkpoint: its {name} holds no names with values")
     return checkpoint
 
 

@@ -13,9 +13,15 @@ Source:
 """
 # N pictures, C channels, h, w size of the map, H, W size of the picture, K classes
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from dashboard.heat import save_explanation
 
 
 def grad_cam(network: nn.Module, layer: nn.Module, x: Tensor, classes: Tensor) -> Tensor:
@@ -56,3 +62,27 @@ def grad_cam(network: nn.Module, layer: nn.Module, x: Tensor, classes: Tensor) -
     heat = F.interpolate(heat, size=x.shape[-2:], mode="bilinear", align_corners=False)[:, 0]  # (N, H, W)
     peak = heat.amax((1, 2), keepdim=True)
     return heat / torch.where(peak > 0, peak, torch.ones_like(peak))
+
+
+def save_heats(
+    task: Any, images: Tensor, names: Mapping[Path, str], guesses: Sequence[tuple[str, float]], folder: Path
+) -> None:
+    """Writes each picture beside its heat: where it speaks for the class that was guessed.
+
+    Args:
+        task: The classifier, whose network has a map of places.
+        images: uint8, shape (N, C, H, W).
+        names: File of each picture and the name of what is written for it, N of them.
+        guesses: Class and probability of each.
+        folder: Made when it is missing.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    known = task.hparams["class_names"]
+    classes = torch.tensor([known.index(name) for name, _ in guesses], device=task.device)
+    x = task.normalise(images.to(task.device))
+    heat = grad_cam(task.network, task.network.last_spatial(), x, classes).cpu().numpy()  # (N, H, W)
+    folder.mkdir(parents=True, exist_ok=True)
+    for image, one, file, (name, share) in zip(images.numpy(), heat, names, guesses, strict=True):
+        save_explanation(image, one, f"{file.name}: {name}, {100 * share:.1f} %", folder / names[file])
