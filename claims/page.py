@@ -14,7 +14,8 @@ INTRODUCTION = """# Every statement as something you can run
 Five popular articles on the mathematics of deep learning make {total} statements. {checked} of them have a check, a
 small function in `claims/` that computes the numbers that decide; `python -m claims ID` runs one, `python -m claims`
 all. A statement is *right* as written, *imprecise* (true after adding a condition, or in part) or *wrong*; a wrong one
-has numbers that refute it and numbers that hold for its repair. This page is written by
+has numbers that refute it and numbers that hold for its repair. Checks that take long run with `--all` only;
+where it says *measured earlier*, the numbers are those of the last such run. This page is written by
 
 ```
 {command}
@@ -35,7 +36,9 @@ def number_lines(claim: Claim, outcome: Outcome) -> str:
     """All numbers of a claim in one cell, or why there is none."""
     if outcome.skipped and not outcome.numbers:
         return f"skipped: {cell(outcome.skipped)}"
-    lines = [f"measured earlier, {outcome.seconds:.0f} s, by `python -m claims {claim.id}`:"] if outcome.skipped else []
+    lines = []
+    if outcome.skipped:
+        lines.append(f"*measured earlier*, {outcome.seconds:.0f} s, by `python -m claims {claim.id}`:")
     for number in outcome.numbers:
         measured, due, tolerance = as_text(number)
         part = role(claim, number)
