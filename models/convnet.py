@@ -144,5 +144,5 @@ class CNN(nn.Module):
         return logits
 
     def last_spatial(self) -> nn.Module:
-        """The module whose map explains a decision (Grad-CAM): the last convolution, before the last maximum."""
-        return next(module for module in reversed(list(self.modules())) if isinstance(module, nn.Conv2d))
+        """The module whose map explains a decision (Grad-CAM): the last stage, of whose map the logits are linear."""
+        return self.stages[-1]

@@ -14,6 +14,7 @@ import predict
 from data.digits import Digits
 from data.preprocess import preprocess
 from models.classification.deployment import Deployed, export_checked
+from models.classification.gradcam import grad_cam
 from models.classification.views import most_views, picture_views
 from tests.conftest import Trained
 
@@ -184,3 +185,13 @@ def test_export_refuses_in_one_line(trained: Trained, tmp_path: Path, capsys: py
     ):
         assert predict.main(["export", str(trained.folder), *words]) == 2
         assert capsys.readouterr().err.startswith(f"predict.py: {message}")
+
+
+def test_something_speaks_for_every_guess(trained: Trained) -> None:
+    """A heat of nothing explains nothing: before the last activation 4 of 10 digits had none."""
+    task = predict.load_classifier(str(trained.folder), "cpu").task
+    x = task.normalise(Digits().part("test").images)
+    with torch.no_grad():
+        guesses = task.network(x).argmax(1)
+    heat = grad_cam(task.network, task.network.last_spatial(), x, guesses)
+    assert (heat.amax((1, 2)) > 0).float().mean() > 0.99

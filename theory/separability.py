@@ -70,20 +70,38 @@ def separating_plane(points: ArrayLike, labels: ArrayLike, *, bias: bool = True)
     columns = (x - centre) / spread
     if bias:
         columns = np.column_stack([columns, np.ones(len(x))])
+    weights, slack = _least_slack(columns, signs)
+    normal = weights[: x.shape[1]] / spread
+    offset = float(weights[-1] - normal @ centre) if bias else 0.0
+    strict = bool((signs * (x @ normal + offset) > 0).all())
+    return Plane(normal, offset, slack, strict and slack <= TOLERANCE * len(x))
+
+
+def _least_slack(columns: NDArray[np.float64], signs: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """The w, and the value, of min Σ max(0, 1 − s_i c_i·w) for rows c_i of ``columns``, shape (n, k), and n signs s.
+
+    The dual programme, max Σ a_i with Σ a_i s_i c_i = 0 and 0 ≤ a ≤ 1, has the same value. It is solved, on orthonormal
+    columns, where the simplex method breaks down on the first: points that a steep network pressed to the corners of
+    a cube ask for weights of 10⁵.
+    """
     count, unknowns = columns.shape
-    matrix = hstack([csr_array(-signs[:, None] * columns), -eye_array(count)], format="csr")
-    solved = linprog(
+    primal = linprog(
         np.append(np.zeros(unknowns), np.ones(count)),
-        A_ub=matrix,
+        A_ub=hstack([csr_array(-signs[:, None] * columns), -eye_array(count)], format="csr"),
         b_ub=-np.ones(count),
         bounds=[(None, None)] * unknowns + [(0, None)] * count,
         method="highs",
     )
-    assert solved.status == 0, solved.message  # w = 0, t = 1 is always feasible
-    normal = solved.x[: x.shape[1]] / spread
-    offset = float(solved.x[unknowns - 1] - normal @ centre) if bias else 0.0
-    strict = bool((signs * (x @ normal + offset) > 0).all())
-    return Plane(normal, offset, float(solved.fun), strict and solved.fun <= TOLERANCE * count)
+    if primal.status == 0:
+        return primal.x[:unknowns], float(primal.fun)
+    left, sizes, right = np.linalg.svd(columns, full_matrices=False)
+    kept = sizes > 1e-12 * sizes[0]
+    rows = np.sqrt(count) * left[:, kept]
+    dual = linprog(-np.ones(count), A_eq=(signs[:, None] * rows).T, b_eq=np.zeros(int(kept.sum())), bounds=(0, 1),
+                   method="highs")  # fmt: skip
+    assert dual.status == 0, dual.message  # a = 0 is always feasible
+    weights = -np.sqrt(count) * right[kept].T @ (dual.eqlin.marginals / sizes[kept])
+    return weights, float(np.maximum(0, 1 - signs * (columns @ weights)).sum())
 
 
 def cover_count(num_points: int, dimension: int) -> int:

@@ -1,11 +1,13 @@
 """Separating planes against enumeration and geometry; Cover's count against enumeration by linear programming."""
 
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from theory import separability
 from theory.separability import cover_count, cover_probability, separating_plane
 
 
@@ -77,3 +79,22 @@ def test_mistakes_are_named() -> None:
             separating_plane(points, labels)
     with pytest.raises(ValueError, match="at least 1"):
         cover_count(0, 2)
+
+
+def test_the_dual_programme_gives_the_plane_where_the_simplex_method_breaks_down(monkeypatch: Any) -> None:
+    rng = np.random.default_rng(4)
+    points = rng.standard_normal((60, 3))
+    labels = points @ [1, 2, 3] + rng.standard_normal(60) > 0
+    direct = separating_plane(points, labels)
+    solve = separability.linprog
+
+    def breaks_down(goal: Any, **options: Any) -> Any:
+        return SimpleNamespace(status=4) if "A_ub" in options else solve(goal, **options)
+
+    monkeypatch.setattr(separability, "linprog", breaks_down)
+    plane = separating_plane(points, labels)
+    assert not plane.separable
+    assert plane.slack == pytest.approx(direct.slack, rel=1e-9)
+    np.testing.assert_allclose(plane.normal, direct.normal, rtol=1e-9)
+    assert plane.offset == pytest.approx(direct.offset, rel=1e-9)
+    assert separating_plane(points, points @ [1, 2, 3] > 0).separable
