@@ -30,6 +30,7 @@ BENCHMARKS = {
     "dbn": "deep belief networks: pretrained against a random start with 100, 1,000 and all labels, over seeds",
     "rbm": "MNIST, 784×500: time to the pseudo-likelihood of scikit-learn's BernoulliRBM (peer: minutes)",
     "regions": "linear regions of random networks: counting and polygons, beside parx and a grid",
+    "faults": "broken folders and disturbed trainings: torchvision, timm, Lightning and ours, scored by one rule",
     "startup": "train.py --help, and the import of the training path against plain lightning.pytorch",
 }
 

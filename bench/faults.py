@@ -1,0 +1,92 @@
+"""What tools make of faults: torchvision's and timm's folder loaders, Lightning as its guide uses it, and ours.
+
+Nothing is timed. Each tool gets the same broken folders, or is disturbed in the same way while it trains, and is judged
+by the same rule (`bench.peers.folder_faults`, `bench.peers.training_faults`):
+
+    0 silently wrong    1 unclear error    2 clear error    3 recovers
+
+Where an error is the right answer, 2 is full marks: D2, D16, T1, T7, T15, T16.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from bench.child import python, run_child
+from bench.harness import BenchError, Report, Sample
+
+HEAD = ("fault", "tool", "score", "what was seen")
+FOLDER_TOOLS, TRAINING_TOOLS = ("ours", "torchvision", "timm"), ("ours", "lightning")
+TOOLS = ("ours", "torchvision", "timm", "lightning")
+ERROR_IS_RIGHT = {"D2", "D16", "T1", "T7", "T15", "T16"}
+Seen = dict[str, dict[str, tuple[int, str]]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this comparison."""
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="also draw the matrix, as PNG")
+    parser.add_argument("--only", choices=("folders", "training"), help="one half (default both)")
+    parser.set_defaults(repeats=1, warmup=0)
+
+
+def check(options: argparse.Namespace) -> None:
+    """The figure has a place.
+
+    Raises:
+        BenchError: With exit status 2.
+    """
+    if options.figure and not options.figure.resolve().parent.is_dir():
+        raise BenchError(f"--figure {options.figure}: there is no folder {options.figure.parent}", 2)
+
+
+def probe(module: str, tool: str) -> dict[str, tuple[int, str]]:
+    """Score and what was seen, by fault.
+
+    Raises:
+        BenchError: If the probe itself fails.
+    """
+    print(f"{module}: {tool}", flush=True)
+    _, said = run_child(python("-m", f"bench.peers.{module}", "--tool", tool), tool)
+    try:
+        return {fault: (int(score), str(seen)) for fault, (score, seen) in json.loads(said.splitlines()[-1]).items()}
+    except (IndexError, ValueError, TypeError, AttributeError) as error:
+        raise BenchError(f"{module} of {tool} told of no result: {error}", 1) from error
+
+
+def run(options: argparse.Namespace) -> Report:
+    """Probes every tool."""
+    seen: Seen = {}
+    halves = {"folders": ("folder_faults", FOLDER_TOOLS), "training": ("training_faults", TRAINING_TOOLS)}
+    for half, (module, tools) in halves.items():
+        if options.only in (None, half):
+            for tool in tools:
+                for fault, found in probe(module, tool).items():
+                    seen.setdefault(fault, {})[tool] = found
+    if options.figure:
+        from dashboard import style
+        from dashboard.faults import faults_figure
+
+        scores = {fault: {tool: score for tool, (score, _) in row.items()} for fault, row in seen.items()}
+        tools_seen = [tool for tool in TOOLS if any(tool in row for row in seen.values())]
+        style.save(faults_figure(scores, tools_seen), options.figure)
+    return report(seen)
+
+
+def report(seen: Seen) -> Report:
+    """Table and sums. Args: seen, score and what was seen by fault and tool."""
+    rows = [[fault, tool, str(score), what] for fault, row in seen.items() for tool, (score, what) in row.items()]
+    notes = []
+    for tool in TOOLS:
+        scores = {fault.split()[0]: row[tool][0] for fault, row in seen.items() if tool in row}
+        if scores:
+            full = sum(score >= (2 if fault in ERROR_IS_RIGHT else 3) for fault, score in scores.items())
+            silent = sum(score == 0 for score in scores.values())
+            notes.append(f"{tool:<12} full marks in {full} of {len(scores)} faults, silently wrong in {silent}")
+    samples = {
+        tool: [Sample(0.0, {fault: float(row[tool][0]) for fault, row in seen.items() if tool in row})]
+        for tool in TOOLS
+        if any(tool in row for row in seen.values())
+    }
+    return Report("faults: the same faults, several tools", [(HEAD, rows)], notes, samples)

@@ -1,0 +1,79 @@
+"""A classifier trained as Lightning's own guide does it: the peer of the training faults.
+
+python -m bench.peers.lightning_example --root FOLDER --epochs 6 --seed 0
+
+A small convolutional network with dropout on scikit-learn's digits, SGD with momentum, a shuffled loader, a seed, a
+checkpoint at the end of each epoch and ``last.ckpt`` beside it; resuming is ``ckpt_path``. Nothing is switched off.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import ModelCheckpoint
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+
+class Classifier(L.LightningModule):
+    """Two convolutions, dropout, one linear layer; pictures (N, 1, 8, 8)."""
+
+    def __init__(self, lr: float) -> None:
+        super().__init__()
+        self.lr = lr
+        self.network = nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(),
+            nn.Flatten(), nn.Dropout(0.3), nn.Linear(1024, 10),
+        )  # fmt: skip
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Cross-entropy."""
+        loss = F.cross_entropy(self.network(batch[0]), batch[1])
+        self.log("train/loss", loss)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """SGD with momentum."""
+        return torch.optim.SGD(self.parameters(), self.lr, momentum=0.9)
+
+
+class Announce(L.Callback):
+    """Says which epoch begins, so that a signal can be sent into it."""
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """One line."""
+        print(f"epoch {trainer.current_epoch + 1}", flush=True)
+
+
+def main() -> None:
+    """Train."""
+    parser = argparse.ArgumentParser(description="Digits with Lightning alone.")
+    parser.add_argument("--root", required=True)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--lr", type=float, default=0.02)
+    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--resume")
+    options = parser.parse_args()
+    L.seed_everything(options.seed)
+    digits = load_digits()
+    images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
+    data = TensorDataset(images, torch.tensor(digits.target))
+    loader = DataLoader(data, options.batch_size, shuffle=True, drop_last=True)
+    trainer = L.Trainer(
+        max_epochs=options.epochs,
+        default_root_dir=options.root,
+        accelerator="cpu",
+        callbacks=[ModelCheckpoint(save_last=True), Announce()],
+        enable_progress_bar=False,
+    )
+    trainer.fit(Classifier(options.lr), loader, ckpt_path=options.resume)
+
+
+if __name__ == "__main__":
+    main()
