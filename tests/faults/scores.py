@@ -2,15 +2,10 @@
 
 0 is silently wrong, 1 is a crash whose cause is unclear, 2 is a clear error that names the file or the option, 3
 recovers correctly and says so. A test calls :func:`record` after its assertions have passed, so that a score is never
-better than the behaviour that was seen. ``FAULT_SCORES=FILE pytest tests/faults`` also writes the sheet as JSON, from
-which the figure "fault by tool" is drawn.
+better than the behaviour that was seen. What other tools make of such faults: ``python -m bench faults``.
 """
 
 from __future__ import annotations
-
-import json
-import os
-from pathlib import Path
 
 # Where an error is the right answer, a clear error is full marks.
 ERROR_IS_RIGHT = frozenset({"D2", "D16", "T7", "T14", "T16", "T18", "T19", "T20"})
@@ -36,9 +31,4 @@ def record(case: str, score: int) -> int:
     if score < 2:
         raise ValueError(f"{case} scored {score}: a fault must end in a clear error (2) or in a recovery (3)")
     SCORES[case] = min(score, SCORES.get(case, 3))
-    sheet = os.environ.get("FAULT_SCORES")
-    if sheet:
-        path = Path(sheet)
-        known = json.loads(path.read_text()) if path.exists() else {}
-        path.write_text(json.dumps({**known, **SCORES}, indent=1, sort_keys=True) + "\n")
     return SCORES[case]
