@@ -139,15 +139,19 @@ class AutoencoderTask(LightningModule):
         return restored
 
     def on_train_start(self) -> None:
-        """Takes the mean picture and, for a linear network, the covariance from the training pictures."""
-        validation: Any = self.trainer.val_dataloaders
+        """A network starts at the mean picture; a linear one knows the covariance."""
+        reference = self.refer_to(self.trainer.train_dataloader, self.trainer.val_dataloaders)
+        if not isinstance(self.model, LinearAutoencoder) and not self.resumed:
+            self.model.centre(reference.mean.to(self.model.mean))
+        self.sums = self.sums.to(self.device)
+
+    def refer_to(self, training: Any, validation: Any) -> Reference:
+        """Takes the mean picture and, for a linear network, the covariance from the loader of the training pictures."""
         held_out = pictures_of(validation) if validation else None
-        self.reference = Reference(pictures_of(self.trainer.train_dataloader), held_out)
+        self.reference = Reference(pictures_of(training), held_out)
         if isinstance(self.model, LinearAutoencoder):
             self.model.fit_moments(*self.reference.moments)
-        elif not self.resumed:
-            self.model.centre(self.reference.mean.to(self.model.mean))
-        self.sums = self.sums.to(self.device)
+        return self.reference
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Squared error of one batch; a linear network takes steps on the exact loss instead."""
@@ -242,11 +246,13 @@ class AutoencoderTask(LightningModule):
 
     def finish(self, split: str) -> Result:
         """Joins the collected batches and starts afresh."""
-        assert self.reference is not None
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        # A resumed run may have had nothing left to train.
+        reference = self.reference or self.refer_to(data.train_dataloader(), data.val_dataloader())
         joined = [torch.cat(part) for part in zip(*self.parts, strict=True)]
         self.parts = []
         images, labels, codes, restored = joined
-        return Result(self.reference, images, labels, codes, restored, self.hparams["class_names"], split)
+        return Result(reference, images, labels, codes, restored, self.hparams["class_names"], split)
 
     def measured(self) -> Result | None:
         """The result with what needs the network once more: anomalies, noise, the exact loss; None without any."""

@@ -130,9 +130,15 @@ class GeneralisationTask(LightningModule):
         """Error of the largest model: what stopping early is about."""
         self.log("val/loss", self.errors(batch)[-1].mean(), batch_size=1)
 
+    def on_test_start(self) -> None:
+        """Takes the training sample again where a resumed run had nothing left to train."""
+        if self.sample is None:
+            loader: Any = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+            self.sample = self.transfer_batch_to_device(next(iter(loader)), self.device, 0)
+
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """All sizes on new points, and the experiments that need no training."""
-        assert self.sample is not None, "tested before it was fitted"
+        assert self.sample is not None
         options = self.hparams
         errors = (self.errors(self.sample), self.errors(batch))
         self.sweep = Sweep(

@@ -115,9 +115,7 @@ class GLMTask(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """So many steps of each solver; the loss is Newton's."""
         x, y = batch
-        if self.maximum is None:
-            self.sample = batch
-            self.maximum = fit(self.family, x, y, self.hparams["dispersion"], self.precision)
+        self.know(batch)
         if not self.history:
             self.look(x, y)
         for _ in range(self.hparams["steps"]):
@@ -126,6 +124,12 @@ class GLMTask(LightningModule):
         losses = [self.objective(x, y, solver.theta).detach() for solver in (self.newton, self.descent)]
         self.log_dict({"train/loss": losses[0], "train/loss_descent": losses[1]})
         return losses[0] + 0 * losses[1]  # not finite when either is not: gradient descent may diverge
+
+    def know(self, batch: Batch) -> None:
+        """Finds the maximum for the whole training sample, once."""
+        if self.maximum is None:
+            self.sample = batch
+            self.maximum = fit(self.family, *batch, self.hparams["dispersion"], self.precision)
 
     def step(self, x: Tensor, y: Tensor) -> None:
         """One step of each solver."""
@@ -170,9 +174,14 @@ class GLMTask(LightningModule):
         excess = [float(self.objective(x, y, point)) - best for point in points]
         self.history.append([*excess, *(float((point - self.maximum.theta).norm()) for point in points)])
 
+    def on_test_start(self) -> None:
+        """Takes the training sample again where a resumed run had nothing left to train."""
+        loader: Any = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+        self.know(self.transfer_batch_to_device(next(iter(loader)), self.device, 0))
+
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """The question that the data ask, answered with Newton's coefficients."""
-        assert self.maximum is not None, "tested before it was fitted"
+        assert self.maximum is not None
         assert self.sample is not None
         options = self.hparams
         likelihood = Likelihood(

@@ -1,5 +1,7 @@
 """The checkpoint of another run of this project, found and read without running anything in it."""
 
+import importlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,12 +37,44 @@ def read_stored(given: str, names: Sequence[str]) -> Stored:
     if file is None:
         raise ValueError(f"--model.checkpoint {given}: no checkpoint there")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-        stored = Stored(file, content["house"]["model"], content["hyper_parameters"], content["state_dict"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols and the like; the file is refused all the same
+            content = torch.load(file, map_location="cpu", weights_only=True)
+            stored = Stored(
+                file, content["house"]["model"], dict(content["hyper_parameters"]), dict(content["state_dict"])
+            )
         if stored.model not in MODELS:
             raise KeyError(stored.model)
-    except OSError as error:
+    except PermissionError as error:
         raise ValueError(f"--model.checkpoint {given}: {error.strerror}") from error
     except Exception as error:  # torch raises many types for a damaged file
-        raise ValueError(f"--model.checkpoint {file} is no checkpoint of one of our runs") from error
+        raise ValueError(f"--model.checkpoint {file} is no checkpoint of one of our runs, or is damaged") from error
+    numbers = {name: value for name, value in stored.tensors.items() if isinstance(value, Tensor)}
+    bad = [name for name, value in numbers.items() if (value.isnan() | value.isposinf()).any()]  # masks hold -inf
+    if bad:
+        raise ValueError(f"--model.checkpoint {file}: its weights are not finite ({', '.join(bad[:3])})")
     return stored
+
+
+def build(stored: Stored, **changed: Any) -> Any:
+    """The task of a checkpoint with its weights.
+
+    Args:
+        stored: From `read_stored`.
+        changed: Options to take instead of those stored, where the task has them.
+
+    Raises:
+        ValueError: If options and weights do not fit the task, as those of another version.
+    """
+    module, _, name = MODELS[stored.model].rpartition(".")
+    options = stored.options | {key: value for key, value in changed.items() if key in stored.options}
+    try:
+        task = getattr(importlib.import_module(module), name)(**options)
+        missing = task.load_state_dict(stored.tensors, strict=False).missing_keys
+        if missing:
+            raise ValueError(f"it has no {', '.join(missing[:3])}")
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()
+        why = reason[min(1, len(reason) - 1)].strip()  # torch's first line only says that there are errors
+        raise ValueError(f"--model.checkpoint {stored.file} does not fit the model {stored.model!r}: {why}") from error
+    return task

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from torch import nn
 
-from models import MODELS
 from models.depth.stack import Stack, sequential_layers
-from models.stored import read_stored
+from models.stored import build, read_stored
 from theory.regions.network import Layer
 
 
@@ -24,12 +22,9 @@ def given_networks(path: str, inputs: int) -> dict[str, list[Layer]]:
         ValueError: If there is no readable checkpoint, or its network has a layer that is not Linear, ReLU or LeakyReLU
             (which is named), or takes another number of inputs.
     """
-    file, model, options, tensors = read_stored(path, ("last.ckpt", "best.ckpt"))
-    module, _, name = MODELS[model].rpartition(".")
-    options = {**options, "checkpoint": None} if "checkpoint" in options else options
-    task = getattr(importlib.import_module(module), name)(**options)
-    task.load_state_dict(tensors, strict=False)
-    networks = networks_of(task, f"{model} of {file.parent.parent.name}")
+    stored = read_stored(path, ("last.ckpt", "best.ckpt"))
+    task = build(stored, checkpoint=None, weights="none")
+    networks = networks_of(task, f"{stored.model} of {stored.file.parent.parent.name}")
     for name, layers in networks.items():
         if layers[0].weight.shape[1] != inputs:
             raise ValueError(

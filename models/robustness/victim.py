@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from models.convnet import CNN
-from models.stored import read_stored
+from models.stored import build, read_stored
 
 
 class Victim(nn.Module):
@@ -64,20 +64,18 @@ def load_victim(checkpoint: str, class_names: list[str], in_channels: int, image
     Raises:
         ValueError: If there is no such file, or it does not hold such a network for such data.
     """
-    from models.cnn import CNNTask
-
-    file, name, options, tensors = read_stored(checkpoint, ("best.ckpt", "last.ckpt"))
-    if name != "cnn":
-        raise ValueError(f"--model.checkpoint {file} holds the model {name!r}; allowed: cnn")
-    found = (list(options["class_names"]), options["in_channels"], list(options["image_size"]))
+    stored = read_stored(checkpoint, ("best.ckpt", "last.ckpt"))
+    file = stored.file
+    if stored.model != "cnn":
+        raise ValueError(f"--model.checkpoint {file} holds the model {stored.model!r}; allowed: cnn")
+    task = build(stored, weights="none")
+    found = (list(task.hparams["class_names"]), task.hparams["in_channels"], list(task.hparams["image_size"]))
     if found != (class_names, in_channels, image_size):
         known, given = (
             f"{len(names)} classes of {channels}×{height}×{width}"
             for names, channels, (height, width) in (found, (class_names, in_channels, image_size))
         )
         raise ValueError(f"--model.checkpoint {file} was trained on {known}, this data has {given}")
-    task = CNNTask(**{**options, "weights": "none"})
-    task.load_state_dict(tensors)
     return Victim(task.network, task.mean.flatten().tolist(), task.std.flatten().tolist())
 
 

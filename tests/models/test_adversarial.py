@@ -1,6 +1,7 @@
 """Attacks against enumeration and closed forms, certificates against search, and the run of --model adversarial."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 import train
 from models.convnet import CNN
+from models.depth.checkpoint import given_networks
 from models.robustness.attacks import changed, evolve_one_pixel, exhaustive_one_pixel, fgsm, loss_gradient, pgd
 from models.robustness.certificate import certify_pixels, exact_one_pixel, network_bounds
 from models.robustness.results import margin_slope
@@ -229,6 +231,36 @@ def test_a_checkpoint_of_something_else_is_refused(trained: Trained, tmp_path: P
     torch.save({"house": {"model": "face"}, "hyper_parameters": {}, "state_dict": {}}, other)
     with pytest.raises(ValueError, match="holds the model 'face'; allowed: cnn"):
         load_victim(str(other), ["0"], 1, [8, 8])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["hyper_parameters"].pop("class_names"), "does not fit the model 'cnn': .* missing"),
+        (lambda c: c["hyper_parameters"].update(widths=[3, 5]), "does not fit the model 'cnn': size mismatch for"),
+        (lambda c: c["state_dict"].pop("network.head.1.bias"), "does not fit .*: it has no network.head.1.bias"),
+        (lambda c: c["state_dict"]["mean"].fill_(float("nan")), r"its weights are not finite \(mean\)"),
+        (lambda c: c.update(hyper_parameters=7), "is no checkpoint of one of our runs, or is damaged"),
+    ],
+)
+def test_an_altered_checkpoint_is_refused_by_name(
+    trained: Trained, tmp_path: Path, change: Callable[[Any], Any], message: str
+) -> None:
+    checkpoint = torch.load(trained.folder / "checkpoints/best.ckpt", weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, tmp_path / "altered.ckpt")
+    names = [str(digit) for digit in range(10)]
+    with pytest.raises(ValueError, match=message):
+        load_victim(str(tmp_path / "altered.ckpt"), names, 1, [8, 8])
+    with pytest.raises(ValueError, match=message):
+        given_networks(str(tmp_path / "altered.ckpt"), 64)
+
+
+def test_half_a_checkpoint_is_called_damaged(trained: Trained, tmp_path: Path) -> None:
+    content = (trained.folder / "checkpoints/best.ckpt").read_bytes()
+    (tmp_path / "half.ckpt").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match="or is damaged"):
+        load_victim(str(tmp_path / "half.ckpt"), ["0"], 1, [8, 8])
 
 
 def test_only_cnns_are_certified() -> None:
