@@ -2,29 +2,29 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test slow lint claims bench dashboard clean
+.PHONY: train test slow lint claims bench dashboard clean help
 
-train: .venv/installed
+train: .venv/installed ## train a convolutional network on handwritten digits
 	$(BIN)/python train.py --model cnn
 
-test: .venv/installed
+test: .venv/installed ## run the tests
 	$(BIN)/python -m pytest
 
-slow: .venv/installed
+slow: .venv/installed ## run the tests that need minutes, or real data in DATA_ROOT
 	$(BIN)/python -m pytest -m slow
 
-lint: .venv/installed
+lint: .venv/installed ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-claims: .venv/installed
+claims: .venv/installed ## run the statements of five articles
 	$(BIN)/python -m claims
 
-bench: .venv/installed
+bench: .venv/installed ## measure side by side
 	$(BIN)/python -m bench all
 
-dashboard: .venv/installed
+dashboard: .venv/installed ## make a small run and check what TensorBoard shows of it
 	$(BIN)/python train.py --model cnn --root runs/dashboard
 	$(BIN)/python -m dashboard.check runs/dashboard --screenshot runs/dashboard-screenshots
 
@@ -34,5 +34,8 @@ dashboard: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-clean:
+clean: ## remove the environment and what was built
 	rm -rf .venv build *.egg-info
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12

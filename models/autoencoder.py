@@ -245,9 +245,8 @@ class AutoencoderTask(LightningModule):
         self.log("test/squared_error", float(self.result.errors.mean()))
 
     def finish(self, split: str) -> Result:
-        """Joins the collected batches and starts afresh."""
+        """Joins the collected batches and starts afresh; a resumed run may have had nothing left to train."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        # A resumed run may have had nothing left to train.
         reference = self.reference or self.refer_to(data.train_dataloader(), data.val_dataloader())
         joined = [torch.cat(part) for part in zip(*self.parts, strict=True)]
         self.parts = []
