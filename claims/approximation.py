@@ -145,7 +145,9 @@ def knee_of_a_unit() -> Numbers:
     # fitted knots k_1 … k_{N-1} are the knees -b/w of the units 2 … N
     yield equals("knots + b/W", (line.knots[1:-1] + (bias / weight)[1:]).abs().max(), 0, 1e-12)
     slopes = line.values.diff() / line.knots.diff()
-    yield equals("change of slope = W · output weight", (slopes.diff() - (outer * weight)[1:]).abs().max(), 0, 1e-10)
+    yield equals(
+        "change of slope = |W| · output weight", (slopes.diff() - (outer * weight.abs())[1:]).abs().max(), 0, 1e-10
+    )
     x = torch.linspace(0, 1, 5001, dtype=torch.float64)
     difference = network(x[:, None])[:, 0] - evaluate(line.knots[None], line.values[None], x)[0]
     yield equals("Linear-ReLU-Linear less the broken line", difference.abs().max(), 0, 1e-13)

@@ -52,7 +52,8 @@ class DeepVsWideTask(LightningModule):
         view: Low and high end of the coordinates on which regions are counted; without it the box, or, for inputs of
             more than two numbers, [-0.25, 1.25] on the plane through three training points, which lie at 0 and 1.
         max_regions: Counting a network is given up beyond so many regions.
-        checkpoint: A run folder or checkpoint whose network's regions are counted on the same slice.
+        checkpoint: A run folder or checkpoint whose networks' regions are counted on the same slice: of deep-vs-wide,
+            of mlp (with data of one input), or of another model of Linear, ReLU and LeakyReLU layers.
     """
 
     monitor, mode = "val/loss", "min"

@@ -19,11 +19,12 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from models.approximation.family import Activation, count_numbers
+from models.approximation.family import BROKEN_LINES, Activation, count_numbers
 from models.approximation.measure import Drawing, measure
 from models.approximation.pictures import pictures
-from models.approximation.reference import Floors, find_floors
+from models.approximation.reference import Floors, find_floors, one_network
 from models.approximation.results import Result
+from models.approximation.search import Line
 from models.approximation.searches import Searches
 
 MOST_WIDTH = 512
@@ -164,6 +165,26 @@ class MLPTask(LightningModule):
             f"{layers} of {', '.join(map(str, self.widths))} {options['activation']} units, "
             f"{options['seeds']} seeds, {count} method{'s side by side' * (count > 1)}"
         )
+
+    def saved_networks(self) -> dict[str, nn.Sequential]:
+        """The networks that a checkpoint holds, by name, of the function's own variable.
+
+        Raises:
+            ValueError: If they are no broken lines.
+        """
+        options, spline = self.hparams, self.searches.spline
+        if spline is None:
+            given = ", ".join(f"{name} {options[name]}" for name in ("num_inputs", "activation", "method", "depth"))
+            raise ValueError(
+                f"{given}; of --model mlp those of one input, relu or leaky_relu, varpro, depth 1 are read"
+            )
+        slope = BROKEN_LINES[options["activation"]]
+        lines = [
+            Line(knots[: width + 1], values[: width + 1], 0.0)
+            for width, knots, values in zip(self.widths, spline.best_knots, spline.best_values, strict=True)
+        ]
+        low, high = options["low"], options["high"]
+        return {f"N = {len(line.knots) - 1}": one_network(line, slope, low, high) for line in lines}
 
     def findings(self) -> list[tuple[str, str]]:
         """The result and its certificate."""

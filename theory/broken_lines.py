@@ -105,11 +105,40 @@ def _line(x: Array, y: Array) -> np.poly1d:
     return np.poly1d([slope, y.mean() - slope * x.mean()])
 
 
-def as_network(knots: Array, values: Array, slope: float = 0.0) -> tuple[Array, Array, float]:
-    """A broken line on [0, 1] as a network of one hidden layer with as many units as it has pieces, unit input weights.
+def settled(knots: Array, values: Array, x: Array) -> tuple[Array, Array]:
+    """The same broken line on the samples, its pieces between two neighbouring samples as long as they can be.
 
-    With slopes s_i and jumps a_i = s_{i+1} - s_i,  f(x) = c_0 + s_1 relu(x) + Σ a_i relu(x - k_i) for x ≥ 0: the first
-    unit is the affine part. A leaky ReLU l of slope α does the same, since relu(z) = (l(z) - α z) / (1 - α).
+    Such a piece is a jump, and may be as steep as one likes. Laid from sample to sample it is least steep, and sums
+    with it lose the fewest digits.
+
+    Args:
+        knots: Ascending, shape (N + 1,).
+        values: At the knots, shape (N + 1,).
+        x: Samples in ascending order, shape (M,).
+    """
+    knots, values = knots.copy(), values.copy()
+    for i in range(1, len(knots) - 2):
+        after = int(np.searchsorted(x, knots[i], side="right"))
+        if not 0 < after < len(x) or knots[i + 1] > x[after]:
+            continue
+        left, right = x[after - 1], x[after]
+        if knots[i - 1] < left and right < knots[i + 2]:
+            values[i] -= (knots[i] - left) * (values[i] - values[i - 1]) / (knots[i] - knots[i - 1])
+            j = i + 1
+            values[j] += (right - knots[j]) * (values[j + 1] - values[j]) / (knots[j + 1] - knots[j])
+            knots[i], knots[j] = left, right
+    return knots, values
+
+
+def as_network(knots: Array, values: Array, slope: float = 0.0) -> tuple[Array, Array, Array, float]:
+    """A broken line on [0, 1] as a network of one hidden layer with as many units as it has pieces.
+
+    With slopes s_i, jumps a_i = s_{i+1} - s_i and the line c + s x of one of the pieces,
+
+        f(x) = c + s relu(x) + Σ_{left of it} a_i relu(k_i - x) + Σ_{right of it} a_i relu(x - k_i)      for x ≥ 0.
+
+    Terms of opposite signs cancel, and digits with them: the piece is that for which they are smallest. A leaky ReLU l
+    of slope α does the same, since relu(z) = (l(z) - α z) / (1 - α).
 
     Args:
         knots: k_0 = 0 … k_N = 1, shape (N + 1,).
@@ -117,9 +146,17 @@ def as_network(knots: Array, values: Array, slope: float = 0.0) -> tuple[Array, 
         slope: α, of the activation for negative arguments, below 1.
 
     Returns:
-        Hidden biases (N,), output weights (N,) and the output bias.
+        Input weights ±1 (N,), hidden biases (N,), output weights (N,) and the output bias.
     """
     slopes = np.diff(values) / np.diff(knots)
+    size, inner = np.abs(np.diff(slopes)), knots[1:-1]
+    left = np.concatenate([[0.0], np.cumsum(size * inner)])  # largest sum of the terms left of each piece
+    right = np.concatenate([np.cumsum((size * (1 - inner))[::-1])[::-1], [0.0]])
+    middle = int((np.abs(slopes) + np.maximum(left, right)).argmin())
+    side = np.where(np.arange(len(inner)) >= middle, 1.0, -1.0)  # +1: opens to the right
     jumps = np.diff(slopes) / (1 - slope)
-    weights = np.concatenate([[slopes[0] - slope * jumps.sum()], jumps])
-    return -knots[:-1], weights, float(values[0] + slope * (jumps @ knots[1:-1]))
+    through = values[middle] - slopes[middle] * knots[middle]
+    affine = slopes[middle] - slope * (jumps @ side)
+    offset = through + slope * (jumps @ (side * inner))
+    biases = np.concatenate([[0.0], -side * inner])
+    return np.concatenate([[1.0], side]), biases, np.concatenate([[affine], jumps]), float(offset)

@@ -49,10 +49,12 @@ class Segmentation:
     Attributes:
         floors: F_1 … F_N, root mean square error over the samples, shape (N,); never increasing.
         starts: First sample of the last piece of the best k pieces of the samples before j, shape (N, M + 1).
+        least: D, squared errors of the best k pieces of the samples before j, shape (N, M + 1).
     """
 
     floors: Array
     starts: NDArray[np.int32]
+    least: Array
 
     def boundaries(self, pieces: int) -> NDArray[np.int64]:
         """First sample of each piece of the best fit by ``pieces`` pieces, shape (pieces,), starting with 0."""
@@ -126,7 +128,7 @@ def best_segmentation(x: Array, y: Array, pieces: int) -> Segmentation:
         while len(_KEPT) > MOST_KEPT:
             _KEPT.popitem(last=False)
     kept = _KEPT[key]
-    return Segmentation(kept.floors[:pieces], kept.starts[:pieces])
+    return Segmentation(kept.floors[:pieces], kept.starts[:pieces], kept.least[:pieces])
 
 
 def _recursion(x: Array, y: Array, pieces: int) -> Segmentation:
@@ -158,11 +160,11 @@ def _recursion(x: Array, y: Array, pieces: int) -> Segmentation:
         for part in np.split(ends[0], cuts):
             _look_inside(costs, before, hopeful[:, part], int(part[0]), least[k], starts[k])
     # The tables decide where the pieces begin; what they cost is summed afresh, free of the tables' rounding.
-    best = Segmentation(np.zeros(pieces), starts)
+    best = Segmentation(np.zeros(pieces), starts, least)
     totals = [
         sum(line_error(x[a:b], y[a:b]) for a, b in pairwise([*best.boundaries(k + 1), size])) for k in range(pieces)
     ]
-    return Segmentation(np.sqrt(np.minimum.accumulate(totals) / size), starts)
+    return Segmentation(np.sqrt(np.minimum.accumulate(totals) / size), starts, least)
 
 
 def _look_inside(

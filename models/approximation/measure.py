@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from models.approximation.family import BROKEN_LINES
 from models.approximation.reference import Floors, notes_on, one_network
-from models.approximation.results import Method, Result
-from models.approximation.search import Line
+from models.approximation.results import EXACT, Method, Result
+from models.approximation.search import NEAR, Line
 from models.approximation.searches import NAMES, Searches, deviation
 from models.approximation.surfaces import beside_linear_methods
+from theory.joined_bound import least_joined
 
 
 @dataclass
@@ -86,8 +87,12 @@ def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tup
     if searches.spline is not None and not options["noisy"] and int(searches.spline.generation) > 0:
         ends = searches.spline.first_error.view(len(lines), -1).sqrt().cpu().numpy()
         result.starts = dict(zip(searches.spline.names, ends.T, strict=True))
-    if searches.spline is not None and not options["noisy"]:
-        result.joined = searches.spline.joined.tolist()
+    if lines and not options["noisy"]:
+        with searches.clock("spline"):
+            result.joined = [
+                price_of_meeting(x, clean, *each)
+                for each in zip(searches.widths, result.errors, floors.values or [], strict=True)
+            ]
     if options["noisy"] and lines and floors.values and min(floors.values) > 0:
         # N + 1 heights and N - 1 knots: 2N parameters, each of which lets in the variance of one sample.
         variance = float((y - clean).square().mean())
@@ -101,3 +106,18 @@ def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tup
         return result, Drawing(batch, chosen, lines, networks)
     result.notes = notes_on(options["function"], lines, low, high)
     return result, Drawing(batch, chosen, lines, networks)
+
+
+def price_of_meeting(x: Tensor, y: Tensor, pieces: int, error: float, floor: float) -> float:
+    """What no line comes below whose pieces meet; 0 where the floor is reached, or too many lines are nearly as good.
+
+    Args:
+        x: Samples, shape (M,).
+        y: Their values, shape (M,).
+        pieces: N.
+        error: Root mean square error of the line that was found.
+        floor: Least error of N pieces that need not meet.
+    """
+    if error <= NEAR * floor or floor <= EXACT * float(deviation(y)):
+        return 0.0
+    return least_joined(x.cpu().numpy(), y.cpu().numpy(), pieces, error) or 0.0

@@ -68,11 +68,12 @@ def one_network(line: Line, slope: float, low: float, high: float) -> nn.Sequent
         low: Where 0 lies.
         high: Where 1 lies.
     """
-    bias, outer, offset = as_network(line.knots.cpu().numpy(), line.values.cpu().numpy(), slope)
+    inner, bias, outer, offset = as_network(line.knots.cpu().numpy(), line.values.cpu().numpy(), slope)
     first, last = nn.Linear(1, len(bias), dtype=torch.float64), nn.Linear(len(outer), 1, dtype=torch.float64)
     with torch.no_grad():
-        first.weight.fill_(1 / (high - low))
-        first.bias.copy_(torch.from_numpy(bias) - low / (high - low))
+        weight = torch.from_numpy(inner) / (high - low)
+        first.weight.copy_(weight[:, None])
+        first.bias.copy_(torch.from_numpy(bias) - low * weight)
         last.weight.copy_(torch.from_numpy(outer)[None])
         last.bias.fill_(offset)
     activation = nn.LeakyReLU(LEAKY_SLOPE) if slope else nn.ReLU()

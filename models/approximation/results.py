@@ -75,7 +75,8 @@ class Result:
         test_errors: Root mean square error between the samples, of the best network of each width.
         starts: Where each start of the broken lines led, by name; each of shape (W,).
         constant: lim N² E_N from the asymptotic theory, or None.
-        joined: Least error of continuous lines with knots on a grid, of each width; 0 where not needed.
+        joined: Error below which no line comes whose pieces meet, of each width: proved; 0 where the floor is reached
+            or it was not worked out.
         network_gap: Largest difference of the broken lines and their networks, or None.
         noise: Ratio expected from the noise alone, of each width; empty without noise.
         notes: Further lines for people.
@@ -125,9 +126,9 @@ class Result:
             for other in self.others:
                 medians = self.ratios([float(np.median(row)) for row in other.errors])
                 values |= {f"gap/ratio_{other.name.lower()}_{w}": r for w, r in zip(self.widths, medians, strict=True)}
-        for width, least in zip(self.widths, self.joined, strict=False):
+        for width, error, least in zip(self.widths, self.errors, self.joined, strict=False):
             if least:
-                values[f"theory/joined_{width}"] = least
+                values |= {f"theory/joined_{width}": least, f"gap/joined_{width}": error / least}
         if self.constant is not None:
             values["theory/asymptotic_constant"] = self.constant
             values["theory/slope"] = -2.0
@@ -176,17 +177,17 @@ class Result:
         return lines + self.notes
 
     def price_of_meeting(self) -> list[tuple[str, str]]:
-        """How much of what is left above the floor is due to pieces having to meet, where that was worked out."""
+        """How much of what is left above the floor is due to pieces having to meet, where that is known."""
         known = [place for place, least in enumerate(self.joined) if least]
         if self.floors is None or not known:
             return []
-        text = ", ".join(
-            f"N = {self.widths[place]} {self.compared(self.joined[place], place)} on the grid, "
-            f"{self.compared(self.errors[place], place)} found"
+        text = "; ".join(
+            f"N = {self.widths[place]} not below {self.compared(self.joined[place], place)}, "
+            f"found × {self.errors[place] / self.joined[place]:.4f} of that"
             for place in known
         )
         return [
-            ("meeting", f"the floor's pieces need not meet; the least of all broken lines with knots on a grid: {text}")
+            ("meeting", f"the floor's pieces need not meet. Those of a network do, which is proved to cost: {text}")
         ]
 
     def compared(self, error: float, place: int) -> str:

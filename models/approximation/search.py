@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from models.approximation.knots import Fit, Search, begin, evaluate, fit_values, improve, knots_of, log_gaps_of
-from theory.broken_lines import equidistributed_knots, segmentation_knots
+from theory.broken_lines import equidistributed_knots, segmentation_knots, settled
 from theory.joined_pieces import best_joined
 from theory.seeds import mix_seed
 from theory.segmentation import best_segmentation
@@ -58,9 +58,10 @@ class SplineSearch(nn.Module):
     done: Tensor
     generation: Tensor
     first_error: Tensor
-    joined: Tensor
     path: Tensor
     rounds: Tensor
+    best_knots: Tensor
+    best_values: Tensor
 
     def __init__(self, widths: Sequence[int], seeds: int, noisy: bool = False, seed: int = 0) -> None:
         super().__init__()
@@ -74,9 +75,12 @@ class SplineSearch(nn.Module):
         self.register_buffer("generation", torch.tensor(-1))  # -1: not started
         self.register_buffer("rounds", torch.tensor(0))
         self.register_buffer("first_error", torch.zeros(count, dtype=torch.float64))  # where the starts led
-        # Least root mean square error of a continuous line with knots on the grid; 0 where it was not asked for
-        self.register_buffer("joined", torch.zeros(len(self.widths), dtype=torch.float64))
         self.register_buffer("path", torch.zeros(KEPT, len(self.widths), self.most + 1, dtype=torch.float64))
+        # What another run reads of a checkpoint: the samples are not in it
+        self.register_buffer(
+            "best_knots", torch.linspace(0, 1, self.most + 1, dtype=torch.float64).repeat(len(widths), 1)
+        )
+        self.register_buffer("best_values", torch.zeros(len(widths), self.most + 1, dtype=torch.float64))
         self._fit: Fit | None = None
 
     @property
@@ -141,7 +145,12 @@ class SplineSearch(nn.Module):
         if not bool(self.done.all()):
             self.search, self._fit = improve(self.search, fit, x, y)
             self.rounds += 1
-        return self.current(x, y).error.view(len(self.widths), -1).amin(1) / len(x)
+        fit = self.current(x, y)
+        least, best = fit.error.view(len(self.widths), -1).min(1)
+        rows = best + self.starts * torch.arange(len(self.widths), device=best.device)
+        self.best_knots.copy_(fit.knots[rows])
+        self.best_values.copy_(fit.values[rows])
+        return least / len(x)
 
     def move(self, fit: Fit, x: Tensor, y: Tensor, floors: Sequence[float]) -> None:
         """Takes up the best line of each width that is above its floor, in copies with one knot moved over."""
@@ -172,8 +181,6 @@ class SplineSearch(nn.Module):
         most = max(self.widths[place] for place in wanted)
         grid = np.linspace(0, 1, min(CELLS, max(EFFORT // most, 2 * most)) + 1)
         found = best_joined(x.cpu().numpy(), y.cpu().numpy(), grid, most)
-        for place in wanted:
-            self.joined[place] = float(found.errors[self.widths[place] - 1])
         return {place: torch.from_numpy(found.knots(self.widths[place])).to(x) for place in wanted}
 
     def best(self, x: Tensor, y: Tensor) -> list[Line]:
@@ -182,7 +189,9 @@ class SplineSearch(nn.Module):
         errors = fit.error.view(len(self.widths), -1) / len(x)
         for place, pieces in enumerate(self.widths):
             row = place * self.starts + int(errors[place].argmin())
-            lines.append(Line(fit.knots[row, : pieces + 1], fit.values[row, : pieces + 1], float(errors[place].min())))
+            found = [part[row, : pieces + 1].cpu().numpy() for part in (fit.knots, fit.values)]
+            knots, values = (torch.from_numpy(part).to(x) for part in settled(found[0], found[1], x.cpu().numpy()))
+            lines.append(Line(knots, values, float(errors[place].min())))
         return lines
 
 

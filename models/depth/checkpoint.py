@@ -12,7 +12,7 @@ from theory.regions.network import Layer
 
 
 def given_networks(path: str, inputs: int) -> dict[str, list[Layer]]:
-    """Networks of a checkpoint by name: all of a deep-vs-wide run, or the one Sequential of another model.
+    """Networks of a checkpoint by name: all of a deep-vs-wide or mlp run, or the one Sequential of another.
 
     Args:
         path: A run folder, its checkpoints folder, or a checkpoint.
@@ -28,17 +28,23 @@ def given_networks(path: str, inputs: int) -> dict[str, list[Layer]]:
     for name, layers in networks.items():
         if layers[0].weight.shape[1] != inputs:
             raise ValueError(
-                f"--model.checkpoint: {name} takes {layers[0].weight.shape[1]} inputs, the data has {inputs}"
+                f"--model.checkpoint: {name} takes {layers[0].weight.shape[1]} inputs, the data has {inputs}: choose "
+                "--data with as many (depth-targets has one)"
             )
     return networks
 
 
 def networks_of(task: Any, name: str) -> dict[str, list[Layer]]:
-    """Networks of a task as arrays: its stacks, or the first Sequential with a Linear.
+    """Networks of a task as arrays: those it names as its own, its stacks, or the first Sequential with a Linear.
 
     Raises:
         ValueError: If there is none, or it has a layer that cannot be counted.
     """
+    if hasattr(task, "saved_networks"):
+        try:
+            return {f"{name}, {key}": sequential_layers(net, key) for key, net in task.saved_networks().items()}
+        except ValueError as error:
+            raise ValueError(f"--model.checkpoint: {name}: {error}") from error
     stacks = [module for module in task.modules() if isinstance(module, Stack)]
     if stacks:
         return {f"{name}, depth {len(stack.weights) - 1}, network 0": stack.layers(0) for stack in stacks}

@@ -220,3 +220,34 @@ def test_small_parts() -> None:
     history.add(0, [Stack(1, [2, 20, 1], 0.0)], Slice(-1.0, 1.0, 2, 5))
     assert np.isnan(history.counts[0][0][0])
     assert "more than 5 linear regions" in history.most
+
+
+def test_the_lines_of_an_mlp_run_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "--model",
+        "mlp",
+        "--data.num_samples",
+        "300",
+        "--data.steps",
+        "4",
+        "--model.widths",
+        "[3,5]",
+        "--device",
+        "cpu",
+    ]
+    words += ["--model.seeds", "1", "--model.compare", "false", "--report", "none", "--data.function", "square"]
+    for name, more in (("lines", []), ("tanh", ["--model.activation", "tanh"])):
+        assert train.main([*words, "--epochs", "2", *more, "--root", str(tmp_path / name)]) == 0
+    (lines,), (tanh,) = ((tmp_path / name).glob("*/*") for name in ("lines", "tanh"))
+    small = ["--data", "depth-targets", *SMALL[:6], "--epochs", "1", "--report", "none", "--device", "cpu"]
+    capsys.readouterr()
+    run([*small, "--model.checkpoint", str(lines)], tmp_path / "again")
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("checkpoint")]
+    assert [int(line.split(" linear regions")[0].split()[-1]) for line in printed] == [3, 5]
+
+    for folder, data, said in ((tanh, small, "activation tanh"), (lines, SMALL, "takes 1 inputs, the data has 2")):
+        refused = ["--model", "deep-vs-wide", *data, "--model.checkpoint", str(folder), "--root", str(tmp_path / "no")]
+        assert train.main(refused) == 2
+        error = capsys.readouterr().err.strip()
+        assert said in error
+        assert "\n" not in error

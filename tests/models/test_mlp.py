@@ -20,6 +20,8 @@ from models.approximation.reference import find_floors, one_network
 from models.approximation.results import fitted_slope, ratio
 from models.approximation.search import Line, SplineSearch, moved_over
 from models.mlp import MLPTask, check_widths
+from theory.expression import Expression
+from theory.named_functions import TARGETS
 from theory.segmentation import best_segmentation
 from train import main
 
@@ -106,6 +108,19 @@ def test_a_line_is_a_network_on_its_own_interval(slope: float) -> None:
     x = torch.linspace(0, 1, 301, dtype=torch.float64)
     found = network((-3 + 8 * x)[:, None])[:, 0]
     torch.testing.assert_close(found, evaluate(line.knots[None], line.values[None], x)[0], atol=1e-13, rtol=0)
+
+
+@pytest.mark.parametrize("name", [name for name, target in TARGETS.items() if len(target.variables) == 1])
+def test_the_lines_found_are_networks_to_thirteen_digits(name: str) -> None:
+    x = grid(4096)
+    y = Expression(TARGETS[name].formula)(x)
+    search = SplineSearch([8, 16], 1)
+    for _ in range(12):
+        search.step(x, y, [0.0, 0.0])
+    for line, fit in zip(search.best(x, y), search.current(x, y).error.view(2, -1).amin(1), strict=True):
+        values = evaluate(line.knots[None], line.values[None], x)[0]
+        assert float((one_network(line, 0.0, 0.0, 1.0)(x[:, None])[:, 0] - values).abs().max()) <= 1e-13
+        assert float((values - y).square().sum()) == pytest.approx(float(fit), rel=1e-9, abs=1e-20)
 
 
 def test_a_family_is_networks_one_by_one() -> None:

@@ -14,6 +14,7 @@ from theory.broken_lines import (
     jump_floor,
     ramp_l1,
     segmentation_knots,
+    settled,
 )
 from theory.expression import Expression
 from theory.named_functions import TARGETS, variables_of
@@ -147,11 +148,24 @@ def test_a_network_is_its_broken_line(slope: float) -> None:
     generator = np.random.default_rng(3)
     knots = np.concatenate([[0], np.sort(generator.random(9)), [1]])
     values = generator.normal(size=11)
-    bias, weight, offset = as_network(knots, values, slope)
+    inner, bias, weight, offset = as_network(knots, values, slope)
     x = np.linspace(0, 1, 1001)
-    z = x[:, None] + bias
+    z = x[:, None] * inner + bias
     found = np.where(z > 0, z, slope * z) @ weight + offset
     np.testing.assert_allclose(found, np.interp(x, knots, values), atol=1e-12 * np.abs(weight).max())
+
+
+def test_a_piece_between_two_samples_is_laid_from_one_to_the_other() -> None:
+    jump = 0.7 * (GRID > 0.3) + GRID
+    after = int(np.searchsorted(GRID, 0.3))
+    left, right = GRID[after - 1], GRID[after]
+    steep = np.array([0.0, left + 0.4 * (right - left), left + 0.5 * (right - left), 0.8, 1.0])
+    values = steep + 0.7 * np.array([0, 0, 1, 1, 1])
+    knots, heights = settled(steep, values, GRID)
+    assert knots.tolist() == [0.0, left, right, 0.8, 1.0]
+    np.testing.assert_allclose(np.interp(GRID, knots, heights), jump, rtol=0, atol=1e-14)
+    apart = np.array([0.0, left - 1e-3, right + 1e-3, 0.8, 1.0])  # samples lie inside: nothing changes
+    assert settled(apart, values, GRID)[0].tolist() == apart.tolist()
 
 
 def test_jump_and_ramp() -> None:
