@@ -70,13 +70,17 @@ def run(options: argparse.Namespace) -> Report:
 
         scores = {fault: {tool: score for tool, (score, _) in row.items()} for fault, row in seen.items()}
         tools_seen = [tool for tool in TOOLS if any(tool in row for row in seen.values())]
-        style.save(faults_figure(scores, tools_seen), options.figure)
+        starred = [fault for fault in seen if fault.split()[0] in ERROR_IS_RIGHT]
+        style.save(faults_figure(scores, tools_seen, starred), options.figure)
     return report(seen)
 
 
 def report(seen: Seen) -> Report:
     """Table and sums. Args: seen, score and what was seen by fault and tool."""
-    rows = [[fault, tool, str(score), what] for fault, row in seen.items() for tool, (score, what) in row.items()]
+    rows = []
+    for fault, row in seen.items():
+        for position, (tool, (score, what)) in enumerate(row.items()):
+            rows.append(["" if position else fault, tool, str(score), what])
     notes = []
     for tool in TOOLS:
         scores = {fault.split()[0]: row[tool][0] for fault, row in seen.items() if tool in row}

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+ACCURACIES = ("test/accuracy", "val/accuracy", "val_accuracy_last")  # said as soon as a run ends
 IDLE_LOAD = 0.25  # share of the cores; above it somebody else is at work
 
 
@@ -127,8 +128,8 @@ def alternate(
             if repeat < side.repeats:
                 sample = side.run(repeat)
                 samples[side.name].append(sample)
-                accuracy = sample.figures.get("test/accuracy")
-                said = "" if accuracy is None else f", test accuracy {accuracy:.2%}"
+                found = [(tag, sample.figures[tag]) for tag in ACCURACIES if tag in sample.figures]
+                said = "".join(f", {tag.replace('/', ' ').replace('_', ' ')} {value:.2%}" for tag, value in found)
                 report(f"{side.name} {repeat + 1}/{side.repeats}: {duration(sample.seconds)}{said}")
     return samples
 
@@ -150,14 +151,15 @@ def mean_and_deviation(values: Sequence[float], scale: float = 1.0, digits: int 
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns, the first to the left, the others to the right."""
+    """Aligned columns, words to the left and numbers to the right."""
     lines = [list(head), *[list(row) for row in rows]]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    words = [i == 0 or any(row[i][:1].isalpha() for row in rows) for i in range(len(head))]
     text = []
     for line in lines:
         cells = [
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+            cell.ljust(width) if left else cell.rjust(width)
+            for cell, width, left in zip(line, widths, words, strict=True)
         ]
         text.append("  ".join(cells).rstrip())
     return "\n".join([text[0], "  ".join("-" * width for width in widths), *text[1:]])

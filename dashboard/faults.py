@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dashboard.style import LABEL_POINTS, QUIET, SMALL_POINTS, TITLE_POINTS, new_figure
+from dashboard.style import LABEL_POINTS, QUIET, SMALL_POINTS, TITLE_POINTS, new_figure, text_inches
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,12 +17,15 @@ COLOURS = ("#D55E00", "#F0C9A0", "#A9CFE5", "#0072B2")  # from vermillion to blu
 INK = ("white", "black", "black", "white")
 
 
-def faults_figure(scores: Mapping[str, Mapping[str, int]], tools: Sequence[str]) -> Figure:
+def faults_figure(
+    scores: Mapping[str, Mapping[str, int]], tools: Sequence[str], error_is_right: Collection[str] = ()
+) -> Figure:
     """One row a fault, one column a tool, the score written on its colour.
 
     Args:
         scores: For each fault the score 0 to 3 of the tools that were probed with it.
         tools: Columns, from left to right.
+        error_is_right: Faults that are nobody's to recover from, so that 2 is full marks; they get a star.
 
     Raises:
         ValueError: If a score is not 0, 1, 2 or 3, or a tool is no column.
@@ -32,7 +35,11 @@ def faults_figure(scores: Mapping[str, Mapping[str, int]], tools: Sequence[str])
     for fault, row in scores.items():
         if unknown := [tool for tool, score in row.items() if tool not in tools or score not in (0, 1, 2, 3)]:
             raise ValueError(f"{fault}: no column or no score of 0 to 3 for {', '.join(unknown)}")
-    figure, (axes,) = new_figure(7.2, 1.1 + 0.26 * len(scores))
+    names = [f"{fault} *" if fault in error_is_right else fault for fault in scores]
+    left, width, height = 0.3 + text_inches(names, SMALL_POINTS), 1.05 * len(tools), 0.26 * len(scores)
+    total = left + width + 0.15, 0.75 + height + 0.75
+    figure, (axes,) = new_figure(*total)
+    axes.set_position((left / total[0], 0.75 / total[1], width / total[0], height / total[1]))
     for y, (_, row) in enumerate(scores.items()):
         for x, tool in enumerate(tools):
             score = row.get(tool)
@@ -44,13 +51,15 @@ def faults_figure(scores: Mapping[str, Mapping[str, int]], tools: Sequence[str])
     axes.set_xlim(-0.5, len(tools) - 0.5)
     axes.set_ylim(len(scores) - 0.5, -0.5)
     axes.set_xticks(range(len(tools)), tools, fontsize=LABEL_POINTS)
-    axes.set_yticks(range(len(scores)), list(scores), fontsize=SMALL_POINTS)
+    axes.set_yticks(range(len(scores)), names, fontsize=SMALL_POINTS)
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.grid(False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title("What happens when something is wrong", fontsize=TITLE_POINTS, loc="left", pad=24)
+    figure.text(0.02, 1 - 0.15 / total[1], "What happens when something is wrong", fontsize=TITLE_POINTS, va="top")
     handles = [Rectangle((0, 0), 1, 1, facecolor=colour) for colour in COLOURS]
-    names = [f"{score}  {meaning}" for score, meaning in enumerate(MEANINGS)]
-    figure.legend(handles, names, loc="lower center", ncols=len(names), frameon=False, fontsize=SMALL_POINTS)
+    meanings = [f"{score} {meaning}" for score, meaning in enumerate(MEANINGS)]
+    figure.legend(handles, meanings, loc=(0.01, 0.3 / total[1]), ncols=4, frameon=False, fontsize=SMALL_POINTS)
+    if error_is_right:
+        figure.text(0.02, 0.12 / total[1], "* an error is the right answer: 2 is full marks", fontsize=SMALL_POINTS)
     return figure

@@ -94,7 +94,7 @@ def probe(tool: str, case: Case) -> tuple[int, str]:
                 text = str(error).replace(folder, "")
                 clear = any(name in text for name in case.names)
                 first = (text.strip().splitlines() or [""])[0]
-                return 1 + clear, f"{type(error).__name__}: {first}"[:110]
+                return 1 + clear, f"{type(error).__name__}: {first}"[:90]
         words = said.getvalue() + " ".join(str(warning.message) for warning in caught)
     finally:
         logging.getLogger().removeHandler(handler)

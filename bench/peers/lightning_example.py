@@ -9,6 +9,7 @@ checkpoint at the end of each epoch and ``last.ckpt`` beside it; resuming is ``c
 from __future__ import annotations
 
 import argparse
+import time
 from typing import Any
 
 import lightning as L
@@ -43,7 +44,11 @@ class Classifier(L.LightningModule):
 
 
 class Announce(L.Callback):
-    """Says which epoch begins, so that a signal can be sent into it."""
+    """Says which epoch begins, and takes its time over it, so that a signal can be sent into it."""
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """20 ms a step, or an epoch would be over before the signal comes."""
+        time.sleep(0.02)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """One line."""

@@ -98,7 +98,7 @@ def distance(first: Path, second: Path) -> float:
 
 def last_line(text: str) -> str:
     """What a process said last, shortened."""
-    return ([line.strip() for line in text.splitlines() if line.strip()] or ["nothing"])[-1][:110]
+    return ([line.strip() for line in text.splitlines() if line.strip()] or ["nothing"])[-1][:90]
 
 
 def diverging(tool: Tool) -> Verdict:
