@@ -126,6 +126,7 @@ def test_the_order_given_is_the_order_out(trained: Trained, pictures: tuple[Path
         (["nowhere.ckpt", "{picture}"], "no checkpoint at nowhere.ckpt"),
         (["{picture}", "{picture}"], "not a checkpoint of tensors and plain values; nothing was executed"),
         (["{ckpt}", "{empty}"], "no picture in"),
+        (["{ckpt}", ""], "the path of a picture is empty"),
         (["{ckpt}", "{picture}", "--top_k", "0"], "--top_k: must be at least 1, got 0"),
         (["{ckpt}", "{picture}", "--top_k", "11"], "--top_k must be in 1..10 for this model, got 11"),
         (["export", "{ckpt}", "--to", "safetensors", "--out", "/proc/x.safetensors"], "cannot export to /proc/x.safet"),
