@@ -117,16 +117,25 @@ def settled(knots: Array, values: Array, x: Array) -> tuple[Array, Array]:
         x: Samples in ascending order, shape (M,).
     """
     knots, values = knots.copy(), values.copy()
-    for i in range(1, len(knots) - 2):
+    i = 1
+    while i < len(knots) - 2:
         after = int(np.searchsorted(x, knots[i], side="right"))
-        if not 0 < after < len(x) or knots[i + 1] > x[after]:
+        if not 0 < after < len(x):
+            i += 1
             continue
         left, right = x[after - 1], x[after]
-        if knots[i - 1] < left and right < knots[i + 2]:
-            values[i] -= (knots[i] - left) * (values[i] - values[i - 1]) / (knots[i] - knots[i - 1])
-            j = i + 1
-            values[j] += (right - knots[j]) * (values[j + 1] - values[j]) / (knots[j + 1] - knots[j])
-            knots[i], knots[j] = left, right
+        j = min(int(np.searchsorted(knots, right, side="right")) - 1, len(knots) - 2)  # the last knot of the gap
+        first = i - (knots[i - 1] == left)
+        if j > first and (first == 0 or knots[first - 1] < left) and right < knots[j + 1]:
+            start = values[first]
+            if knots[first] > left:
+                start -= (knots[first] - left) * (values[first] - values[first - 1]) / (knots[first] - knots[first - 1])
+            end = values[j] + (right - knots[j]) * (values[j + 1] - values[j]) / (knots[j + 1] - knots[j])
+            knots[first], values[first] = left, start
+            # What the gap has more than two of goes to the piece behind it, where it bends nothing.
+            knots[first + 1 : j + 2] = np.linspace(right, knots[j + 1], j - first + 1)
+            values[first + 1 : j + 2] = np.linspace(end, values[j + 1], j - first + 1)
+        i = max(j, i) + 1
     return knots, values
 
 

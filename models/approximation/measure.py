@@ -94,12 +94,13 @@ def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tup
                 for each in zip(searches.widths, result.errors, floors.values or [], strict=True)
             ]
     if options["noisy"] and lines and floors.values and min(floors.values) > 0:
-        # N + 1 heights and N - 1 knots: 2N parameters, each of which lets in the variance of one sample.
+        # Each free parameter lets in the variance of one sample: N + 1 heights, which no method does without even if it
+        # is told the knots, and N - 1 knots.
         variance = float((y - clean).square().mean())
-        result.noise = [
-            math.sqrt(1 + 2 * width * variance / (len(x) * floor**2))
-            for width, floor in zip(searches.widths, floors.values, strict=True)
-        ]
+        shares = [variance / (len(x) * floor**2) for floor in floors.values]
+        pairs = list(zip(searches.widths, shares, strict=True))
+        result.noise = [math.sqrt(1 + 2 * width * share) for width, share in pairs]
+        result.noise_least = [math.sqrt(1 + (width + 1) * share) for width, share in pairs]
     side = round(math.sqrt(len(x)))
     if x.ndim == 2 and side * side == len(x):
         result.notes, result.tags = beside_linear_methods(searches, x, clean, chosen, best)

@@ -78,7 +78,9 @@ class Result:
         joined: Error below which no line comes whose pieces meet, of each width: proved; 0 where the floor is reached
             or it was not worked out.
         network_gap: Largest difference of the broken lines and their networks, or None.
-        noise: Ratio expected from the noise alone, of each width; empty without noise.
+        noise: Ratio expected from the noise alone, N + 1 heights and N - 1 knots learnt from it, of each width; empty
+            without noise.
+        noise_least: Ratio that is due even if the best knots are known, of each width; empty without noise.
         notes: Further lines for people.
         tags: Their numbers.
     """
@@ -97,6 +99,7 @@ class Result:
     joined: list[float] = field(default_factory=list)
     network_gap: float | None = None
     noise: list[float] = field(default_factory=list)
+    noise_least: list[float] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
     tags: dict[str, float] = field(default_factory=dict)
 
@@ -136,6 +139,8 @@ class Result:
             values["gap/network_minus_spline"] = self.network_gap
         for width, expected in zip(self.widths, self.noise, strict=False):
             values[f"theory/noise_ratio_{width}"] = expected
+        for width, expected in zip(self.widths, self.noise_least, strict=False):
+            values[f"theory/noise_ratio_known_knots_{width}"] = expected
         return {tag: value for tag, value in values.items() if math.isfinite(value)}
 
     def findings(self) -> list[tuple[str, str]]:
@@ -146,7 +151,8 @@ class Result:
             if self.floors is not None:
                 text += f", floor {self.floors[place]:.7e}, {self.compared(error, place)}"
             if self.noise:
-                text += f" (noise let in by 2N free parameters: × {self.noise[place]:.3f})"
+                known = self.noise_least[place]
+                text += f" (noise in 2N parameters: × {self.noise[place]:.4f}; in N + 1 heights alone: × {known:.4f})"
             for other in self.others:
                 text += f"; {other.name} {self.compared(float(np.median(other.errors[place])), place)}"
             lines.append((f"N = {width}", text))
@@ -162,7 +168,7 @@ class Result:
             )  # fmt: skip
         if self.starts and self.floors is not None:
             blind = [self.ratios(list(errors)) for name, errors in self.starts.items() if name.startswith("random")]
-            if blind:
+            if blind and np.isfinite(blind).all():
                 text = ", ".join(f"{np.mean(of):.3g} ± {np.std(of):.2g}" for of in zip(*blind, strict=True))
                 lines.append(
                     ("blind starts", f"from {len(blind)} random sets of knots the same search ends at × {text}")
