@@ -38,7 +38,7 @@ def number_lines(claim: Claim, outcome: Outcome) -> str:
         return f"skipped: {cell(outcome.skipped)}"
     lines = []
     if outcome.skipped:
-        lines.append(f"*measured earlier*, {outcome.seconds:.0f} s, by `python -m claims {claim.id}`:")
+        lines.append(f"*measured earlier* by `python -m claims {claim.id}`:")
     for number in outcome.numbers:
         measured, due, tolerance = as_text(number)
         part = role(claim, number)
