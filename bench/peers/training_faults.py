@@ -220,6 +220,8 @@ def main() -> None:
     parser.add_argument("--tool", required=True, choices=("ours", "lightning"))
     parser.add_argument("--only", help="the case that begins so, such as T2")
     options = parser.parse_args()
+    # A shell ignores Ctrl-C in what it starts in the background, and children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     verdicts: dict[str, Verdict] = {}
     for name, judge in CASES.items():
         if options.only is None or name.startswith(options.only + " "):
