@@ -132,10 +132,13 @@ def settled(knots: Array, values: Array, x: Array) -> tuple[Array, Array]:
                 start -= (knots[first] - left) * (values[first] - values[first - 1]) / (knots[first] - knots[first - 1])
             end = values[j] + (right - knots[j]) * (values[j + 1] - values[j]) / (knots[j + 1] - knots[j])
             knots[first], values[first] = left, start
-            # What the gap has more than two of goes to the piece behind it, where it bends nothing.
+            # What the gap has more than two of goes to the piece behind it, where it bends nothing; the next gap may
+            # then have too many, and is looked at next.
             knots[first + 1 : j + 2] = np.linspace(right, knots[j + 1], j - first + 1)
             values[first + 1 : j + 2] = np.linspace(end, values[j + 1], j - first + 1)
-        i = max(j, i) + 1
+            i = first + 1
+        else:
+            i = max(j, i) + 1
     return knots, values
 
 
