@@ -104,7 +104,9 @@ def reliability_figure(
     logarithmic(histogram, y=len(correct) > 20)
     # On a logarithmic axis a bin of one picture must still have a height.
     histogram.set_ylim(bottom=0.5 if len(correct) > 20 else 0)
-    legend(diagram, loc="upper left")
+    # Points of an overconfident network lie below the diagonal, those of a timid one above it.
+    overconfident = bool(len(correct)) and float(np.mean(sets["before"])) > float(np.mean(correct))
+    legend(diagram, loc="upper left" if overconfident else "lower right")
     for axes in (diagram, histogram):
         axes.set_xlim(0, 1.02)
     diagram.set_ylim(0, 1.03)

@@ -227,9 +227,9 @@ def class_names(entries: Sequence[Entry], root: str, empty: Sequence[tuple[str |
         foreign = sorted({entry.label for entry in entries if entry.split == split} - set(names))
         if foreign:
             known = f"train has {some(names, 10)}" if names else "train has none"
-            raise LayoutError(
-                f"{root}: class {some(foreign)} is in {split} but has no usable picture in train; {known}"
-            )
+            one = len(foreign) == 1
+            who, has = (f"class {foreign[0]} is", "has") if one else (f"classes {some(foreign)} are", "have")
+            raise LayoutError(f"{root}: {who} in {split} but {has} no usable picture in train; {known}")
     if len(names) < 2:
         got = f"only the class {names[0]!r}" if names else "no class"
         dropped = sorted({label for split, label in empty if split in ("train", None)})
