@@ -108,7 +108,10 @@ class LastCheckpoint(Checkpoint):
 class BestCheckpoint(Checkpoint):
     """Keeps the state with the best value of a metric in ``best.ckpt``.
 
-    The value is judged at the end of each training epoch in which it was measured. NaN is never the best.
+    The value is judged at the end of each training epoch in which it was measured. NaN is never the best. Of equals the
+    newest, which has trained longer, is the best; and where the task logs how far chance alone may carry the value,
+    such as ``val/accuracy_high`` beside ``val/accuracy``, equal is what the validation set cannot tell from the best: a
+    hundred pictures would else choose a lucky epoch in the middle of a schedule.
 
     Args:
         run: Where it goes.
@@ -126,11 +129,17 @@ class BestCheckpoint(Checkpoint):
         self.epoch: int | None = None
         self._measured = False
 
-    def better(self, value: float) -> bool:
-        """Whether ``value`` beats the best so far; of equals the newest, which has trained longer, is the best."""
+    def better(self, value: float, reach: float | None = None) -> bool:
+        """Whether an epoch is to be kept as the best so far.
+
+        Args:
+            value: Of the metric.
+            reach: Its end of the confidence interval towards better values; None where none is known.
+        """
         if math.isnan(value) or self.score is None:
             return not math.isnan(value)
-        return value >= self.score if self.mode == "max" else value <= self.score
+        reach = value if reach is None else reach
+        return reach >= self.score if self.mode == "max" else reach <= self.score
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After a resume, a best file that is gone must not stop a new one from being written."""
@@ -146,18 +155,21 @@ class BestCheckpoint(Checkpoint):
                 check_monitor(self.monitor, trainer.callback_metrics)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write when the epoch was the best one."""
+        """Write when the epoch was the best one, or could be."""
         if not self._measured and not self.monitor.startswith("train/"):
             return
         self._measured = False
         check_monitor(self.monitor, trainer.callback_metrics)
         value = float(torch.as_tensor(trainer.callback_metrics[self.monitor]))
-        if self.better(value) and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            self.score, self.epoch = value, trainer.current_epoch
+        end = trainer.callback_metrics.get(f"{self.monitor}_{'high' if self.mode == 'max' else 'low'}")
+        if self.better(value, None if end is None else float(end)) and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            better = max if self.mode == "max" else min
+            self.score = value if self.score is None else better(self.score, value)
+            self.epoch = trainer.current_epoch
             trainer.save_checkpoint(self.path, weights_only=False)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best value and its epoch."""
+        """The best value so far, and the epoch that is kept."""
         return {"monitor": self.monitor, "score": self.score, "epoch": self.epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

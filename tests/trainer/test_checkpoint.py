@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from tests.trainer.small import SmallData, new_run, small_task, small_trainer
+from theory.intervals import wilson_interval
 from trainer import build
 from trainer.checkpoint import BestCheckpoint
 from trainer.errors import RunFailed, UserError
@@ -67,6 +69,20 @@ def test_best_is_the_newest_of_the_best_values(tmp_path: Path, mode: Any, values
         if best.better(value):
             best.score, chosen = value, index
     assert chosen == kept
+
+
+def test_what_validation_cannot_tell_from_the_best_counts_as_equal(tmp_path: Path) -> None:
+    """Right of 144, with the end of the Wilson interval: 143 is the best, of 142 chance may make 143, of 130 not."""
+    best = BestCheckpoint(new_run(tmp_path), "val/x", "max")
+    saved: list[int] = []
+    for epoch, right in enumerate([120, 143, 142, 141, 130]):
+        metrics = {"val/x": torch.tensor(right / 144), "val/x_high": torch.tensor(wilson_interval(right, 144)[1])}
+        trainer: Any = SimpleNamespace(callback_metrics=metrics, current_epoch=epoch, fast_dev_run=False)
+        trainer.save_checkpoint = lambda *_, epoch=epoch, **__: saved.append(epoch)
+        best._measured = True
+        best.on_train_epoch_end(trainer, torch.nn.Identity())  # type: ignore[arg-type]
+    assert saved == [0, 1, 2]
+    assert best.state_dict() == {"monitor": "val/x", "score": pytest.approx(143 / 144), "epoch": 2}
 
 
 def test_nan_is_never_the_best(tmp_path: Path) -> None:
