@@ -32,11 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """The figure has a place.
+    """The figure has a place, and nothing is asked for that is not done.
 
     Raises:
         BenchError: With exit status 2.
     """
+    if (options.repeats, options.warmup) != (1, 0):
+        raise BenchError("--repeats and --warmup make no sense here: every fault is provoked once", 2)
+    if options.passed:
+        raise BenchError(f"nothing is passed on to train.py here: {' '.join(options.passed)}", 2)
     if options.figure and not options.figure.resolve().parent.is_dir():
         raise BenchError(f"--figure {options.figure}: there is no folder {options.figure.parent}", 2)
 

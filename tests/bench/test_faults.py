@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import __main__ as front
 from bench import faults
 from bench.harness import BenchError
 from bench.peers.folder_cases import CLASSES, Case, Read, WrongError, cases, counted, looks, smooth, sound
@@ -83,6 +84,21 @@ def test_sums_and_figure(tmp_path: Path) -> None:
     assert picture.shape[2] == 3
     with pytest.raises(ValueError, match=r"D2 .*: no column or no score of 0 to 3 for timm"):
         faults_figure(scores, ["ours", "lightning"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--repeats", "2"], "every fault is provoked once"),
+        (["--figure", "no/such/folder/x.png"], "there is no folder"),
+        (["--", "--epochs", "1"], "nothing is passed on to train.py"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert front.main(["faults", *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
 
 
 def test_a_probe_that_tells_nothing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
