@@ -163,7 +163,7 @@ class CNNTask(ClassifierReporting, LightningModule):
 
     def normalise(self, images: Tensor) -> Tensor:
         """Pictures as the network wants them: mean 0, deviation 1. Args: uint8 0..255 or float 0..1, (N, C, H, W)."""
-        return normalise(images, self.mean, self.std)
+        return normalise(images, self.mean, self.std).contiguous(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K) of pictures, uint8 in 0..255 or float in 0..1, shape (N, C, H, W)."""

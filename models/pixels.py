@@ -13,10 +13,10 @@ def unit_range(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """(x − mean) / std per channel, of pictures on the scale 0..1.
+    """(x − mean) / std per channel, of pictures on the scale 0..1, in the order of memory that they have.
 
-    The channels of a pixel become neighbours in memory, as convolutions on a CPU want them. A row is then one run of
-    W · C numbers, and the constants are spread to such a row once: five times sooner than along three channels.
+    Where the channels of a pixel are neighbours, a row is one run of W · C numbers, and the constants are spread to
+    such a row once: three times sooner than along three channels at a time.
 
     Args:
         images: uint8 in 0..255 or floating point in 0..1, shape (N, C, H, W).
@@ -24,14 +24,19 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         std: Deviation per channel, C numbers above 0.
 
     Returns:
-        In the type of ``mean``, shape (N, C, H, W), channels last in memory.
+        In the type of ``mean``, shape (N, C, H, W).
     """
     batch, channels, height, width = images.shape
-    rows = images.permute(0, 2, 3, 1).reshape(batch, height, width * channels)  # bytes are cheaper to turn than floats
-    rows = (unit_range(rows, mean.dtype) - mean.flatten().repeat(width)).div_(std.flatten().repeat(width))
-    if channels == 1:  # either order is the same memory; with these strides torch takes its usual convolution
-        return rows.view(batch, 1, height, width)
-    return rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
+    by_row = channels > 1 and images.is_contiguous(memory_format=torch.channels_last)
+    if by_row:
+        images = images.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
+        mean, std = mean.flatten().repeat(width), std.flatten().repeat(width)
+    else:
+        mean, std = mean.view(-1, 1, 1), std.view(-1, 1, 1)
+    fresh = images.dtype == torch.uint8  # then the numbers are nobody else's, and are changed in place
+    pixels = unit_range(images, mean.dtype)
+    pixels = (pixels.sub_(mean) if fresh else pixels - mean).div_(std)
+    return pixels.view(batch, height, width, channels).permute(0, 3, 1, 2) if by_row else pixels
 
 
 def pictures_of(loader: Any) -> Tensor:
