@@ -112,7 +112,13 @@ def peer(pictures: str, batch_size: int, epochs: int) -> Iterator[Iterable[Any]]
 
 
 def run(options: argparse.Namespace) -> Report:
-    """Runs both sides alternately; a first round reads every file, so that none lies on the disk alone."""
+    """Runs both sides alternately; a first round reads every file, so that none lies on the disk alone.
+
+    Freed memory is kept for both, as ``train.py`` does.
+    """
+    from trainer.process import keep_pages
+
+    keep_pages()
     words = options.pictures, options.batch_size, 1 + options.later
     sides = [
         Side("ours", lambda _: measure(ours(*words)), options.repeats, lambda: measure(ours(*words))),
