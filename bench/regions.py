@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import itertools
 import shutil
 import sys
 from collections.abc import Callable
@@ -25,7 +24,7 @@ import numpy as np
 from bench.harness import BenchError, Report, Sample, Side, alternate, duration, spread
 from bench.stopwatch import CLOCKS
 from theory.regions.count import count_regions, regions, square
-from theory.regions.network import Layer
+from theory.regions.network import Layer, random_network
 
 NETWORKS = {"20×2": [20] * 2, "50×3": [50] * 3, "100×2": [100] * 2, "100×3": [100] * 3}
 MILLION = {"200×11": [200] * 11}
@@ -54,15 +53,6 @@ def check(options: argparse.Namespace) -> None:
     """
     if options.grid < 2:
         raise BenchError(f"--grid must be at least 2, got {options.grid}", 2)
-
-
-def random_network(widths: list[int], seed: int = 0) -> list[Layer]:
-    """Weights N(0, 2/fan-in), biases N(0, 0.3²), ReLU, two inputs."""
-    draw = np.random.default_rng(seed)
-    return [
-        Layer(draw.normal(0, np.sqrt(2 / before), (after, before)), draw.normal(0, 0.3, after), 0.0)
-        for before, after in itertools.pairwise([2, *widths])
-    ]
 
 
 def timed(work: Callable[[], dict[str, float]], clock: Callable[[], float]) -> Callable[[int], Sample]:

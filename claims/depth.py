@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
 from claims.registry import IMPRECISE, WRONG, Numbers, at_least, at_most, claim, equals
@@ -11,17 +9,7 @@ from models.depth.shapes import equal_neurons
 from theory.regions import bounds, constructions
 from theory.regions.count import count_regions, regions, square
 from theory.regions.line import kinks, linear_pieces
-from theory.regions.network import Floats, Layer, affine_maps
-
-
-def random_network(widths: list[int], inputs: int, seed: int) -> list[Layer]:
-    """Weights N(0, 2/fan-in), biases N(0, 0.3²), all layers with ReLU."""
-    draw = np.random.default_rng(seed)
-    sizes = [inputs, *widths]
-    return [
-        Layer(draw.normal(0, np.sqrt(2 / before), (after, before)), draw.normal(0, 0.3, after), 0.0)
-        for before, after in itertools.pairwise(sizes)
-    ]
+from theory.regions.network import Floats, Layer, affine_maps, random_network
 
 
 def standard_error(values: Floats) -> float:
@@ -43,7 +31,7 @@ def depth_buys_pieces() -> Numbers:
         yield equals(f"pieces of {2 * layers} units in {layers} layers of 2", pieces, 2**layers, counterexample=True)
     # the same 20 units in one layer: at most 20 kinks on the line
     most = bounds.upper_bound([20], 1)
-    found = len(kinks(random_network([20], 1, 0), -100, 100)) - 1
+    found = len(kinks(random_network([20], 0, inputs=1), -100, 100)) - 1
     yield at_most("pieces of 20 units in one layer, at random", found, most)
     # x² by 3m units: sup error 2^-(2m+2); a broken line of N pieces: at least 1/(8N²)
     for stages in range(1, 8):
@@ -61,7 +49,7 @@ def depth_buys_pieces() -> Numbers:
 )
 def same_neurons() -> Numbers:
     shapes = [equal_neurons(48, depth) for depth in (1, 2, 4)]
-    wide, *deep = ([count_regions(random_network(w, 2, seed), square(1.0)) for seed in range(12)] for w in shapes)
+    wide, *deep = ([count_regions(random_network(w, seed), square(1.0)) for seed in range(12)] for w in shapes)
     # the maximum does grow: some network of the deeper shape has more than any of the wide one
     most = bounds.upper_bound(shapes[0], 2)
     yield equals("lower bound, one layer of 48: it meets the upper", bounds.lower_bound(shapes[0], 2), most)
@@ -92,7 +80,7 @@ def exponential_and_linear() -> Numbers:
     # width, two inputs: 1 + n + C(n, 2), counted in a square that holds all crossings
     for units in (100, 300):
         due = 1 + units + units * (units - 1) // 2
-        found = count_regions(random_network([units], 2, 0), square(1e6))
+        found = count_regions(random_network([units], 0), square(1e6))
         yield equals(f"regions of one layer of {units}", found, due, counterexample=True)
         yield equals("and the bound", bounds.lower_bound([units], 2), due)
     # width, one input: linear in the mean, n (2/π) atan(T σ_w/σ_b) kinks in [-T, T], which is 32 for n = 64, T = 1
@@ -107,17 +95,17 @@ def exponential_and_linear() -> Numbers:
     yield equals("pieces of the sawtooth, L = 10", linear_pieces(constructions.sawtooth(10), 0.0, 1.0), 2**10)
     # depth: the typical count is not. Random 100×1, 100×2, 100×3 on [-1, 1]² against the order (nL)²/2
     for depth in (1, 2, 3):
-        count = count_regions(random_network([100] * depth, 2, 0), square(1.0))
+        count = count_regions(random_network([100] * depth, 0), square(1.0))
         order = bounds.typical_order([100] * depth, 2)
         yield at_most(f"regions of a random 100×{depth} over (nL)²/2", count / order, 1, counterexample=depth > 1)
     # the mean of one layer in the square is known exactly
     exact = bounds.expected_regions(40, 1.0, 0.3)
-    counts = np.array([count_regions(random_network([40], 2, seed), square(1.0)) for seed in range(300)])
+    counts = np.array([count_regions(random_network([40], seed), square(1.0)) for seed in range(300)])
     yield at_most("mean of 300 layers of 40, distance from it", abs(counts.mean() - exact), 3 * standard_error(counts))
     # and nothing is lost: the regions fill the square, on each the network is one affine map
-    found_regions = regions(random_network([30, 30, 30], 2, 3), square(1.0))
+    found_regions = regions(random_network([30, 30, 30], 3), square(1.0))
     yield equals("area of all regions of a 30×3", found_regions.areas().sum(), 4, 1e-9)
-    network = random_network([30, 30, 30], 2, 3)
+    network = random_network([30, 30, 30], 3)
     matrix, offset = affine_maps(network, found_regions.centres())
     corner = found_regions.begins[:-1]
     hidden = found_regions.corners[corner]

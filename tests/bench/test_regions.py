@@ -6,10 +6,11 @@ import pytest
 
 from bench import regions
 from bench.harness import BenchError
+from theory.regions.network import random_network
 
 
 def test_the_grid_finds_some_of_the_regions_and_more_when_it_is_finer() -> None:
-    layers = regions.random_network([8, 8])
+    layers = random_network([8, 8])
     coarse, fine = (regions.grid_side(layers, side)["regions"] for side in (30, 300))
     assert 1 < coarse < fine <= regions.count_side(layers)["regions"]
 

@@ -9,6 +9,8 @@ Letters: n units of a layer, m inputs of a layer, D inputs of the network, d dim
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -137,3 +139,19 @@ def affine_maps(layers: Sequence[Layer], points: Floats) -> tuple[Floats, Floats
         maps.append(matrix)
         offsets.append(hidden - np.einsum("pod,pd->po", matrix, block))
     return np.concatenate(maps), np.concatenate(offsets)
+
+
+def random_network(widths: Sequence[int], seed: int = 0, inputs: int = 2, slope: float = 0.0) -> list[Layer]:
+    """A network as it is before training: weights N(0, 2/fan-in), biases N(0, 0.3²).
+
+    Args:
+        widths: Units of each layer.
+        seed: Of NumPy's generator.
+        inputs: Inputs of the first layer.
+        slope: Of the activation for negative arguments, in each layer.
+    """
+    draw = np.random.default_rng(seed)
+    return [
+        Layer(draw.normal(0, math.sqrt(2 / before), (after, before)), draw.normal(0, 0.3, after), slope)
+        for before, after in itertools.pairwise([inputs, *widths])
+    ]

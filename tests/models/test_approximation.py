@@ -1,0 +1,182 @@
+"""Approximation by one hidden layer: the search against finite differences and its floor, families one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models.approximation.descent import LBFGS, Adam
+from models.approximation.family import Activation, Family, activation_function
+from models.approximation.gauss_newton import GaussNewton
+from models.approximation.knots import ABSENT, begin, evaluate, fit_values, improve, knots_of, log_gaps_of
+from models.approximation.reference import find_floors, one_network
+from models.approximation.results import fitted_slope, ratio
+from models.approximation.search import Line, SplineSearch, moved_over
+from theory.expression import Expression
+from theory.named_functions import TARGETS
+from theory.segmentation import best_segmentation
+
+
+def grid(count: int = 400) -> Tensor:
+    return (torch.arange(count, dtype=torch.float64) + 0.5) / count
+
+
+def random_knots(pieces: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    gaps = 0.3 + torch.rand(pieces, generator=generator, dtype=torch.float64)
+    return torch.cat([torch.zeros(1, dtype=torch.float64), (gaps / gaps.sum()).cumsum(0)])
+
+
+def test_values_are_least_squares_and_padding_changes_nothing() -> None:
+    x, knots = grid(), random_knots(7)
+    y = torch.sin(9 * x)
+    design = np.stack([np.interp(x, knots, np.eye(8)[m]) for m in range(8)], 1)
+    due = np.linalg.lstsq(design, y.numpy())[0]
+    for most in (7, 12):
+        fit = fit_values(knots_of(log_gaps_of(knots, most)[None]), x, y)
+        np.testing.assert_allclose(fit.values[0, :8], due, atol=1e-10)
+        assert float(fit.error) == pytest.approx(float(((design @ due - y.numpy()) ** 2).sum()), rel=1e-10)
+    assert (log_gaps_of(knots, 9)[7:] == ABSENT).all()
+
+
+def test_the_gradient_by_the_knots_is_that_of_differences() -> None:
+    x, knots = grid(2000), random_knots(6)
+    y = torch.exp(2 * x) * torch.sin(6 * x)
+    fit = fit_values(knots[None], x, y)
+    for place in range(1, 6):
+        errors = []
+        for sign in (1, -1):
+            moved = knots.clone()
+            moved[place] += sign * 2e-5
+            errors.append(float(fit_values(moved[None], x, y).error))
+        slope = (errors[0] - errors[1]) / 4e-5
+        # ½‖r‖² has the gradient -a_i v_iᵀ r
+        assert -2 * float(fit.jumps[0, place] * fit.pull[0, place]) == pytest.approx(slope, rel=2e-3, abs=1e-4)
+
+
+def test_lines_reach_their_floor_from_the_segmentation() -> None:
+    x = grid(1024)
+    y = torch.tanh(20 * (x - 0.4)) + x
+    widths = [3, 8, 20]
+    floors = best_segmentation(x.numpy(), y.numpy(), 20).floors
+    due = [float(floors[width - 1]) for width in widths]
+    search = SplineSearch(widths, 1)
+    for _ in range(150):
+        search.step(x, y, due)
+    for line, floor in zip(search.best(x, y), due, strict=True):
+        assert line.error**0.5 == pytest.approx(floor, rel=0.01)
+        assert line.error**0.5 >= floor * (1 - 1e-9)
+
+
+def test_the_error_never_rises_and_knots_stay_in_order() -> None:
+    x = grid()
+    y = torch.sin(12 * x)
+    search = begin(torch.stack([log_gaps_of(random_knots(6, seed), 6) for seed in range(4)]))
+    fit = fit_values(knots_of(search.log_gaps), x, y)
+    for _ in range(30):
+        before = fit.error
+        search, fit = improve(search, fit, x, y)
+        assert (fit.error <= before).all()
+        assert (knots_of(search.log_gaps).diff() > 0).all()
+
+
+def test_a_knot_moved_over_leaves_their_number() -> None:
+    x, knots = grid(), random_knots(8)
+    generator = torch.Generator().manual_seed(0)
+    moved = moved_over(knots, torch.sin(9 * knots), x, torch.sin(9 * x), generator)
+    assert len(moved) == 9
+    assert (moved.diff() > 0).all()
+    assert len(set(moved.tolist()) - set(knots.tolist())) == 1
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+def test_a_line_is_a_network_on_its_own_interval(slope: float) -> None:
+    knots = random_knots(9)
+    line = Line(knots, torch.sin(5 * knots), 0.0)
+    network = one_network(line, slope, -3.0, 5.0)
+    x = torch.linspace(0, 1, 301, dtype=torch.float64)
+    found = network((-3 + 8 * x)[:, None])[:, 0]
+    torch.testing.assert_close(found, evaluate(line.knots[None], line.values[None], x)[0], atol=1e-13, rtol=0)
+
+
+@pytest.mark.parametrize("name", [name for name, target in TARGETS.items() if len(target.variables) == 1])
+def test_the_lines_found_are_networks_to_thirteen_digits(name: str) -> None:
+    x = grid(4096)
+    y = Expression(TARGETS[name].formula)(x)
+    search = SplineSearch([8, 16], 1)
+    for _ in range(12):
+        search.step(x, y, [0.0, 0.0])
+    for line, fit in zip(search.best(x, y), search.current(x, y).error.view(2, -1).amin(1), strict=True):
+        values = evaluate(line.knots[None], line.values[None], x)[0]
+        assert float((one_network(line, 0.0, 0.0, 1.0)(x[:, None])[:, 0] - values).abs().max()) <= 1e-13
+        assert float((values - y).square().sum()) == pytest.approx(float(fit), rel=1e-9, abs=1e-20)
+
+
+def test_a_family_is_networks_one_by_one() -> None:
+    family = Family([3, 5], 2, "tanh", num_inputs=2, seed=4)
+    x = torch.rand(7, 2, dtype=torch.float64)
+    (weight, bias), (outer, offset) = family.layers(family.rows.detach())
+    for row, width in enumerate([3, 3, 5, 5]):
+        hidden = torch.tanh(x @ weight[row, :width].T + bias[row, :width])
+        torch.testing.assert_close(family(x)[row], hidden @ outer[row, 0, :width] + offset[row, 0])
+
+
+def test_gradients_of_absent_units_are_zero_and_adam_is_torchs() -> None:
+    x = grid(50)
+    y = torch.sin(6 * x)
+    family, twin = (Family([2, 4], 1, "sigmoid", seed=1) for _ in range(2))
+    ours = Adam(family, 0.01, 10**9)
+    theirs = torch.optim.Adam([twin.rows], lr=0.01)
+    for _ in range(20):
+        ours.step(x, y)
+        theirs.zero_grad()
+        (twin(x) - y).square().mean(1).sum().backward()
+        assert twin.rows.grad is not None
+        twin.rows.grad *= twin.mask
+        theirs.step()
+    torch.testing.assert_close(family.rows, twin.rows)
+    assert (family.rows[0][family.mask[0] == 0] == 0).all()
+
+
+def test_lbfgs_finds_the_minimum_of_a_smooth_family() -> None:
+    x = grid(60)
+    y = torch.sin(3 * x)
+    search = LBFGS(Family([4], 2, "tanh", seed=2))
+    losses = torch.stack([search.step(x, y) for _ in range(150)])
+    assert (losses.diff(dim=0) <= 1e-15).all()
+    assert (losses[-1] < 1e-6).all()
+
+
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "gaussian", "sin", "sigmoid"])
+def test_projection_beats_the_descents_by_far(activation: Activation) -> None:
+    x = grid(128)
+    y = torch.sin(6 * x)
+    search = GaussNewton(Family([6], 2, activation, spread=True, seed=0))
+    for _ in range(40):
+        errors = search.step(x, y)
+    assert float(errors.min()) < 1e-6
+
+
+def test_a_polynomial_network_is_no_better_than_its_degree() -> None:
+    x = grid(300)
+    y = (x - 0.5).abs()
+    floors = find_floors((x, y, y), [8], "polynomial", 6)
+    assert floors.values is not None
+    search = GaussNewton(Family([8], 2, "polynomial", degree=6, seed=0))
+    for _ in range(60):
+        error = float(search.step(x, y).min()) ** 0.5
+    assert floors.values[0] * (1 - 1e-9) <= error <= floors.values[0] * 1.05
+    torch.testing.assert_close(activation_function("polynomial", 3)(x), 4 * x**3 - 3 * x)
+
+
+def test_ratios_and_slopes() -> None:
+    assert ratio(2.0, 1.0, 1.0) == 2
+    assert ratio(1e-17, 0.0, 1.0) == 1
+    assert ratio(1e-3, 0.0, 1.0) == float("inf")
+    assert fitted_slope([8, 16, 32], [8.0**-2, 16.0**-2, 32.0**-2]) == pytest.approx(-2)
+    assert np.isnan(fitted_slope([8], [1.0]))
+
+
+# --- runs ---
