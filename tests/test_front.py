@@ -82,6 +82,7 @@ def test_flatten_and_nest_are_inverse() -> None:
     [
         ("--model cnm", "no model named 'cnm', did you mean 'cnn'?"),
         ("", "--model is missing; known: cnn, face"),
+        ("--modle cnn", "no option '--modle', did you mean '--model'?"),
         ("--model cnn --data mnis", "no data named 'mnis', did you mean 'mnist'?"),
         ("--model cnn --data /nowhere/at/all", "--data /nowhere/at/all: there is no such folder"),
         ("--model cnn --data folder", "--data folder: give the path of the folder itself"),

@@ -243,6 +243,9 @@ def read(
                 for group in ("model", "data")}  # fmt: skip
     request.model = given_model or in_files["model"] or ""
     if not request.model and not request.resume:
+        for name in options:
+            if (hint := _suggest_option(name)).endswith("'--model'?"):
+                raise UserError(f"no option '--{name}'{hint}")
         raise UserError(f"--model is missing; known: {', '.join(models)} (python train.py --help shows more)")
     if request.model and request.model not in models:
         raise UserError(

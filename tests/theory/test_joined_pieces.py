@@ -56,6 +56,21 @@ def test_the_bound_is_below_every_line_and_near_the_best(seed: int, pieces: int)
     assert other <= best.errors[-1]
 
 
+@pytest.mark.parametrize("place", [0.02, 0.3, 0.98])
+def test_the_bound_is_below_steep_lines_that_meet_anywhere_between_two_samples(place: float) -> None:
+    """The knot is far from the middle of its gap, where the pieces are apart by slope times distance."""
+    x = (np.arange(60) + 0.5) / 60
+    knots = np.array([0, (19.5 + place) / 60, (39.5 + place) / 60, 1])
+    y = np.interp(x, knots, [0, 4, -3, 5]) + 1e-3 * np.random.default_rng(0).normal(size=60)
+    known = error_of(x, y, knots)
+    bound = least_joined(x, y, 3, known)
+    assert bound is not None
+    assert bound <= known
+    other = least_joined(x, y, 3, 20 * known)  # told of a worse line, it is not cut off at the known one
+    assert other is not None
+    assert other <= known
+
+
 def test_the_bound_sees_the_price_of_meeting() -> None:
     """Four half waves by four pieces: those that need not meet are 2 % better than any that do."""
     x = (np.arange(160) + 0.5) / 160
