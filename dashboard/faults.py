@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dashboard.style import LABEL_POINTS, QUIET, SMALL_POINTS, TITLE_POINTS, new_figure, text_inches
+from dashboard.style import BLUE, LABEL_POINTS, QUIET, SMALL_POINTS, TITLE_POINTS, VERMILLION, new_figure, text_inches
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MEANINGS = ("silently wrong", "unclear error", "clear error", "recovers")
-COLOURS = ("#D55E00", "#F0C9A0", "#A9CFE5", "#0072B2")  # from vermillion to blue; the number is written on each as well
+COLOURS = (VERMILLION, "#F0C9A0", "#A9CFE5", BLUE)  # the number is written on each as well
 INK = ("white", "black", "black", "white")
 
 
