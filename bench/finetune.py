@@ -1,9 +1,10 @@
-"""Fine-tuning on a folder of pictures: our recipe against PyTorch's transfer-learning tutorial on the same backbone.
+"""Fine-tuning on a folder of pictures: our recipe against two others on the same backbone and weights.
 
-Both start from the same ImageNet weights and are timed from outside, from the start of the process to its end. Ours is
-run with an empty picture cache every time, so that each run scans and decodes all files. The tutorial keeps the epoch
-with the best validation accuracy, a maximum over epochs that flatters it; its last epoch, which chose nothing, is the
-one compared with ours, which trains without looking at the validation pictures at all.
+The tutorial is PyTorch's on transfer learning, timm the training script of that library (`bench.peers`). All are timed
+from outside, from the start of the process to its end. Ours is run with an empty picture cache every time, so that each
+run scans and decodes all files. The peers keep the epoch with the best validation accuracy, a maximum over epochs that
+flatters them; their last epoch, which chose nothing, is the one compared with ours, which trains without looking at the
+validation pictures at all.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from bench.harness import (
 
 RECIPE = "models/cnn-folder.yaml"
 PICTURES = "hymenoptera_data"
-LEAD, SHARE = 1.0, 1 / 3  # points of accuracy above the tutorial, in this share of its time
+LEAD, SHARE = 1.0, 1 / 3  # points of accuracy above a peer, in this share of its time
+PEERS = {"tutorial": "bench.peers.transfer_tutorial", "timm": "bench.peers.timm_recipe"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--peer_repeats", type=int, default=1, help="runs of the tutorial, minutes each (default 1; 0: none)"
     )
     parser.add_argument("--peer_epochs", type=int, default=25, help="epochs of the tutorial (default 25, its own)")
+    parser.add_argument("--timm_repeats", type=int, default=1, help="runs of timm, minutes each (default 1; 0: none)")
+    parser.add_argument("--timm_epochs", type=int, default=10, help="epochs of timm (default 10)")
 
 
 def check(options: argparse.Namespace) -> None:
@@ -49,8 +53,9 @@ def check(options: argparse.Namespace) -> None:
     Raises:
         BenchError: With exit status 2.
     """
-    if options.peer_repeats < 0 or options.peer_epochs < 1:
-        raise BenchError("--peer_repeats must be 0 or more and --peer_epochs at least 1", 2)
+    for peer in ("peer", "timm"):
+        if getattr(options, f"{peer}_repeats") < 0 or getattr(options, f"{peer}_epochs") < 1:
+            raise BenchError(f"--{peer}_repeats must be 0 or more and --{peer}_epochs at least 1", 2)
     require_recipe(options.recipe)
     check_pictures(options)
 
@@ -73,8 +78,8 @@ def check_pictures(options: argparse.Namespace) -> None:
         raise BenchError(f"--pictures {options.pictures} has no {' and no '.join(missing)} folder", 2)
 
 
-def read_peer(said: str) -> dict[str, float]:
-    """Figures of the tutorial's last line, which is JSON.
+def read_peer(said: str, name: str) -> dict[str, float]:
+    """Figures of the last line of a peer, which is JSON.
 
     Raises:
         BenchError: With exit status 1, if it is not there.
@@ -83,55 +88,61 @@ def read_peer(said: str) -> dict[str, float]:
         record = json.loads(said.strip().splitlines()[-1])
         return {tag: float(record[tag]) for tag in ("val_accuracy_last", "val_accuracy_best", "seconds_per_epoch")}
     except (IndexError, KeyError, ValueError, TypeError) as error:
-        raise BenchError(f"the tutorial told of no result: {error}", 1) from error
+        raise BenchError(f"{name} told of no result: {error}", 1) from error
 
 
 def run(options: argparse.Namespace) -> Report:
-    """Runs both sides alternately."""
+    """Runs all sides in turn."""
     command = ["-c", options.recipe, "--data.path", options.pictures, "--report", "brief", *options.passed]
-    tutorial = python("-m", "bench.peers.transfer_tutorial", "--data", options.pictures)
+    epochs = {"tutorial": options.peer_epochs, "timm": options.timm_epochs}
 
     def ours(seed: int) -> Sample:
         with tempfile.TemporaryDirectory(prefix="bench-") as cache:
             return train([*command, "--data.cache_dir", cache, "--seed", str(seed)], "ours")
 
-    def peer(repeat: int) -> Sample:
-        seconds, said = run_child([*tutorial, "--epochs", str(options.peer_epochs), "--seed", str(repeat)], "tutorial")
-        return Sample(seconds, read_peer(said))
+    def peer(name: str, repeats: int) -> Side:
+        words = python("-m", PEERS[name], "--data", options.pictures, "--epochs", str(epochs[name]))
+
+        def once(seed: int) -> Sample:
+            seconds, said = run_child([*words, "--seed", str(seed)], name)
+            return Sample(seconds, read_peer(said, name))
+
+        return Side(name, once, repeats, lambda: run_child([*words, "--help"], name))
 
     sides = [
         Side("ours", ours, options.repeats, lambda: warm_train(command, "ours")),
-        Side("tutorial", peer, options.peer_repeats, lambda: run_child([*tutorial, "--help"], "tutorial")),
+        peer("tutorial", options.peer_repeats),
+        peer("timm", options.timm_repeats),
     ]
-    return report(options.recipe, options.peer_epochs, alternate(sides, options.warmup))
+    return report(options.recipe, epochs, alternate(sides, options.warmup))
 
 
-def report(recipe: str, epochs: int, samples: dict[str, list[Sample]]) -> Report:
+def report(recipe: str, epochs: dict[str, int], samples: dict[str, list[Sample]]) -> Report:
     """Tables and verdicts from the raw figures.
 
     Args:
         recipe: Name of our settings.
-        epochs: Of the tutorial.
-        samples: Of the sides "ours" and "tutorial".
+        epochs: Of each peer.
+        samples: Of the side "ours" and of the peers.
     """
-    ours, peer = samples["ours"], samples["tutorial"]
-    seconds, peer_seconds = ([sample.seconds for sample in side] for side in (ours, peer))
-    ratios = paired_ratios(peer_seconds, seconds)
-    accuracies = [sample.figures["val/accuracy"] for sample in ours]
-    rows = [
-        seconds_row("ours, whole process", seconds, ratios),
-        seconds_row(f"tutorial, whole process, {epochs} epochs", peer_seconds),
-    ]
+    ours = samples["ours"]
+    seconds, accuracies = [sample.seconds for sample in ours], [sample.figures["val/accuracy"] for sample in ours]
+    rows = [seconds_row("ours, whole process", seconds)]
     notes = [f"ours      {mean_and_deviation(accuracies, 100)} % of the validation pictures, over {len(ours)} seeds"]
-    if peer:
+    for name, count in epochs.items():
+        if not (peer := samples[name]):
+            continue
+        peer_seconds = [sample.seconds for sample in peer]
+        ratios = paired_ratios(peer_seconds, seconds)
         last = [sample.figures["val_accuracy_last"] for sample in peer]
         best = [sample.figures["val_accuracy_best"] for sample in peer]
         lead = 100 * (spread(accuracies).mean - spread(last).mean)
         share = 1 / spread(ratios).median
+        rows.append(seconds_row(f"{name}, whole process, {count} epochs", peer_seconds, ratios))
         notes += [
-            f"tutorial  {mean_and_deviation(last, 100)} % at its last epoch, {mean_and_deviation(best, 100)} % at its "
+            f"{name:8}  {mean_and_deviation(last, 100)} % at its last epoch, {mean_and_deviation(best, 100)} % at its "
             f"best one, which the same pictures chose, over {len(peer)} seeds",
-            f"lead      {lead:+.2f} points over the last epoch, target {LEAD:+.1f}: {verdict(lead >= LEAD)}",
-            f"time      {share:.3f} of the tutorial's, target at most {SHARE:.3f}: {verdict(share <= SHARE)}",
+            f"          lead {lead:+.2f} points over the last epoch, target {LEAD:+.1f}: {verdict(lead >= LEAD)}",
+            f"          time {share:.3f} of its time, target at most {SHARE:.3f}: {verdict(share <= SHARE)}",
         ]
-    return Report(f"finetune: {recipe} against the transfer-learning tutorial", [(SECONDS_HEAD, rows)], notes, samples)
+    return Report(f"finetune: {recipe} against the tutorial and timm", [(SECONDS_HEAD, rows)], notes, samples)
