@@ -253,7 +253,7 @@ def predict(words: Sequence[str]) -> int:
     else:
         count, failed = write(sys.stdout, ".csv", table, *sizes)
     where = f" to {arguments.out}" if arguments.out else ""
-    print(f"{count - failed} of {count} pictures predicted{where}; {failed} could not be read", file=sys.stderr)
+    print(f"{count - failed} of {count} picture{'s' * (count != 1)} predicted{where}; {failed} could not be read", file=sys.stderr)
     return 1 if failed and (arguments.strict or failed == count) else 0
 
 

@@ -208,7 +208,7 @@ def class_table(scanned: Sequence[Scanned], labels: Sequence[str]) -> list[str]:
     for name in sorted(set(labels)):
         files = [found for found, label in zip(scanned, labels, strict=True) if label == name]
         good = [found for found in files if found.cause is None]
-        line = f"{name}: {len(good)} pictures"
+        line = f"{name}: {len(good)} picture{'s' * (len(good) != 1)}"
         if good:
             sides = [sorted(getattr(found, side) for found in good) for side in ("width", "height")]
             low, middle, high = ("×".join(str(side[at]) for side in sides) for at in (0, len(good) // 2, -1))

@@ -29,9 +29,8 @@ def stratified_counts(class_sizes: list[int], total: int) -> list[int]:
     size, num_classes = sum(class_sizes), len(class_sizes)
     if min(class_sizes) < 2:
         small = min(range(num_classes), key=class_sizes.__getitem__)
-        raise ValueError(
-            f"class {small} has {class_sizes[small]} pictures; a stratified split needs at least 2 in each"
-        )
+        has = f"{class_sizes[small]} picture{'s' * (class_sizes[small] != 1)}"
+        raise ValueError(f"class {small} has {has}; a stratified split needs at least 2 in each")
     if not num_classes <= total <= size - num_classes:
         raise ValueError(
             f"cannot hold out {total} of {size} pictures and have each of {num_classes} classes on both sides; "

@@ -155,7 +155,7 @@ def limits(names: Sequence[str], summary: Mapping[str, Any], metrics: Mapping[st
         )
         lines.append(f"Probabilities are off by {ece:.1f} % on average (expected calibration error){scaled}.")
     if summary.get("bad"):
-        lines.append(f"{len(summary['bad'])} files could not be read and were left out.")
+        lines.append(f"Files that could not be read and were left out: {len(summary['bad'])}.")
     return lines + [f"Warning of the data: {warning}." for warning in summary.get("warnings", [])]
 
 

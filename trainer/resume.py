@@ -159,7 +159,7 @@ def check_unfinished(checkpoint: dict[str, Any], max_epochs: int | None, run: Ru
         and max_epochs > 0
         and (done > max_epochs or (done == max_epochs and run.metrics.is_file()))
     ):
-        raise UserError(f"{run.path} has {done} epochs, --epochs {max_epochs} leaves nothing to train: ask for more")
+        raise UserError(f"{run.path} has {done} epoch{'s' * (done != 1)}, --epochs {max_epochs} leaves nothing to train: ask for more")
 
 
 def check_compatible(

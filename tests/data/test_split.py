@@ -67,7 +67,7 @@ def test_every_picture_is_held_out_equally_often() -> None:
 @pytest.mark.parametrize(
     ("sizes", "total", "message"),
     [
-        ([5, 1, 5], 3, "class 1 has 1 pictures; a stratified split needs at least 2"),
+        ([5, 1, 5], 3, "class 1 has 1 picture; a stratified split needs at least 2"),
         ([5, 5], 1, "cannot hold out 1 of 10 .* allowed: 2 to 8"),
         ([5, 5], 9, "cannot hold out 9 of 10 .* allowed: 2 to 8"),
     ],
