@@ -18,7 +18,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from models.optimisation import build_optimiser, learning_rate_factor, parameter_groups, with_schedule
+from models.optimisation import build_optimiser, learning_rate_factor, may_fuse, parameter_groups, with_schedule
 from models.pixels import unit_range
 from models.robustness.attacks import pgd
 from models.robustness.results import Attacked, attack
@@ -168,7 +168,7 @@ class AdversarialTask(LightningModule):
         options = self.hparams
         modules = [self.linear] if self.frozen else [self.linear, self.victim]
         groups = parameter_groups(modules, options["weight_decay"])
-        optimiser = build_optimiser("sgd", groups, options["lr"], 0.9)
+        optimiser = build_optimiser("sgd", groups, options["lr"], 0.9, may_fuse(self.trainer))
         total = int(self.trainer.estimated_stepping_batches)
         return with_schedule(optimiser, lambda step: learning_rate_factor(step, total, 0.25, "linear"))
 

@@ -27,7 +27,7 @@ from models.coding.linear import LinearAutoencoder, lbfgs
 from models.coding.networks import Activation, Autoencoder, Convolutional, Dense
 from models.coding.reference import Reference, check_code
 from models.coding.results import Result, squared_errors
-from models.optimisation import build_optimiser, check_ranges, parameter_groups, with_schedule
+from models.optimisation import build_optimiser, check_ranges, may_fuse, parameter_groups, with_schedule
 from models.pixels import pictures_of, unit_range
 from theory.linear_autoencoder import least_loss
 
@@ -269,8 +269,7 @@ class AutoencoderTask(LightningModule):
         if isinstance(self.model, LinearAutoencoder):
             return lbfgs(self.model, options["iterations"])
         groups = parameter_groups([self.model], options["weight_decay"])
-        fused = self.trainer.precision != "16-mixed"
-        optimiser = build_optimiser("adamw", groups, options["lr"], options["momentum"], fused)
+        optimiser = build_optimiser("adamw", groups, options["lr"], options["momentum"], may_fuse(self.trainer))
         total = self.total_steps = int(self.trainer.estimated_stepping_batches)
         share, layers = options["pretrain_share"] if options["pretrain"] == "greedy" else 0.0, len(options["sizes"])
         return with_schedule(optimiser, lambda step: staged_factor(step, total, share, layers, options["warmup"]))

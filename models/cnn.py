@@ -19,7 +19,14 @@ from torch import Tensor
 from models.classification.evaluation import Evaluation, Outcome, Point, further_views
 from models.classification.reporting import ClassifierReporting
 from models.convnet import CNN
-from models.optimisation import build_optimiser, check_ranges, learning_rate_factor, parameter_groups, with_schedule
+from models.optimisation import (
+    build_optimiser,
+    check_ranges,
+    learning_rate_factor,
+    may_fuse,
+    parameter_groups,
+    with_schedule,
+)
 from models.pixels import normalise
 
 
@@ -266,9 +273,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         groups = parameter_groups([self.network], options["weight_decay"])
         if self.finetuning is not None:
             groups = self.finetuning.groups(self, lr)
-        # Lightning unscales and clips gradients itself in half precision, which fused optimisers would do again.
-        fused = self.trainer.precision != "16-mixed"
-        optimiser = build_optimiser(options["optimizer"], groups, lr, options["momentum"], fused)
+        optimiser = build_optimiser(options["optimizer"], groups, lr, options["momentum"], may_fuse(self.trainer))
         total = int(self.trainer.estimated_stepping_batches)
         return with_schedule(
             optimiser, lambda step: learning_rate_factor(step, total, options["warmup"], options["schedule"])

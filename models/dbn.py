@@ -31,7 +31,7 @@ from models.energy.machine import Algorithm
 from models.energy.naming import Names, choose_labelled, phase
 from models.energy.pictures import check_sizes, unit_pixels
 from models.energy.stack import DBN, SigmoidNet
-from models.optimisation import learning_rate_factor, parameter_groups
+from models.optimisation import learning_rate_factor, may_fuse, parameter_groups
 
 MOST_SEEN = 5000  # pictures from which the biases of a new layer are set
 
@@ -237,7 +237,8 @@ class DBNTask(LightningModule):
         machines = torch.optim.SGD(
             parameter_groups([self.stack], options["pretraining_decay"]), lr=0.0, momentum=options["momentum"]
         )
-        nets = torch.optim.AdamW(parameter_groups([self.nets], options["weight_decay"]), lr=0.0, fused=True)
+        groups = parameter_groups([self.nets], options["weight_decay"])
+        nets = torch.optim.AdamW(groups, lr=0.0, fused=may_fuse(self.trainer))
         return [machines, nets]
 
     def describe(self) -> str:

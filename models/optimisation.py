@@ -93,6 +93,20 @@ def parameter_groups(modules: Iterable[nn.Module], weight_decay: float) -> list[
     ]
 
 
+def may_fuse(trainer: Any) -> bool:
+    """Whether one kernel may update all parameters of a run.
+
+    Lightning unscales gradients in float16 itself, and clips none in mixed precision that a fused optimiser is going to
+    use: it stops with an error instead. bfloat16 needs no scale, so there only clipping stands in the way.
+
+    Args:
+        trainer: Says ``precision`` and ``gradient_clip_val``.
+    """
+    if trainer.precision == "bf16-mixed":
+        return not trainer.gradient_clip_val
+    return trainer.precision != "16-mixed"
+
+
 def build_optimiser(
     name: Literal["sgd", "adamw"], groups: list[dict[str, Any]], lr: float, momentum: float, fused: bool = True
 ) -> Optimizer:
@@ -103,7 +117,7 @@ def build_optimiser(
         groups: Parameter groups with their weight decay.
         lr: Peak learning rate.
         momentum: Momentum, or the first beta of AdamW; the second is 0.99, which forgets within an epoch of small data.
-        fused: One kernel updates all parameters.
+        fused: One kernel updates all parameters, see `may_fuse`.
 
     Returns:
         The optimiser.

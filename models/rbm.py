@@ -22,7 +22,7 @@ from torch import Tensor
 from models.energy.judgement import Judgement, countable, judge
 from models.energy.machine import RBM, Algorithm, Ascent, climb, coin
 from models.energy.pictures import check_sizes, pixel_means, unit_pixels
-from models.optimisation import learning_rate_factor, parameter_groups, with_schedule
+from models.optimisation import learning_rate_factor, may_fuse, parameter_groups, with_schedule
 from models.pixels import pictures_of
 from theory.rbm import check_countable, log_partition, pseudo_log_likelihood
 
@@ -170,7 +170,9 @@ class RBMTask(LightningModule):
         """Plain gradient ascent whose rate falls to 0 along a line: the noise of the chains goes with it."""
         options = self.hparams
         groups = parameter_groups([self.rbm], options["weight_decay"])
-        optimiser = torch.optim.SGD(groups, lr=options["lr"], momentum=options["momentum"], fused=True)
+        optimiser = torch.optim.SGD(
+            groups, lr=options["lr"], momentum=options["momentum"], fused=may_fuse(self.trainer)
+        )
         total = int(self.trainer.estimated_stepping_batches)
         return with_schedule(optimiser, lambda step: learning_rate_factor(step, total, 0.0, "linear"))
 
