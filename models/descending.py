@@ -124,23 +124,32 @@ class Course:
         """Of the quadratic."""
         return self.account.directions @ torch.diag(self.account.curvature) @ self.account.directions.T
 
+    @cached_property
+    def first(self) -> float:
+        """The function at the start."""
+        return float(self.function(self.path[0]))
+
     def reason(self) -> str:
-        """Why the path ran away, from the curvature."""
+        """Why the path ran away, from the curvature and from what f did on the way."""
         account, text = self.account, self.stopped
         if account.point is None:
             return f"{text}; no place where the gradient vanishes was found from the start"
         lowest, highest = float(account.curvature[0]), float(account.curvature[-1])
-        if lowest < 0:
+        if lowest < 0 and self.value < self.first:
             kind = (
                 f"the stationary point {self.place(account.point)} is a {account.kind}, lowest curvature {lowest:.6g}"
             )
-            never = "f has no minimum: " if account.quadratic else ""
-            return f"{text}; {never}{kind}, and f falls without end along that direction"
-        edge = stability_edge(self.rule, highest, self.momentum)
-        if self.lr > edge:
+            if account.quadratic:
+                return f"{text}; f has no minimum: {kind}, and f falls without end along that direction"
+            return f"{text}; {kind}, and f fell from {self.first:.3g} to {self.value:.3g}"
+        edge = stability_edge(self.rule, highest, self.momentum) if highest > 0 else math.inf
+        if self.lr > edge and (account.quadratic or account.kind == "minimum"):
             factor = contraction(self.rule, self.lr, highest, self.momentum)
             return (f"{text}; α = {self.lr:g} is beyond the edge {EDGES[self.rule]} = {edge:.6g}, each step multiplies "
                     f"the distance by {factor:.6g}")  # fmt: skip
+        if self.value > self.first:
+            return (f"{text}; f rose from {self.first:.3g} to {self.value:.3g}: a step of α = {self.lr:g} is too long "
+                    "for the curvature along the path")  # fmt: skip
         return text
 
     def outcome(self) -> str:
@@ -171,7 +180,8 @@ class Course:
         ):
             return f"no minimum: the stationary point {self.place(account.point)} is a {account.kind}"
         if account.point is None and account.quadratic:
-            return f"no minimum: the gradient of {self.formula} vanishes nowhere, f falls without end"
+            fall = f", f fell from {self.first:.6g} to {self.value:.6g} and falls without end"
+            return f"no minimum: the gradient of {self.formula} vanishes nowhere{fall * (self.value < self.first)}"
         return ""
 
     def describe(self) -> str:

@@ -15,7 +15,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from theory.descent import Function, Kind, Rule, curvatures, hessian, kind_of, stationary_point, step_matrix
+from theory.descent import (
+    Function,
+    Kind,
+    Rule,
+    curvatures,
+    gradient,
+    hessian,
+    kind_of,
+    stationary_point,
+    step_matrix,
+)
 from theory.expression import Expression
 from theory.named_functions import variables_of
 
@@ -43,7 +53,7 @@ class Account:
         curvature: Eigenvalues of the Hessian there, rising, shape (n,).
         directions: Their eigenvectors in columns, shape (n, n).
         kind: What the point is.
-        quadratic: Whether the Hessian is the same everywhere it was looked at; then all of this holds globally.
+        quadratic: Whether f is a polynomial of degree two wherever it was looked at; then all of this holds globally.
     """
 
     point: Tensor | None
@@ -72,11 +82,27 @@ def account_of(f: Function, start: Tensor) -> Account:
 
 
 def is_quadratic(f: Function, around: Tensor) -> bool:
-    """Whether the Hessian is the same at several places around a point, up to rounding."""
+    """Whether f is a polynomial of degree two or less, up to rounding, at every place where it was looked at.
+
+    The Hessian must be the same at several places, and f must equal its second-order Taylor polynomial along several
+    lines as far as a thousand times the distance from 0: a broken line such as |x| has one Hessian wherever it has any.
+
+    Args:
+        f: Shape (n,) to a scalar.
+        around: Middle of the places, shape (n,).
+    """
     generator = torch.Generator().manual_seed(0)
-    first = hessian(f, around)
+    value, slope, curvature = f(around), gradient(f, around), hessian(f, around)
     shifts = torch.randn(4, len(around), generator=generator, dtype=torch.float64)
-    return all(bool(torch.allclose(hessian(f, around + shift), first, rtol=1e-9, atol=1e-12)) for shift in shifts)
+    if not all(torch.allclose(hessian(f, around + shift), curvature, rtol=1e-9, atol=1e-12) for shift in shifts):
+        return False
+    lines = torch.cat([shifts, torch.eye(len(around), dtype=torch.float64)])
+    for length in (1.0, 10.0, 100.0, 1000.0):
+        for shift in torch.cat([lines, -lines]) * length * (1 + float(around.norm())):
+            terms = torch.stack([value, slope @ shift, 0.5 * shift @ curvature @ shift])
+            if not float((f(around + shift) - terms.sum()).abs()) <= 1e-9 * float(terms.abs().sum()) + 1e-12:
+                return False
+    return True
 
 
 def predicted_path(account: Account, start: Tensor, steps: int, rule: Rule, lr: float, momentum: float) -> Tensor:

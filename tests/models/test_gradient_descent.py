@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from models.descending import runs_away
 from models.gradient_descent import GradientDescentTask
 from tests.models.resuming import assert_equal_runs, stopped_and_resumed
 from train import main
@@ -61,7 +63,10 @@ def test_divergence_that_was_wanted_is_a_success(tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--data.function", "x"], "no minimum: the gradient of x vanishes nowhere, f falls without end"),
+        (
+            ["--data.function", "x"],
+            "no minimum: the gradient of x vanishes nowhere, f fell from 1 to -9 and falls without end",
+        ),
         (["--data.function", "x^2 - y^2", "--data.start", "[1, 0]"], "the stationary point (0, 0) is a saddle"),
     ],
 )
@@ -70,6 +75,41 @@ def test_a_path_to_no_minimum_fails(
 ) -> None:
     run(tmp_path, *words, status=1)
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("formula", ["abs(x)", "abs(x) + abs(y)", "relu(x - 1) + relu(-x - 1)"])
+def test_a_broken_line_reaches_its_minimum(tmp_path: Path, capsys: pytest.CaptureFixture[str], formula: str) -> None:
+    metrics = run(tmp_path, "--data.function", formula)
+    assert metrics["test/value"] == pytest.approx(0, abs=1e-12)
+    assert "no quadratic" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("formula", "start", "lr", "says"),
+    [
+        # f(0.1) = -0.0099; the first step goes to 2.06, the second to -306.4
+        ("x^4 - x^2", [0.1], 10.0, "f rose from -0.0099 to 8.81e+09: a step of α = 10 is too long"),
+        ("x^2 - y^2", [1.0, 0.0], 3.0, "α = 3 is beyond the edge 2/L = 1, each step multiplies the distance by 5"),
+        ("x^2 - y^2", [0.0, 1.0], 0.1, "f has no minimum: the stationary point (0, 0) is a saddle"),
+        ("x^2 - x^3", [0.9], 0.5, "lowest curvature -2, and f fell from 0.081 to "),
+        ("x^4", [3.0], 1.0, "f rose from 81 to "),
+    ],
+)
+def test_why_a_path_ran_away(formula: str, start: list[float], lr: float, says: str) -> None:
+    task = GradientDescentTask(formula, start, lr=lr)
+    optimizer = task.configure_optimizers()
+    for _ in range(400):
+        optimizer.zero_grad()
+        task.function(task.point).backward()
+        optimizer.step()
+        task.stopped = runs_away(task.function, task.point.detach(), torch.tensor(start, dtype=torch.float64))
+        if task.stopped and not torch.isfinite(task.function(task.point)):
+            break
+        task.path.append(task.point.tolist())
+        if task.stopped:
+            break
+    assert says in task.course().reason()
+    assert ("falls without end" in task.course().reason()) == (lr == 0.1)
 
 
 def test_divergence_that_was_wanted_and_did_not_come_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from theory.landscape import LANDSCAPES, account_of, as_function, measured_factors, predicted_path
+from theory.expression import Expression
+from theory.landscape import LANDSCAPES, account_of, as_function, is_quadratic, measured_factors, predicted_path
 
 
 def optimised(name: str, rule: str, lr: float, momentum: float, steps: int) -> torch.Tensor:
@@ -61,6 +62,28 @@ def test_other_functions() -> None:
     line = account_of(as_function("2*x"), start)
     assert line.point is None
     assert not line.has_minimum
+
+
+@pytest.mark.parametrize(
+    ("formula", "start", "due"),
+    [
+        ("abs(x)", [1.0], False),
+        ("abs(x - 500)", [1.0], False),
+        ("abs(x) + abs(y)", [1.0, 1.0], False),
+        ("relu(x - 1) + relu(-x - 1)", [0.0], False),
+        ("x^2 + relu(x - 20)", [1.0], False),
+        ("relu(x)^2", [3.0], False),
+        ("x^3", [1.0], False),
+        ("2*x", [1.0], True),
+        ("(x - 1000)^2", [-3.0], True),
+        ("1e-7*x^2 - 300*x + 1e5", [40.0], True),
+        ("3*x^2 - 5*x*y + 1e4*y", [100.0, -0.01], True),
+    ],
+)
+def test_a_broken_line_is_no_quadratic(formula: str, start: list[float], due: bool) -> None:
+    expression = Expression(formula, ("x", "y")[: len(start)])
+    f = lambda point: expression(*point.unbind(-1))
+    assert is_quadratic(f, torch.tensor(start, dtype=torch.float64)) == due
 
 
 def test_a_coordinate_that_never_moved_has_no_factor() -> None:
