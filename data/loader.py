@@ -142,6 +142,7 @@ class TensorLoader:
         self.sampler = EpochSampler()
         self.bounds = batch_bounds(len(images), batch_size, drop_last, world_size, equal=shuffle)
         self.position = 0  # batches of this epoch already handed out
+        self.last_indices: slice | Tensor = slice(0, 0)  # the pictures of the batch handed out last
         self._resume: tuple[int, int] | None = None
 
     def __len__(self) -> int:
@@ -162,8 +163,10 @@ class TensorLoader:
             part = slice(self.bounds[batch] + self.rank, self.bounds[batch + 1], self.world_size)
             images, labels = self.images, self.labels
             if order is None:
+                self.last_indices = part
                 images, labels = images[part], labels[part]
             else:
+                self.last_indices = order[part]
                 images, labels = images.index_select(0, order[part]), labels.index_select(0, order[part])
             if self.augment is not None:
                 images = self.augment(images, self.generator(epoch, batch))

@@ -230,3 +230,13 @@ def test_lightning_resumes_exactly(tmp_path, limit: float) -> None:
         for checkpoint in checkpoints:
             step = torch.load(checkpoint, weights_only=True)["global_step"]
             assert fit(str(checkpoint), []) == whole[step:], checkpoint.name
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_loader_knows_which_pictures_it_handed_out_last(shuffle: bool, rank: int) -> None:
+    values = torch.arange(30.0).reshape(30, 1, 1, 1)
+    loader = TensorLoader(values, torch.arange(30), 8, shuffle=shuffle, seed=5, rank=rank, world_size=2)
+    for images, labels in loader:
+        assert torch.equal(labels, torch.arange(30)[loader.last_indices])
+        assert torch.equal(images, values[loader.last_indices])
