@@ -1,0 +1,85 @@
+"""bfloat16 with clipped gradients, which the folder recipe gets wherever bfloat16 is fast, through the front door."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from lightning.pytorch.plugins import MixedPrecision
+from lightning.pytorch.utilities import GradClipAlgorithmType
+from torch import nn
+
+import train
+from models import MODELS
+from models.optimisation import build_optimiser, may_fuse, parameter_groups
+from tests.models.small_folder import BACKBONE, SIDE, last, only_run, words
+from trainer.options import load_class
+
+# Of every model whose optimiser Lightning drives: what makes it tiny, for bfloat16 is emulated on most CPUs.
+AUTOMATIC: dict[str, list[str]] = {
+    "cnn": ["--model.widths", "[4]", "--data.aug", "none"],
+    "autoencoder": ["--model.sizes", "[8]"],
+    "face": ["--data.root", "FACES", "--data.num_splits", "2", "--data.per_person_train", "4", "--data.steps", "2"],
+    "adversarial": ["--model.epsilons", "[0.1]", "--model.steps", "2", "--model.one_pixel_images", "2",
+                    "--model.population", "8", "--model.generations", "2"],
+    "geometry": [],
+    "deep-vs-wide": ["--model.num_networks", "2"],
+    "losses": [],
+    "perceptron": [],
+    "vanishing-gradients": ["--model.depth", "4", "--model.measured_width", "32", "--model.measured_depth", "4",
+                            "--model.draws", "2"],
+}  # fmt: skip
+BY_HAND = {"dbn", "generalisation", "glm", "gradient-descent", "mlp", "rbm"}
+MIXED = ["--trainer.precision", "bf16-mixed", "--trainer.gradient_clip_val", "1"]
+
+
+def test_every_model_is_in_one_of_the_two_lists() -> None:
+    assert AUTOMATIC.keys() | BY_HAND == MODELS.keys()
+    for name in MODELS:
+        source = Path(load_class(MODELS[name]).__module__.replace(".", "/") + ".py").read_text(encoding="utf-8")
+        assert ("automatic_optimization = False" in source) == (name in BY_HAND), name
+
+
+@pytest.mark.parametrize("model", AUTOMATIC)
+def test_a_model_trains_in_bfloat16_with_clipped_gradients(model: str, tmp_path: Path, faces_root: Path) -> None:
+    small = [str(faces_root) if word == "FACES" else word for word in AUTOMATIC[model]]
+    given = ["--model", model, *small, *MIXED, "--trainer.limit_train_batches", "2", "--epochs", "1"]
+    assert train.main([*given, "--device", "cpu", "--report", "brief", "--root", str(tmp_path)]) == 0
+    (record,) = tmp_path.glob("*/*/metrics.json")
+    measured: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    assert all(math.isfinite(value) for name, value in measured.items() if name.startswith(("test/", "val/")))
+
+
+@pytest.mark.parametrize(("tune", "more"), [("all", ["--model.mixup", "0.2", "--lr", "auto"]), ("head", [])])
+def test_a_folder_is_fine_tuned_in_bfloat16_with_every_figure(
+    pictures: Path, tmp_path: Path, tune: str, more: list[str]
+) -> None:
+    given = words(pictures, tmp_path, "--model.tune", tune, *more, "--trainer.precision", "bf16-mixed", epochs=1)
+    given[given.index("--report") + 1] = "full"
+    given[given.index(BACKBONE)] = "squeezenet1_1"
+    assert train.main(given) == 0  # the recipe itself clips the gradients
+    assert (only_run(tmp_path) / "figures/grad_cam.png").is_file()
+    assert last(tmp_path)["house"]["preprocessing"]["image_size"] == [SIDE, SIDE]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true", "64-true"])
+@pytest.mark.parametrize("clip", [None, 0.0, 1.0])
+def test_lightning_clips_what_was_built_and_speed_is_kept_where_it_can_be(
+    name: Any, precision: str, clip: float | None
+) -> None:
+    trainer = SimpleNamespace(precision=precision, gradient_clip_val=clip)
+    optimiser = build_optimiser(name, parameter_groups([nn.Linear(2, 1)], 0.1), 0.1, 0.9, may_fuse(trainer))
+    assert bool(optimiser.defaults["fused"]) == (precision != "bf16-mixed" or not clip)
+    if precision == "bf16-mixed":
+        MixedPrecision("bf16-mixed", "cpu").clip_gradients(optimiser, clip or 0.0, GradClipAlgorithmType.NORM)
+
+
+def test_float16_is_never_fused() -> None:
+    """Lightning would leave the unscaling of the gradients to the optimiser, clipped or not."""
+    for clip in (None, 1.0):
+        assert not may_fuse(SimpleNamespace(precision="16-mixed", gradient_clip_val=clip))
