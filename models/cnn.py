@@ -19,6 +19,7 @@ from torch import Tensor
 from models.classification.evaluation import Evaluation, Outcome, Point, further_views
 from models.classification.reporting import ClassifierReporting
 from models.convnet import CNN
+from models.finetune.compilation import compile_if_possible, forget_compiled
 from models.optimisation import (
     build_optimiser,
     check_ranges,
@@ -204,9 +205,8 @@ class CNNTask(ClassifierReporting, LightningModule):
         """Moves the sums to the device of the run."""
         self.train_sums = self.train_sums.to(self.device)
         if self.hparams["compile"]:
-            from models.finetune.compilation import compile_if_possible
-
-            compile_if_possible(self.network, self.hparams["in_channels"], self.hparams["image_size"])
+            precision = self.trainer.precision_plugin.train_step_context()
+            compile_if_possible(self.network, self.hparams["in_channels"], self.hparams["image_size"], precision)
 
     def on_train_start(self) -> None:
         """Measures the distances before the first step, where an isometry would stand at 1."""
@@ -281,6 +281,7 @@ class CNNTask(ClassifierReporting, LightningModule):
 
     def on_fit_end(self) -> None:
         """Keeps a view of the training pictures for the baseline that needs no training."""
+        forget_compiled(self.network)
         loader: Any = self.trainer.train_dataloader
         if hasattr(loader, "images"):
             self.train_pictures = (loader.images, loader.labels)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import copy
+from contextlib import AbstractContextManager
 
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
 
-def compile_if_possible(network: nn.Module, in_channels: int, image_size: list[int]) -> bool:
+def compile_if_possible(
+    network: nn.Module, in_channels: int, image_size: list[int], context: AbstractContextManager[object]
+) -> bool:
     """Lets ``network(x)`` run compiled from now on, after a trial on a copy; says in one line why it does not.
 
     Args:
         network: It keeps its parameters, names and statistics.
         in_channels: C of its pictures.
         image_size: [H, W] of its pictures.
+        context: The run's precision, in which training will call the network.
 
     Returns:
         Whether it runs compiled.
@@ -25,7 +29,9 @@ def compile_if_possible(network: nn.Module, in_channels: int, image_size: list[i
         x = x.contiguous(memory_format=torch.channels_last)
         trial = copy.deepcopy(network).train()
         trial.compile()
-        trial(x).sum().backward()
+        with context:
+            loss = trial(x).float().sum()
+        loss.backward()
     except Exception as error:  # whatever a compiler raises: the network works without it
         torch.compiler.reset()
         cause = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
@@ -33,3 +39,8 @@ def compile_if_possible(network: nn.Module, in_channels: int, image_size: list[i
         return False
     network.compile()
     return True
+
+
+def forget_compiled(network: nn.Module) -> None:
+    """Lets ``network(x)`` run as it is written again: what explains a network hooks into its layers."""
+    network._compiled_call_impl = None

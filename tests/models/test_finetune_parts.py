@@ -1,6 +1,7 @@
 """The parts of fine-tuning against closed forms, scikit-learn and autograd."""
 
 import math
+from contextlib import nullcontext
 from itertools import pairwise
 
 import numpy as np
@@ -256,5 +257,5 @@ def test_a_network_that_cannot_be_compiled_runs_as_it_is(monkeypatch: pytest.Mon
         raise RuntimeError("no compiler here")
 
     monkeypatch.setattr(nn.Module, "compile", fails)
-    assert not compile_if_possible(network, 3, [2, 2])
+    assert not compile_if_possible(network, 3, [2, 2], nullcontext())
     assert torch.equal(network(torch.ones(1, 3, 2, 2)), expected)
