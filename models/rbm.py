@@ -25,7 +25,9 @@ from models.energy.pictures import check_sizes, pixel_means, unit_pixels
 from models.optimisation import learning_rate_factor, may_fuse, parameter_groups, with_schedule
 from models.pixels import pictures_of
 from theory.rbm import check_countable, log_partition, pseudo_log_likelihood
+from theory.seeds import mix_seed
 
+GREY = "grey pixels"  # what data say whose pixels are not black and white
 COUNTED_EACH_EPOCH = 16  # hidden units whose 65,536 states are counted in each validation: a twentieth of a second
 LOOK_EVERY = 50  # batches between two looks at the free energies, which would cost a tenth of the time
 
@@ -36,7 +38,9 @@ class RBMTask(LightningModule):
     Args:
         in_channels: Colours a pixel.
         image_size: [height, width] in pixels.
-        binarised: How the data's pixels became black and white.
+        binarised: How the data's pixels became black and white. The units are binary, so grey pixels are drawn here:
+            those of training anew in each batch, those of validation and test once.
+        pixels_seed: Seed with which grey pixels of validation and test are drawn as 0 and 1.
         hidden: Hidden units; with at most 20 log Z is counted exactly.
         algorithm: Persistent chains (pcd), or chains that start at the data in each step (cd).
         sweeps: Sweeps of Gibbs sampling a step: the k of CD-k and PCD-k.
@@ -63,7 +67,8 @@ class RBMTask(LightningModule):
         self,
         in_channels: int,
         image_size: list[int],
-        binarised: str = "grey pixels",
+        binarised: str = GREY,
+        pixels_seed: int = 0,
         hidden: int = 500,
         algorithm: Algorithm = "pcd",
         sweeps: int = 1,
@@ -84,10 +89,15 @@ class RBMTask(LightningModule):
         self.save_hyperparameters()
         self.automatic_optimization = False
         check_sizes(self.hparams, {"hidden": 1, "sweeps": 1, "chains": 1, "ais_temperatures": 20, "ais_chains": 2,
-                                   "burn_in": 1, "lr": 0, "momentum": 0, "weight_decay": 0, "scale": 0})  # fmt: skip
+                                   "burn_in": 1, "lr": 0, "momentum": 0, "weight_decay": 0, "scale": 0,
+                                   "pixels_seed": 0})  # fmt: skip
         visible = in_channels * math.prod(image_size)
         if log_z == "exact":
             check_countable(min(visible, hidden), "--model.log_z exact: the smaller side")
+        self.grey, self.scheme = binarised == GREY, binarised
+        if self.grey:
+            self.scheme = f"grey pixels drawn once, seed {pixels_seed}, those of training anew in each batch"
+        self.judged = torch.Generator()  # draws grey pixels of validation and test
         self.exact = log_z != "ais" and countable(visible, hidden)
         counts = self.exact and min(visible, hidden) <= COUNTED_EACH_EPOCH
         self.monitor = "val/log_likelihood" if counts else "val/pseudo_log_likelihood"
@@ -120,9 +130,12 @@ class RBMTask(LightningModule):
             self.start()
         with self.full_digits():
             v = unit_pixels(batch[0])  # (N, V)
+            v = coin(v) if self.grey else v
             climb(self.rbm, self.ascent.gradient(self.rbm, v))
             if batch_idx % LOOK_EVERY == 0:
-                model_v, _, _ = self.rbm.gibbs(self.ascent.chains, 1) if len(self.ascent.chains) else (v, 0, 0)
+                persistent = len(self.ascent.chains) > 0
+                chains = self.ascent.chains if persistent else coin(self.rbm(v))
+                model_v, _, _ = self.rbm.gibbs(chains, 1 if persistent else self.ascent.sweeps)
                 gap = self.rbm.free_energy(v).mean() - self.rbm.free_energy(model_v).mean()
                 self.log("train/loss", gap, on_step=False, on_epoch=True, batch_size=len(v))
         optimiser: Any = self.optimizers()
@@ -135,15 +148,21 @@ class RBMTask(LightningModule):
         optimiser = self.trainer.optimizers[0]
         self.log("lr/weights", float(optimiser.param_groups[0]["lr"]))
 
+    def binary(self, images: Tensor) -> Tensor:
+        """Pictures to judge, shape (N, V), of zeros and ones: grey pixels are drawn, the same in every epoch."""
+        v = unit_pixels(images)
+        return torch.bernoulli(v.cpu(), generator=self.judged).to(v.device) if self.grey else v
+
     def on_validation_epoch_start(self) -> None:
         """Counts the states, where they are few."""
+        self.judged.manual_seed(mix_seed(self.hparams["pixels_seed"], 1))
         if self.monitor == "val/log_likelihood":
             self.log_partition = float(log_partition(*self.rbm.terms()))
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Likelihood, or where log Z is unknown the pseudo-likelihood, of one batch."""
         with self.full_digits():
-            v = unit_pixels(batch[0])
+            v = self.binary(batch[0])
             if self.monitor == "val/log_likelihood":
                 value = -self.rbm.free_energy(v).mean() - self.log_partition
             else:
@@ -151,9 +170,13 @@ class RBMTask(LightningModule):
                 value = pseudo_log_likelihood(v, pixel, *self.rbm.terms()).mean()
         self.log(self.monitor, value, on_epoch=True, batch_size=len(v))
 
+    def on_test_epoch_start(self) -> None:
+        """The test pictures are the same in every test."""
+        self.judged.manual_seed(mix_seed(self.hparams["pixels_seed"], 2))
+
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Keeps the test pictures for the end."""
-        self.seen.append(unit_pixels(batch[0]))
+        self.seen.append(self.binary(batch[0]))
 
     def on_test_epoch_end(self) -> None:
         """Judges the machine on all test pictures."""
@@ -162,7 +185,7 @@ class RBMTask(LightningModule):
         with self.full_digits():
             self.judgement = judge(
                 self.rbm, v, self.pictures, self.mean, int(self.count), steps=options["ais_temperatures"],
-                sweeps=options["burn_in"], exact=self.exact, scheme=options["binarised"],
+                sweeps=options["burn_in"], exact=self.exact, scheme=self.scheme,
             )  # fmt: skip
         self.log_dict(self.judgement.metrics())
 
@@ -180,7 +203,7 @@ class RBMTask(LightningModule):
         """Sizes of the machine, for the first lines of a run."""
         options, (visible, hidden) = self.hparams, self.rbm.weight.shape
         name = f"{'centred ' if options['centre'] else ''}{options['algorithm'].upper()}-{options['sweeps']}"
-        return f"{visible} visible and {hidden} hidden units, {name}, {options['binarised']}"
+        return f"{visible} visible and {hidden} hidden units, {name}, {self.scheme}"
 
     def findings(self) -> list[tuple[str, str]]:
         """The result and what stands beside it."""

@@ -195,9 +195,14 @@ def pseudo_log_likelihood(
     Returns:
         V times the logarithm, in nats, shape (N,).
 
+    Raises:
+        ValueError: If a pixel is neither 0 nor 1: turning it would be no turn of a unit.
+
     Source:
         Besag (1975), Statistical analysis of non-lattice data; scikit-learn's `BernoulliRBM.score_samples`.
     """
+    if not bool(((v == 0) | (v == 1)).all()):
+        raise ValueError("the pseudo-likelihood needs pixels of 0 and 1, got values between")
     turn = 1 - 2 * v.gather(1, pixel[:, None])  # (N, 1): +1 turns on, -1 off
     field = torch.addmm(hidden_bias, v, weight)  # (N, H)
     rise = F.softplus(field) - F.softplus(field + turn * weight[pixel])

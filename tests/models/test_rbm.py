@@ -1,6 +1,8 @@
 """The machine's training against the exact gradient, and its runs through the front door."""
 
 import json
+import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -195,6 +197,50 @@ def test_a_large_machine_is_fenced_in(tmp_path: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     assert "by annealing between" in out
     assert "-20.00 nats (nobody)" in out
+
+
+def test_grey_pixels_are_drawn_once_for_the_judgement(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grey = torch.full((2000, 1, 2, 3), 128, dtype=torch.uint8)
+    task = RBMTask(in_channels=1, image_size=[2, 3])
+    drawn = []
+    for _ in range(2):
+        task.on_test_epoch_start()
+        drawn.append(torch.cat([task.binary(part) for part in grey.split(700)]))
+    assert torch.equal(*drawn)
+    assert set(drawn[0].unique().tolist()) == {0.0, 1.0}
+    assert abs(float(drawn[0].mean()) - 128 / 255) < 4.5 * 0.5 / 12_000**0.5
+    task.on_validation_epoch_start()
+    assert not torch.equal(task.binary(grey), drawn[0])
+    given = torch.randint(2, (4, 1, 2, 3), dtype=torch.uint8) * 255
+    assert torch.equal(RBMTask(1, [2, 3], "pixels cut at 1/2").binary(given), given.flatten(1) / 255)
+    metrics = run(tmp_path, "--data.binarise", "none", "--epochs", "2", "--model.hidden", "4", "--report", "none")
+    # As the same pictures drawn by the data: -27.25 nats for independent pixels. The grey ones themselves give -34.
+    assert metrics["theory/log_likelihood_independent_pixels"] == pytest.approx(-27.25, abs=0.5)
+    assert "grey pixels drawn once, seed 0, those of training anew in each batch" in capsys.readouterr().out
+
+
+def test_the_monitor_of_grey_pictures_sees_the_machine() -> None:
+    """Undrawn, a half-grey pixel has ln 1/2 as its pseudo-likelihood, whatever the machine."""
+    torch.manual_seed(0)
+    task = RBMTask(1, [2, 3], hidden=6, log_z="ais")
+    seen: list[float] = []
+    task.log = lambda name, value, **_: seen.append(float(value))  # type: ignore[method-assign, assignment, misc]
+    grey = torch.full((500, 1, 2, 3), 0.5)
+    for bias in (0.0, 3.0):
+        with torch.no_grad():
+            task.rbm.weight.zero_()
+            task.rbm.visible_bias.fill_(bias)
+        task.on_validation_epoch_start()
+        task.validation_step((grey,), 0)
+    assert seen[0] == pytest.approx(6 * math.log(0.5))
+    due = 6 * (-math.log1p(math.exp(-3)) - math.log1p(math.exp(3))) / 2  # half the pixels are on
+    assert seen[1] == pytest.approx(due, rel=0.15)
+
+
+def test_chains_from_the_data_have_a_loss_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, "--epochs", "1", "--model.hidden", "6", "--model.algorithm", "cd", "--report", "none")
+    (loss,) = re.findall(r"train/loss (\S+)", capsys.readouterr().out)
+    assert abs(float(loss)) > 1e-3
 
 
 def test_an_estimate_without_spread_is_not_measured_in_its_errors() -> None:

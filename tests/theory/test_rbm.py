@@ -109,6 +109,8 @@ def test_pseudo_likelihood_against_the_definition_and_scikit_learn() -> None:
     theirs = np.mean([peer.score_samples(v.numpy()) for _ in range(1000)], 0)
     mean = torch.stack([pseudo_log_likelihood(v, torch.full((6,), i), weight, a, b) for i in range(8)]).mean(0)
     np.testing.assert_allclose(theirs, mean.numpy(), rtol=0.15)
+    with pytest.raises(ValueError, match="needs pixels of 0 and 1"):
+        pseudo_log_likelihood(v * 0.5, torch.zeros(6, dtype=torch.int64), weight, a, b)
 
 
 # --- the Gibbs kernel ---
