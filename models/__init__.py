@@ -19,7 +19,7 @@ MODELS: dict[str, str] = {
 }
 
 SUMMARIES: dict[str, str] = {
-    "mlp": "one hidden layer approximates any continuous function, beside the floor that no width can pass",
+    "mlp": "one hidden layer approximates any continuous function, beside a proved floor",
     "autoencoder": "few numbers for a picture: autoencoders beside principal components",
     "cnn": "a convolutional network that recognises digits, faces and your own pictures",
     "face": "face identification and verification: a closed-form embedding and a network on top of it",

@@ -111,8 +111,9 @@ class MLPTask(LightningModule):
         if self.floors is None:
             with self.searches.clock("spline"):
                 options = self.hparams
+                function = options["function"] if (options["low"], options["high"]) == (0, 1) else ""
                 self.floors = find_floors(
-                    batch, self.widths, options["activation"], options["degree"], options["depth"]
+                    batch, self.widths, options["activation"], options["degree"], options["depth"], function
                 )
         return self.floors
 

@@ -1,9 +1,9 @@
-"""What a run of approximation found: errors of every method and width beside the floor that no network can pass.
+"""What a run of approximation found: errors of every method and width beside the floor of N straight pieces.
 
-Which class is certified. A ReLU network of N - 1 units with an affine skip is exactly a continuous broken line of N
-pieces (on an interval), and F_N of ``theory.segmentation`` bounds all of these from below. A plain network of N units
-contains them and is contained in those of N + 1 pieces: the fits found here are plain networks of N units that are
-broken lines of N pieces.
+Which class is certified. F_N of ``theory.segmentation`` bounds all broken lines of N pieces from below. The fits found
+here are such lines, written as plain ReLU networks of N units: one unit bends at the left end, where only its slope is
+seen. A network of N units may bend in N places inside and has then N + 1 pieces, so what no network of N units can pass
+is F_{N+1}, printed beside it. All errors are given in units of F_N, so that methods can be compared.
 """
 
 # W widths, S seeds, M samples
@@ -11,6 +11,7 @@ broken lines of N pieces.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -72,6 +73,7 @@ class Result:
         others: What people do, beside it.
         floors: Least possible error of each width, or None where nothing is proved.
         floor_name: What the floor is.
+        unit_floors: Error below which no network of N units comes, of each width; empty where ``floors`` says it.
         test_errors: Root mean square error between the samples, of the best network of each width.
         starts: Where each start of the broken lines led, by name; each of shape (W,).
         constant: lim N² E_N from the asymptotic theory, or None.
@@ -95,6 +97,7 @@ class Result:
     floor_name: str
     test_errors: list[float]
     starts: dict[str, Array] = field(default_factory=dict)
+    unit_floors: Sequence[float] = ()
     constant: float | None = None
     joined: list[float] = field(default_factory=list)
     network_gap: float | None = None
@@ -129,6 +132,7 @@ class Result:
             for other in self.others:
                 medians = self.ratios([float(np.median(row)) for row in other.errors])
                 values |= {f"gap/ratio_{other.name.lower()}_{w}": r for w, r in zip(self.widths, medians, strict=True)}
+        values |= {f"theory/floor_units_{w}": floor for w, floor in zip(self.widths, self.unit_floors, strict=False)}
         for width, error, least in zip(self.widths, self.errors, self.joined, strict=False):
             if least:
                 values |= {f"theory/joined_{width}": least, f"gap/joined_{width}": error / least}
@@ -158,9 +162,12 @@ class Result:
             lines.append((f"N = {width}", text))
         if self.floors is not None:
             lines.append(("certificate", f"{self.floor_name}; {self.samples:,} samples of {self.function}"))
+        if self.unit_floors:
+            text = ", ".join(f"{floor:.4e}" for floor in self.unit_floors)
+            lines.append(("any knots", f"no network of N units, which may have N + 1 pieces, comes below {text}"))
         lines += self.price_of_meeting()
         slope = fitted_slope(self.widths, self.errors)
-        if self.constant and math.isfinite(slope):
+        if self.constant and math.isfinite(slope) and min(self.floors or [0]) > EXACT * self.scale:
             last = self.widths[-1]
             lines.append(
                 ("rate", f"slope {slope:.3f} in log N (due -2 for large N); at N = {last} RMS·N² = "
@@ -193,7 +200,7 @@ class Result:
             for place in known
         )
         return [
-            ("meeting", f"the floor's pieces need not meet. Those of a network do, which is proved to cost: {text}")
+            ("meeting", f"the floor's pieces need not meet. Those of a broken line do, which is proved to cost: {text}")
         ]
 
     def compared(self, error: float, place: int) -> str:
@@ -212,7 +219,20 @@ class Result:
             return (
                 f"{self.function}: RMS {errors} with {', '.join(map(str, self.widths))} units; no floor is proved here"
             )
-        if max(self.floors) <= EXACT * self.scale and self.ratios(self.errors) == [1.0] * len(self.widths):
-            return f"{self.function}: exact, as the floor 0 allows, with N = {', '.join(map(str, self.widths))}"
-        found = ", ".join(self.compared(error, place) for place, error in enumerate(self.errors))
-        return f"{self.function}: {found} of the proved floor with N = {', '.join(map(str, self.widths))}"
+        ratios = self.ratios(self.errors)
+        vanishing = [floor <= EXACT * self.scale for floor in self.floors]
+        parts = []
+        if some := [place for place, zero in enumerate(vanishing) if not zero]:
+            found = ", ".join(self.compared(self.errors[place], place) for place in some)
+            parts.append(f"{found} of the proved floor of {self.listed(some)} pieces")
+        if exact := [place for place, zero in enumerate(vanishing) if zero and ratios[place] == 1]:
+            parts.append(f"exact, as the floor 0 allows, with {self.listed(exact)} pieces")
+        parts += [
+            f"RMS {self.errors[place]:.1e} where the floor of {self.widths[place]} pieces is 0"
+            for place in sorted(set(range(len(vanishing))) - {*some, *exact})
+        ]
+        return f"{self.function}: {'; '.join(parts)}"
+
+    def listed(self, places: list[int]) -> str:
+        """The widths at these places."""
+        return ", ".join(str(self.widths[place]) for place in places)

@@ -11,8 +11,8 @@ from models.approximation.descent import LBFGS, Adam
 from models.approximation.family import Activation, Family, activation_function
 from models.approximation.gauss_newton import GaussNewton
 from models.approximation.knots import ABSENT, begin, evaluate, fit_values, improve, knots_of, log_gaps_of
-from models.approximation.reference import find_floors, one_network
-from models.approximation.results import fitted_slope, ratio
+from models.approximation.reference import find_floors, one_network, rate_constant
+from models.approximation.results import Method, Result, fitted_slope, ratio
 from models.approximation.search import Line, SplineSearch, moved_over
 from theory.expression import Expression
 from theory.named_functions import TARGETS
@@ -169,6 +169,42 @@ def test_a_polynomial_network_is_no_better_than_its_degree() -> None:
         error = float(search.step(x, y).min()) ** 0.5
     assert floors.values[0] * (1 - 1e-9) <= error <= floors.values[0] * 1.05
     torch.testing.assert_close(activation_function("polynomial", 3)(x), 4 * x**3 - 3 * x)
+
+
+def test_a_network_of_n_units_is_held_to_the_floor_of_one_more_piece() -> None:
+    x = grid(400)
+    y = torch.relu(x - 0.4)  # one unit, two pieces
+    floors = find_floors((x, y, y), [1, 2], "relu", 0)
+    assert floors.values is not None
+    assert floors.values[0] > 0.05 > 1e-9 > floors.units[0]
+    assert floors.values[1] == floors.units[0]
+
+
+def test_the_constant_of_the_rate_is_known_only_where_the_curvature_is() -> None:
+    x = np.linspace(0, 1, 4097)
+    closed = rate_constant(x, np.sin(2 * np.pi * x), "sine")
+    assert closed == pytest.approx(rate_constant(x, np.sin(2 * np.pi * x)), rel=1e-3)
+    root = rate_constant(x, x**0.6, "root")
+    assert root == pytest.approx(0.24 / 0.44**2.5 / 720**0.5)  # ∫ (0.24 x^-1.4)^0.4 = 0.24^0.4 / 0.44
+    assert rate_constant(x, x**0.6) is None  # the slope at 0 is infinite
+    assert rate_constant(x, np.sin(2 * np.pi * x) + (x > 0.3)) is None
+    assert rate_constant(x, np.maximum(x - 0.4, 0)) is None
+
+
+def result_of(errors: list[float], floors: list[float]) -> Result:
+    method = Method("projection", np.array(errors)[:, None], np.zeros(len(errors), dtype=np.int64), 1, 0.1)
+    widths = [2**place for place in range(len(errors))]
+    return Result("f", widths, 100, 1.0, method, [], floors, "floor", errors, constant=1.0)
+
+
+def test_an_error_is_no_ratio_where_the_floor_is_0() -> None:
+    found = result_of([0.02, 1e-3, 1e-17], [0.01, 0.0, 0.0])
+    assert found.headline() == (
+        "f: × 2 of the proved floor of 1 pieces; exact, as the floor 0 allows, with 4 pieces; RMS 1.0e-03 where the "
+        "floor of 2 pieces is 0"
+    )
+    assert "rate" not in dict(found.findings())  # a slope towards 0 says nothing
+    assert "rate" in dict(result_of([0.4, 0.1], [0.4, 0.1]).findings())
 
 
 def test_ratios_and_slopes() -> None:
