@@ -9,7 +9,6 @@ python train.py --resume runs/RUN                 go on where it stopped, exactl
 
 from __future__ import annotations
 
-import errno
 import sys
 import time
 from collections.abc import Sequence
@@ -17,9 +16,9 @@ from pathlib import Path
 
 from data import DATA
 from models import MODELS, SUMMARIES
-from trainer.errors import RunFailed, UserError, out_of_memory
+from trainer.errors import RunFailed
 from trainer.front import Request, read
-from trainer.interrupt import Interrupted, interruptible
+from trainer.program import run_program
 
 RECIPES = Path(__file__).parent / "models"
 
@@ -28,34 +27,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line; returns the exit status: 0, 1 (failed), 2 (wrong input), 130 or 143 (stopped)."""
     started = time.perf_counter()
     words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        with interruptible():
-            request = read(words, MODELS, DATA, RECIPES)
-            if "help" in request.switches:
-                from trainer.help import screen
 
-                print(screen(SUMMARIES, DATA), end="")
-                return 0
-            return run(request, words, started)
-    except Interrupted as stop:
-        print(f"train.py: {stop}: nothing had begun", file=sys.stderr)
-        return stop.exit_code
-    except UserError as error:
-        print(f"train.py: {error}", file=sys.stderr)
-        return 2
-    except RunFailed as error:
-        print(f"train.py: {error}", file=sys.stderr)
-        return error.exit_code
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        print(f"train.py: {out_of_memory(error)}: a smaller model, batch or set of data fits", file=sys.stderr)
-        return 1
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        print(f"train.py: a path is too long: {str(error.filename)[:60]}…", file=sys.stderr)
-        return 2
+    def work() -> int:
+        request = read(words, MODELS, DATA, RECIPES)
+        if "help" in request.switches:
+            from trainer.help import screen
+
+            print(screen(SUMMARIES, DATA), end="")
+            return 0
+        return run(request, words, started)
+
+    return run_program("train.py", work, interrupted=": nothing had begun")
 
 
 def run(request: Request, words: Sequence[str], started: float) -> int:
@@ -66,7 +48,9 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     from lightning.pytorch import seed_everything
 
     from trainer.build import fit, make_trainer, test
+    from trainer.crash import accounted
     from trainer.folder import RunFolder, write_atomically
+    from trainer.idle import check_given
     from trainer.interrupt import resumable
     from trainer.lock import locked
     from trainer.options import as_yaml, build_parser, check_test, group_help, load_class, parse, wanted_facts
@@ -93,8 +77,10 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
             return 0
         seed_everything(settings.seed, verbose=False)
         held = {"weights": "none"} if path is not None and "weights" in settings.model else {}  # by the checkpoint
-        if hasattr(task_class, "check"):
+    if hasattr(task_class, "check"):
+        with user_mistakes("model", settings.model):
             task_class.check({**settings.model, **held})  # what is wrong without the data is said before it is read
+    check_given(task_class, settings, request.overrides, request.model)
     if hasattr(task_class, "wanted_pictures"):  # what the data was not told, its network says
         wanted = task_class.wanted_pictures(settings.model)
         settings.data |= {name: value for name, value in wanted.items() if settings.data.get(name, "") is None}
@@ -117,28 +103,23 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         check_unfinished(checkpoint, settings.trainer["max_epochs"], folder)
     fresh = folder is None
     folder = folder or RunFolder.create(request.root, request.model, request.data, settings.seed)
-    with locked(folder), resumable(folder):
+    with locked(folder), resumable(folder), accounted(folder, fresh) as progress:
         splits = data.summary()["splits"]
         has_validation = bool(splits.get("val", 1))
         # Without a test set the validation pictures are what is reported: they choose nothing, unless asked to.
         chooses = has_validation and (bool(splits.get("test", 1)) or settings.patience is not None)
-        try:
-            trainer = make_trainer(
-                folder,
-                settings.trainer,
-                seed=settings.seed,
-                monitor=task.monitor if chooses else None,
-                mode=task.mode,
-                layout=layout(task.monitor if has_validation else task.monitor.replace("val/", "train/")),
-                hparams={"model": request.model, "data": request.data, **settings.model, **settings.data},
-                house=house,
-                early_stopping_patience=settings.patience,
-                resume_step=logged_step(checkpoint) if checkpoint else None,
-            )
-        except UserError:
-            if fresh:
-                folder.discard()
-            raise
+        progress.trainer = trainer = make_trainer(
+            folder,
+            settings.trainer,
+            seed=settings.seed,
+            monitor=task.monitor if chooses else None,
+            mode=task.mode,
+            layout=layout(task.monitor if has_validation else task.monitor.replace("val/", "train/")),
+            hparams={"model": request.model, "data": request.data, **settings.model, **settings.data},
+            house=house,
+            early_stopping_patience=settings.patience,
+            resume_step=logged_step(checkpoint) if checkpoint else None,
+        )
         write_atomically(folder.config, config)
         announce(request, folder, data, task, trainer, settings)
         fit_started = time.perf_counter()

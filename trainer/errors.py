@@ -8,7 +8,10 @@ Source:
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from pathlib import Path
 
 SIGINT_EXIT = 130
 SIGTERM_EXIT = 143
@@ -27,6 +30,40 @@ def out_of_memory(error: BaseException) -> str:
         return ""
     asked = re.search(r"tried to allocate ([\d.]+ ?\w+)", text, re.IGNORECASE)
     return f"out of memory, {asked[1]} were asked for" if asked else "out of memory"
+
+
+def expand(path: str | os.PathLike[str]) -> Path:
+    """A path whose leading ``~`` or ``~user`` is that user's home folder.
+
+    Raises:
+        UserError: If there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path}: there is no home folder of {Path(path).parts[0]!r} on this machine") from error
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line: its type, and its message without line breaks; of an error of the disk, file and cause."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+ROOMS = frozenset({"bench", "claims", "dashboard", "data", "models", "predict", "theory", "train", "trainer"})
+_HEAVY = frozenset({"torch", "lightning", "lightning_utilities", "torchmetrics", "yaml", "jsonargparse", "rich"})
+
+
+def not_installed(error: ModuleNotFoundError) -> str:
+    """What to do when a library is not there; empty when the missing module is one of this project's own."""
+    name = (error.name or "").partition(".")[0]
+    if not name or name in ROOMS or name in sys.stdlib_module_names:
+        return ""
+    what = "PyTorch and Lightning are" if name in _HEAVY else f"the package {name!r} is"
+    way = "run `make train` once, then `. .venv/bin/activate`"
+    return f"{what} not installed for this Python ({sys.executable}); {way}"
 
 
 class RunFailed(RuntimeError):  # noqa: N818  (a sentence to raise, not a type of fault)

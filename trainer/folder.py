@@ -46,11 +46,11 @@ def write_atomically(path: Path, text: str) -> None:
 
     Args:
         path: The file; its folder exists.
-        text: Content, written as UTF-8.
+        text: Content, written as UTF-8; bytes of file names that are not UTF-8 come out as they are on the disk.
     """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -110,6 +110,16 @@ def flat_json(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return flat, missing
 
 
+def json_text(value: Any) -> str:
+    """JSON that is valid UTF-8: a file name that is not UTF-8 is written with escapes, which Python reads back."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=2, allow_nan=False)
+    return text
+
+
 class RunFolder:
     """Paths of one run.
 
@@ -131,6 +141,14 @@ class RunFolder:
         self.report = self.path / "report.md"
         self.figures = self.path / "figures"
         self.nonfinite = self.path / "nonfinite"
+        self.crash = self.path / "crash.txt"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the newest state was tested and its result written."""
+        if not self.metrics.is_file():
+            return False
+        return not self.last.is_file() or self.metrics.stat().st_mtime_ns >= self.last.stat().st_mtime_ns
 
     @classmethod
     def create(
@@ -201,12 +219,17 @@ class RunFolder:
             except OSError:
                 return
 
-    def write_metrics(self, values: Mapping[str, Any]) -> None:
-        """Write ``metrics.json``: one flat object; numbers that are not finite become null, and a line says which."""
+    def write_metrics(self, values: Mapping[str, Any], again: bool = False) -> None:
+        """Write ``metrics.json``: one flat object; numbers that are not finite become null, and a line says which.
+
+        Args:
+            values: Tag to number, text, bool or None.
+            again: They were written before, and what is not finite was said then.
+        """
         flat, missing = flat_json(values)
-        if missing:
+        if missing and not again:
             notice(f"warning: not finite, written as null in {self.metrics}: {', '.join(missing)}")
-        write_atomically(self.metrics, json.dumps(flat, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        write_atomically(self.metrics, json_text(flat) + "\n")
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"

@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from trainer.errors import UserError
+from trainer.errors import UserError, expand
 
 ALIASES = {
     "epochs": "trainer.max_epochs",
@@ -132,56 +130,6 @@ def _suggest_option(name: str) -> str:
     return nearest(name, known).replace("did you mean '", "did you mean '--")
 
 
-class UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that is given twice in one mapping; YAML would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    raise yaml.MarkedYAMLError(
-                        problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def yaml_problem(error: yaml.YAMLError) -> str:
-    """What is wrong in a YAML file, and where, on one line."""
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
-    return where + (getattr(error, "problem", None) or " ".join(str(error).split()))
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Reads one settings file into groups; ``model: cnn`` is short for ``model: {name: cnn}``.
-
-    Raises:
-        UserError: When the file is missing, is no YAML, or is no mapping of settings.
-    """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys)
-    except OSError as error:
-        raise UserError(f"cannot read the settings file {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no text file (byte {error.start} is not UTF-8)") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {yaml_problem(error)}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds no settings: expected 'model:', 'data:', 'trainer:' at its top level")
-    for group in ("model", "data"):
-        if isinstance(content.get(group), str):
-            content[group] = {"name": content[group]}
-    for group in ("model", "data", "trainer", "early_stopping"):
-        if content.get(group) is not None and not isinstance(content[group], dict):
-            raise UserError(f"{path}: '{group}:' must hold settings, not {content[group]!r}")
-    return {
-        key: value for key, value in content.items() if value is not None or key not in ("model", "data", "trainer")
-    }
-
-
 def recipe_file(model: str, data: str | None, folder: Path) -> Path:
     """The recipe for a model on a data set: ``MODEL-DATA.yaml`` when there is one, else ``MODEL.yaml``."""
     special = folder / f"{model}-{data}.yaml"
@@ -201,7 +149,7 @@ def name_data(value: str, known: dict[str, str]) -> tuple[str, str | None]:
         raise UserError("--data folder: give the path of the folder itself, such as --data ~/photos")
     if value in known and value != "folder":
         return value, None
-    path = Path(value).expanduser()
+    path = expand(value)
     looks_like_path = path.exists() or "/" in value or value.startswith(("~", "."))
     if not looks_like_path:
         raise UserError(
@@ -232,9 +180,11 @@ def read(
     request = Request(switches=switches, command=shlex.join(["python", "train.py", *argv]))
     if "help" in switches:
         return request
-    files = [*([replay] if replay else []), *(Path(name).expanduser() for name in options.pop("config", []))]
+    from trainer.settings_file import read_yaml  # not for --help, which needs no library
+
+    files = [*([replay] if replay else []), *(expand(name) for name in options.pop("config", []))]
     contents = [(file, read_yaml(file)) for file in files]
-    request.root = options.pop("root", [request.root])[0]
+    request.root = str(expand(options.pop("root", [request.root])[0]))
     request.resume = options.pop("resume", [None])[0]
 
     given_model = options.pop("model", [None])[0]

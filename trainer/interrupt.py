@@ -72,6 +72,8 @@ def resumable(run: RunFolder) -> Iterator[None]:
 
 
 def way_on(run: RunFolder) -> str:
-    """How an interrupted run is taken up again."""
+    """How an interrupted run is taken up again, or where its result lies when there is one."""
+    if run.finished:
+        return f"the result is in {run.metrics}"
     kept = run.last.is_file()
     return f"python train.py --resume {run.path} goes on" if kept else f"{run.path} holds no checkpoint yet"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -20,7 +20,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from trainer.artefacts import card_text, describe, save_split, save_top_losses, table
 from trainer.device import resolve_precision
-from trainer.errors import UserError, out_of_memory
+from trainer.errors import UserError, expand, out_of_memory
+from trainer.figures import draw
 from trainer.folder import RunFolder, write_atomically
 from trainer.front import Request
 from trainer.notice import notice
@@ -41,6 +42,9 @@ class Task(Protocol):
             was judged, and (number, class, guess, probability, loss) of its worst pictures.
         judges_validation: Optional; True when it reports the validation pictures of data that have no test pictures.
             For any other task such data are refused.
+        weighs_classes: Optional; True when it heeds ``--data.balance loss``. Any other task refuses that.
+        unused: Optional class method of (options of the task, names and texts of the command line) → (dotted names that
+            this run would not read, why): such a run is refused, nothing that was given is dropped in silence.
         failure: Optional; one line when the run did not show what it set out to show, such as a descent that diverged.
             All is reported as usual, then the line goes to stderr and the exit status is 1.
     """
@@ -72,13 +76,14 @@ class Data(Protocol):
 
 
 @contextmanager
-def user_mistakes(group: str = "", options: Iterable[str] = ()) -> Iterator[None]:
+def user_mistakes(group: str = "", options: Mapping[str, Any] | None = None) -> Iterator[None]:
     """Turns the ``ValueError`` and ``OSError`` with which a class refuses its input into one line for the user.
 
     Args:
         group: ``model`` or ``data``, when a class of that group is being made.
         options: Its options; a message that begins with one gets the words that the user would type.
     """
+    options = options or {}
     try:
         yield
     except UserError:
@@ -88,6 +93,9 @@ def user_mistakes(group: str = "", options: Iterable[str] = ()) -> Iterator[None
         text = f"{error.filename}: {error.strerror}" if named else str(error)  # type: ignore[union-attr]
         raise UserError(f"--{group}.{text}" if text.partition(" ")[0] in options else text) from error
     except (RuntimeError, MemoryError) as error:
+        if "home directory" in str(error):  # of the user in ~user, as pathlib says it
+            for value in options.values():
+                expand(value if isinstance(value, str) else "")
         if not out_of_memory(error):
             raise
         raise UserError("this model and data do not fit into memory") from error
@@ -156,7 +164,9 @@ def conclude(
     metrics: dict[str, float],
     started: float,
 ) -> None:
-    """Writes metrics.json, figures and report.md, and prints the result; the last line names the run folder.
+    """Writes metrics.json, report.md and figures, and prints the result; the last line names the run folder.
+
+    The result is written before anything is drawn, and once more with the figures that could be.
 
     ``metrics`` is what the test gave; ``started`` is ``time.perf_counter()`` at the start of the process.
     """
@@ -165,22 +175,18 @@ def conclude(
     best = folder.best if folder.best.is_file() else folder.last
     if "test/temperature" in metrics:
         keep_in_checkpoint(best, {"temperature": metrics["test/temperature"]})
-    drawn: list[str] = []
-    if settings.report == "full":
-        drawn = draw(task, folder, trainer)
     findings = task.findings()
-    metrics["time/process_s"] = round(time.perf_counter() - started, 3)
-    record: dict[str, Any] = dict(sorted(metrics.items()))
-    record |= {
-        "model": request.model,
-        "data": request.data,
-        "seed": settings.seed,
-        "command": request.command,
-        "versions": versions(),
-    }
-    folder.write_metrics(record)
-    text = report_text(request, data, trainer, findings, metrics, drawn)
-    write_atomically(folder.report, text)
+    names: dict[str, Any] = {"model": request.model, "data": request.data, "seed": settings.seed}
+    names |= {"command": request.command, "versions": versions()}
+
+    def write(drawn: list[str], again: bool) -> str:
+        metrics["time/process_s"] = round(time.perf_counter() - started, 3)
+        folder.write_metrics({**dict(sorted(metrics.items())), **names}, again)
+        text = report_text(request, data, trainer, findings, metrics, drawn)
+        write_atomically(folder.report, text)
+        return text
+
+    text = write([], again=False)  # the result is safe before anything is drawn
     classifier = bool(getattr(task, "classifies", False) and hasattr(data, "preprocessing"))
     left = [folder.top_losses] if save_top_losses(folder, task, data) else []
     if classifier:
@@ -188,6 +194,10 @@ def conclude(
         title, facts = f"{request.model} on {request.data}", [*made, *versions().items()]
         write_atomically(folder.card, card_text(title, task, data, findings, metrics, facts, best))
         left.append(folder.card)
+    drawn: list[str] = []
+    if settings.report == "full":
+        drawn = draw(task, folder, trainer)
+        text = write(drawn, again=True)
     writer = getattr(trainer.logger, "experiment", None)
     if writer is not None:
         writer.add_text("report/result", text, trainer.global_step)
@@ -215,24 +225,6 @@ def keep_in_checkpoint(path: Path, values: dict[str, Any]) -> None:
     checkpoint = load_checkpoint(path)
     checkpoint["house"] = {**checkpoint.get("house", {}), **values}
     save_safely(checkpoint, path)
-
-
-def draw(task: Task, folder: RunFolder, trainer: Trainer) -> list[str]:
-    """Saves every figure of the task as PNG and shows the same pixels in TensorBoard; returns the file names."""
-    from dashboard.style import save
-
-    folder.figures.mkdir(exist_ok=True)
-    writer = getattr(trainer.logger, "experiment", None)
-    names = []
-    for name, figure in task.figures():
-        pixels = save(figure, folder.figures / f"{name}.png")  # (H, W, C)
-        names.append(f"{name}.png")
-        if writer is not None:
-            writer.add_image(f"figures/{name}", pixels, trainer.global_step, dataformats="HWC")
-    if writer is not None:
-        for problem in task.show(writer, trainer.global_step):
-            notice(problem)
-    return names
 
 
 def report_text(

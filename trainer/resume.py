@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from theory.seeds import mix_seed
-from trainer.errors import UserError
+from trainer.errors import UserError, expand
 from trainer.folder import CHECKPOINTS, RunFolder
 from trainer.hooks import lean
 from trainer.notice import notice
@@ -105,7 +105,7 @@ def find_resume(
         return _newest_readable(Path(root), f"{model or '*'}-{data or '*'}")
     if "://" in str(what):
         raise UserError(f"--resume takes a run folder or a file on this machine, got {what}")
-    place = Path(what)
+    place = expand(what)
     if place.is_file():
         load_checkpoint(place)
         return RunFolder.reopen(place), place
@@ -159,7 +159,10 @@ def check_unfinished(checkpoint: dict[str, Any], max_epochs: int | None, run: Ru
         and max_epochs > 0
         and (done > max_epochs or (done == max_epochs and run.metrics.is_file()))
     ):
-        raise UserError(f"{run.path} has {done} epoch{'s' * (done != 1)}, --epochs {max_epochs} leaves nothing to train: ask for more")
+        raise UserError(
+            f"{run.path} has {done} epoch{'s' * (done != 1)}, "
+            f"--epochs {max_epochs} leaves nothing to train: ask for more"
+        )
 
 
 def check_compatible(

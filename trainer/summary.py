@@ -23,7 +23,8 @@ from typing import Any
 from theory.intervals import Summary, summarise, wilson_interval
 from trainer.arguments import Arguments
 from trainer.errors import UserError
-from trainer.front import flatten, read_yaml
+from trainer.front import flatten
+from trainer.settings_file import read_yaml
 
 REPEATED = ("seed_everything", "data.fold", "data.split_seed")  # what may differ between runs of one setting
 NOT_SETTINGS = ("data.num_workers", "data.cache_dir", "data.root", "trainer.accelerator", "report")
@@ -100,7 +101,7 @@ def pooled(metrics: Sequence[Mapping[str, Any]], sizes: Sequence[int]) -> tuple[
 def validated(run: Path) -> list[str]:
     """Pictures that a run validated on, from its ``split.csv``; empty when it has none."""
     file = run / "split.csv"
-    lines = file.read_text(encoding="utf-8").splitlines()[1:] if file.is_file() else []
+    lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()[1:] if file.is_file() else []
     return [line for line in lines if line.endswith(",val") or ",val," in line]
 
 

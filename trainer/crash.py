@@ -1,0 +1,110 @@
+"""Errors while a run trains, tests and reports: one line that says what is kept; the traceback lies in the run folder.
+
+Before the first batch an error of Lightning or a refused value is the user's, and the empty folder goes. Later it is
+the run's.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from trainer.errors import RunFailed, UserError, one_line, out_of_memory
+from trainer.folder import RunFolder
+from trainer.interrupt import way_on
+from trainer.program import close_stdout
+
+
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        trainer: None until it is made.
+    """
+
+    trainer: Trainer | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether a batch was trained on, or at least taken up, in this process."""
+        return self.trainer is not None and self.trainer.fit_loop.epoch_loop.batch_progress.total.ready > 0
+
+
+@contextmanager
+def accounted(run: RunFolder, fresh: bool) -> Iterator[Progress]:
+    """Turns what goes wrong in a run into one line.
+
+    Args:
+        run: Its folder.
+        fresh: Whether this process made the folder: one in which nothing was trained is removed.
+
+    Yields:
+        What the caller tells the trainer to.
+
+    Raises:
+        UserError: For what is refused before the first batch.
+        RunFailed: With status 1 for all else; it says what is kept and, of an error that nobody foresaw, where the
+            traceback lies.
+    """
+    progress = Progress()
+    try:
+        yield progress
+    except RunFailed:
+        raise
+    except BrokenPipeError as error:
+        close_stdout()
+        raise RunFailed(f"nobody reads the output any more: {way_on(run)}") from error
+    except OSError as error:
+        way = _discard(run, fresh, progress) or way_on(run)
+        raise RunFailed(f"{one_line(error)}; {way}") from error
+    except (ValueError, MisconfigurationException) as error:
+        if not progress.begun:
+            _discard(run, fresh, progress)
+            raise UserError(_refusal(error)) from error
+        if isinstance(error, UserError):
+            raise
+        raise crashed(run, error) from error
+    except Exception as error:
+        if isinstance(error, MemoryError | RuntimeError) and out_of_memory(error):
+            raise
+        raise crashed(run, error) from error
+
+
+def _discard(run: RunFolder, fresh: bool, progress: Progress) -> str:
+    """Remove a folder that this process made and has not trained in; says so, or gives an empty text."""
+    if not fresh or progress.begun or _rank():
+        return ""
+    run.discard()
+    return "nothing had begun"
+
+
+def _refusal(error: Exception) -> str:
+    """What Lightning refuses is an option of the Trainer; our own errors name theirs."""
+    text = " ".join(str(error).split())
+    last = traceback.extract_tb(error.__traceback__)[-1].filename.replace(os.sep, "/")
+    return f"trainer options: {text}" if "/lightning/" in last else text
+
+
+def crashed(run: RunFolder, error: BaseException) -> RunFailed:
+    """One line about an error that nobody foresaw."""
+    return RunFailed(f"{one_line(error)}; the traceback is in {keep_traceback(run, error)}; {way_on(run)}")
+
+
+def keep_traceback(run: RunFolder, error: BaseException) -> str:
+    """Add the traceback to ``crash.txt`` in the run folder; gives the path, or why it could not be written."""
+    path = run.crash.with_stem(f"crash-rank{_rank()}") if _rank() else run.crash
+    try:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write("".join(traceback.format_exception(error)) + "\n")
+    except OSError as problem:
+        return f"no file ({one_line(problem)})"
+    return str(path)
+
+
+def _rank() -> int:
+    return int(os.environ.get("LOCAL_RANK", 0))

@@ -1,0 +1,70 @@
+"""What every program of the house does around its work: one line for each way in which it ends badly.
+
+Exit status: 0 success, 1 failed, 2 wrong input, 130 SIGINT, 143 SIGTERM. An error that nobody foresaw keeps its
+traceback: `trainer.crash` writes that of a run into its folder, any other goes to stderr.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+from trainer.errors import RunFailed, UserError, not_installed, one_line, out_of_memory
+from trainer.interrupt import Interrupted, interruptible
+
+
+def run_program(name: str, work: Callable[[], int], interrupted: str = "") -> int:
+    """Do the work of a program.
+
+    Args:
+        name: Of the program; every line on stderr begins with it.
+        work: Gives the exit status.
+        interrupted: What is added to the line about a signal, such as that nothing had begun.
+
+    Returns:
+        The exit status of the process.
+    """
+    write_any_name()
+    try:
+        with interruptible():
+            return work()
+    except Interrupted as stop:
+        return _ended(name, f"{stop}{interrupted}", stop.exit_code)
+    except (UserError, RunFailed) as error:
+        return _ended(name, str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        if not not_installed(error):
+            raise
+        return _ended(name, not_installed(error), 2)
+    except (MemoryError, RuntimeError) as error:
+        if "home directory" in str(error):  # as pathlib says it
+            return _ended(name, "a path begins with ~ and a name, and there is no home folder of that name", 2)
+        if not out_of_memory(error):
+            raise
+        return _ended(name, f"{out_of_memory(error)}: a smaller model, batch or set of data fits", 1)
+    except BrokenPipeError:  # whoever read the output has enough
+        close_stdout()
+        return 0
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return _ended(name, f"a path is too long: {str(error.filename)[:60]}…", 2)
+        return _ended(name, one_line(error), 1)
+
+
+def _ended(name: str, text: str, status: int) -> int:
+    print(f"{name}: {text}", file=sys.stderr, flush=True)
+    return status
+
+
+def write_any_name() -> None:
+    """Let stdout carry file names that are not UTF-8: their bytes come out as they are on the disk."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="surrogateescape")
+
+
+def close_stdout() -> None:
+    """Nobody reads any more: what is still to be flushed goes nowhere, instead of failing at the exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
