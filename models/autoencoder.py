@@ -281,7 +281,7 @@ class AutoencoderTask(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what `on_save_checkpoint` kept."""
         self.resumed = True
-        if self.trainer.state.fn == "fit":
+        if self._trainer is not None and self.trainer.state.fn == "fit":
             self.sums, self.history = checkpoint["sums"].to(self.device), [tuple(p) for p in checkpoint["history"]]
 
     def describe(self) -> str:

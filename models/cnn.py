@@ -8,6 +8,7 @@ The network itself, with the formulas of convolution, is `models.convnet`; pretr
 """
 # N batch, C channels, H height, W width, D features, K classes
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -20,14 +21,10 @@ from models.classification.evaluation import Evaluation, Outcome, Point, further
 from models.classification.reporting import ClassifierReporting
 from models.convnet import CNN
 from models.finetune.compilation import compile_if_possible, forget_compiled
-from models.optimisation import (
-    build_optimiser,
-    check_ranges,
-    learning_rate_factor,
-    may_fuse,
-    parameter_groups,
-    with_schedule,
-)
+from models.finetune.head_start import class_weights
+from models.finetune.idle import check_own, unused
+from models.finetune.mixing import smooth_targets, soft_cross_entropy
+from models.optimisation import build_optimiser, check_ranges, cycle, may_fuse, parameter_groups
 from models.pixels import normalise
 
 
@@ -76,7 +73,7 @@ class CNNTask(ClassifierReporting, LightningModule):
     """
 
     monitor, mode = "val/accuracy", "max"
-    classifies = judges_validation = True
+    classifies = judges_validation = weighs_classes = True
     mean: Tensor
     std: Tensor
 
@@ -140,6 +137,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).clamp_min(1e-3).view(-1, 1, 1))
         self.evaluation = Evaluation(class_names)
+        self.class_weights: Tensor | None = None  # with --data.balance loss, (K,)
         self.train_sums = torch.zeros(3)  # loss * pictures, right ones, pictures of this epoch
         self.history: list[Point] = []
         self.validation: Outcome | None = None
@@ -155,10 +153,16 @@ class CNNTask(ClassifierReporting, LightningModule):
             ValueError: If a number is out of its range, or there is no such backbone or weights file.
         """
         check_ranges(options)
-        if options["backbone"] != "cnn":
-            from models.finetune.early import check_names
+        if options["backbone"] == "cnn":
+            return check_own(options)
+        from models.finetune.early import check_names
 
-            check_names(options["backbone"], options["weights"])
+        check_names(options["backbone"], options["weights"])
+
+    @classmethod
+    def unused(cls, options: dict[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
+        """Options of the command line that have no effect, and why; see `models.finetune.idle`."""
+        return unused(options, given)
 
     @classmethod
     def wanted_pictures(cls, options: dict[str, Any]) -> dict[str, Any]:
@@ -185,8 +189,11 @@ class CNNTask(ClassifierReporting, LightningModule):
             self.first_batch = images.detach().cpu(), labels.cpu()
         if self.finetuning is not None:
             return self.finetuning.training_step(self, batch)
-        logits = self(images)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
+        logits, smoothing = self(images), self.hparams["label_smoothing"]
+        if self.class_weights is None:
+            loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        else:
+            loss = soft_cross_entropy(logits, smooth_targets(labels, logits.shape[1], smoothing), self.class_weights)
         return self.count(loss, logits, labels)
 
     def count(self, loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
@@ -202,8 +209,12 @@ class CNNTask(ClassifierReporting, LightningModule):
         return [] if self.finetuning is None else self.finetuning.callbacks(self.trainer)
 
     def on_fit_start(self) -> None:
-        """Moves the sums to the device of the run."""
+        """Moves the sums to the device of the run, weighs the classes, compiles."""
         self.train_sums = self.train_sums.to(self.device)
+        data: Any = self.trainer.datamodule
+        if getattr(data, "balance", "none") == "loss":
+            weights = class_weights(data.labels("train"), len(self.hparams["class_names"]))
+            self.class_weights = weights.to(self.device)
         if self.hparams["compile"]:
             precision = self.trainer.precision_plugin.train_step_context()
             compile_if_possible(self.network, self.hparams["in_channels"], self.hparams["image_size"], precision)
@@ -274,10 +285,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         if self.finetuning is not None:
             groups = self.finetuning.groups(self, lr)
         optimiser = build_optimiser(options["optimizer"], groups, lr, options["momentum"], may_fuse(self.trainer))
-        total = int(self.trainer.estimated_stepping_batches)
-        return with_schedule(
-            optimiser, lambda step: learning_rate_factor(step, total, options["warmup"], options["schedule"])
-        )
+        return cycle(optimiser, self.trainer, options["warmup"], options["schedule"])
 
     def on_fit_end(self) -> None:
         """Keeps a view of the training pictures for the baseline that needs no training."""
@@ -298,20 +306,6 @@ class CNNTask(ClassifierReporting, LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what `on_save_checkpoint` kept."""
-        if self.trainer.state.fn == "fit":
+        if self._trainer is not None and self.trainer.state.fn == "fit":
             self.train_sums = checkpoint["train_sums"].to(self.device)
             self.history = [Point(*point) for point in checkpoint["history"]]
-
-    def describe(self) -> str:
-        """Sizes of the network, for the first lines of a run."""
-        count = sum(parameter.numel() for parameter in self.parameters())
-        field = getattr(self.network, "receptive_field", None)
-        seen = f", each last unit sees {field.size}×{field.size} pixels" if field else ""
-        return f"{self.hparams['backbone']}, {count:,} parameters{seen}"
-
-    def weights_origin(self) -> str:
-        """Where the weights came from, and their licence, for the model card."""
-        from models.finetune.origin import weights_origin
-
-        own = self.hparams["backbone"] == "cnn"
-        return weights_origin(self.hparams["backbone"], "none" if own else self.hparams["weights"])

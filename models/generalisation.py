@@ -162,7 +162,7 @@ class GeneralisationTask(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what `on_save_checkpoint` kept."""
-        if self.trainer.state.fn == "fit":
+        if self._trainer is not None and self.trainer.state.fn == "fit":
             self.filters = [(steps, list(shares)) for steps, shares in checkpoint["filters"]]
 
     def describe(self) -> str:

@@ -71,6 +71,14 @@ def with_schedule(optimiser: Optimizer, factor: Callable[[int], float]) -> Optim
     return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
+def cycle(
+    optimiser: Optimizer, trainer: Any, warmup: float, schedule: Literal["linear", "cosine"]
+) -> OptimizerLRScheduler:
+    """As `with_schedule`, with `learning_rate_factor` over all steps of the trainer's run."""
+    total = int(trainer.estimated_stepping_batches)
+    return with_schedule(optimiser, lambda step: learning_rate_factor(step, total, warmup, schedule))
+
+
 def parameter_groups(modules: Iterable[nn.Module], weight_decay: float) -> list[dict[str, Any]]:
     """Two groups: weights (two axes or more) are decayed, biases and normalisation are not.
 

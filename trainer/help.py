@@ -30,7 +30,8 @@ options
 
 examples
   python train.py --model cnn                                      embedded digits, no download
-  python train.py --model cnn --data ~/photos --epochs 10          fine-tune on your own pictures
+  python train.py --model cnn --data ~/photos                      your own pictures, in seconds
+  python train.py --model cnn --data ~/photos --model.tune all --epochs 10      all of the network follows
   python train.py --model cnn --data mnist --model.widths '[24,48]'
   python predict.py runs/RUN photos/ --out predictions.csv
   tensorboard --logdir runs

@@ -24,10 +24,26 @@ class ClassifierReporting:
 
     hparams: Any
     trainer: Any
+    network: Any
+    finetuning: Any
     history: list[Point]
     validation: Outcome | None
     test: Outcome | None
     train_pictures: tuple[Tensor, Tensor] | None
+
+    def describe(self) -> str:
+        """Sizes of the network, for the first lines of a run."""
+        count = sum(parameter.numel() for parameter in self.network.parameters())
+        field = getattr(self.network, "receptive_field", None)
+        seen = f", each last unit sees {field.size}×{field.size} pixels" if field else ""
+        return f"{self.hparams['backbone']}, {count:,} parameters{seen}"
+
+    def weights_origin(self) -> str:
+        """Where the weights came from, and their licence, for the model card."""
+        from models.finetune.origin import weights_origin
+
+        own = self.hparams["backbone"] == "cnn"
+        return weights_origin(self.hparams["backbone"], "none" if own else self.hparams["weights"])
 
     def remember(self, epoch: int, outcome: Outcome) -> None:
         """Adds one point to the curve of the neural distance."""
@@ -40,7 +56,8 @@ class ClassifierReporting:
         rest = (self.history, self.train_pictures, self.hparams["reference"])
         if self.test is not None or self.validation is None:
             return Summary(self.test, self.validation, *rest) if self.test is not None else None
-        chosen = any(getattr(callback, "monitor", None) for callback in self.trainer.callbacks)
+        fitted = getattr(self.finetuning, "head_only", False)  # in one go: there was nothing to choose from
+        chosen = not fitted and any(getattr(callback, "monitor", None) for callback in self.trainer.callbacks)
         return Summary(self.validation, None, *rest, "val", chosen)
 
     def findings(self) -> list[tuple[str, str]]:

@@ -36,7 +36,7 @@ from models.finetune.freezing import (
     set_train_mode,
     stage_learning_rates,
 )
-from models.finetune.head_start import HeadFit, class_weights, fit_best_head
+from models.finetune.head_start import HeadFit, fit_best_head
 from models.finetune.lr_finder import run_trial, suggest, trial_rates
 from models.finetune.memory import loss_within_memory
 from models.finetune.mixing import mix, smooth_targets, soft_cross_entropy
@@ -66,7 +66,6 @@ class FineTuning(Callback):
         self.head: HeadFit | None = None
         self.head_s = 0.0
         self.parts = 1  # of a batch, doubled when memory runs out
-        self.weights: Tensor | None = None  # of the classes, (K,)
         self.curve: tuple[list[float], list[float]] | None = None
         decay = 0.0 if self.head_only else options["ema_decay"]
         self.average = WeightAverage(decay) if decay else None
@@ -113,7 +112,7 @@ class FineTuning(Callback):
         def loss_of(part: slice) -> Tensor:
             logits = task.network(x[part])
             seen[part] = logits.detach().float()
-            return soft_cross_entropy(logits, targets[part], self.weights)
+            return soft_cross_entropy(logits, targets[part], task.class_weights)
 
         scaler = getattr(task.trainer.precision_plugin, "scaler", None)
         scale = float(scaler.get_scale()) if scaler is not None else 1.0
@@ -143,9 +142,6 @@ class FineTuning(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """At the start of a run, not of a resumed part: fit the head, find the learning rate."""
         task: Any = pl_module
-        if getattr(trainer.datamodule, "balance", "none") == "loss":  # type: ignore[attr-defined]
-            _, labels = training_set(trainer)
-            self.weights = class_weights(labels, len(task.hparams["class_names"])).to(task.device)
         if trainer.global_step or trainer.current_epoch:
             # A run resumed inside an epoch gets no start of that epoch.
             self._set_mode(trainer, task, trainer.current_epoch)
@@ -187,7 +183,9 @@ class FineTuning(Callback):
         batches = zip(images.split(_BATCH), labels.split(_BATCH), strict=True)
         features, labels = extract_features(network, batches, task.device, precision, None, task.normalise)
         classes = len(task.hparams["class_names"])
-        self.head = fit_best_head(features, network.parts(), labels, classes, self.weights is not None)
+        # Repeating the pictures of a class, as the sampler does, is weighing them.
+        balanced = getattr(trainer.datamodule, "balance", "none") != "none"  # type: ignore[attr-defined]
+        self.head = fit_best_head(features, network.parts(), labels, classes, balanced)
         weight, bias = (trainer.strategy.broadcast(part) for part in (self.head.weight, self.head.bias))
         with torch.no_grad():
             network.head.weight.copy_(weight)
@@ -217,7 +215,7 @@ class FineTuning(Callback):
         def loss_of(network: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
             targets = smooth_targets(batch[1], len(task.hparams["class_names"]), options["label_smoothing"])
             with trainer.precision_plugin.train_step_context():
-                return soft_cross_entropy(network(task.normalise(batch[0])), targets, self.weights)
+                return soft_cross_entropy(network(task.normalise(batch[0])), targets, task.class_weights)
 
         def optimiser_of(network: Any) -> Optimizer:
             groups = layerwise_groups(network, 1.0, options["layer_decay"], options["weight_decay"])

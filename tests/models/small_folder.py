@@ -29,12 +29,13 @@ def make_pictures(root: Path) -> Path:
 
 
 def words(pictures: Path, root: Path, *more: str, epochs: int = 3) -> list[str]:
-    """A small run that trains the whole network, unless ``more`` says otherwise."""
+    """A small run that trains the whole network, unless ``more`` says otherwise; a head alone takes no epochs."""
     more = more if "--model.tune" in more else (*more, "--model.tune", "all")
+    more = more if "head" in more else (*more, "--epochs", str(epochs))
     return [
         "--model", "cnn", "--data", str(pictures), "--data.cache_dir", str(pictures.parent / "cache"),
         "--data.image_size", str(SIDE), "--model.backbone", BACKBONE, "--model.weights", "none", "--root", str(root),
-        "--report", "none", "--epochs", str(epochs), "--batch_size", "8", "--device", "cpu", *more,
+        "--report", "none", "--batch_size", "8", "--device", "cpu", *more,
     ]  # fmt: skip
 
 

@@ -1,0 +1,126 @@
+"""Options that a run would not read end it before it begins, and what only seems idle does not."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import train
+from models.cnn import CNNTask
+from models.finetune.idle import BACKBONE, OWN, STEPS, UNTOUCHED, unused
+from tests.models.small_folder import metrics, only_run, words
+
+DEFAULTS = {name: one.default for name, one in inspect.signature(CNNTask.__init__).parameters.items()}
+
+
+def head(pictures: Path, root: Path, *more: str) -> list[str]:
+    return words(pictures, root, "--model.tune", "head", *more)
+
+
+def test_a_head_alone_refuses_what_it_would_not_read_and_says_what_does(
+    pictures: Path, tmp_path: Path, capsys: Any
+) -> None:
+    given = ["--epochs", "10", "--lr", "0.5", "--model.mixup", "0.4", "--data.aug", "trivial"]
+    assert train.main(head(pictures, tmp_path, *given, "--early_stopping.patience", "3")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(r"--lr, --model.mixup, --data.aug, --early_stopping.patience, --epochs: without effect", line)
+    assert "--model.tune all uses" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_recipe_for_folders_refuses_epochs_too(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+    assert train.main(["--model", "cnn", "--data", str(pictures), "--epochs", "2", "--root", str(tmp_path)]) == 2
+    assert "--epochs: without effect with --model.tune head" in capsys.readouterr().err
+
+
+def test_a_head_alone_takes_what_it_reads(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+    more = ["--data.aug", "none", "--data.flip", "0", "--data.balance", "sampler", "--model.opinion", "false"]
+    assert train.main(head(pictures, tmp_path, *more)) == 0
+    assert "they chose nothing" in capsys.readouterr().out
+
+
+def test_a_head_alone_says_that_nothing_was_chosen_even_with_patience_from_a_file(
+    pictures: Path, tmp_path: Path, capsys: Any
+) -> None:
+    file = tmp_path / "more.yaml"
+    file.write_text("early_stopping:\n  patience: 3\n", encoding="utf-8")
+    assert train.main([*head(pictures, tmp_path / "runs"), "-c", str(file)]) == 0
+    assert "they chose nothing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", BACKBONE)
+def test_our_own_network_refuses_what_only_a_backbone_reads(name: str, tmp_path: Path, capsys: Any) -> None:
+    value = {"weights": "/nonexistent.pt", "tune": "head", "norm": "batch", "unfreeze_milestones": "[1]"}
+    text = value.get(name, "false" if isinstance(DEFAULTS[name], bool) else "1")
+    text = "0.5" if name in ("layer_decay", "ema_decay", "mixup", "cutmix") else text
+    assert train.main(["--model", "cnn", f"--model.{name}", text, "--root", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"--model.{name}" in line
+    assert "--model.backbone NAME" in line
+
+
+@pytest.mark.parametrize("name", UNTOUCHED)
+def test_our_own_network_refuses_them_from_a_file_too(name: str) -> None:
+    other = {"weights": "mine.pt", "unfreeze_milestones": [1]}.get(name, 1)
+    CNNTask.check(DEFAULTS)
+    with pytest.raises(ValueError, match=rf"^{name} needs --model\.backbone NAME, got"):
+        CNNTask.check({**DEFAULTS, name: other})
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_backbone_refuses_what_only_our_network_reads(name: str) -> None:
+    names, why = unused({**DEFAULTS, "backbone": "resnet18"}, {f"model.{name}": "1", "model.lr": "0.1"})
+    assert names == [f"model.{name}"]
+    assert "only for the network cnn" in why
+
+
+def test_a_recipe_of_our_network_serves_a_backbone_and_the_folder_recipe_our_network(
+    pictures: Path, tmp_path: Path
+) -> None:
+    """What a recipe brings along is not the user's."""
+    small = ["--model.widths", "[4]", "--data.image_size", "16", "--data.cache_dir", str(tmp_path / "cache")]
+    small += ["--device", "cpu", "--report", "none", "--epochs", "1"]
+    ours = ["--model", "cnn", "--data", str(pictures), "--model.backbone", "cnn", *small]
+    assert train.main([*ours, "--root", str(tmp_path / "ours")]) == 0
+    config = str(only_run(tmp_path / "ours") / "config.yaml")
+    assert train.main(["-c", config, "--root", str(tmp_path / "again")]) == 0
+    other = ["--model", "cnn", "--data", "faces", "--model.backbone", "squeezenet1_1", "--model.weights", "none"]
+    quick = ["--epochs", "1", "--device", "cpu", "--report", "none", "--trainer.limit_train_batches", "1"]
+    assert train.main([*other, *quick, "--root", str(tmp_path / "other")]) == 0
+
+
+def test_every_name_is_an_option() -> None:
+    assert {*BACKBONE, *OWN, *UNTOUCHED} <= DEFAULTS.keys()
+    assert not set(BACKBONE) & set(OWN)
+    assert {name.removeprefix("model.") for name in STEPS if name.startswith("model.")} <= DEFAULTS.keys()
+
+
+def test_classes_are_weighed_in_the_loss_of_our_own_network(pictures: Path, tmp_path: Path) -> None:
+    """12 blue pictures and 8 red ones: N / (K N_k), and the loss is their weighted mean."""
+    given = ["--model", "cnn", "--data", str(pictures), "--model.backbone", "cnn", "--model.widths", "[4]", "--epochs",
+             "2", "--data.image_size", "16", "--data.cache_dir", str(tmp_path / "cache"), "--device", "cpu",
+             "--report", "none", "--data.aug", "none"]  # fmt: skip
+    losses = {}
+    for balance in ("none", "loss"):
+        assert train.main([*given, "--data.balance", balance, "--root", str(tmp_path / balance)]) == 0
+        losses[balance] = metrics(tmp_path / balance)["best/val_loss"]
+    assert losses["none"] != losses["loss"]
+    torch.manual_seed(0)
+    task = CNNTask(["a", "b"], 1, [8, 8], [0.3], [0.2], widths=[4], label_smoothing=0.0).eval()
+    task.class_weights = torch.tensor([0.5, 1.5])
+    images, labels = torch.rand(6, 1, 8, 8), torch.tensor([0, 0, 0, 0, 1, 1])
+    plain: Tensor = torch.nn.functional.cross_entropy(task(images), labels, reduction="none")
+    expected = (plain * task.class_weights[labels]).mean()
+    assert task.training_step((images, labels), 0).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_a_model_that_weighs_no_classes_refuses_to(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+    given = ["--model", "autoencoder", "--data", str(pictures), "--data.balance", "loss", "--root", str(tmp_path)]
+    assert train.main(given) == 2
+    assert "--data.balance loss: --model autoencoder does not weigh classes" in capsys.readouterr().err
