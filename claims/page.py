@@ -11,11 +11,12 @@ from claims.runner import Outcome
 
 INTRODUCTION = """# Every statement as something you can run
 
-Five popular articles on the mathematics of deep learning make {total} statements. {checked} of them have a check, a
-small function in `claims/` that computes the numbers that decide; `python -m claims ID` runs one, `python -m claims`
-all. A statement is *right* as written, *imprecise* (true after adding a condition, or in part) or *wrong*; a wrong one
-has numbers that refute it and numbers that hold for its repair. Checks that take long run with `--all` only;
-where it says *measured earlier*, the numbers are those of the last such run. This page is written by
+Five popular texts on the mathematics of deep learning, here by number and title, make {total} statements, put in short
+words of ours. {checked} of them have a check, a small function in `claims/` that computes the numbers that decide.
+`python -m claims` runs all but the long ones, `--all` those too; `python -m claims ID` runs one, long or not. A
+statement is *right* as written, *imprecise* (true after adding a condition, or in part) or *wrong*; a wrong one has
+numbers that refute it and numbers that hold for its repair. Where it says *measured earlier*, the numbers are those of
+the last run of a long check. This page is written by
 
 ```
 {command}
@@ -32,23 +33,24 @@ def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")
 
 
-def number_lines(claim: Claim, outcome: Outcome) -> str:
-    """All numbers of a claim in one cell, or why there is none."""
+def number_rows(claim: Claim, outcome: Outcome) -> list[str]:
+    """What was measured beside what is due, as a table, or why there is nothing."""
     if outcome.skipped and not outcome.numbers:
-        return f"skipped: {cell(outcome.skipped)}"
+        return [f"Skipped: {cell(outcome.skipped)}."]
     lines = []
     if outcome.skipped:
-        lines.append(f"*measured earlier* by `python -m claims {claim.id}`:")
+        lines += [f"*Measured earlier* by `python -m claims {claim.id}`:", ""]
+    if outcome.numbers:
+        lines += ["| number | measured | due | tolerance |", "| --- | ---: | --- | --- |"]
     for number in outcome.numbers:
         measured, due, tolerance = as_text(number)
         part = role(claim, number)
-        label = f"*{part}* " if part else ""
+        label = f"*{part}:* " if part else ""
         mark = "" if number.passed else "**failed** "
-        note = f" ({tolerance})" if tolerance else ""
-        lines.append(f"{mark}{label}{cell(number.what)}: {measured} {due}{note}")
+        lines.append(f"| {mark}{label}{cell(number.what)} | {measured} | {due} | {tolerance} |")
     if outcome.error:
-        lines.append(f"**failed** {cell(outcome.error)}")
-    return "<br>".join(lines)
+        lines += ["", f"**failed** {cell(outcome.error)}"]
+    return lines
 
 
 def overview_row(article: str, claims: Sequence[Claim]) -> str:
@@ -73,21 +75,20 @@ def page(claims: Sequence[Claim], outcomes: Sequence[Outcome], command: str) -> 
     parts = [INTRODUCTION.format(total=total, checked=len(claims), command=command, overview=overview)]
     for article, about in ARTICLES.items():
         parts.append(f"## {article}: {about.title}\n")
-        rows = ["| id | the article says | verdict | correct form (source) | measured and due |",
-                "| --- | --- | --- | --- | --- |"]  # fmt: skip
         ids = sorted(id for id in {*by_id, *WITHOUT_EXPERIMENT} if id.startswith(article))
-        rows += [checked_row(*by_id[id]) if id in by_id else unchecked_row(id, WITHOUT_EXPERIMENT[id]) for id in ids]
-        parts.append("\n".join(rows) + "\n")
+        parts += [section(*by_id[id]) if id in by_id else unchecked(id, WITHOUT_EXPERIMENT[id]) for id in ids]
     return "\n".join(parts)
 
 
-def checked_row(claim: Claim, outcome: Outcome) -> str:
-    """One claim."""
+def section(claim: Claim, outcome: Outcome) -> str:
+    """One claim: what is said, what holds, and the numbers that decide."""
     source = f" ({cell(claim.source)})" if claim.source else ""
-    numbers = number_lines(claim, outcome)
-    return f"| {claim.id} | {cell(claim.said)} | {claim.verdict} | {cell(claim.correct)}{source} | {numbers} |"
+    lines = [f"### {claim.id}: {claim.verdict}", "", f"**Said:** {cell(claim.said)}.", ""]
+    lines += [f"**Correct:** {cell(claim.correct)}{source}.", "", *number_rows(claim, outcome)]
+    return "\n".join(lines) + "\n"
 
 
-def unchecked_row(id: str, statement: Unchecked) -> str:
+def unchecked(id: str, statement: Unchecked) -> str:
     """One statement without an experiment."""
-    return f"| {id} | – | {statement.verdict} | {cell(statement.correct)} | no experiment: {cell(statement.why)} |"
+    lines = [f"### {id}: {statement.verdict}", "", f"**Correct:** {cell(statement.correct)}.", ""]
+    return "\n".join([*lines, f"No experiment: {cell(statement.why)}."]) + "\n"

@@ -12,6 +12,8 @@ from models.faces.results import LAWRENCE_1997
 from models.optimisation import build_optimiser, learning_rate_factor, parameter_groups
 from theory.convolution import convolution_parameters, dense_parameters
 
+LENET_5_1998 = 0.008  # test error, training pictures distorted; 0.0095 without
+
 
 def _size(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
@@ -54,8 +56,8 @@ def _accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     "001-26",
     "the next step: handwritten digits",
     RIGHT,
-    "a network of 65,000 parameters reads 99.5 % of the test digits of MNIST after three epochs",
-    "LeCun et al. 1998; the reference is that of models/cnn-mnist-99.5.yaml",
+    "after three epochs a small network misreads fewer test digits of MNIST than LeNet-5 did",
+    "LeCun, Bottou, Bengio, Haffner 1998: 0.8 % with distorted training pictures",
     long=True,
     needs="mnist",
 )
@@ -66,7 +68,7 @@ def handwritten_digits() -> Numbers:
     network = CNN(1, 10, [28, 28], [32, 64], padding=[0, 1], patch=2, logit_scale=0.25, norm_momentum=0.3)
     _train(network, train - train.min(), labels, 3, 0.4, warp=True)  # the border is 0 before and after a warp
     accuracy = _accuracy(network, test - train.min(), truth)
-    yield at_least("test accuracy, one seed; 3 standard errors of 10,000 pictures allowed", accuracy, 0.995, 0.002)
+    yield at_most("test error of one seed; LeNet-5", 1 - accuracy, LENET_5_1998)
 
 
 @claim(

@@ -1,6 +1,7 @@
 """Runs the checks, one after the other or in several processes, and gives their outcomes in order.
 
-A check that raises is a failure with one line; a process that dies takes only its own claim with it.
+A check that raises is a failure with one line. A process that dies breaks the pool it is in: the claims that were not
+done by then run again, each in a process of its own, and only one whose own process dies has failed.
 """
 
 from __future__ import annotations
@@ -142,11 +143,20 @@ def run_all(claims: Sequence[Claim], jobs: int) -> Iterator[Outcome]:
             try:
                 yield futures[claim.id].result()
             except BrokenProcessPool:
-                yield Outcome(claim.id, error="a process ended while it ran; try --jobs 1 to see which claim did it")
+                yield run_alone(claim)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for child in multiprocessing.active_children():
             child.terminate()
+
+
+def run_alone(claim: Claim) -> Outcome:
+    """Runs one check in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare) as pool:
+        try:
+            return pool.submit(_run_by_id, claim.id).result()
+        except BrokenProcessPool:
+            return Outcome(claim.id, error="its process ended: killed, out of memory, or crashed in a library")
 
 
 def _prepare() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from claims import catalogue
+from claims import catalogue, runner
 from claims.__main__ import main
 from claims.registry import CLAIMS, Claim, Number, Numbers, equals
 from claims.sources import FILES
@@ -156,9 +156,9 @@ def test_what_is_left_out_shows_the_numbers_of_an_earlier_run(
     status, out, _ = run(*words, capsys=capsys)
     assert status == 0
     assert "0 of 0 checks passed" in out  # what was measured earlier is not counted as measured now
-    row = next(line for line in page.read_text("utf-8").splitlines() if line.startswith(f"| {SMALL} "))
-    assert f"*measured earlier* by `python -m claims {SMALL}`:<br>unbounded: ∞ = ∞" in row
-    assert "measured in minutes: 0.25 = 0.25" in row
+    text = page.read_text("utf-8")
+    assert f"*Measured earlier* by `python -m claims {SMALL}`:" in text
+    assert "| unbounded | ∞ | = ∞ | exactly |\n| measured in minutes | 0.25 | = 0.25 | exactly |" in text
     first, second = (json.loads(file.read_text("utf-8"))[0] for file in (earlier, kept))
     assert first["numbers"] == second["numbers"]
     assert second["state"] == "skipped"
@@ -251,18 +251,14 @@ def test_words_and_articles_select(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["equally", "soft"]) == 2
 
 
-def test_the_page_holds_every_claim(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    quick = REGISTERED[SMALL]
-    monkeypatch.setattr(catalogue, "load", lambda ids=None: ({SMALL: quick}, {}))
-    file = tmp_path / "claims.md"
-    assert run("--markdown", str(file), capsys=capsys)[0] == 0
-    text = file.read_text("utf-8")
-    assert f"| {SMALL} | many classes are equally hard | imprecise |" in text
-    assert all(id in text for id in catalogue.WITHOUT_EXPERIMENT)
-    rows = [line for line in text.splitlines() if line.startswith("| 00") and "-" in line[:8]]
-    assert {line.replace("\\|", "").count("|") for line in rows} == {6}
+def test_a_process_that_dies_takes_only_its_own_claim_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    marker = "import os, claims.runner as r; run = r.run_claim\n"
+    body = "r.run_claim = lambda claim: os._exit(9) if claim.id == '001-13' else run(claim)\n"
+    (tmp_path / "sitecustomize.py").write_text(marker + body)  # read by every process that starts
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path(catalogue.__file__).parents[1]}")
+    found = {one.id: one for one in runner.run_all([REGISTERED[id] for id in (SMALL, "001-13", "000-32")], 2)}
+    assert found["001-13"].error == "its process ended: killed, out of memory, or crashed in a library"
+    assert found["000-32"].state == found[SMALL].state == "passed"
 
 
 def test_a_topic_that_cannot_be_imported_fails_and_the_others_run(
