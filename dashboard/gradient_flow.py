@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,7 +28,9 @@ from dashboard.style import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PANELS = 5  # curves of a panel at most, so that each has a colour that stays apart
+PANELS = 5  # curves of a panel at most
+MARKERS, DASHES = ("o", "s", "^", "D", "v"), ("-", "-.", ":", (0, (6, 1)), (0, (1, 1)))  # of equal activations
+NAME = 40  # characters of a setting's name
 
 
 def _panels(names: Sequence[str]) -> list[list[int]]:
@@ -36,11 +38,21 @@ def _panels(names: Sequence[str]) -> list[list[int]]:
     return [part.tolist() for part in np.array_split(np.arange(len(names)), -(-len(names) // PANELS))]
 
 
-def profile_figure(names: Sequence[str], measured: Sequence[ArrayLike], theory: Sequence[ArrayLike]) -> Figure:
+def _looks(kinds: Sequence[str], group: Sequence[int]) -> list[tuple[str, int]]:
+    """Of each setting of a panel: the colour of its activation, the same in all panels, and which of its kind it is."""
+    order = list(dict.fromkeys(kinds))
+    here = [kinds[place] for place in group]
+    return [(CYCLE[order.index(kind) % len(CYCLE)], here[:place].count(kind)) for place, kind in enumerate(here)]
+
+
+def profile_figure(
+    names: Sequence[str], kinds: Sequence[str], measured: Sequence[ArrayLike], theory: Sequence[ArrayLike]
+) -> Figure:
     """The size of δ_l over the layers, measured beside the closed form.
 
     Args:
         names: Settings, M of them, at least one.
+        kinds: Activation of each, which gives the colour, shape (M,).
         measured: ‖δ_l‖ / ‖δ_L‖, M arrays of shape (L,), above 0.
         theory: The closed form, M arrays of shape (L,).
 
@@ -51,18 +63,28 @@ def profile_figure(names: Sequence[str], measured: Sequence[ArrayLike], theory: 
         ValueError: If the numbers of settings or layers differ.
     """
     found, due = np.asarray(measured, dtype=float), np.asarray(theory, dtype=float)
-    if not len(names) or found.shape != due.shape or len(found) != len(names):
+    if not len(names) or found.shape != due.shape or not len(found) == len(kinds) == len(names):
         raise ValueError(f"{len(names)} names, measured {found.shape}, theory {due.shape}; allowed: M, (M, L), (M, L)")
     groups = _panels(names)
-    figure, panels = new_figure(4.2 * len(groups) + 0.9, 3.9, columns=len(groups))
+    figure, panels = new_figure(4.4 * len(groups) + 0.9, 4.1, columns=len(groups))
     layers = np.arange(1.0, found.shape[1] + 1)
     for axes, group in zip(panels, groups, strict=True):
-        for colour, place in zip(CYCLE, group, strict=False):
+        for nth, (place, (colour, rank)) in enumerate(zip(group, _looks(kinds, group), strict=True)):
             axes.plot(layers, due[place], **THEORY)
-            axes.plot(layers, found[place], "o", color=colour, markersize=3.5, label=plain(names[place]))
+            # Every other one is larger and open, so that a curve that lies on another hides nothing.
+            look: dict[str, Any] = {"markersize": 6.5, "markerfacecolor": "none"} if nth % 2 else {"markersize": 3.2}
+            axes.plot(
+                layers,
+                found[place],
+                MARKERS[rank],
+                color=colour,
+                linestyle="none",
+                label=plain(names[place], NAME),
+                **look,
+            )
         logarithmic(axes, y=True)
         low, high = axes.get_ylim()
-        axes.set_ylim(min(low, 0.5), max(high, 2.0) * (high / low) ** 0.3)  # room for the legend above the curves
+        axes.set_ylim(min(low, 0.5), max(high, 2.0) * (high / low) ** 0.35)  # room for the legend above the curves
         whole_numbers(axes, layers)
         label(axes, "layer l", "‖δ_l‖ ÷ ‖δ_L‖ (1)" if axes is panels[0] else "")
         legend(axes, loc="upper center", ncols=2, handletextpad=0.2, columnspacing=0.8)
@@ -71,13 +93,15 @@ def profile_figure(names: Sequence[str], measured: Sequence[ArrayLike], theory: 
     finding(
         figure,
         f"gradients over depth follow the mean-field recursion (dashed): at most {percent(distance.max())} away at any "
-        f"layer, for {plain(names[worst])}",
+        f"layer, for {plain(names[worst], NAME)}",
         left=0.85,
     )
     return figure
 
 
-def ratio_figure(names: Sequence[str], measured: ArrayLike, theory: ArrayLike, weights: ArrayLike) -> Figure:
+def ratio_figure(
+    names: Sequence[str], measured: ArrayLike, theory: ArrayLike, weights: ArrayLike, weights_due: ArrayLike
+) -> Figure:
     """The ratio of first to last layer: of δ, its closed form, and of the weight gradients, which hide it.
 
     Args:
@@ -85,6 +109,7 @@ def ratio_figure(names: Sequence[str], measured: ArrayLike, theory: ArrayLike, w
         measured: ‖δ_1‖ / ‖δ_L‖, shape (M,), above 0.
         theory: The closed form, shape (M,).
         weights: The same ratio of weight gradients, shape (M,); NaN where there is none.
+        weights_due: Its closed form, shape (M,); NaN where there is none.
 
     Returns:
         A figure of one axes; the title tells the setting whose weight gradients hide most.
@@ -92,38 +117,51 @@ def ratio_figure(names: Sequence[str], measured: ArrayLike, theory: ArrayLike, w
     Raises:
         ValueError: If the shapes differ.
     """
-    found, due, trap = (np.asarray(values, dtype=float) for values in (measured, theory, weights))
-    if not len(names) or not found.shape == due.shape == trap.shape == (len(names),):
-        raise ValueError(f"{len(names)} names, {found.shape}, {due.shape}, {trap.shape}; allowed: M and three (M,)")
+    rows_of = (np.asarray(values, dtype=float) for values in (measured, theory, weights, weights_due))
+    found, due, trap, trap_due = rows_of
+    if not len(names) or not found.shape == due.shape == trap.shape == trap_due.shape == (len(names),):
+        shapes = ", ".join(str(values.shape) for values in (found, due, trap, trap_due))
+        raise ValueError(f"{len(names)} names, {shapes}; allowed: M and four (M,)")
     figure, (axes,) = new_figure(7.4, 1.6 + 0.26 * len(names))
     rows = np.arange(len(names))
     axes.vlines(due, rows - 0.36, rows + 0.36, **{**THEORY, "linestyle": "-", "linewidth": 1.6}, label="δ, closed form")
     axes.plot(found, rows, "o", color=BLUE, markersize=5, linestyle="none", label="δ, measured")
+    axes.vlines(trap_due, rows - 0.36, rows + 0.36, color=VERMILLION, linewidth=1.2, label="∂loss/∂W, closed form")
     axes.plot(
-        trap, rows, "D", color=VERMILLION, markersize=5, markerfacecolor="none", linestyle="none", label="∂loss/∂W"
+        trap,
+        rows,
+        "D",
+        color=VERMILLION,
+        markersize=5,
+        markerfacecolor="none",
+        linestyle="none",
+        label="∂loss/∂W, measured",
     )
     logarithmic(axes, x=True)
     axes.axvline(1, color="#888888", linewidth=0.8)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    names_along(axes, y=[plain(name) for name in names])
+    names_along(axes, y=[plain(name, NAME) for name in names])
     label(axes, "gradient of the first layer ÷ gradient of the last (1)", "")
-    legend(axes, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    legend(axes, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, columnspacing=1.0)
     hidden = np.nan_to_num(np.abs(np.log(trap / due)), nan=0.0)
     worst = int(hidden.argmax())
     finding(
         figure,
-        f"weight gradients hide the decay: {plain(names[worst])} has {trap[worst]:.2g} where δ has {found[worst]:.2g}",
-        left=1.85,
+        f"weight gradients hide the decay: {plain(names[worst], NAME)} has {trap[worst]:.2g}, δ {found[worst]:.2g}",
+        left=2.05,
         header=0.36,
     )
     return figure
 
 
-def trainability_figure(names: Sequence[str], history: ArrayLike, num_classes: int, depth: int) -> Figure:
+def trainability_figure(
+    names: Sequence[str], kinds: Sequence[str], history: ArrayLike, num_classes: int, depth: int
+) -> Figure:
     """The training loss of every setting, with the loss of an uninformed network.
 
     Args:
         names: Settings, M of them, at least one.
+        kinds: Activation of each, which gives the colour, shape (M,).
         history: Loss in nats by epoch and setting, shape (E, M).
         num_classes: C; guessing costs ln C.
         depth: Layers of the networks, for the title.
@@ -135,15 +173,16 @@ def trainability_figure(names: Sequence[str], history: ArrayLike, num_classes: i
         ValueError: If the shapes differ.
     """
     losses = np.asarray(history, dtype=float)
-    if losses.ndim != 2 or losses.shape[1] != len(names) or not losses.size:
+    if losses.ndim != 2 or not losses.shape[1] == len(names) == len(kinds) or not losses.size:
         raise ValueError(f"{len(names)} names, history {losses.shape}; allowed: M and (E, M)")
     groups, chance = _panels(names), math.log(num_classes)
-    figure, panels = new_figure(4.2 * len(groups) + 0.9, 3.6, columns=len(groups))
+    figure, panels = new_figure(4.4 * len(groups) + 0.9, 3.8, columns=len(groups))
     epochs = np.arange(1.0, len(losses) + 1)
     top = 1.8 * chance  # room for the legend above the curves
     for axes, group in zip(panels, groups, strict=True):
-        for colour, place in zip(CYCLE, group, strict=False):
-            axes.plot(epochs, losses[:, place], color=colour, linewidth=1.5, label=plain(names[place]))
+        for place, (colour, rank) in zip(group, _looks(kinds, group), strict=True):
+            look: dict[str, Any] = {"color": colour, "linestyle": DASHES[rank], "linewidth": 1.5}
+            axes.plot(epochs, losses[:, place], label=plain(names[place], NAME), **look)
         axes.axhline(chance, **THEORY)
         axes.set_ylim(0, top)
         whole_numbers(axes, epochs)

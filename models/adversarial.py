@@ -23,6 +23,7 @@ from models.pixels import unit_range
 from models.robustness.attacks import pgd
 from models.robustness.results import Attacked, attack
 from models.robustness.victim import linear_victim, load_victim, new_victim
+from theory.seeds import mix_seed
 
 
 class AdversarialTask(LightningModule):
@@ -98,6 +99,7 @@ class AdversarialTask(LightningModule):
         self.linear = linear_victim(len(class_names), in_channels, image_size, mean, std)
         self.values = torch.arange(256) / 255  # what a pixel can hold; narrowed to what the training pictures hold
         self.right = torch.zeros(2)  # right answers and answers
+        self.seed = mix_seed(torch.initial_seed(), 1)  # of PGD's start and of the evolution
         self.collected: list[tuple[Tensor, Tensor]] = []
         self.result: Attacked | None = None
 
@@ -159,7 +161,7 @@ class AdversarialTask(LightningModule):
         self.result = attack(
             self.victim.eval(), self.linear.eval(), images, labels, self.values.to(self.device), options["epsilons"],
             options["steps"], options["one_pixel_images"], options["one_pixel_values"] == "all", options["population"],
-            options["generations"],
+            options["generations"], self.seed,
         )  # fmt: skip
         self.log_dict({name: value for name, value in self.result.metrics().items() if name.startswith("test/")})
 

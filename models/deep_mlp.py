@@ -57,6 +57,12 @@ class Setting(NamedTuple):
         return "-".join(self[:2] if self.wiring == "plain" else self)
 
     @property
+    def words(self) -> str:
+        """For tables and figures, such as ``ReLU, Glorot, batch norm``."""
+        names = {"relu": "ReLU", "leaky": "leaky ReLU 0.2", "glorot": "Glorot", "he": "He", "batch": "batch norm"}
+        return ", ".join(names.get(part, part) for part in str(self).split("-"))
+
+    @property
     def weight_scale(self) -> float:
         """σ_w: an entry of a weight has variance σ_w²/n."""
         gain = 1.0 if self.initialisation == "glorot" else he_gain(self.activation)

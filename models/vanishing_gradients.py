@@ -6,7 +6,7 @@
 Networks of every setting are trained side by side on the same batches. Beside each stands what decided its fate before
 the first step: the size of δ_l = ∂loss/∂z_l over the layers, measured and by the closed form of `theory.mean_field`.
 """
-# S copies, N batch, K classes, M settings, E epochs
+# S copies, N batch or test pictures, K classes, M settings, E epochs
 
 import math
 from collections.abc import Iterator
@@ -18,13 +18,14 @@ from torch import Tensor, nn
 
 from models.deep_mlp import DeepMLP, Gradients, Setting, losses, measure_gradients
 from models.pixels import unit_range
-from theory.intervals import wilson_interval
+from theory.intervals import summarise, wilson_interval
+from theory.seeds import mix_seed
 
 SETTINGS = [
     "sigmoid-glorot", "tanh-glorot", "tanh-orthogonal", "linear-orthogonal", "relu-glorot", "relu-he", "leaky-he",
     "relu-glorot-batch", "relu-he-residual",
 ]  # fmt: skip
-TRAINS = 0.8  # test accuracy from which a network is said to train
+TRAINS = 0.8  # of the way from naming the largest class to no error, from which a network is said to train
 
 
 class VanishingGradientsTask(LightningModule):
@@ -91,10 +92,13 @@ class VanishingGradientsTask(LightningModule):
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).clamp_min(1e-3).view(-1, 1, 1))
         self.train_sums = torch.zeros(len(settings) + 1)  # loss * pictures of each setting, pictures
-        self.right = torch.zeros(len(settings) + 1)  # right answers of each setting, pictures
+        self.right = torch.zeros(len(settings), copies)  # right answers of each network
+        self.shown = torch.zeros(len(class_names))  # pictures of each class
         self.history: list[list[float]] = []  # mean training loss of each epoch and setting, (E, M)
-        self.accuracy: list[tuple[int, int]] = []  # right answers and answers on the test pictures
+        self.accuracy: list[list[float]] = []  # of each network on the test pictures, (M, S)
+        self.pictures, self.largest = 0, 0.0  # test pictures, and the share of their largest class
         self.gradients: list[Gradients] = []
+        self.seed = mix_seed(torch.initial_seed(), 1)  # of the networks whose gradients are measured
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Logits (S, N, K) of each setting. Args: images, uint8 in 0..255 or float in 0..1, shape (N, C, H, W)."""
@@ -129,10 +133,11 @@ class VanishingGradientsTask(LightningModule):
         return [str(setting).replace("-", "_") for setting in self.settings]
 
     def evaluation_step(self, batch: tuple[Tensor, Tensor]) -> None:
-        """Counts the right answers of all copies."""
+        """Counts the right answers of each network, and the pictures of each class."""
         images, labels = batch
-        right = [(logits.argmax(2) == labels).sum() for logits in self(images)]
-        self.right = self.right.to(self.device) + torch.stack([*right, torch.full_like(right[0], len(labels))])
+        right = [(logits.argmax(2) == labels).sum(1) for logits in self(images)]
+        self.right = self.right.to(self.device) + torch.stack(right)
+        self.shown = self.shown.to(self.device) + torch.bincount(labels, minlength=len(self.shown))
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Counts on one batch."""
@@ -143,26 +148,31 @@ class VanishingGradientsTask(LightningModule):
         self.evaluation_step(batch)
 
     def shares(self) -> tuple[Tensor, Tensor]:
-        """Right answers of each setting, shape (M,), and answers; starts a new count."""
-        sums = self.trainer.strategy.reduce(self.right, reduce_op="sum")
-        self.right = torch.zeros_like(self.right)
-        return sums[:-1], sums[-1] * self.hparams["copies"]
+        """Accuracy of each network, shape (M, S), and pictures of each class, shape (K,); starts a new count."""
+        right, shown = (self.trainer.strategy.reduce(sums, reduce_op="sum") for sums in (self.right, self.shown))
+        self.right, self.shown = torch.zeros_like(self.right), torch.zeros_like(self.shown)
+        return right / shown.sum(), shown
 
     def on_validation_epoch_end(self) -> None:
         """Logs the accuracy of each setting and their mean."""
-        right, answers = self.shares()
-        accuracy = right / answers
+        accuracy = self.shares()[0].mean(1)
         self.log_dict({f"val/accuracy_{name}": value for name, value in zip(self.names, accuracy, strict=True)})
         self.log("val/accuracy", accuracy.mean())
 
     def on_test_epoch_end(self) -> None:
         """Logs the accuracies, and measures the gradients of freshly drawn networks."""
-        right, answers = self.shares()
-        self.accuracy = [(int(count), int(answers)) for count in right]
-        shares = zip(self.names, right / answers, strict=True)
+        accuracy, shown = self.shares()
+        self.accuracy, self.pictures, self.largest = (
+            accuracy.tolist(),
+            int(shown.sum()),
+            float(shown.max() / shown.sum()),
+        )
+        shares = zip(self.names, accuracy.mean(1), strict=True)
         self.log_dict({f"test/accuracy_{name}": float(share) for name, share in shares})
-        sizes = [self.hparams[name] for name in ("measured_depth", "measured_width", "measured_batch", "draws")]
-        self.gradients = [measure_gradients(setting, *sizes) for setting in self.settings]
+        depth, width, batch, draws = (
+            self.hparams[name] for name in ("measured_depth", "measured_width", "measured_batch", "draws")
+        )
+        self.gradients = [measure_gradients(one, depth, width, batch, draws, self.seed) for one in self.settings]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Gradient descent with momentum; Adam would divide the size of the gradient away and hide the effect."""
@@ -174,7 +184,7 @@ class VanishingGradientsTask(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what `on_save_checkpoint` kept."""
-        if self.trainer.state.fn == "fit":
+        if self._trainer is not None and self.trainer.state.fn == "fit":
             self.train_sums, self.history = checkpoint["train_sums"].to(self.device), checkpoint["history"]
 
     def describe(self) -> str:
@@ -203,25 +213,33 @@ class VanishingGradientsTask(LightningModule):
             ),
             ("columns", f"{ratio} (due); the same of weight gradients; accuracy at {options['depth']} layers"),
         ]
-        chance = 1 / len(options["class_names"])
-        for setting, found, (right, answers) in zip(self.settings, self.gradients, self.accuracy, strict=True):
+        for setting, found, shares in zip(self.settings, self.gradients, self.accuracy, strict=True):
             theory = setting.theory(options["measured_depth"])
-            low, high = wilson_interval(right, answers)
-            share = right / answers
-            verdict = "trains" if share >= TRAINS else "at chance" if low <= chance else "trains badly"
-            weights = f"weights {found.weight_ratio:.3g}" if setting.wiring != "batch" else "weights –"
-            lines.append(
-                (
-                    str(setting),
-                    f"{found.delta_ratio:.4g} ({theory.delta_ratio:.4g}); {weights}; {100 * share:.1f} % "
-                    f"[{100 * low:.1f}, {100 * high:.1f}]: {verdict}",
-                )
-            )
+            weights = "–" if setting.wiring == "batch" else f"{found.weight_ratio:.3g} ({theory.weight_ratio:.3g})"
+            text = f"{found.delta_ratio:.4g} ({theory.delta_ratio:.4g}); weights {weights}; {self.verdict(shares)}"
+            lines.append((str(setting), text))
         return lines
+
+    def verdict(self, shares: list[float]) -> str:
+        """Accuracy, its interval and what it means.
+
+        Args:
+            shares: Accuracy of each copy, shape (S,). All answer for the same pictures, so more of them make the
+                interval no narrower: its trials are the pictures. How the copies differ is told beside it.
+        """
+        mean, deviation, copies = summarise(shares)
+        low, high = wilson_interval(mean * self.pictures, self.pictures)
+        way = (mean - self.largest) / max(1 - self.largest, 1e-12)
+        word = "at chance" if low <= self.largest else "trains" if way >= TRAINS else "trains badly"
+        spread = f" ± {100 * deviation:.1f} ({copies} copies)" if copies > 1 else ""
+        return f"{100 * mean:.1f} %{spread} [{100 * low:.1f}, {100 * high:.1f}]: {word}"
 
     def final_metrics(self) -> dict[str, float]:
         """Ratios measured and due, and the gap between them."""
-        metrics = {"theory/chance_loss": math.log(len(self.hparams["class_names"]))}
+        metrics = {
+            "theory/chance_loss": math.log(len(self.hparams["class_names"])),
+            "theory/chance_accuracy": self.largest,
+        }
         for name, setting, found, gap in zip(self.names, self.settings, self.gradients, self.deviations(), strict=True):
             theory = setting.theory(self.hparams["measured_depth"])
             metrics |= {
@@ -230,7 +248,11 @@ class VanishingGradientsTask(LightningModule):
                 f"gap/delta_ratio_{name}": gap,
             }
             if setting.wiring != "batch":
-                metrics[f"test/weight_ratio_{name}"] = found.weight_ratio
+                metrics |= {
+                    f"test/weight_ratio_{name}": found.weight_ratio,
+                    f"theory/weight_ratio_{name}": theory.weight_ratio,
+                    f"gap/weight_ratio_{name}": found.weight_ratio / theory.weight_ratio - 1,
+                }
         return metrics
 
     def figures(self) -> Iterator[tuple[str, Any]]:
@@ -238,32 +260,18 @@ class VanishingGradientsTask(LightningModule):
         from dashboard.gradient_flow import profile_figure, ratio_figure, trainability_figure
 
         depth = self.hparams["measured_depth"]
-        names = [str(setting) for setting in self.settings]
-        theory = [setting.theory(depth) for setting in self.settings]
-        yield (
-            "gradient_profile",
-            profile_figure(
-                names, [found.profile.numpy() for found in self.gradients], [layers.delta for layers in theory]
-            ),
-        )
-        weights = [
-            math.nan if setting.wiring == "batch" else found.weight_ratio
-            for setting, found in zip(self.settings, self.gradients, strict=True)
-        ]
-        yield (
-            "gradient_ratio",
-            ratio_figure(
-                names,
-                [found.delta_ratio for found in self.gradients],
-                [layers.delta_ratio for layers in theory],
-                weights,
-            ),
-        )
+        names, kinds = [one.words for one in self.settings], [one.activation for one in self.settings]
+        due = [setting.theory(depth) for setting in self.settings]
+        profiles = [found.profile.numpy() for found in self.gradients], [layers.delta for layers in due]
+        yield "gradient_profile", profile_figure(names, kinds, *profiles)
+        plain = [setting.wiring != "batch" for setting in self.settings]
+        weights = [found.weight_ratio if one else math.nan for found, one in zip(self.gradients, plain, strict=True)]
+        weights_due = [layers.weight_ratio if one else math.nan for layers, one in zip(due, plain, strict=True)]
+        ratios = [found.delta_ratio for found in self.gradients], [layers.delta_ratio for layers in due]
+        yield "gradient_ratio", ratio_figure(names, *ratios, weights, weights_due)
         if self.history:
-            yield (
-                "trainability",
-                trainability_figure(names, self.history, len(self.hparams["class_names"]), self.hparams["depth"]),
-            )
+            sizes = len(self.hparams["class_names"]), self.hparams["depth"]
+            yield "trainability", trainability_figure(names, kinds, self.history, *sizes)
 
     def show(self, writer: Any, step: int) -> list[str]:
         """Nothing beside the scalars and figures."""

@@ -39,13 +39,13 @@ class Summary(NamedTuple):
     runs: int
 
 
-def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
+def wilson_interval(successes: float, trials: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval, (k + z²/2 ± z √(k (n - k) / n + z²/4)) / (n + z²).
 
     0 of n gives exactly (0, z² / (n + z²)), n of n exactly (n / (n + z²), 1).
 
     Args:
-        successes: k in 0..n.
+        successes: k in 0..n; as a mean over several classifiers of the same n pictures it need not be whole.
         trials: n, at least 1.
         confidence: Share of such intervals that hold p, in (0, 1), usually 0.95.
 
@@ -115,7 +115,7 @@ def summarise(values: Sequence[float]) -> Summary:
     return Summary(mean, deviation, len(values))
 
 
-def _check(successes: int, trials: int, confidence: float) -> None:
+def _check(successes: float, trials: int, confidence: float) -> None:
     if trials < 1:
         raise ValueError(f"an interval needs at least 1 trial, not {trials}")
     if not 0 <= successes <= trials:

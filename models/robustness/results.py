@@ -165,7 +165,7 @@ def attack(
     search: bool,
     population: int,
     generations: int,
-    seed: int = 0,
+    seed: int,
 ) -> Attacked:
     """Runs every attack.
 

@@ -1,6 +1,7 @@
 """Figures of gradients, of space and of attacks: what is drawn are the numbers, and the title follows from them."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def title(figure: Any) -> str:
 def test_profiles_are_drawn_beside_their_dashed_closed_form() -> None:
     theory = [np.array([0.1, 0.5, 1.0]), np.array([4.0, 2.0, 1.0])]
     measured = [theory[0] * [1.1, 1, 1], theory[1]]
-    figure = profile_figure(["a-b", "c-d"], measured, theory)
+    figure = profile_figure(["a-b", "c-d"], ["a", "c"], measured, theory)
     (axes,) = figure.axes
     assert [line.get_ydata().tolist() for line in axes.lines if line.is_dashed()] == [row.tolist() for row in theory]
     points = [line.get_ydata().tolist() for line in axes.lines if line.get_marker() == "o"]
@@ -32,18 +33,32 @@ def test_profiles_are_drawn_beside_their_dashed_closed_form() -> None:
 
 def test_settings_share_panels_evenly() -> None:
     rows = [np.ones(3)] * 9
-    figure = profile_figure([str(k) for k in range(9)], rows, rows)
+    kinds = ["sigmoid", "tanh", "tanh", "linear", "relu", "relu", "leaky", "relu", "relu"]
+    figure = profile_figure([str(k) for k in range(9)], kinds, rows, rows)
     assert [sum(line.is_dashed() for line in axes.lines) for axes in figure.axes] == [5, 4]
+    lines = [line for axes in figure.axes for line in axes.lines if line.get_marker() != "None"]
+    colours: dict[str, set[str]] = {}
+    for kind, line in zip(kinds, lines, strict=True):
+        colours.setdefault(kind, set()).add(str(line.get_color()))
+    assert all(len(found) == 1 for found in colours.values()), "an activation has one colour in all panels"
+    assert len(set.union(*colours.values())) == 5
+    for group in (lines[:5], lines[5:]):
+        looks = {(line.get_color(), line.get_marker()) for line in group}
+        assert len(looks) == len(group), "no two settings of a panel look alike"
+        filled = [line.get_markerfacecolor() != "none" for line in group]
+        assert all(a != b for a, b in pairwise(filled)), "one can be seen through the next"
 
 
 def test_the_trap_is_named_and_a_missing_ratio_is_left_out() -> None:
-    figure = ratio_figure(["x", "y", "z"], [1e-3, 1.0, 40.0], [1e-3, 1.0, 38.0], [1.0, 1.1, math.nan])
-    assert title(figure) == "weight gradients hide the decay: x has 1 where δ has 0.001"
+    figure = ratio_figure(
+        ["x", "y", "z"], [1e-3, 1.0, 40.0], [1e-3, 1.0, 38.0], [1.0, 1.1, math.nan], [1.0, 1.0, math.nan]
+    )
+    assert title(figure) == "weight gradients hide the decay: x has 1, δ 0.001"
     assert to_image(figure).std() > 0
 
 
 def test_settings_at_chance_are_counted() -> None:
-    figure = trainability_figure(["x", "y"], [[2.4, 2.3], [2.303, 0.5]], 10, 30)
+    figure = trainability_figure(["x", "y"], ["relu", "relu"], [[2.4, 2.3], [2.303, 0.5]], 10, 30)
     assert title(figure).startswith("30 layers: 1 of 2 settings stay")
     assert math.log(10) in [line.get_ydata()[0] for line in figure.axes[0].lines if line.is_dashed()]
 
@@ -112,9 +127,10 @@ def test_pictures_before_and_after_stand_side_by_side() -> None:
 def test_figures_refuse_what_does_not_fit() -> None:
     row, pictures = np.ones(3), np.zeros((2, 1, 4, 4))
     wrong: list[Any] = [
-        lambda: profile_figure(["a"], [row], [row, row]),
-        lambda: ratio_figure(["a"], [1.0], [1.0, 2.0], [1.0]),
-        lambda: trainability_figure(["a"], [[1.0, 2.0]], 10, 3),
+        lambda: profile_figure(["a"], ["relu"], [row], [row, row]),
+        lambda: profile_figure(["a"], [], [row], [row]),
+        lambda: ratio_figure(["a"], [1.0], [1.0, 2.0], [1.0], [1.0]),
+        lambda: trainability_figure(["a"], ["relu"], [[1.0, 2.0]], 10, 3),
         lambda: layers_figure([], np.zeros(0), None),
         lambda: anatomy_figure([], [], [], []),
         lambda: accuracy_figure([0.0], shares(), 0.1),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import train
+from models.adversarial import AdversarialTask
 from models.convnet import CNN
 from models.depth.checkpoint import given_networks
 from models.robustness.attacks import changed, evolve_one_pixel, exhaustive_one_pixel, fgsm, loss_gradient, pgd
@@ -175,6 +176,24 @@ def test_a_run_trains_attacks_and_draws(tmp_path: Path, capsys: pytest.CaptureFi
     assert metrics["test/accuracy_pgd_0.3"] <= metrics["test/accuracy"]
     assert "Wilson" in capsys.readouterr().out
     assert {path.stem for path in (run.path / "figures").glob("*.png")} >= {"accuracy", "fgsm"}
+
+
+def test_attacks_are_drawn_with_the_seed_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def stopping(*arguments: Any) -> None:
+        seen.append(arguments[-1])
+        raise InterruptedError
+
+    monkeypatch.setattr("models.adversarial.attack", stopping)
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        task = AdversarialTask(["a", "b", "c"], 1, [5, 5], [0.3], [0.5], widths=[4])
+        task.collected = [(IMAGES, LABELS)]
+        torch.manual_seed(7)  # whatever was drawn since
+        with pytest.raises(InterruptedError):
+            task.on_test_epoch_end()
+    assert seen[0] == seen[1] != seen[2]
 
 
 def test_a_checkpoint_is_attacked_and_left_as_it_is(trained: Trained, tmp_path: Path) -> None:

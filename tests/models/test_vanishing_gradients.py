@@ -29,11 +29,47 @@ def test_a_run_sets_gradients_beside_theory(tmp_path: Path, capsys: pytest.Captu
     ratio = metrics["test/delta_ratio_relu_he"]
     assert metrics["gap/delta_ratio_relu_he"] == pytest.approx(ratio - 1, abs=1e-6)
     assert ratio == pytest.approx(1, abs=0.5)  # 32 units wide
+    assert metrics["theory/weight_ratio_relu_he"] == pytest.approx(1)
+    weights = metrics["test/weight_ratio_relu_he"]
+    assert metrics["gap/weight_ratio_relu_he"] == pytest.approx(weights - 1, abs=1e-6)
+    assert "theory/weight_ratio_relu_glorot_batch" not in metrics
     output = capsys.readouterr().out
     assert "gradient law" in output
+    assert f"weights {weights:.3g} (1);" in output
     assert "nan" not in output.lower()
     drawn = {path.stem for path in (run.path / "figures").glob("*.png")}
     assert drawn == {"gradient_profile", "gradient_ratio", "trainability"}
+
+
+def small_task(**options: Any) -> VanishingGradientsTask:
+    words: dict[str, Any] = {"settings": ["relu-he"], "depth": 3, "width": 4, **options}
+    return VanishingGradientsTask(["a", "b", "c"], 1, [2, 2], [0.5], [0.5], **words)
+
+
+def test_copies_answer_for_the_same_pictures() -> None:
+    """Five networks at 340 of 360 are no 1,800 trials: [91.6, 96.4] and not [93.6, 95.1]."""
+    task = small_task(copies=5)
+    task.pictures, task.largest = 360, 0.34
+    assert task.verdict([340 / 360] * 5) == "94.4 % ± 0.0 (5 copies) [91.6, 96.4]: trains"
+    spread = task.verdict([338 / 360, 342 / 360, 340 / 360, 339 / 360, 341 / 360])
+    assert spread == "94.4 % ± 0.4 (5 copies) [91.6, 96.4]: trains"
+    assert task.verdict([340 / 360]) == "94.4 % [91.6, 96.4]: trains"
+
+
+def test_naming_the_largest_class_is_chance() -> None:
+    task = small_task()
+    task.pictures, task.largest = 1000, 0.9
+    assert task.verdict([0.9]).endswith(": at chance")
+    assert task.verdict([0.95]).endswith(": trains badly")
+    assert task.verdict([0.99]).endswith(": trains")
+
+
+def test_the_gradients_measured_are_drawn_with_the_seed_of_the_run() -> None:
+    seeds = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        seeds.append(small_task().seed)
+    assert seeds[0] == seeds[1] != seeds[2]
 
 
 def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
