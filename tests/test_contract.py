@@ -79,10 +79,10 @@ def test_a_recipe_runs_and_leaves_what_a_run_promises(
             continue
         checkpoint = load_checkpoint(file)  # with weights_only=True, and it can be built again from what it holds
         assert checkpoint["house"]["model"] == model
-        options = {**checkpoint["hyper_parameters"]}
-        options |= {"weights": "none"} if "weights" in options else {}
-        again: LightningModule = load_class(MODELS[model])(**options)
-        again.load_state_dict(checkpoint["state_dict"])
+        held = {"weights": "none"} if "weights" in checkpoint["hyper_parameters"] else {}
+        again: LightningModule = load_class(MODELS[model]).load_from_checkpoint(file, weights_only=True, **held)  # type: ignore[attr-defined]
+        for name, value in again.state_dict().items():
+            assert value.equal(checkpoint["state_dict"][name]), name
     assert "Traceback" not in captured.err
 
 

@@ -156,7 +156,12 @@ def _make_room(network: nn.Module, state: dict[str, Tensor], prefix: str, *_: ob
 
 
 def build_backbone(
-    name: str, num_classes: int, in_channels: int = 3, weights: str = "default", opinion: bool = False
+    name: str,
+    num_classes: int,
+    in_channels: int = 3,
+    weights: str = "default",
+    opinion: bool = False,
+    class_names: Sequence[str] | None = None,
 ) -> Backbone:
     """A network by name, with pretrained weights and a head for the classes at hand.
 
@@ -168,9 +173,11 @@ def build_backbone(
         weights: ``default`` (pretrained: from the package, from ``TORCH_HOME``, else downloaded), ``none`` (random),
             or a file (``.pth``, ``.safetensors``, a checkpoint of ours), also as ``FILE#sha256=HEX``.
         opinion: Whether the head also sees what the classifier of the weights thinks (see `models.finetune.opinion`).
+        class_names: Names of the classes, when they are known.
 
     Returns:
-        The network. Its head keeps the weights' own when that has the same shape, and is random otherwise.
+        The network. Its head keeps the weights' own when that has the same shape, and is random otherwise; that of a
+        checkpoint of ours is kept only if its classes have the same names.
 
     Raises:
         ValueError: If the name, the weights or a number is not usable; the message says what is.
@@ -178,7 +185,7 @@ def build_backbone(
     for label, number in (("num_classes", num_classes), ("in_channels", in_channels)):
         if number < 1:
             raise ValueError(f"{label} must be at least 1, got {number}")
-    from_timm = weights == "default" and name.startswith("timm/")
+    from_timm, known = weights == "default" and name.startswith("timm/"), None
     architecture = build_architecture(name, pretrained_timm=from_timm)
     network, head_name = architecture.network, architecture.head_name
     if weights == "none":
@@ -191,7 +198,7 @@ def build_backbone(
         path = hub_file(architecture.url, name)
         state = rename(state_dict_of(read_weights(path), path), network.state_dict(), head_name)
     else:
-        state = _state_of_file(weights, architecture)
+        state, known = _state_of_file(weights, architecture)
     head, judge = (
         {part: state.pop(f"{layer}.{part}") for part in ("weight", "bias") if f"{layer}.{part}" in state}
         for layer in (head_name, "opinion")
@@ -201,14 +208,18 @@ def build_backbone(
     notes = _load(network, state, architecture, weights) if state else []
 
     backbone = Backbone(architecture, num_classes, in_channels)
-    judge = judge or head
+    comparable = known is not None and class_names is not None
+    same = comparable and known == list(class_names or [])
+    judge = judge or ({} if same else head)  # a head that goes on has no opinion of itself
     if opinion and "weight" in judge and judge["weight"].flatten(1).shape[1] == backbone.num_features:
         backbone.listen_to(judge["weight"], judge.get("bias"))
     wanted, given = tuple(backbone.head.weight.shape), tuple(head["weight"].shape) if "weight" in head else None
-    if given == wanted:
+    other_classes = comparable and not same
+    if given == wanted and not other_classes:
         backbone.head.load_state_dict(head, strict=False)
     elif weights not in ("default", "none"):
         what = f"has shape {given}, not {wanted}" if given else "is missing"
+        what = "is for other classes" if other_classes else what
         notes.append(f"the head of {weights} {what}: a new one for {num_classes} classes is trained from the start")
     backbone.notes = notes
     for note in notes:
@@ -228,8 +239,8 @@ def _adapt_stem(network: nn.Module, state: dict[str, Tensor], in_channels: int) 
         state[f"{name}.weight"] = weight
 
 
-def _state_of_file(weights: str, architecture: Architecture) -> dict[str, Tensor]:
-    """Tensors of the user's file under the network's names."""
+def _state_of_file(weights: str, architecture: Architecture) -> tuple[dict[str, Tensor], list[str] | None]:
+    """Tensors of the user's file under the network's names, and its class names where it is a checkpoint of ours."""
     path, digest = given_file(weights)
     content = read_weights(path, digest)
     foreign = state_dict_of(content, path)
@@ -242,7 +253,8 @@ def _state_of_file(weights: str, architecture: Architecture) -> dict[str, Tensor
             f"{path} holds other weights than those of {architecture.name}: {len(state.keys() & wanted.keys())} of "
             f"{len(wanted)} tensors found, the file's first is {next(iter(foreign))!r}"
         )
-    return state
+    options = content.get("hyper_parameters") if isinstance(content, dict) else None
+    return state, options.get("class_names") if isinstance(options, dict) else None
 
 
 def _load(network: nn.Module, state: dict[str, Tensor], architecture: Architecture, weights: str) -> list[str]:

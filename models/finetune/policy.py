@@ -237,8 +237,9 @@ def pretrained(options: Mapping[str, Any]) -> tuple[Backbone, FineTuning]:
     Raises:
         ValueError: If an option is not usable; the message says what is.
     """
+    names = options["class_names"]
     network = build_backbone(
-        options["backbone"], len(options["class_names"]), options["in_channels"], options["weights"], options["opinion"]
+        options["backbone"], len(names), options["in_channels"], options["weights"], options["opinion"], names
     )
     network.check_size(options["image_size"])
     if options["channels_last"]:
