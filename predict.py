@@ -1,8 +1,8 @@
 """Predicts the class of pictures with a checkpoint: one row per picture, in the order given, nothing left out.
 
-python predict.py runs/RUN photos/ --out predictions.csv
-python predict.py runs/RUN/checkpoints/best.ckpt a.png b.jpg --top_k 3 --tta 10 --explain why/
-python predict.py export runs/RUN --to onnx
+python predict.py runs/cnn-digits/RUN photos/ --out predictions.csv
+python predict.py runs/cnn-digits/RUN/checkpoints/best.ckpt a.png b.jpg --top_k 3 --tta 10 --explain why/
+python predict.py export runs/cnn-digits/RUN --to onnx
 
 A picture that cannot be read keeps its row, with the cause in the column ``error``; the others go on. The checkpoint
 knows its classes, its preprocessing and its temperature, so neither the data nor the run folder is needed.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -20,56 +19,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models import MODELS
-from trainer.arguments import Arguments, at_least, refuse_to_overwrite
-from trainer.errors import RunFailed, UserError
-from trainer.interrupt import Interrupted, interruptible
+from trainer.arguments import refuse_to_overwrite
+from trainer.errors import RunFailed, UserError, expand, one_line
+from trainer.folder import no_run
+from trainer.interrupt import Interrupted
+from trainer.notice import notice
+from trainer.predict_arguments import read_arguments, read_export_arguments
 from trainer.process import import_lightning
+from trainer.program import run_program
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-FORMATS = ("onnx", "torch-export", "safetensors")
-
-
-def read_arguments(argv: Sequence[str]) -> Namespace:
-    """The command line of ``predict.py CHECKPOINT PATHS``."""
-    parser = Arguments(
-        "predict.py",
-        "Predicts the class of pictures with a checkpoint of train.py. 'predict.py export' makes a file of the "
-        "classifier for other programs; see 'predict.py export --help'.",
-        "exit status: 0 all went well; 1 no picture could be read, or with --strict not all; 2 wrong input",
-    )
-    parser.add_argument("checkpoint", help="a run folder, or a checkpoint such as runs/RUN/checkpoints/best.ckpt")
-    parser.add_argument("paths", nargs="+", help="pictures, or folders that are searched for pictures")
-    parser.add_argument("--out", help="file to write, .csv or .jsonl (default: CSV on standard output)")
-    parser.add_argument("--overwrite", action="store_true", help="replace what --out and --explain name")
-    parser.add_argument("--top_k", type=at_least(1), default=1, help="classes listed for each picture (default: 1)")
-    parser.add_argument("--tta", type=at_least(1), help="views of each picture averaged (default: as in validation)")
-    parser.add_argument("--explain", metavar="FOLDER", help="write each picture with its Grad-CAM heat there, as PNG")
-    parser.add_argument("--batch_size", type=at_least(1), default=64, help="pictures per step (default: 64)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default: auto)")
-    parser.add_argument("--strict", action="store_true", help="exit with status 1 when a picture could not be read")
-    arguments = parser.read(argv)
-    if arguments.out and Path(arguments.out).suffix not in (".csv", ".jsonl"):
-        raise UserError(f"--out must end in .csv or .jsonl, got {arguments.out}")
-    refuse_to_overwrite("--out", arguments.out, arguments.overwrite)
-    refuse_to_overwrite("--explain", arguments.explain, arguments.overwrite)
-    return arguments
-
-
-def read_export_arguments(argv: Sequence[str]) -> Namespace:
-    """The command line of ``predict.py export CHECKPOINT``."""
-    parser = Arguments(
-        "predict.py export",
-        "Writes a classifier for other programs: uint8 pictures in, probabilities out, class names and preprocessing "
-        "inside. The file is read back and compared with torch.",
-        "exit status: 0 all went well; 1 the file disagrees with torch; 2 wrong input",
-    )
-    parser.add_argument("checkpoint", help="a run folder, or a checkpoint")
-    parser.add_argument("--to", choices=FORMATS, required=True, help="onnx (needs pip install '.[export]'), ...")
-    parser.add_argument("--out", help="file to write (default: model.SUFFIX in the run folder)")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file")
-    return parser.read(argv)
 
 
 class Classifier(NamedTuple):
@@ -79,7 +39,7 @@ class Classifier(NamedTuple):
         task: The task in evaluation mode, on its device.
         preprocessing: How a picture is prepared; see `data.preprocess`.
         temperature: Divides the logits.
-        precision: Lightning's name of the precision it was validated in.
+        precision: Lightning's name of the precision that it computes in.
         mirrors: Whether it was trained on mirror images, so that they are views of the same thing.
     """
 
@@ -91,20 +51,35 @@ class Classifier(NamedTuple):
 
 
 def find_checkpoint(path: str) -> str:
-    """The checkpoint that a run folder stands for: the best, else the last."""
-    if not Path(path).is_dir():
-        return path
-    kept = [Path(path) / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
-    return next((str(file) for file in kept if file.is_file()), path)
+    """The checkpoint that a run folder stands for: the best, else the last.
+
+    Raises:
+        UserError: If it is a folder without one.
+    """
+    place = expand(path)
+    if not place.is_dir():
+        return path if "://" in path else str(place)
+    kept = [place / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
+    found = next((str(file) for file in kept if file.is_file()), "")
+    if not found:
+        raise UserError(no_run(place))
+    return found
 
 
-def load_classifier(path: str, device: str) -> Classifier:
+def load_classifier(path: str, device: str, precision: str | None = None) -> Classifier:
     """The classifier in a checkpoint.
+
+    Args:
+        path: The checkpoint, or its run folder.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        precision: Lightning's name of the precision to compute in; without it that of the validation, unless this CPU
+            would only emulate it, which is said.
 
     Raises:
         UserError: If the file is no checkpoint of a classifier of this project.
     """
     from data.preprocess import preprocessing
+    from trainer.device import answering_precision, weight_type
     from trainer.options import load_class
     from trainer.safe_file import load_checkpoint, nonfinite_weights
 
@@ -126,16 +101,21 @@ def load_classifier(path: str, device: str) -> Classifier:
     if "weights" in options:  # the checkpoint holds them
         options["weights"] = "none"
     try:
-        task: Any = task_class(**options)
+        note = ""
+        if precision is None:
+            precision, note = answering_precision(str(house.get("precision", "32-true")), device)
+        task: Any = task_class(**options).to(weight_type(precision))
         task.load_state_dict(state)
         settings = preprocessing(**house["preprocessing"])
-        temperature, precision = float(house.get("temperature") or 1.0), house.get("precision", "32-true")
+        temperature = float(house.get("temperature") or 1.0)
         if not 0 < temperature < math.inf:
             raise ValueError(f"its temperature is {temperature}")
         mirrors = bool(house.get("recipe", {}).get("data", {}).get("flip"))
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:  # of another version, or altered
         reason = str(error).splitlines()
         raise UserError(f"{path} does not fit the model {name!r}: {reason[min(1, len(reason) - 1)].strip()}") from error
+    if note:
+        notice(note)
     return Classifier(task.eval().to(device), settings, temperature, precision, mirrors)
 
 
@@ -172,13 +152,13 @@ def predictions(
     import torch
 
     from models.classification.views import picture_views
+    from trainer.device import computing
 
     task = classifier.task
     images = images.to(task.device)
     shown = [images] if tta is None else picture_views(images, tta, classifier.mirrors)
     own = task.hparams.get("views", "one") if tta is None else "one"
-    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(classifier.precision)
-    with torch.inference_mode(), torch.autocast(task.device.type, dtype=half, enabled=half is not None):
+    with torch.inference_mode(), computing(classifier.precision, task.device.type):
         logits = torch.stack([task.outputs(view, own)[1].float() for view in shown])  # (V, N, K)
     probabilities = (logits / classifier.temperature).softmax(2).mean(0)  # (N, K)
     values, classes = probabilities.topk(top_k, dim=1)
@@ -244,7 +224,7 @@ def predict(words: Sequence[str]) -> int:
     sizes = (len(classifier.task.hparams["class_names"]), arguments.top_k)
     if arguments.out:
         try:
-            with open(arguments.out, "w", encoding="utf-8", newline="") as output:
+            with open(arguments.out, "w", encoding="utf-8", errors="surrogateescape", newline="") as output:
                 count, failed = write(output, Path(arguments.out).suffix, table, *sizes)
         except OSError as error:
             raise UserError(f"cannot write {arguments.out}: {error.strerror}") from error
@@ -253,7 +233,10 @@ def predict(words: Sequence[str]) -> int:
     else:
         count, failed = write(sys.stdout, ".csv", table, *sizes)
     where = f" to {arguments.out}" if arguments.out else ""
-    print(f"{count - failed} of {count} picture{'s' * (count != 1)} predicted{where}; {failed} could not be read", file=sys.stderr)
+    print(
+        f"{count - failed} of {count} picture{'s' * (count != 1)} predicted{where}; {failed} could not be read",
+        file=sys.stderr,
+    )
     return 1 if failed and (arguments.strict or failed == count) else 0
 
 
@@ -270,7 +253,7 @@ def export(words: Sequence[str]) -> int:
     if not out.parent.is_dir():
         raise UserError(f"cannot export to {out}: there is no folder {out.parent}")
     refuse_to_overwrite("--out", str(out), arguments.overwrite)
-    classifier = load_classifier(str(source), "cpu")
+    classifier = load_classifier(str(source), "cpu", "32-true")
     task = classifier.task
     model = Deployed(task, task.hparams.get("views", "one"), classifier.temperature)
     facts: dict[str, Any] = {
@@ -284,6 +267,8 @@ def export(words: Sequence[str]) -> int:
         )
     except (ValueError, OSError) as error:
         raise UserError(f"cannot export to {out}: {getattr(error, 'strerror', None) or error}") from error
+    except Exception as error:  # each exporter has types of its own
+        raise RunFailed(f"cannot export to {out}: {one_line(error)}") from error
     compared = f"its probabilities of {PICTURES_COMPARED} pictures differ from torch's by at most {difference:.1e}"
     if not difference <= TOLERANCE:
         raise RunFailed(f"{out} is not written: {compared}, more than {TOLERANCE:g}")
@@ -294,21 +279,7 @@ def export(words: Sequence[str]) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        with interruptible():
-            return export(words[1:]) if words[:1] == ["export"] else predict(words)
-    except Interrupted as stop:
-        print(f"predict.py: {stop}", file=sys.stderr)
-        return stop.exit_code
-    except UserError as error:
-        print(f"predict.py: {error}", file=sys.stderr)
-        return 2
-    except RunFailed as error:
-        print(f"predict.py: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:  # whoever read the rows has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return run_program("predict.py", lambda: export(words[1:]) if words[:1] == ["export"] else predict(words))
 
 
 if __name__ == "__main__":

@@ -71,5 +71,5 @@ def save_explanation(image: ArrayLike, heat: ArrayLike, title: str, path: Path) 
     picture = as_pictures(np.asarray(image)[None])[0]
     plain, _, mixed = heat_tiles(picture, np.asarray(heat, dtype=np.float64), EXPLAINED_SIDE)
     about = PngInfo()
-    about.add_itxt("Title", title)
+    about.add_itxt("Title", title.encode(errors="replace").decode())  # a file name may be no UTF-8
     Image.fromarray(np.concatenate([plain, mixed], 1)).save(path, pnginfo=about)

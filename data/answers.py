@@ -18,6 +18,16 @@ def write(output: TextIO, kind: str, table: Iterator[dict[str, Any]], num_classe
         if kind == ".csv":
             writer.writerow(row)
         else:
-            output.write(json.dumps(row, ensure_ascii=False) + "\n")
+            output.write(json_line(row) + "\n")
         count, failed = count + 1, failed + bool(row["error"])
     return count, failed
+
+
+def json_line(row: dict[str, Any]) -> str:
+    """A row as JSON, which is UTF-8: a file name that is not is written with escapes, which Python reads back."""
+    line = json.dumps(row, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return json.dumps(row)
+    return line

@@ -8,13 +8,16 @@ def find_pictures(paths: Sequence[str]) -> list[Path]:
     """Files in the order given; a folder gives all files below it by name, hidden ones left out.
 
     Raises:
-        ValueError: If a path is empty or does not exist, or nothing was found.
+        ValueError: If a path is empty, does not exist or begins with ``~`` and nobody's name, or nothing was found.
     """
     found: list[Path] = []
     for text in paths:
         if not text.strip():  # an unset variable of a shell; it would stand for all of this folder
             raise ValueError("the path of a picture is empty")
-        path = Path(text).expanduser()
+        try:
+            path = Path(text).expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"{text}: there is no home folder of {Path(text).parts[0]!r} on this machine") from error
         if path.is_dir():
             inside = (file for file in path.rglob("*") if file.is_file() or file.is_symlink())
             found += sorted(file for file in inside if not is_hidden(file.relative_to(path)))

@@ -50,7 +50,9 @@ def check_monitor(monitor: str, logged: dict[str, Any]) -> None:
 
 @lean
 class HouseRecord(Callback):
-    """Puts the key ``house`` into every checkpoint: model, data, recipe, versions.
+    """Puts the key ``house`` into every checkpoint: model, data, recipe, versions; and the precision in force.
+
+    Lightning takes another precision than the one asked for where a device does not have it.
 
     Args:
         house: Plain values only.
@@ -61,7 +63,7 @@ class HouseRecord(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the key."""
-        checkpoint["house"] = self.house
+        checkpoint["house"] = {**self.house, "precision": str(trainer.precision)}
 
 
 @lean

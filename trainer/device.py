@@ -6,6 +6,8 @@ bfloat16 is emulated on a CPU without AVX512-BF16 or AMX, and then some hundred 
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,6 +15,10 @@ import torch
 from trainer.errors import UserError
 
 _FAST_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
+_FAST_FP16 = frozenset({"avx512_fp16", "amx_fp16"})
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true")
+_SHORT_NAMES = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "64": "64-true"}
+_DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16, "64": torch.float64}
 _CUDA_NAMES = ("cuda", "gpu")
 _DEVICES = ("auto", "cpu", "cuda", "gpu", "mps")
 
@@ -52,18 +58,33 @@ def check_device(device: str) -> str:
     return "cuda" if device in _CUDA_NAMES else device
 
 
+def precision_name(name: str) -> str:
+    """Lightning's full name of a precision: ``bf16`` is ``bf16-mixed``, ``32`` is ``32-true``.
+
+    Raises:
+        UserError: If there is no such precision.
+    """
+    full = _SHORT_NAMES.get(name, name)
+    if full not in PRECISIONS:
+        raise UserError(f"--trainer.precision: expected auto, {', '.join(PRECISIONS)}, got {name!r}")
+    return full
+
+
 def resolve_precision(precision: str, accelerator: str = "auto") -> tuple[str, str]:
-    """Turn ``auto`` into the fastest precision that is safe on the device.
+    """Turn ``auto`` into the fastest precision that is safe on the device, and a short name into the full one.
 
     Args:
-        precision: Lightning's name, or ``auto``.
+        precision: Lightning's name, short or full, or ``auto``.
         accelerator: Lightning's name, or ``auto``.
 
     Returns:
-        Lightning's name of the precision, and one line that says why.
+        Lightning's full name of the precision, and one line that says why.
+
+    Raises:
+        UserError: If there is no such precision.
     """
     if precision != "auto":
-        return precision, f"precision {precision}: as asked"
+        return precision_name(precision), f"precision {precision_name(precision)}: as asked"
     if accelerator in _CUDA_NAMES or (accelerator == "auto" and torch.cuda.is_available()):
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bf16-mixed", "precision bf16-mixed: the GPU computes bfloat16 in hardware"
@@ -74,6 +95,53 @@ def resolve_precision(precision: str, accelerator: str = "auto") -> tuple[str, s
             return "bf16-mixed", f"precision bf16-mixed: the CPU has {', '.join(fast)}"
         return "32-true", "precision 32-true: the CPU has neither AVX512-BF16 nor AMX, bfloat16 would be emulated"
     return "32-true", f"precision 32-true: the safe choice on {accelerator}"
+
+
+def answering_precision(trained: str, device: str) -> tuple[str, str]:
+    """The precision to answer in: that of the validation, unless a CPU would have to emulate it.
+
+    Args:
+        trained: As the checkpoint says it, short or full.
+        device: ``cpu``, ``cuda`` or ``mps``.
+
+    Returns:
+        Lightning's full name, and one line when it is another one than in validation.
+
+    Raises:
+        UserError: If there is no such precision.
+    """
+    full = precision_name(trained)
+    fast = {"bf16": _FAST_BF16, "16": _FAST_FP16}.get(full.partition("-")[0])
+    if device != "cpu" or fast is None or fast & cpu_flags():
+        return full, ""
+    return "32-true", f"note: validated in {full}, which this CPU would only emulate: it answers in 32-true"
+
+
+def weight_type(precision: str) -> torch.dtype:
+    """Type of the weights: of a mixed precision they stay float32."""
+    kind, _, how = precision.partition("-")
+    return torch.float32 if how == "mixed" else _DTYPES[kind]
+
+
+@contextmanager
+def computing(precision: str, device: str) -> Iterator[None]:
+    """Compute as Lightning does in this precision, with weights of `weight_type`.
+
+    Args:
+        precision: Lightning's full name.
+        device: Type of the device, such as ``cpu``.
+    """
+    kind, _, how = precision.partition("-")
+    if how == "mixed":
+        with torch.autocast(device, dtype=_DTYPES[kind]):
+            yield
+        return
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(_DTYPES[kind])
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(usual)
 
 
 def torch_device(name: str) -> str:

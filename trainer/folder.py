@@ -7,6 +7,7 @@ before training starts: a folder that cannot be written to costs a second, not a
 from __future__ import annotations
 
 import datetime
+import difflib
 import json
 import math
 import os
@@ -110,6 +111,27 @@ def flat_json(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return flat, missing
 
 
+def runs_below(folder: Path) -> list[Path]:
+    """The run folders in a folder, or in the folders in it; the newest first."""
+    found = [place.parent for depth in ("*", "*/*") for place in folder.glob(f"{depth}/{CHECKPOINTS}")]
+    return sorted(found, key=lambda run: run.name, reverse=True)
+
+
+def no_run(place: Path) -> str:
+    """Says that there is no run at a place, and which runs are near it."""
+    what = f"no run at {place}"
+    if place.is_dir() and (place / CHECKPOINTS).is_dir():
+        return f"{what}: there is no checkpoint in {place / CHECKPOINTS}"
+    folder = place if place.is_dir() else place.parent
+    runs = runs_below(folder) if place.name else []
+    if not runs:
+        return f"{what}: give a run folder, its checkpoints folder or a checkpoint file"
+    meant = difflib.get_close_matches(place.name, [run.name for run in runs], n=1) if folder != place else []
+    near = next((f"did you mean {run}? " for run in runs if [run.name] == meant), "")
+    count = f"{len(runs)} runs, the newest is" if len(runs) > 1 else "the run"
+    return f"{what}: {near}{folder} holds {count} {runs[0]}"
+
+
 def json_text(value: Any) -> str:
     """JSON that is valid UTF-8: a file name that is not UTF-8 is written with escapes, which Python reads back."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
@@ -203,10 +225,10 @@ class RunFolder:
             UserError: If there is no such path, or it cannot be written to.
         """
         place = Path(path)
-        if not place.exists():
-            raise UserError(f"no run at {place}: give a run folder, its checkpoints folder or a checkpoint file")
         folder = place if place.is_dir() else place.parent
         run = cls(folder.parent if folder.name == CHECKPOINTS else folder)
+        if not place.exists() or not (run.checkpoints.is_dir() or run.config.is_file()):
+            raise UserError(no_run(place))
         probe(run.checkpoints)
         return run
 

@@ -19,7 +19,6 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
 from trainer.artefacts import card_text, describe, save_split, save_top_losses, table
-from trainer.device import resolve_precision
 from trainer.errors import UserError, expand, out_of_memory
 from trainer.figures import draw
 from trainer.folder import RunFolder, write_atomically
@@ -108,9 +107,8 @@ def versions() -> dict[str, str]:
 
 def house_record(request: Request, settings: Settings, data: Data) -> dict[str, Any]:
     """What every checkpoint carries: names, settings, versions and how a picture is prepared, as primitives."""
-    precision, _ = resolve_precision(settings.trainer["precision"], settings.trainer["accelerator"])
     record: dict[str, Any] = {"model": request.model, "data": request.data, "recipe": asdict(settings)}
-    record |= {"precision": precision, "versions": versions()}
+    record["versions"] = versions()
     if hasattr(data, "preprocessing"):
         record["preprocessing"] = data.preprocessing()
     return record

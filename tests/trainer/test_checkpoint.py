@@ -93,7 +93,8 @@ def test_a_checkpoint_carries_what_is_needed_to_predict(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     build.fit(small_trainer(run, 1), small_task(width=8), SmallData())
     checkpoint = load_checkpoint(run.best)
-    assert checkpoint["house"] == {"model": "small", "data": "clouds", "recipe": {}, "versions": {}}
+    house = {"model": "small", "data": "clouds", "recipe": {}, "versions": {}, "precision": "32-true"}
+    assert checkpoint["house"] == house
     assert checkpoint["hyper_parameters"]["width"] == 8
     assert {path.name for path in run.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
 
@@ -125,3 +126,12 @@ def test_testing_takes_the_weights_asked_for(tmp_path: Path, capsys: Any) -> Non
     run.best.unlink()
     build.test(trainer, task, SmallData(), "best")
     assert "no best.ckpt was kept" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:.*AMP with fp16 is not supported on CPU")
+@pytest.mark.parametrize(("asked", "stored"), [("bf16", "bf16-mixed"), ("16", "bf16-mixed"), ("64", "64-true")])
+def test_a_checkpoint_names_the_precision_in_force(tmp_path: Path, asked: str, stored: str) -> None:
+    run = new_run(tmp_path)
+    trainer = small_trainer(run, 1, options={"precision": asked, "limit_train_batches": 1, "limit_val_batches": 0})
+    build.fit(trainer, small_task(), SmallData(val_batches=0))
+    assert load_checkpoint(run.last)["house"]["precision"] == stored == trainer.precision

@@ -186,7 +186,9 @@ def test_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for flags, expected in (({"avx2"}, "32-true"), ({"avx512_bf16"}, "bf16-mixed"), ({"amx_bf16"}, "bf16-mixed")):
         monkeypatch.setattr("trainer.device.cpu_flags", lambda found=flags: frozenset(found))
         assert resolve_precision("auto", "cpu")[0] == resolve_precision("auto", "auto")[0] == expected
-    assert resolve_precision("64-true", "cpu")[0] == "64-true"
+    assert resolve_precision("64-true", "cpu")[0] == resolve_precision("64", "cpu")[0] == "64-true"
+    with pytest.raises(UserError, match=r"--trainer\.precision: expected auto, 32-true, .*, got 'half'"):
+        resolve_precision("half", "cpu")
     for supported, expected in ((True, "bf16-mixed"), (False, "16-mixed")):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda answer=supported, **_: answer)
         assert resolve_precision("auto", "cuda")[0] == expected

@@ -1,0 +1,63 @@
+"""The two command lines of ``predict.py``: ``CHECKPOINT PATHS``, and ``export CHECKPOINT``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer.arguments import Arguments, at_least, refuse_to_overwrite
+from trainer.errors import UserError, expand
+
+FORMATS = ("onnx", "torch-export", "safetensors")
+
+
+def read_arguments(argv: Sequence[str]) -> Namespace:
+    """The command line of ``predict.py CHECKPOINT PATHS``."""
+    parser = Arguments(
+        "predict.py",
+        "Predicts the class of pictures with a checkpoint of train.py. 'predict.py export' makes a file of the "
+        "classifier for other programs; see 'predict.py export --help'.",
+        "exit status: 0 all went well; 1 no picture could be read, or with --strict not all; 2 wrong input",
+    )
+    parser.add_argument(
+        "checkpoint", help="a run folder, or a checkpoint such as runs/cnn-digits/RUN/checkpoints/best.ckpt"
+    )
+    parser.add_argument("paths", nargs="+", help="pictures, or folders that are searched for pictures")
+    parser.add_argument("--out", help="file to write, .csv or .jsonl (default: CSV on standard output)")
+    parser.add_argument("--overwrite", action="store_true", help="replace what --out and --explain name")
+    parser.add_argument("--top_k", type=at_least(1), default=1, help="classes listed for each picture (default: 1)")
+    parser.add_argument("--tta", type=at_least(1), help="views of each picture averaged (default: as in validation)")
+    parser.add_argument("--explain", metavar="FOLDER", help="write each picture with its Grad-CAM heat there, as PNG")
+    parser.add_argument("--batch_size", type=at_least(1), default=64, help="pictures per step (default: 64)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default: auto)")
+    parser.add_argument("--strict", action="store_true", help="exit with status 1 when a picture could not be read")
+    arguments = parser.read(argv)
+    arguments.out, arguments.explain = at_home(arguments.out), at_home(arguments.explain)
+    if arguments.out and Path(arguments.out).suffix not in (".csv", ".jsonl"):
+        raise UserError(f"--out must end in .csv or .jsonl, got {arguments.out}")
+    refuse_to_overwrite("--out", arguments.out, arguments.overwrite)
+    refuse_to_overwrite("--explain", arguments.explain, arguments.overwrite)
+    return arguments
+
+
+def read_export_arguments(argv: Sequence[str]) -> Namespace:
+    """The command line of ``predict.py export CHECKPOINT``."""
+    parser = Arguments(
+        "predict.py export",
+        "Writes a classifier for other programs: uint8 pictures in, probabilities out, class names and preprocessing "
+        "inside. The file is read back and compared with torch.",
+        "exit status: 0 all went well; 1 the file disagrees with torch; 2 wrong input",
+    )
+    parser.add_argument("checkpoint", help="a run folder, or a checkpoint")
+    parser.add_argument("--to", choices=FORMATS, required=True, help="onnx (needs pip install '.[export]'), ...")
+    parser.add_argument("--out", help="file to write (default: model.SUFFIX in the run folder)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file")
+    arguments = parser.read(argv)
+    arguments.out = at_home(arguments.out)
+    return arguments
+
+
+def at_home(path: str | None) -> str | None:
+    """A path with its ``~`` expanded, if there is a path."""
+    return None if path is None else str(expand(path))
