@@ -62,6 +62,8 @@ def accounted(run: RunFolder, fresh: bool) -> Iterator[Progress]:
     except OSError as error:
         way = _discard(run, fresh, progress) or way_on(run)
         raise RunFailed(f"{one_line(error)}; {way}") from error
+    except UnicodeError as error:  # a ValueError, but nothing that a user gave
+        raise crashed(run, error) from error
     except (ValueError, MisconfigurationException) as error:
         if not progress.begun:
             _discard(run, fresh, progress)

@@ -24,6 +24,11 @@ from trainer.notice import notice
 FLUSH_SECONDS = 10
 
 
+def showable(text: str) -> str:
+    """A text that TensorBoard can hold: bytes of a file name that are not UTF-8 are shown as escapes."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def hparams_row(settings: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
     """Settings as one flat row: nested keys joined by a dot, None left out, lists as text.
 
@@ -34,7 +39,7 @@ def hparams_row(settings: Mapping[str, Any], prefix: str = "") -> dict[str, bool
         if isinstance(value, Mapping):
             row.update(hparams_row(value, f"{prefix}{name}."))
         elif value is not None:
-            row[f"{prefix}{name}"] = value if isinstance(value, bool | int | float | str) else str(value)
+            row[f"{prefix}{name}"] = value if isinstance(value, bool | int | float) else showable(str(value))
     return row
 
 
@@ -106,6 +111,10 @@ class HardyWriter(SummaryWriter):
         if tensor.numel() and bool(torch.isfinite(tensor).all()):
             super().add_histogram(tag, values, *arguments, **keywords)
 
+    def add_text(self, tag: str, text_string: str, *arguments: Any, **keywords: Any) -> None:
+        """Any file name may stand in the text."""
+        super().add_text(tag, showable(text_string), *arguments, **keywords)
+
     def add_embedding(self, *arguments: Any, **keywords: Any) -> None:
         """The projector writes files of its own; a full disk must not stop it either."""
         try:
@@ -159,7 +168,7 @@ class RunLogger(TensorBoardLogger):
 
         if self._row:
             # Without a name of its own, TensorBoard joins runs of equal settings into one row.
-            name = "/".join(self._folder.parts[-2:])
+            name = showable("/".join(self._folder.parts[-2:]))
             writer._get_file_writer().add_summary(hparams_pb(self._row, trial_id=name))
         if self._layout:
             writer.add_custom_scalars(self._layout)
