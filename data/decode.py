@@ -48,11 +48,15 @@ _TURNS = {
 
 
 class PictureError(ValueError):
-    """A picture that cannot be used: ``path`` says which (None for bytes), ``cause`` why."""
+    """A picture that cannot be used: ``path`` says which (None for bytes), ``cause`` why.
 
-    def __init__(self, path: str | None, cause: str) -> None:
-        super().__init__(path, cause)
-        self.path, self.cause = path, cause
+    Attributes:
+        lasting: Whether the cause lies in the file; False where another attempt may succeed.
+    """
+
+    def __init__(self, path: str | None, cause: str, lasting: bool = True) -> None:
+        super().__init__(path, cause, lasting)
+        self.path, self.cause, self.lasting = path, cause, lasting
 
     def __str__(self) -> str:
         return f"{self.path or 'picture'}: {self.cause}"
@@ -106,6 +110,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         if status.st_size > MAX_BYTES:
             raise PictureError(name, f"has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
         content = Path(name).read_bytes()
+    except MemoryError:
+        raise PictureError(name, "does not fit into memory", lasting=False) from None
     except FileNotFoundError:
         dangling = os.path.islink(name)
         raise PictureError(name, "is a link to a file that does not exist" if dangling else "no such file") from None
@@ -160,7 +166,7 @@ def read_picture(
             many = f"{int(pixels[0]):,}" if pixels else "too many"
             raise PictureError(path, f"has {many} pixels, more than max_pixels = {max_pixels:,}") from None
         except MemoryError:
-            raise PictureError(path, "does not fit into memory") from None
+            raise PictureError(path, "does not fit into memory", lasting=False) from None
         except PictureError as error:
             raise PictureError(path, error.cause) from None
         except Exception as error:  # a damaged file makes Pillow raise nearly anything

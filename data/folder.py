@@ -8,7 +8,6 @@ tensors: after the first pass nothing is decoded again. Validation and predictio
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,17 +19,16 @@ from torch import Tensor
 from data.decode import MAX_PIXELS
 from data.gather import PARTS, SplitRule, gather
 from data.images import DEFAULT_ROOT, channel_statistics
-from data.layout import Entry, list_folder, some
+from data.layout import Entry, list_folder
 from data.loader import TensorLoader
 from data.preprocess import preprocessing
-from data.report import bad_files
-from data.run import order_seed, run_device
+from data.report import found_lines, remarks
+from data.run import order_seed, resident, run_device
 from data.split import balanced
 from data.store import PixelStore
-from data.table import list_csv, split_csv
+from data.table import is_utf_8, list_csv, split_csv
 from data.views import Views
 
-_LISTED = 30  # classes described one by one
 _SOURCE_SHARE = 1.25  # side of a stored training picture over the network's: room to crop from
 
 
@@ -130,7 +128,7 @@ class Folder(LightningDataModule):
         self.notes: list[str] = []
         self.bad: list[tuple[str, str]] = []
         self._positions: dict[str, list[int]] = {}  # of each part's files in the collection
-        self._resident: dict[str, tuple[Tensor, Tensor]] = {}
+        self._resident: dict[str, tuple[torch.device, Tensor]] = {}  # pictures of a part, and for which device
         self._facts: dict[str, Any] = {}
 
     @property
@@ -172,17 +170,14 @@ class Folder(LightningDataModule):
         self.entries, self.class_names, self.collection = gathered.entries, gathered.class_names, gathered.collection
         self.notes, self.warnings, self.bad = gathered.notes, gathered.warnings, gathered.bad
         self._positions = gathered.positions
-        self._report(gathered.table)
-
-    @rank_zero_only
-    def _report(self, table: Sequence[str]) -> None:
-        lines = [f"{self.source}: {len(self.class_names)} classes: {some(self.class_names, 20)}", *table[:_LISTED]]
-        lines += [f"and {len(table) - _LISTED} more classes"] if len(table) > _LISTED else []
-        lines += [f"note: {note}" for note in self.notes]
-        lines += [f"warning: {warning}" for warning in self.warnings]
-        if self.bad:
-            lines.append("warning: " + bad_files(self.bad, "left out"))
-        print("\n".join(lines), file=sys.stderr)
+        for name in self.class_names:
+            if not is_utf_8(name):
+                raise ValueError(f"{self.source}: the name of the class {name!r} is not UTF-8; rename its folder")
+        notes, warnings = remarks(self.collection.scanned, self.warnings)
+        self.notes, self.warnings = [*self.notes, *notes], [*self.warnings, *warnings]
+        if not getattr(rank_zero_only, "rank", 0):
+            said = found_lines(self.source, self.class_names, gathered.table, self.notes, self.warnings, self.bad)
+            print("\n".join(said), file=sys.stderr)
 
     def paths(self, part: str) -> list[str]:
         """The files of "train", "val" or "test", in the order of an unshuffled loader."""
@@ -201,7 +196,7 @@ class Folder(LightningDataModule):
         self.setup()
         pixels, rows = self.collection.pixels("plain", self._positions[part])
         whole = len(rows) == len(pixels) and torch.equal(rows, torch.arange(len(rows)))
-        return pixels if whole else pixels.index_select(0, rows)
+        return pixels if whole else self.collection.store.select("plain", pixels, rows)
 
     def facts(self) -> dict[str, Any]:
         """What a model must know: class_names, in_channels, image_size [H, W], mean and std of training pictures."""
@@ -246,7 +241,8 @@ class Folder(LightningDataModule):
     def save_split(self, file: str | os.PathLike[str]) -> None:
         """Write the split as CSV (path,label,split); ``--data.path FOLDER --data.csv FILE`` repeats it."""
         self.setup()
-        Path(file).write_text(split_csv(self.entries, self.root), encoding="utf-8")
+        # Bytes of a name that are not UTF-8 are written as they are.
+        Path(file).write_text(split_csv(self.entries, self.root), encoding="utf-8", errors="surrogateescape")
 
     def evaluation_loader(self, part: str) -> TensorLoader | list[TensorLoader]:
         """A part's pictures in order, without augmentation; an empty list when there are none."""
@@ -254,10 +250,10 @@ class Folder(LightningDataModule):
         if not self._positions[part]:
             return []
         device = run_device(self)
-        if part not in self._resident or self._resident[part][1].device != device:
-            self._resident[part] = self.plain(part).to(device), self.labels(part).to(device)
-        images, labels = self._resident[part]
-        return TensorLoader(images, labels, self.batch_size)
+        if part not in self._resident or self._resident[part][0] != device:
+            self._resident[part] = device, resident(self.plain(part), device)
+        images = self._resident[part][1]
+        return TensorLoader(images, self.labels(part).to(images.device), self.batch_size)
 
     def train_dataloader(self) -> TensorLoader:
         """Shuffled, augmented batches of the training pictures."""
@@ -266,27 +262,32 @@ class Folder(LightningDataModule):
         # Trainer(overfit_batches=...) wants the same batches in every epoch.
         shuffle = not getattr(self.trainer, "overfit_batches", 0)
         seed = order_seed(self.seed)
+        if getattr(getattr(self.trainer, "lightning_module", None), "fixed_features", False):
+            # Such a task asks for one batch, to show it: `plain` is what it learns from.
+            return TensorLoader(
+                torch.arange(len(labels)), labels, self.batch_size, shuffle=shuffle, seed=seed, augment=self._stored
+            )
         chosen = balanced(labels) if self.balance == "sampler" else torch.arange(len(labels))
         if self.aug == "none":
             images = self.plain("train")
             if self.balance == "sampler":
                 images = images.index_select(0, chosen)
-            return TensorLoader(
-                images.to(device), labels[chosen].to(device), self.batch_size, shuffle=shuffle, seed=seed
-            )
+            images = resident(images, device)
+            return TensorLoader(images, labels[chosen].to(images.device), self.batch_size, shuffle=shuffle, seed=seed)
         stored, rows = self.collection.pixels("source", self._positions["train"])
         aspect = torch.tensor([self._aspect(position) for position in self._positions["train"]])
         by_row = torch.ones(len(stored)).index_copy_(0, rows, aspect)
         size = self.settings["image_size"][0], self.settings["image_size"][1]
-        views = Views(stored.to(device), by_row.to(device), size, self.aug, self.min_area, self.flip)
-        return TensorLoader(
-            rows[chosen].to(device),
-            labels[chosen].to(device),
-            self.batch_size,
-            shuffle=shuffle,
-            seed=seed,
-            augment=views,
-        )
+        stored = resident(stored, device)
+        pin = stored.device.type == "cpu" and device.type == "cuda"
+        views = Views(stored, by_row.to(stored.device), size, self.aug, self.min_area, self.flip, pin)
+        images, labels = rows[chosen].to(stored.device), labels[chosen].to(stored.device)
+        return TensorLoader(images, labels, self.batch_size, shuffle=shuffle, seed=seed, augment=views)
+
+    def _stored(self, numbers: Tensor, generator: torch.Generator) -> Tensor:
+        """Training pictures by number, without augmentation."""
+        pixels, rows = self.collection.pixels("plain", self._positions["train"])
+        return pixels.index_select(0, rows[numbers])
 
     def _aspect(self, position: int) -> float:
         found = self.collection.scanned[position]

@@ -52,9 +52,10 @@ def batch_bounds(size: int, batch_size: int, drop_last: bool, world_size: int = 
         batch_size: Pictures a batch, over all processes together.
         drop_last: Leave out a last batch smaller than ``batch_size``.
         world_size: Number of processes.
-        equal: Cut the last batch to a multiple of ``world_size`` (at most ``world_size - 1`` pictures of an epoch are
-            left out), so that the mean of the processes' gradients is the gradient of the whole batch. Otherwise a
-            remainder smaller than ``world_size`` joins the batch before it and no picture is left out.
+        equal: For training. Cut the last batch to a multiple of ``world_size`` (at most ``world_size - 1`` pictures of
+            an epoch are left out), so that the mean of the processes' gradients is the gradient of the whole batch. In
+            one process a remainder of one picture joins the batch before it: batch normalisation has no deviation of
+            one. Otherwise a remainder smaller than ``world_size`` joins the batch before it and none is left out.
 
     Returns:
         Increasing list of B + 1 positions, from 0.
@@ -64,7 +65,8 @@ def batch_bounds(size: int, batch_size: int, drop_last: bool, world_size: int = 
         rest -= rest % world_size
     bounds = [batch * batch_size for batch in range(full + 1)]
     if rest and not (drop_last and full):
-        if rest < world_size and full:
+        alone = equal and rest == world_size == 1
+        if full and (rest < world_size or alone):
             bounds[-1] += rest
         else:
             bounds.append(full * batch_size + rest)

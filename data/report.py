@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 
 from data.layout import Entry, some
-from data.scan import duplicates
+from data.scan import Scanned, duplicates
+
+_LISTED = 30  # classes described one by one
+LEAK = "leak"
 
 
 def bad_files(bad: Sequence[tuple[str, str]], then: str, most: int = 20) -> str:
@@ -52,10 +55,51 @@ def duplicate_lines(entries: Sequence[Entry], digests: Sequence[str], most: int 
     found = duplicates(digests, [entry.label for entry in entries], [entry.split for entry in entries])
     lines = []
     for title, groups in (
-        ("leak: the same content is in several splits", [group for group in found if group.across_splits]),
+        (f"{LEAK}: the same content is in several splits", [group for group in found if group.across_splits]),
         ("the same content has several labels", [group for group in found if group.across_classes]),
     ):
         if groups:
             listed = [" = ".join(entries[position].name for position in group.positions) for group in groups]
             lines.append(f"{title} ({len(groups)}): {some(listed, most)}")
     return lines
+
+
+def remarks(scanned: Sequence[Scanned], warnings: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is said of every set: that nothing leaks, where `duplicate_lines` found no leak; how 16 bits are read.
+
+    Args:
+        scanned: What each file is.
+        warnings: Those so far.
+
+    Returns:
+        Further notes and further warnings.
+    """
+    leaks = any(line.startswith(LEAK) for line in warnings)
+    deep = sum(one.cause is None and one.mode.startswith("I") for one in scanned)
+    shown = f"{deep} {'picture has' if deep == 1 else 'pictures have'} 16 bits a channel: read as value / 65535"
+    return [] if leaks else ["leak report: no content is in two splits"], [shown] if deep else []
+
+
+def found_lines(
+    source: str,
+    names: Sequence[str],
+    table: Sequence[str],
+    notes: Sequence[str],
+    warnings: Sequence[str],
+    bad: Sequence[tuple[str, str]],
+) -> list[str]:
+    """What is printed of a folder before training.
+
+    Args:
+        source: The folder or file as it was given.
+        names: The classes.
+        table: One line a class.
+        notes: What was left out on purpose.
+        warnings: What is probably not meant.
+        bad: Files that cannot be used, with the cause.
+    """
+    lines = [f"{source}: {len(names)} classes: {some(names, 20)}", *table[:_LISTED]]
+    lines += [f"and {len(table) - _LISTED} more classes"] if len(table) > _LISTED else []
+    lines += [f"note: {note}" for note in notes]
+    lines += [f"warning: {warning}" for warning in warnings]
+    return [*lines, "warning: " + bad_files(bad, "left out")] if bad else lines

@@ -22,7 +22,7 @@ from PIL import __version__ as pillow_version
 
 from data.decode import Picture, PictureError, read_bytes, read_picture
 
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ def scan(
                 short_side=short_sides[index] if short_sides is not None else None,
             )  # fmt: skip
         except PictureError as error:
-            return index, Scanned(path, size, changed, digest, cause=error.cause)
+            # Without a digest the next run reads the file again: what did not fit into memory may fit then.
+            return index, Scanned(path, size, changed, digest if error.lasting else "", cause=error.cause)
         if sink is not None:
             sink(index, picture)
         found = Scanned(path, size, changed, digest, picture.width, picture.height, picture.mode, picture.format)

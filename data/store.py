@@ -12,6 +12,7 @@ under other names, or in another place, need not be decoded again. The folder ke
 Letters: N pictures, S side of the stored square, C channels, H height, W width.
 """
 
+import contextlib
 import hashlib
 import json
 import math
@@ -34,6 +35,7 @@ from data.preprocess import needed_side, prepare
 Form = Literal["plain", "source"]
 _KEPT_BYTES = 16 << 30
 _DAY_S = 24 * 3600
+_AT_ONCE = 256  # pictures copied at a time
 
 
 def square(picture: Image.Image, side: int) -> Tensor:
@@ -137,6 +139,23 @@ class PixelStore:
             return torch.from_numpy(array if array.nbytes > self.limit else np.array(array))
         except (OSError, ValueError):
             return None
+
+    def select(self, form: Form, pixels: Tensor, rows: Tensor) -> Tensor:
+        """Some rows of an array: in memory, or beyond the limit in a file that ends with its last reader.
+
+        Raises:
+            ValueError: If neither the cache folder nor the memory can hold them.
+        """
+        if math.prod(self.shape(form)) * len(rows) <= self.limit:
+            return pixels.index_select(0, rows)
+        chosen = self.allocate(form, len(rows))
+        for there, here in zip(chosen.split(_AT_ONCE), rows.split(_AT_ONCE), strict=True):
+            there.copy_(pixels.index_select(0, here))
+        name = self._temporary.pop(chosen.data_ptr(), None)
+        if name is not None:
+            with contextlib.suppress(OSError):  # Windows keeps it until the process ends; `_forget_oldest` finds it
+                Path(name).unlink()
+        return chosen
 
     def save(self, form: Form, digests: Sequence[str], pixels: Tensor) -> bool:
         """Keep an array for later runs; False when the cache folder cannot be written."""

@@ -30,14 +30,12 @@ def list_csv(
     """
     table = Path(file).expanduser()
     try:
-        text = table.read_bytes().decode("utf-8-sig")
+        # A path may hold bytes that are not UTF-8, as file names may; nothing else may, which is looked at below.
+        text = table.read_bytes().decode("utf-8-sig", "surrogateescape")
     except FileNotFoundError:
         raise FileNotFoundError(f"no such CSV file: {table}") from None
     except OSError as error:
         raise LayoutError(f"{table} cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        row = table.read_bytes()[: error.start].count(b"\n") + 1
-        raise LayoutError(f"{table}, row {row}: is not UTF-8") from None
     root = Path(folder).expanduser() if folder is not None else table.parent
     heading = text.split("\n", 1)[0]
     reader = csv.DictReader(
@@ -45,6 +43,8 @@ def list_csv(
     )
     try:
         columns = [name.strip() for name in reader.fieldnames or []]
+        if not is_utf_8(heading):
+            raise LayoutError(f"{table}, row 1: is not UTF-8")
         reader.fieldnames = columns
         for needed in ("path", "label", *([group_column] if group_column else [])):
             if needed not in columns:
@@ -64,7 +64,9 @@ def list_csv(
         split = SPLITS.get(cells.get("split", "").lower())
         path = _resolve(root, cells["path"])
         real = os.path.realpath(path)
-        if not cells["path"] or not cells["label"]:
+        if not is_utf_8("".join(cells.values())) and not (os.path.lexists(path) and is_utf_8(_but_path(cells))):
+            errors.append(f"row {number}: is not UTF-8")
+        elif not cells["path"] or not cells["label"]:
             errors.append(f"row {number}: empty {'label' if cells['path'] else 'path'}")
         elif "split" in cells and split is None:
             errors.append(f"row {number}: split must be train, val or test, got {cells['split']!r}")
@@ -83,6 +85,19 @@ def list_csv(
     if not listing.entries:
         raise LayoutError(f"{table} has a heading but no rows" if columns else f"{table} is empty")
     return listing
+
+
+def is_utf_8(text: str) -> bool:
+    """Whether text, read with ``surrogateescape``, came from UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _but_path(cells: dict[str, str]) -> str:
+    return "".join(text for name, text in cells.items() if name != "path")
 
 
 def _resolve(root: Path, cell: str) -> Path:

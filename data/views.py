@@ -127,17 +127,25 @@ class Views:
         kind: "light" (crop and mirror), "trivial" or "rand" (then TrivialAugment or RandAugment as well).
         min_area: Smallest share of a picture's area that a view shows.
         flip: Probability of a mirror image.
+        pin: Leave the views in page-locked memory, from which a GPU takes them while it computes.
     """
 
     def __init__(
-        self, store: Tensor, aspect: Tensor, image_size: tuple[int, int], kind: Kind, min_area: float, flip: float = 0.5
+        self,
+        store: Tensor,
+        aspect: Tensor,
+        image_size: tuple[int, int],
+        kind: Kind,
+        min_area: float,
+        flip: float = 0.5,
+        pin: bool = False,
     ) -> None:
         if kind not in get_args(Kind):
             raise ValueError(f"aug must be one of {', '.join(get_args(Kind))}, got {kind!r}")
         if not 0 < min_area <= 1:
             raise ValueError(f"min_area must be in (0, 1], got {min_area}")
         self.store, self.aspect, self.image_size = store, aspect, image_size
-        self.kind, self.min_area, self.flip = kind, min_area, flip
+        self.kind, self.min_area, self.flip, self.pin = kind, min_area, flip, pin
         self._policy: Any = None
 
     def __call__(self, rows: Tensor, generator: torch.Generator) -> Tensor:
@@ -149,7 +157,8 @@ class Views:
         boxes = pixel_windows(windows, self.store.shape[1])
         cut = cut_on_cpu if self.store.device.type == "cpu" else cut_on_device
         views = cut(self.store, rows, boxes, draw[4] < self.flip, height, width)
-        return views if self.kind == "light" else self._apply_policy(views, generator)
+        views = views if self.kind == "light" else self._apply_policy(views, generator)
+        return views.pin_memory() if self.pin else views
 
     def _apply_policy(self, views: Tensor, generator: torch.Generator) -> Tensor:
         if self._policy is None:

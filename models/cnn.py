@@ -136,6 +136,7 @@ class CNNTask(ClassifierReporting, LightningModule):
             mean, std = self.network.preprocessing["mean"], self.network.preprocessing["std"]
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).clamp_min(1e-3).view(-1, 1, 1))
+        self.fixed_features = self.finetuning is not None and self.finetuning.head_only  # of the plain pictures
         self.evaluation = Evaluation(class_names)
         self.class_weights: Tensor | None = None  # with --data.balance loss, (K,)
         self.train_sums = torch.zeros(3)  # loss * pictures, right ones, pictures of this epoch
@@ -227,6 +228,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         with torch.no_grad(), self.trainer.precision_plugin.val_step_context():
             self.eval()
             for images, labels in loader:
+                images, labels = images.to(self.device), labels.to(self.device)
                 self.evaluation.collect(images, labels, *self.outputs(images))
             self.train()
         self.remember(0, self.evaluation.finish(self.trainer))

@@ -127,7 +127,8 @@ class FineTuning(Callback):
         """Features of a batch and of its views; of a frozen body they are computed once in a run."""
         compute = partial(task.features, images, views)
         frozen = self.head_only and task._trainer is not None and not torch.is_grad_enabled()
-        if not frozen or resident_pictures(task.trainer) is None:
+        resident = resident_pictures(task.trainer) if frozen else None
+        if resident is None or resident.device != images.device:  # a batch that was moved lies elsewhere each time
             return compute()
         return self._cache.get(images, views, compute)
 

@@ -135,10 +135,25 @@ def test_bounds(size: int, batch_size: int, world_size: int, drop_last: bool, eq
     assert all(count == batch_size for count in sizes[:-1])
     if equal:
         assert all(count % world_size == 0 for count in sizes)
+        if len(sizes) > 1 and batch_size > world_size == 1:
+            assert min(sizes) > 1  # nobody normalises by the statistics of one picture
     if not drop_last:
         assert 0 <= size - bounds[-1] <= (world_size - 1 if equal else 0)
     elif size >= batch_size:
         assert size - bounds[-1] < batch_size
+
+
+@pytest.mark.parametrize(
+    ("size", "batch_size", "last"), [(1293, 64, 13), (60_000, 128, 96), (1293, 323, 324), (1, 8, 1), (9, 8, 9)]
+)
+def test_a_remainder_of_one_joins_the_batch_before_it_in_training_only(size: int, batch_size: int, last: int) -> None:
+    """Recipes with other remainders keep their batches: digits 1293 = 20·64 + 13, MNIST 60000 = 468·128 + 96."""
+    bounds = batch_bounds(size, batch_size, drop_last=False, equal=True)
+    assert bounds[-1] == size
+    assert bounds[-1] - bounds[-2] == last
+    shown = batch_bounds(size, batch_size, drop_last=False)
+    assert shown[-1] - shown[-2] == (size % batch_size or batch_size)
+    assert batch_bounds(size, batch_size, drop_last=True, equal=True)[-1] == max(size // batch_size * batch_size, 1)
 
 
 @pytest.mark.parametrize("shuffle", [True, False])

@@ -73,6 +73,22 @@ def test_a_file_that_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
     assert scan([path], max_pixels=MAX_PIXELS, known=known)[0].cause is None
 
 
+def test_a_picture_that_did_not_fit_into_memory_once_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, cache = str(write(tmp_path / "large.png")), tmp_path / "scan.json"
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("data.decode._decode", full)
+        (found,) = scan([path], max_pixels=MAX_PIXELS)
+    assert found.cause == "does not fit into memory"
+    assert write_cache(cache, MAX_PIXELS, [found])
+    assert scan([path], max_pixels=MAX_PIXELS, known=read_cache(cache, MAX_PIXELS))[0].cause is None
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"heading": {}, "files": []}', b"\xff\xfe"])
 def test_a_damaged_cache_is_no_cache(tmp_path: Path, content: bytes) -> None:
     cache = tmp_path / "scan.json"

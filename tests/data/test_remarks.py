@@ -1,0 +1,92 @@
+"""What is said of every folder, and names of files that are not UTF-8."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.folder import Folder
+from data.table import list_csv
+from tests.data.pictures import folder, noise, write
+
+
+def made(path: Path, **options: object) -> Folder:
+    built = Folder(str(path), image_size=16, cache_dir=str(path.parent / "cache"), **options)  # type: ignore[arg-type]
+    built.setup()
+    return built
+
+
+def test_the_leak_report_is_printed_when_nothing_leaks_and_when_something_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder(tmp_path / "p", {"train/a": 2, "train/b": 2, "val/a": 1, "val/b": 1})
+    made(root)
+    assert "note: leak report: no content is in two splits" in capsys.readouterr().err
+    (root / "val/a/again.png").write_bytes((root / "train/a/0.png").read_bytes())
+    made(root)
+    said = capsys.readouterr().err
+    assert "warning: leak: the same content is in several splits (1)" in said
+    assert "leak report" not in said
+
+
+def test_pictures_of_16_bits_get_one_warning_with_their_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder(tmp_path / "p", {"a": 3, "b": 3})
+    for number in range(2):
+        grey = noise(20, 20, number)[..., 0].astype(np.uint16) * 257
+        Image.fromarray(grey).save(root / "a" / f"deep{number}.png")
+    made(root)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "16 bits" in line]
+    assert lines == ["warning: 2 pictures have 16 bits a channel: read as value / 65535"]
+
+
+def odd(root: Path, name: bytes) -> Path:
+    path = root / os.fsdecode(name)
+    try:
+        path.write_bytes(write(root.parent / "x.png", 99).read_bytes())
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    return path
+
+
+def test_a_file_name_that_is_not_utf_8_goes_into_the_split_and_comes_back(tmp_path: Path) -> None:
+    root = folder(tmp_path / "p", {"train/a": 2, "train/b": 2, "val/a": 1, "val/b": 1})
+    path = odd(root / "train" / "a", b"caf\xe9.png")
+    data = made(root)
+    split = tmp_path / "split.csv"
+    data.save_split(split)
+    assert b"train/a/caf\xe9.png,a,train" in split.read_bytes()
+    again = list_csv(split, root)
+    assert str(path) in [entry.path for entry in again.entries]
+    assert {(entry.path, entry.label, entry.split) for entry in again.entries} == {
+        (entry.path, entry.label, entry.split) for entry in data.entries
+    }
+
+
+def test_bytes_that_are_no_utf_8_are_refused_outside_of_a_path(tmp_path: Path) -> None:
+    root = folder(tmp_path / "p", {"a": 1, "b": 1})
+    odd(root / "a", b"caf\xe9.png")
+    table = tmp_path / "t.csv"
+    for content, row in (
+        (b"path,label\na/0.png,caf\xe9\n", 2),
+        (b"path,label\na/0.png,a\na/nowhere\xe9.png,a\n", 3),
+        (b"path,lab\xe9l\na/0.png,a\n", 1),
+    ):
+        table.write_bytes(content)
+        with pytest.raises(ValueError, match=f"row {row}: is not UTF-8"):
+            list_csv(table, root)
+
+
+def test_a_class_whose_name_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    root = folder(tmp_path / "p", {"a": 2, "b": 2})
+    try:
+        (root / "a").rename(root / os.fsdecode(b"caf\xe9"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    with pytest.raises(ValueError, match=r"the name of the class .* is not UTF-8; rename its folder"):
+        made(root)
