@@ -123,7 +123,7 @@ class FaceSplits(LightningDataModule):
         steps: Training steps an epoch.
     """
 
-    FACTS = ("class_names", "in_channels", "image_size", "mean", "std", "num_splits", "protocol")
+    FACTS = ("class_names", "in_channels", "image_size", "mean", "std", "num_splits", "protocol", "olivetti_halves")
     name = "face-splits"
 
     def __init__(
@@ -184,8 +184,13 @@ class FaceSplits(LightningDataModule):
         return self._batch
 
     def facts(self) -> dict[str, Any]:
-        """What a model must know: names of the people, size of the pictures, mean and deviation of all of them."""
-        images, _, _ = self.batch()
+        """What a model must know: names of the people, size of the pictures, mean and deviation of all of them.
+
+        olivetti_halves says whether these are 40 people of 10 pictures, of the size of the original or of
+        scikit-learn's form, 5 of each for training: what figures are published for.
+        """
+        images, people, _ = self.batch()
+        original = torch.bincount(people).tolist() == [10] * 40 and tuple(images.shape[2:]) in ((112, 92), (64, 64))
         mean, std = channel_statistics(images)
         return {
             "class_names": list(self.faces.pictures()[2]),
@@ -195,6 +200,7 @@ class FaceSplits(LightningDataModule):
             "std": std,
             "num_splits": len(self.seeds),
             "protocol": self.protocol,
+            "olivetti_halves": original and self.protocol == "identification" and self.per_person_train == 5,
         }
 
     def summary(self) -> dict[str, Any]:

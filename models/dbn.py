@@ -6,7 +6,8 @@ python train.py --model dbn --data mnist
 
 First share of the steps: the machines, each on the hidden units of the one below, without labels. Then: fine-tuning of
 the whole by back-propagation. Beside it a network of the same shape, started at random, takes the same steps of
-fine-tuning on the same pictures.
+fine-tuning on the same pictures. Where there are validation pictures, ``best.ckpt`` is the epoch at which the two are
+best on average: chosen by one of them, the epoch would favour it in the comparison.
 
 Letters: N pictures, V visible units, L layers.
 
@@ -68,7 +69,7 @@ class DBNTask(LightningModule):
         record_source: Where it was published.
     """
 
-    monitor, mode = "val/accuracy", "max"
+    mode = "max"
     pictures: Tensor
 
     def __init__(
@@ -118,6 +119,7 @@ class DBNTask(LightningModule):
         self.nets = torch.nn.ModuleDict({"pretrained": SigmoidNet(*shape)})
         if compare:
             self.nets["random"] = SigmoidNet(*shape)
+        self.monitor = "val/accuracy_mean" if compare else "val/accuracy"
         self.register_buffer("pictures", torch.zeros(ais_chains, visible))  # of training: where samples start
         self.labelled = torch.zeros(0, dtype=torch.int64)  # places of the pictures whose label is used; empty for all
         self.names: Names | None = None
@@ -187,14 +189,17 @@ class DBNTask(LightningModule):
 
     def naming_loss(self, v: Tensor, labels: Tensor) -> Tensor:
         """Cross entropy, summed over the networks, which do not influence each other."""
-        losses = []
+        losses, accuracies = [], []
         for name, net in self.nets.items():
             logits = net(v)
             losses.append(F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"]))
-            accuracy = (logits.detach().argmax(1) == labels).float().mean()
+            accuracies.append((logits.detach().argmax(1) == labels).float().mean())
             suffix = "" if name == "pretrained" else f"_{name}"
-            values = {f"train/loss{suffix}": losses[-1].detach(), f"train/accuracy{suffix}": accuracy}
+            values = {f"train/loss{suffix}": losses[-1].detach(), f"train/accuracy{suffix}": accuracies[-1]}
             self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(v))
+        if len(accuracies) > 1:
+            mean = torch.stack(accuracies).mean()
+            self.log("train/accuracy_mean", mean, on_step=False, on_epoch=True, batch_size=len(v))
         return torch.stack(losses).sum()
 
     def on_train_epoch_end(self) -> None:
@@ -205,13 +210,16 @@ class DBNTask(LightningModule):
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Accuracy of the networks on one batch."""
         with self.full_digits():
-            v = unit_pixels(batch[0])
+            v, accuracies = unit_pixels(batch[0]), []
             for name, net in self.nets.items():
                 logits = net(v)
                 tag = "val/accuracy" if name == "pretrained" else f"val/accuracy_{name}"
-                self.log(tag, (logits.argmax(1) == batch[1]).float().mean(), on_epoch=True, batch_size=len(v))
+                accuracies.append((logits.argmax(1) == batch[1]).float().mean())
+                self.log(tag, accuracies[-1], on_epoch=True, batch_size=len(v))
                 if name == "pretrained":
                     self.log("val/loss", F.cross_entropy(logits, batch[1]), on_epoch=True, batch_size=len(v))
+            if len(accuracies) > 1:
+                self.log("val/accuracy_mean", torch.stack(accuracies).mean(), on_epoch=True, batch_size=len(v))
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Keeps the test pictures for the end."""
@@ -228,7 +236,8 @@ class DBNTask(LightningModule):
             drawn = torch.bernoulli(v.cpu(), generator=generator).to(v.device)
             depths = bounds(self.stack, drawn, self.pictures, options["ais_temperatures"], options["burn_in"])
             dreams = self.stack.dream(self.pictures, options["burn_in"]).cpu()
-        self.names = Names({name: answers.cpu() for name, answers in right.items()}, depths, dreams)
+        answers = {name: row.cpu() for name, row in right.items()}
+        self.names = Names(answers, depths, dreams, options["pretraining"] > 0)
         self.log_dict(self.names.metrics())
 
     def configure_optimizers(self) -> list[Optimizer]:

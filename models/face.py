@@ -36,6 +36,8 @@ class FaceTask(LightningModule):
         image_size: [height, width] of the pictures in pixels.
         num_splits: Splits trained at once.
         protocol: ``identification`` (known people) or ``verification`` (new people).
+        olivetti_halves: Whether the pictures are the Olivetti faces and half of each person's are for training, as in
+            the published figure.
         cells: Edges of the cells in which gradients are counted, in pixels; about a tenth of the picture's width.
         shrinkage: Share of the identity in the covariance to begin with, between 0 and 1.
         sharpness: Scale of the cosines, and how hard the best view is chosen; 10 to 50.
@@ -54,6 +56,7 @@ class FaceTask(LightningModule):
         image_size: list[int],
         num_splits: int,
         protocol: Literal["identification", "verification"],
+        olivetti_halves: bool = False,
         cells: list[int] = [6, 8, 10],  # noqa: B006 (jsonargparse shows it in --model.help; it is never changed)
         shrinkage: float = 0.1,
         sharpness: float = 20.0,
@@ -183,7 +186,8 @@ class FaceTask(LightningModule):
             for name, cosines in verification_cosines(features, people.cpu(), train.cpu()).items():
                 parts = [(cosines[part][:, part], people.cpu()[part]) for part in (val.cpu(), test.cpu())]
                 verification.add(name, *parts)
-        self.result = verification if self.verify else Identification(errors, int((roles[0] == 2).sum()))
+        known = Identification(errors, int((roles[0] == 2).sum()), self.hparams["olivetti_halves"])
+        self.result = verification if self.verify else known
         self.log_dict({k: v for k, v in self.result.metrics().items() if k.startswith("test/")}, batch_size=1)
 
     def answer(

@@ -60,11 +60,13 @@ class Names:
         right: For ``pretrained`` and, when compared, ``random``: whether each test picture was named, shape (N,).
         depths: The bound after each layer.
         dreams: Probabilities of pixels in samples of the network, shape (C, V).
+        pretraining: Whether the machines were trained; else ``pretrained`` started at random too.
     """
 
     right: dict[str, Tensor]
     depths: list[Depth]
     dreams: Tensor
+    pretraining: bool = True
 
     def errors(self, name: str) -> tuple[int, int]:
         """Pictures misnamed, and all."""
@@ -113,13 +115,9 @@ class Names:
         if "random" in self.right:
             other, _ = self.errors("random")
             gained, lost, p = self.advantage()
-            lines.append(
-                (
-                    "started at random",
-                    f"{100 * other / count:.2f} %, same pictures and steps; pretraining wins {gained} test pictures "
-                    f"and loses {lost} (McNemar p = {p:.2g})",
-                )
-            )
+            name, winner = ("started at random", "pretraining") if self.pretraining else ("second start", "the first")
+            text = f"{100 * other / count:.2f} %, same pictures and steps; {winner} wins {gained} test pictures "
+            lines.append((name, f"{text}and loses {lost} (McNemar p = {p:.2g})"))
         if record_error is not None:
             lines.append(("published", f"{100 * record_error:.2f} % ({record_source})"))
         for number, depth in enumerate(self.depths, 1):

@@ -1,10 +1,12 @@
 """The head of the face network: linear discriminant analysis as a layer, differentiable, with many splits at once.
 
 Let r_i = z_i - m_{y_i} be what is left of a known (*support*) picture's features when its person's mean is taken away,
-and S = RᵀR / n their scatter. Shrunk towards a multiple of the identity, with t the mean of the n - 1 eigenvalues that
-can be positive,
+and S = RᵀR / n their scatter. Shrunk towards a multiple of the identity,
 
-    Σ = (1 - s) S + s t I,        <u, v> = uᵀ Σ⁻¹ v.
+    Σ = (1 - s) S + s t I,    t = tr S / (n - 1),        <u, v> = uᵀ Σ⁻¹ v.
+
+(At most n - K eigenvalues of S are positive, a mean having been taken away for each person; their mean is t times
+(n - 1) / (n - K). As s is trained, the factor moves only where it starts.)
 
 A query is compared with each person's mean by the cosine in this inner product: features that vary within people count
 less. That is Fisher's discriminant followed by the nearest mean. There are far more features D than pictures n, so the

@@ -81,6 +81,33 @@ def test_the_comparison_is_mcnemar_s() -> None:
     assert equal.advantage() == (0, 0, 1.0)
 
 
+def test_without_pretraining_nothing_is_credited_to_it() -> None:
+    right = torch.tensor([True] * 9 + [False])
+    found = {"pretrained": right, "random": ~right}
+    lines = dict(Names(found, [], torch.zeros(1, 4), pretraining=False).findings(None, ""))
+    assert lines["second start"].startswith("90.00 %, same pictures and steps; the first wins 9 test pictures and")
+    assert "pretraining" not in str(lines)
+    assert "pretraining wins 9" in dict(Names(found, [], torch.zeros(1, 4)).findings(None, ""))["started at random"]
+
+
+def test_the_epoch_of_the_comparison_favours_neither_network() -> None:
+    facts: dict[str, Any] = {"class_names": ["a", "b"], "in_channels": 1, "image_size": [2, 2]}
+    task = DBNTask(**facts)
+    seen: dict[str, float] = {}
+    task.log = lambda name, value, **_: seen.update({name: float(value)})  # type: ignore[method-assign, assignment, misc]
+    batch = torch.rand(50, 1, 2, 2), torch.arange(50) // 40  # four fifths are of class 0
+    values = []
+    for biases in ({"pretrained": 99.0, "random": -99.0}, {"pretrained": -99.0, "random": 99.0}):
+        with torch.no_grad():
+            for name, bias in biases.items():
+                task.nets[name].head.bias[0] = bias  # type: ignore[union-attr, index]
+            task.validation_step(batch, 0)
+        assert (seen["val/accuracy"] > seen["val/accuracy_random"]) == (biases["pretrained"] > 0)
+        values.append(seen[task.monitor])
+    assert values[0] == values[1], "exchanging the two networks changes nothing in what chooses the epoch"
+    assert DBNTask(**facts, compare=False).monitor == "val/accuracy"
+
+
 def test_options_that_cannot_be_are_named() -> None:
     facts: dict[str, Any] = {"class_names": ["a", "b"], "in_channels": 1, "image_size": [2, 2]}
     wrong: list[tuple[str, Any]] = [("sizes", []), ("sizes", [3, 0]), ("labels", 1), ("pretraining", 1.0),
