@@ -59,6 +59,26 @@ def texts(batch: Any) -> list[str]:
     return [text for value in values for text in texts(value)]
 
 
+def picture_paths(trainer: Trainer, batch: Any) -> list[str]:
+    """The files of the pictures in a batch: those that the loader gives beside them, else those of its last batch.
+
+    Empty where the data are no files, or where the loader does not hold them in the order of ``paths("train")``, as
+    when it repeats the pictures of rare classes.
+    """
+    if found := texts(batch):
+        return found
+    data: Any = getattr(trainer, "datamodule", None)
+    loader: Any = getattr(trainer, "train_dataloader", None)
+    chosen: slice | Tensor | None = getattr(loader, "last_indices", None)
+    if chosen is None or not hasattr(data, "paths"):
+        return []
+    paths: list[str] = data.paths("train")
+    if len(paths) != len(loader.labels) or not torch.equal(data.labels("train"), loader.labels.cpu()):
+        return []
+    places = torch.arange(len(paths))[chosen if isinstance(chosen, slice) else chosen.cpu()]
+    return [paths[place] for place in places.tolist()]
+
+
 def describe(tensor: Tensor) -> dict[str, Any]:
     """Shape, type, range of the finite values and number of the others."""
     values = tensor.detach().double().flatten()
@@ -165,7 +185,7 @@ class FiniteGuard(Callback):
                 group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups if "lr" in group
             ],
             "tensors": {name: describe(tensor) for name, tensor in tensors.items()},
-            "paths": texts(self._batch),
+            "paths": picture_paths(trainer, self._batch),
         }
         write_atomically(path.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
         return path

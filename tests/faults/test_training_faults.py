@@ -33,6 +33,17 @@ def zygote() -> Iterator[Zygote]:
     process.close()
 
 
+class NamedData(SmallData):
+    """As of a folder: every training picture is a file."""
+
+    def paths(self, part: str) -> list[str]:
+        assert part == "train"
+        return [f"{index}.png" for index in range(8 * self.batches)]
+
+    def labels(self, part: str) -> torch.Tensor:
+        return self._loader(self.batches, 0, False).labels
+
+
 @pytest.mark.parametrize("options", [{"nan_from": 10}, {"nan_from": 10, "nan_gradient": True}])
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_t1_nan_stops_before_the_weights_see_it(tmp_path: Path, options: dict[str, Any], accumulate: int) -> None:
@@ -41,7 +52,7 @@ def test_t1_nan_stops_before_the_weights_see_it(tmp_path: Path, options: dict[st
     with pytest.raises(
         RunFailed, match="gradient of net" if "nan_gradient" in options else "the loss is nan"
     ) as caught:
-        build.fit(trainer, task, SmallData())
+        build.fit(trainer, task, NamedData())
     assert caught.value.exit_code == 1
     assert trainer.global_step == 10  # the step itself was not taken
     assert all(torch.isfinite(weight).all() for weight in task.state_dict().values())
@@ -52,6 +63,11 @@ def test_t1_nan_stops_before_the_weights_see_it(tmp_path: Path, options: dict[st
     assert batch["batch.0"].double().sum().item() == pytest.approx(task.order[-1])
     facts = json.loads(dump.with_suffix(".json").read_text())
     assert facts["global_step"] == 10
+    pictures = NamedData()._loader(8, 0, False).images
+    distance = (batch["batch.0"][:, None] - pictures).abs().amax((2, 3, 4))  # the augmentation adds at most 0.01
+    assert facts["paths"] == [f"{index}.png" for index in distance.argmin(1).tolist()]
+    assert distance.amin(1).max() <= 0.01 < distance.topk(2, largest=False).values[:, 1].min()
+    assert len(set(facts["paths"])) == 8
     assert str(dump) in str(caught.value)
     assert str(run.last) in str(caught.value)
     record("T1", 3)

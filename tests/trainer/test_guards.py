@@ -13,11 +13,14 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
+from data.folder import Folder
+from data.preprocess import preprocess
+from tests.models.small_folder import make_pictures
 from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
 from trainer import build
 from trainer.device import check_device, cpu_flags, resolve_precision
 from trainer.errors import RunFailed, UserError
-from trainer.guard import FiniteGuard, describe, gradient_norm, named_tensors, texts
+from trainer.guard import FiniteGuard, describe, gradient_norm, named_tensors, picture_paths, texts
 from trainer.hooks import BATCH_HOOKS, lean
 from trainer.progress import epoch_line
 from trainer.signals import Signals
@@ -130,6 +133,20 @@ def test_the_batch_is_described() -> None:
     assert batch_size(batch) == 2
     assert batch_size("no tensor") == 0
     assert float(gradient_norm([torch.tensor([3.0]), torch.tensor([[4.0]])])) == 5.0
+
+
+@pytest.mark.parametrize("balance", ["none", "sampler"])
+def test_the_pictures_of_a_batch_are_named(tmp_path: Path, balance: str) -> None:
+    data = Folder(str(make_pictures(tmp_path / "p")), image_size=16, aug="none", batch_size=8, balance=balance)  # type: ignore[arg-type]
+    loader = data.train_dataloader()
+    trainer: Any = SimpleNamespace(datamodule=data, train_dataloader=loader)
+    for images, labels in loader:
+        named = picture_paths(trainer, (images, labels))
+        if balance == "sampler":
+            assert named == [], "another order than that of the files: better no name than a wrong one"
+        else:
+            assert torch.equal(torch.stack([preprocess(path, data.preprocessing()) for path in named]), images)
+    assert picture_paths(SimpleNamespace(datamodule=None, train_dataloader=[]), (images, labels)) == []  # type: ignore[arg-type]
 
 
 def test_overflow_of_scaled_gradients_is_left_to_the_scaler(tmp_path: Path) -> None:
