@@ -1,7 +1,8 @@
 """One process trains in a run folder at a time: a second ``--resume`` of the same run would overwrite the first.
 
-The lock is a file that names its process. A process that was killed leaves its lock behind; such a lock is recognised
-(no process has that number, or one that started at another time) and taken over with a line that says so.
+The lock is a file that names its process; one process at a time reads and writes it (`flock`). A process that was
+killed leaves its lock behind; such a lock is recognised (no process has that number, or one that started at another
+time) and taken over with a line that says so.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from trainer.errors import UserError
 from trainer.folder import RunFolder
 from trainer.notice import notice
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 def started(pid: int) -> str:
@@ -39,12 +45,12 @@ def alive(pid: int) -> bool:
     return True
 
 
-def holder(path: Path) -> dict[str, Any] | None:
-    """Who holds the lock; None when nobody does any more. A holder on another machine cannot be asked."""
+def holder(text: str) -> dict[str, Any] | None:
+    """Who holds a lock with this text; None when nobody does any more. A holder on another machine cannot be asked."""
     try:
-        held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        held: dict[str, Any] = json.loads(text)
         pid, host, since = int(held["pid"]), str(held["host"]), str(held["started"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
     if host != socket.gethostname():
         return held
@@ -64,25 +70,51 @@ def locked(run: RunFolder) -> Iterator[None]:
         yield
         return
     path = run.path / ".lock"
-    mine = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": started(os.getpid())})
-    try:
-        _take(path, mine)
-    except FileExistsError:
-        held = holder(path)
-        if held is not None:
-            raise UserError(
-                f"{run.path} is being trained by process {held['pid']} on {held['host']}: wait for it, or stop it "
-                f"(if there is no such process, delete {path})"
-            ) from None
-        notice(f"note: {path} was left by a process that is gone")
-        path.unlink(missing_ok=True)
-        _take(path, mine)
+    _take(path, run)
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
 
 
-def _take(path: Path, text: str) -> None:
-    with open(path, "x", encoding="utf-8") as file:
-        file.write(text)
+def _take(path: Path, run: RunFolder) -> None:
+    """Write our name into the lock, unless a living process has its own there.
+
+    Of two processes that start together one waits here until the other has written its name.
+    """
+    while True:
+        with open(path, "a+", encoding="utf-8") as file:
+            _alone(file)
+            if not _same_file(file, path):  # its holder has removed it since it was opened
+                continue
+            file.seek(0)
+            text = file.read()
+            held = holder(text)
+            if held is not None:
+                raise UserError(
+                    f"{run.path} is being trained by process {held['pid']} on {held['host']}: wait for it, or stop it "
+                    f"(if there is no such process, delete {path})"
+                )
+            if text:
+                notice(f"note: {path} was left by a process that is gone")
+            file.truncate(0)
+            mine = {"pid": os.getpid(), "host": socket.gethostname(), "started": started(os.getpid())}
+            file.write(json.dumps(mine))
+            return
+
+
+def _alone(file: TextIO) -> None:
+    """Wait until no other process reads or writes this file; it ends when the file is closed.
+
+    Where the system or the file system cannot do so, two processes that start in the same instant are not told apart.
+    """
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+
+
+def _same_file(file: TextIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -18,6 +18,8 @@ from trainer.errors import UserError
 from trainer.folder import RunFolder
 from trainer.lock import locked, started
 
+PROJECT = Path(__file__).parent.parent.parent
+
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
@@ -76,6 +78,53 @@ def test_a_damaged_lock_is_stale_and_other_ranks_share_the_first_ones(
         with locked(run):
             pass
         assert (run.path / ".lock").exists()
+
+
+RACE = """
+import sys, time
+from pathlib import Path
+from trainer.errors import UserError
+from trainer.folder import RunFolder
+from trainer.lock import locked
+run = RunFolder(sys.argv[1])
+print("ready", flush=True)
+for round in range(int(sys.argv[2])):
+    start = run.path / f"start{round}"
+    while not start.exists():
+        pass
+    try:
+        with locked(run):
+            (run.path / f"held{round}").mkdir()  # fails for the second holder
+            print("held", flush=True)
+            while not (run.path / f"done{round}").exists():
+                time.sleep(0.001)
+    except UserError:
+        print("refused", flush=True)
+"""
+
+
+@pytest.mark.parametrize("stale", ["", "{", '{"pid": 4194303, "host": "HOST", "started": "1"}'], ids=repr)
+def test_of_several_that_start_at_once_one_gets_the_run(run: RunFolder, stale: str) -> None:
+    rounds = 10
+    words = [sys.executable, "-c", RACE, str(run.path), str(rounds)]
+    processes = [
+        subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    outputs = [process.stdout for process in processes]
+    assert all(output is not None and output.readline() == "ready\n" for output in outputs)
+    for round in range(rounds):
+        (run.path / ".lock").write_text(stale.replace("HOST", socket.gethostname()))
+        (run.path / f"start{round}").touch()
+        said = sorted(output.readline() for output in outputs if output is not None)
+        (run.path / f"done{round}").touch()
+        assert said == ["held\n", "refused\n", "refused\n"], round
+        while (run.path / ".lock").exists():
+            pass
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        assert "Traceback" not in errors
 
 
 def test_a_second_resume_is_locked_out(trained: Trained, other: int, capsys: pytest.CaptureFixture[str]) -> None:
