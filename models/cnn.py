@@ -21,7 +21,7 @@ from models.classification.evaluation import Evaluation, Outcome, Point, further
 from models.classification.reporting import ClassifierReporting
 from models.convnet import CNN
 from models.finetune.compilation import compile_if_possible, forget_compiled
-from models.finetune.head_start import class_weights
+from models.finetune.folds import class_weights
 from models.finetune.idle import check_own, unused
 from models.finetune.mixing import smooth_targets, soft_cross_entropy
 from models.optimisation import build_optimiser, check_ranges, cycle, may_fuse, parameter_groups

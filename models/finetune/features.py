@@ -11,6 +11,7 @@ Source:
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 
@@ -47,6 +48,7 @@ def extract_features(
     precision: str = "32-true",
     progress: Callable[[int], None] | None = None,
     prepare: Callable[[Tensor], Tensor] | None = None,
+    shrunk: Callable[[int], None] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Features and labels of all pictures of a loader, in its order.
 
@@ -57,11 +59,13 @@ def extract_features(
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``, as for Lightning's Trainer.
         progress: Called after each batch with the number of pictures done so far.
         prepare: What normalises a batch on the device; by default `normalise` with the backbone's own numbers.
+        shrunk: Called with the number of pictures that go through at a time from now on, when memory ran out.
 
     Returns:
         Features, float32, shape (number of pictures, D), and labels, both on the CPU and usable in training.
 
     Raises:
+        torch.OutOfMemoryError: If a single picture does not fit.
         ValueError: If the precision is unknown or the loader is empty.
     """
     if precision not in PRECISIONS:
@@ -76,14 +80,28 @@ def extract_features(
     features: list[Tensor] = []
     labels: list[Tensor] = []
     done = 0
+    most = CPU_PART if device.type == "cpu" else sys.maxsize  # pictures at a time, halved when memory runs out
     try:
         with torch.inference_mode(), nullcontext() if dtype is None else torch.autocast(device.type, dtype):
             for images, targets in loader:
-                for part in images.split(CPU_PART) if device.type == "cpu" else [images]:
-                    x = prepare(part.to(device, non_blocking=True)).contiguous(memory_format=torch.channels_last)
-                    if body is None:
-                        body = _fastest_body(backbone, x)
-                    features.append(backbone.described(body(x)).float().cpu())  # (N, D)
+                waiting = images
+                while len(waiting):
+                    part = waiting[:most]
+                    try:
+                        x = prepare(part.to(device, non_blocking=True)).contiguous(memory_format=torch.channels_last)
+                        body = _fastest_body(backbone, x) if body is None else body
+                        features.append(backbone.described(body(x)).float().cpu())  # (N, D)
+                        waiting = waiting[len(part) :]
+                        continue
+                    except torch.OutOfMemoryError:
+                        if len(part) == 1:
+                            raise
+                        most = -(-len(part) // 2)
+                    # Outside the handler, whose traceback holds on to the tensors that did not fit.
+                    if device.type == "cuda":
+                        torch.cuda.empty_cache()
+                    if shrunk is not None:
+                        shrunk(most)
                 labels.append(targets.cpu())
                 done += len(targets)
                 if progress is not None:

@@ -7,6 +7,10 @@ With the body fixed, training the head is a convex problem: the regularised mult
 has one minimum, which L-BFGS reaches to many digits; no learning rate, no epochs. Only the strength is free. It is
 chosen by the held-out loss of stratified folds of the training pictures; validation and test pictures play no part.
 
+How strong a pull serves can be told from fewer pictures: of more than N_0 (1,000, or 10 for each class where that is
+more) the folds take N_0, class by class in proportion. A pull is a belief about W before any picture was seen, worth
+strength * N in the sum over N pictures; so what N_0 chose is used times N_0 / N for all of them.
+
 F does not change when features are rotated (W turns with them), and W lies in the span of the centred features. So the
 features are replaced by their coordinates in that span, at most N - 1 of them, and all folds are solved at once.
 
@@ -18,10 +22,13 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from models.finetune.folds import choice_size, class_weights, stratified_folds, stratified_part
 
 STRENGTHS = [10.0 ** (exponent / 2) for exponent in range(0, -13, -1)]  # strong to weak: each starts at the one before
 PATIENCE = 3  # weaker strengths tried after the best one
@@ -46,39 +53,6 @@ class HeadFit(NamedTuple):
     losses: list[float]
     accuracy: float
     part: int = 0
-
-
-def stratified_folds(labels: Tensor, num_folds: int, seed: int = 0) -> Tensor:
-    """Fold of each picture; the pictures of a class are spread evenly, and so are the remainders of the classes.
-
-    Args:
-        labels: Class of each picture, shape (N,).
-        num_folds: M, at least 2.
-        seed: Seed of the order.
-
-    Returns:
-        int64 in 0..M-1, shape (N,).
-    """
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    order = order[torch.argsort(labels[order], stable=True)]  # class by class, shuffled inside
-    folds = torch.empty_like(order)
-    folds[order] = torch.arange(len(labels)) % num_folds
-    return folds
-
-
-def class_weights(labels: Tensor, num_classes: int) -> Tensor:
-    """Weight of each class that makes all classes count alike, with mean 1 over the pictures: N / (K N_k).
-
-    Args:
-        labels: Classes of the training pictures, shape (N,).
-        num_classes: K; a class without pictures has weight 0.
-
-    Returns:
-        Shape (K,).
-    """
-    counts = torch.bincount(labels, minlength=num_classes).float()
-    present = int((counts > 0).sum())
-    return torch.where(counts > 0, len(labels) / (present * counts.clamp_min(1)), 0.0)
 
 
 def minimise(z: Tensor, labels: Tensor, importance: Tensor, strength: float, start: Tensor) -> Tensor:
@@ -121,47 +95,41 @@ def logits(z: Tensor, solution: Tensor) -> Tensor:
     return (z @ solution.flatten(1)).unflatten(1, solution.shape[1:])
 
 
-def fit_head(
-    features: Tensor,
-    labels: Tensor,
-    num_classes: int,
-    pictures: Tensor | None = None,
-    balance: bool = False,
-    num_folds: int = 5,
-    seed: int = 0,
-) -> HeadFit:
-    """The head with the smallest regularised loss, at the strength with the smallest held-out loss.
+class Choice(NamedTuple):
+    """How the strengths did on the held-out pictures; see `HeadFit`.
+
+    Attributes:
+        best: Index in `STRENGTHS`.
+        losses: Of each that was tried.
+        accuracy: At the best one.
+        solution: W and b of the best one, the mean over the folds, shape (R + 1, 1, K).
+    """
+
+    best: int
+    losses: list[float]
+    accuracy: float
+    solution: Tensor
+
+
+def choose_strength(
+    z: Tensor, labels: Tensor, importance: Tensor, folds: Tensor, num_classes: int, tried: Callable[[int], None]
+) -> Choice:
+    """The strength with the smallest held-out loss; each begins at the solution of the stronger one before it.
 
     Args:
-        features: Shape (N, D).
+        z: Shape (N, R + 1), see `coordinates`.
         labels: Shape (N,).
+        importance: Shape (N,); sums to 1.
+        folds: Fold of each row, shape (N,).
         num_classes: K.
-        pictures: Number of the picture that each row is a view of, shape (N,): views of one picture share a fold.
-        balance: Whether all classes count alike.
-        num_folds: M; fewer when there are fewer pictures.
-        seed: Seed of the folds.
+        tried: Called with the number of strengths tried so far.
 
     Returns:
-        The head.
-
-    Raises:
-        ValueError: If there are fewer than 2 pictures.
+        The choice.
     """
-    pictures = torch.arange(len(labels)) if pictures is None else pictures
-    first = torch.full((int(pictures.max()) + 1,), len(labels)).scatter_reduce(
-        0, pictures, torch.arange(len(labels)), "amin"
-    )
-    count = len(first)
-    if count < 2:
-        raise ValueError(f"a head needs at least 2 pictures, got {count}")
-    num_folds = min(num_folds, count)
-    folds = stratified_folds(labels[first], num_folds, seed)[pictures]  # (N,)
-    importance = class_weights(labels, num_classes)[labels].double() if balance else torch.ones(len(labels)).double()
-    importance /= importance.sum()
-
-    z, centre, basis = coordinates(features)
+    num_folds = int(folds.max()) + 1
     work = len(labels) * z.shape[1] * num_classes * num_folds
-    held_out = folds[:, None] == torch.arange(num_folds if work <= MOST_WORK else 1)  # (N, M)
+    held_out = folds[:, None] == torch.arange(num_folds if work <= MOST_WORK else 1, device=z.device)  # (N, M)
     inside = importance[:, None] * ~held_out
     inside /= inside.sum(0)
     outside = importance[:, None] * held_out
@@ -180,15 +148,76 @@ def fit_head(
         own = logs.gather(-1, right)[..., 0]  # (N, M)
         losses.append(float(-(outside * own).sum()))
         rights.append(float((outside * (logs.argmax(-1) == labels[:, None])).sum()))
+        tried(len(losses))
     best = min(range(len(losses)), key=losses.__getitem__)
-    whole = minimise(z, labels, importance[:, None], STRENGTHS[best], solutions[best + 1].mean(1, keepdim=True))
+    return Choice(best, losses, rights[best], solutions[best + 1].mean(1, keepdim=True))
+
+
+def fit_head(
+    features: Tensor,
+    labels: Tensor,
+    num_classes: int,
+    pictures: Tensor | None = None,
+    balance: bool = False,
+    num_folds: int = 5,
+    seed: int = 0,
+    tried: Callable[[int], None] = lambda count: None,
+) -> HeadFit:
+    """The head with the smallest regularised loss, at the strength with the smallest held-out loss.
+
+    Args:
+        features: Shape (N, D), on the device that is to compute.
+        labels: Shape (N,).
+        num_classes: K.
+        pictures: Number of the picture that each row is a view of, shape (N,): views of one picture share a fold.
+        balance: Whether all classes count alike.
+        num_folds: M; fewer when there are fewer pictures.
+        seed: Seed of the folds.
+        tried: Called with the number of strengths tried so far.
+
+    Returns:
+        The head, on the CPU.
+
+    Raises:
+        ValueError: If there are fewer than 2 pictures.
+    """
+    device, labels = features.device, labels.cpu()
+    pictures = torch.arange(len(labels)) if pictures is None else pictures.cpu()
+    first = torch.full((int(pictures.max()) + 1,), len(labels)).scatter_reduce(
+        0, pictures, torch.arange(len(labels)), "amin"
+    )
+    count = len(first)
+    if count < 2:
+        raise ValueError(f"a head needs at least 2 pictures, got {count}")
+    size = choice_size(count, num_classes)
+    rows = (stratified_part(labels[first], size, seed) if size < count else torch.ones(count).bool())[pictures]  # (N,)
+    numbers = pictures[rows].unique(return_inverse=True)[1]  # of the pictures that choose, without gaps
+    firsts = torch.full((size,), int(rows.sum())).scatter_reduce(0, numbers, torch.arange(len(numbers)), "amin")
+    folds = stratified_folds(labels[rows][firsts], min(num_folds, size), seed)[numbers].to(device)
+    importance = class_weights(labels, num_classes)[labels].double() if balance else torch.ones(len(labels)).double()
+    labels, importance, rows = labels.to(device), importance.to(device), rows.to(device)
+
+    z, centre, basis = coordinates(features)
+    part = z if size == count else coordinates(features[rows])[0]
+    weights = importance[rows] / importance[rows].sum()
+    choice = choose_strength(part, labels[rows], weights, folds, num_classes, tried)
+    strength = STRENGTHS[choice.best] * size / count
+    start = choice.solution if size == count else z.new_zeros(z.shape[1], 1, num_classes)
+    whole = minimise(z, labels, (importance / importance.sum())[:, None], strength, start)
     weight = (basis @ whole[:-1, 0]).T  # (K, D)
     bias = whole[-1, 0] - weight @ centre
     bias -= bias.mean()
-    return HeadFit(weight.float(), bias.float(), STRENGTHS[best], losses, rights[best])
+    return HeadFit(weight.float().cpu(), bias.float().cpu(), strength, choice.losses, choice.accuracy)
 
 
-def fit_best_head(features: Tensor, parts: list[slice], labels: Tensor, num_classes: int, balance: bool) -> HeadFit:
+def fit_best_head(
+    features: Tensor,
+    parts: list[slice],
+    labels: Tensor,
+    num_classes: int,
+    balance: bool,
+    tried: Callable[[int], None] = lambda count: None,
+) -> HeadFit:
     """The head on that part of the features which has the smallest held-out loss; it does not read the others.
 
     Args:
@@ -197,11 +226,12 @@ def fit_best_head(features: Tensor, parts: list[slice], labels: Tensor, num_clas
         labels: Shape (N,).
         num_classes: K.
         balance: Whether all classes count alike.
+        tried: Called with the number of strengths tried so far, part by part.
 
     Returns:
         The head, with zeros for the columns it does not read.
     """
-    fits = [fit_head(features[:, part], labels, num_classes, balance=balance) for part in parts]
+    fits = [fit_head(features[:, part], labels, num_classes, balance=balance, tried=tried) for part in parts]
     best = min(range(len(parts)), key=lambda index: min(fits[index].losses))
     weight = torch.zeros(num_classes, features.shape[1])
     weight[:, parts[best]] = fits[best].weight
@@ -228,7 +258,7 @@ def coordinates(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         kept = values > values.max().clamp_min(1e-300) * 1e-12
         basis = x.T @ (vectors[:, kept] / values[kept].sqrt())  # (D, R), orthonormal
     else:
-        basis = torch.eye(x.shape[1], dtype=x.dtype)
+        basis = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     basis = basis / scale
     z = x @ basis
     return torch.cat([z, z.new_ones(len(z), 1)], 1), centre, basis

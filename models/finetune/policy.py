@@ -11,24 +11,20 @@ What learns in an epoch is computed from the epoch's number. Nothing is remember
 
 from __future__ import annotations
 
-import copy
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_only
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models.classification.evaluation import resident_pictures
 from models.finetune.averaging import WeightAverage
 from models.finetune.backbones import Backbone, build_backbone
-from models.finetune.features import PRECISIONS, FeatureCache, extract_features
+from models.finetune.features import FeatureCache
 from models.finetune.freezing import (
     first_trainable_stage,
     fix_statistics,
@@ -36,16 +32,13 @@ from models.finetune.freezing import (
     set_train_mode,
     stage_learning_rates,
 )
-from models.finetune.head_start import HeadFit, fit_best_head
-from models.finetune.lr_finder import run_trial, suggest, trial_rates
+from models.finetune.head_start import HeadFit
 from models.finetune.memory import loss_within_memory
 from models.finetune.mixing import mix, smooth_targets, soft_cross_entropy
-from models.optimisation import build_optimiser
+from models.finetune.start import find_lr, fit_head_of, say
 
 if TYPE_CHECKING:
     from models.cnn import CNNTask
-
-_BATCH = 64  # pictures at a time while features are computed
 
 
 class FineTuning(Callback):
@@ -116,12 +109,18 @@ class FineTuning(Callback):
 
         scaler = getattr(task.trainer.precision_plugin, "scaler", None)
         scale = float(scaler.get_scale()) if scaler is not None else 1.0
+        return task.count(self._within_memory(task, task.network, loss_of, len(x), scale), seen, labels)
+
+    def _within_memory(
+        self, task: CNNTask, network: nn.Module, loss_of: Callable[[slice], Tensor], size: int, scale: float = 1.0
+    ) -> Tensor:
+        """Loss of a batch of a network, in as many parts as memory asks for from now on."""
         whole = task.device.type == "cpu"
-        loss, parts = loss_within_memory(loss_of, len(x), self.parts, list(task.parameters()), scale, whole)
-        if parts != self.parts:
+        loss, parts = loss_within_memory(loss_of, size, self.parts, list(network.parameters()), scale, whole)
+        if parts > self.parts:
             self.parts = parts
-            say(f"out of memory: batches of {len(x)} now go through in {parts} parts, with the same gradient")
-        return task.count(loss, seen, labels)
+            say(f"out of memory: batches of {size} now go through in {parts} parts, with the same gradient")
+        return loss
 
     def features(self, task: CNNTask, images: Tensor, views: str) -> list[Tensor]:
         """Features of a batch and of its views; of a frozen body they are computed once in a run."""
@@ -174,30 +173,6 @@ class FineTuning(Callback):
         for parameter in self._frozen:
             parameter.grad = None
 
-    # The head
-
-    def _fit_head(self, trainer: Trainer, task: Any) -> None:
-        started = time.perf_counter()
-        network = task.network
-        precision = str(trainer.precision) if str(trainer.precision) in PRECISIONS else "32-true"
-        images, labels = training_set(trainer)
-        batches = zip(images.split(_BATCH), labels.split(_BATCH), strict=True)
-        features, labels = extract_features(network, batches, task.device, precision, None, task.normalise)
-        classes = len(task.hparams["class_names"])
-        # Repeating the pictures of a class, as the sampler does, is weighing them.
-        balanced = getattr(trainer.datamodule, "balance", "none") != "none"  # type: ignore[attr-defined]
-        self.head = fit_best_head(features, network.parts(), labels, classes, balanced)
-        weight, bias = (trainer.strategy.broadcast(part) for part in (self.head.weight, self.head.bias))
-        with torch.no_grad():
-            network.head.weight.copy_(weight)
-            network.head.bias.copy_(bias)
-        logits = features @ weight.T + bias  # (N, K)
-        loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
-        right = (logits.argmax(1) == labels).sum()
-        self.sums = torch.stack([loss, right, torch.tensor(len(labels))]).to(task.device) / trainer.world_size
-        self.head_s = time.perf_counter() - started
-        say(f"head    {self.describe()}")
-
     def describe(self) -> str:
         """What the fit of the head found."""
         assert self.head is not None
@@ -207,29 +182,28 @@ class FineTuning(Callback):
             f"(strength {self.head.strength:.2g}, {self.head_s:.1f} s)"
         )
 
-    def _find_lr(self, trainer: Trainer, task: Any) -> None:
-        options = self.options
-        loader = copy.copy(trainer.train_dataloader)
-        loader.sampler = copy.copy(loader.sampler)  # type: ignore[union-attr]
-        batches = ((images.to(task.device), labels.to(task.device)) for _ in count() for images, labels in loader)  # type: ignore[union-attr]
+    def _fit_head(self, trainer: Trainer, task: CNNTask) -> None:
+        started = time.perf_counter()
+        self.head, self.sums = fit_head_of(trainer, task)
+        self.head_s = time.perf_counter() - started
+        say(f"head    {self.describe()}")
 
-        def loss_of(network: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
-            targets = smooth_targets(batch[1], len(task.hparams["class_names"]), options["label_smoothing"])
-            with trainer.precision_plugin.train_step_context():
-                return soft_cross_entropy(network(task.normalise(batch[0])), targets, task.class_weights)
+    def _find_lr(self, trainer: Trainer, task: CNNTask) -> None:
+        options, network = self.options, task.network
+        freeze, milestones = options["freeze_epochs"], options["unfreeze_milestones"]
+        # The mode of the first epoch in which the body learns, or of the last one where it never does.
+        epoch = min(milestones[0] if milestones else freeze, max((trainer.max_epochs or 1) - 1, 0))
+        set_train_mode(network, epoch, freeze, milestones)
+        if options["norm"] == "fixed":
+            fix_statistics(network)
 
-        def optimiser_of(network: Any) -> Optimizer:
-            groups = layerwise_groups(network, 1.0, options["layer_decay"], options["weight_decay"])
-            return build_optimiser(options["optimizer"], groups, 1.0, options["momentum"])
+        def loss_of(trial: Any, x: Tensor, targets: Tensor) -> Tensor:
+            def part_loss(part: slice) -> Tensor:
+                return soft_cross_entropy(trial(x[part]), targets[part], task.class_weights)
 
-        task.network.train()
-        self.curve = run_trial(task.network, optimiser_of, loss_of, batches, trial_rates())
-        found: float = trainer.strategy.broadcast(suggest(*self.curve))
-        set_peak(trainer, found)
-        say(f"lr      {found:.2g}, found in {len(self.curve[0])} steps of a copy")
-        for step, (rate, loss) in enumerate(zip(*self.curve, strict=True)):
-            for logger in trainer.loggers:
-                logger.log_metrics({"lr_find/lr": rate, "lr_find/loss": loss}, step)
+            return self._within_memory(task, trial, part_loss, len(x))
+
+        self.curve = find_lr(trainer, task, loss_of)
 
 
 def pretrained(options: Mapping[str, Any]) -> tuple[Backbone, FineTuning]:
@@ -246,29 +220,3 @@ def pretrained(options: Mapping[str, Any]) -> tuple[Backbone, FineTuning]:
     if options["channels_last"]:
         network.to(memory_format=torch.channels_last)
     return network, FineTuning(options, len(network.stages()))
-
-
-def set_peak(trainer: Trainer, lr: float) -> None:
-    """Gives all groups, and the schedule, rates for another peak; the last group is the head's, at the peak."""
-    (optimiser,) = trainer.optimizers
-    before = optimiser.param_groups[-1]["initial_lr"]
-    for group in optimiser.param_groups:
-        group["initial_lr"] *= lr / before
-        group["lr"] *= lr / before
-    for config in trainer.lr_scheduler_configs:
-        config.scheduler.base_lrs = [group["initial_lr"] for group in optimiser.param_groups]
-
-
-def training_set(trainer: Trainer) -> tuple[Tensor, Tensor]:
-    """All training pictures without augmentation, shape (N, C, H, W), and their labels (N,)."""
-    data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    if hasattr(data, "plain"):
-        return data.plain("train"), data.labels("train")
-    loader: Any = trainer.train_dataloader
-    return loader.images, loader.labels
-
-
-@rank_zero_only
-def say(text: str) -> None:
-    """One line on stderr."""
-    print(text, file=sys.stderr, flush=True)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from models.finetune.averaging import decay_at
 from models.finetune.compilation import compile_if_possible
-from models.finetune.head_start import class_weights, coordinates, fit_head, minimise, stratified_folds
+from models.finetune.folds import class_weights, stratified_folds
+from models.finetune.head_start import coordinates, fit_head, minimise
 from models.finetune.lr_finder import run_trial, smoothed, suggest, trial_rates
 from models.finetune.memory import loss_in_parts, loss_within_memory
 from models.finetune.mixing import beta, box, mix, smooth_targets, soft_cross_entropy

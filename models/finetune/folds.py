@@ -1,0 +1,56 @@
+"""Which training pictures judge which head: folds, or a part of them, each class in proportion; what a class weighs."""
+# N pictures, K classes, M folds
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MOST_PICTURES, PER_CLASS = 1_000, 10  # with which the strength of a head is chosen
+
+
+def stratified_folds(labels: Tensor, num_folds: int, seed: int = 0) -> Tensor:
+    """Fold of each picture; the pictures of a class are spread evenly, and so are the remainders of the classes.
+
+    Args:
+        labels: Class of each picture, shape (N,).
+        num_folds: M, at least 2.
+        seed: Seed of the order.
+
+    Returns:
+        int64 in 0..M-1, shape (N,).
+    """
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    order = order[torch.argsort(labels[order], stable=True)]  # class by class, shuffled inside
+    folds = torch.empty_like(order)
+    folds[order] = torch.arange(len(labels)) % num_folds
+    return folds
+
+
+def class_weights(labels: Tensor, num_classes: int) -> Tensor:
+    """Weight of each class that makes all classes count alike, with mean 1 over the pictures: N / (K N_k).
+
+    Args:
+        labels: Classes of the training pictures, shape (N,).
+        num_classes: K; a class without pictures has weight 0.
+
+    Returns:
+        Shape (K,).
+    """
+    counts = torch.bincount(labels, minlength=num_classes).float()
+    present = int((counts > 0).sum())
+    return torch.where(counts > 0, len(labels) / (present * counts.clamp_min(1)), 0.0)
+
+
+def choice_size(count: int, num_classes: int) -> int:
+    """N_0: how many of ``count`` pictures of K classes choose the strength."""
+    return min(count, max(MOST_PICTURES, PER_CLASS * num_classes))
+
+
+def stratified_part(labels: Tensor, size: int, seed: int = 0) -> Tensor:
+    """Some of the pictures, each class in proportion. Args: labels (N,); size in 1..N. Returns: Boolean, shape (N,)."""
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    order = order[torch.argsort(labels[order], stable=True)]
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    chosen[order[torch.arange(size) * len(labels) // size]] = True
+    return chosen
