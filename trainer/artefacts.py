@@ -151,6 +151,8 @@ def limits(names: Sequence[str], summary: Mapping[str, Any], metrics: Mapping[st
         scaled = (
             f", {100 * after:.1f} % after the temperature {metrics['test/temperature']:.2f} that prediction divides by"
             if after is not None
+            else f" before the temperature {metrics['val/temperature']:.2f} that prediction divides by, fitted on them"
+            if "val/temperature" in metrics
             else "; no temperature was fitted"
         )
         lines.append(f"Probabilities are off by {ece:.1f} % on average (expected calibration error){scaled}.")

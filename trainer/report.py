@@ -171,8 +171,9 @@ def conclude(
     logged = set(metrics)  # Lightning has written these
     metrics = {**metrics, **task.final_metrics()}
     best = folder.best if folder.best.is_file() else folder.last
-    if "test/temperature" in metrics:
-        keep_in_checkpoint(best, {"temperature": metrics["test/temperature"]})
+    temperature = metrics.get("test/temperature", metrics.get("val/temperature"))
+    if temperature is not None:
+        keep_in_checkpoint(best, {"temperature": temperature})
     findings = task.findings()
     names: dict[str, Any] = {"model": request.model, "data": request.data, "seed": settings.seed}
     names |= {"command": request.command, "versions": versions()}

@@ -58,7 +58,7 @@ def classifier_figures(
     Args:
         task: Offers ``network``, ``normalise``, ``device`` and ``first_batch`` (None where nothing was trained).
         test: Its outputs on the test pictures.
-        temperature: Fitted on the validation pictures, or None when there were none.
+        temperature: Fitted on other pictures than these, or None when there were none.
         history: Where the classes stood after each validated epoch.
 
     Yields:

@@ -54,9 +54,15 @@ class Summary:
     @cached_property
     def temperature(self) -> float | None:
         """Temperature fitted on the validation pictures; None without any, or when a mistake is missing to fit it."""
-        if self.validation is None or self.validation.num_right == len(self.validation.labels):
+        fitted = self.validation if self.split == "test" else self.test
+        if fitted is None or fitted.num_right == len(fitted.labels):
             return None
-        return fit_temperature(self.validation.logits, self.validation.labels)
+        return fit_temperature(fitted.logits, fitted.labels)
+
+    @property
+    def judged_temperature(self) -> float | None:
+        """The temperature, if the judged pictures are others than those that it was fitted on."""
+        return self.temperature if self.split == "test" else None
 
     @cached_property
     def neighbour_right(self) -> int | None:
@@ -75,11 +81,11 @@ class Summary:
         return int((guesses == self.test.labels).sum())
 
     def calibration(self) -> tuple[float, float | None]:
-        """ECE on the test pictures before, and after the temperature that the validation pictures chose."""
+        """ECE on the judged pictures before, and after the temperature that other pictures chose, if there were any."""
         before = expected_calibration_error(self.test.logits.float().softmax(1), self.test.labels)
-        if self.temperature is None:
+        if self.judged_temperature is None:
             return before, None
-        scaled = (self.test.logits.float() / self.temperature).softmax(1)
+        scaled = (self.test.logits.float() / self.judged_temperature).softmax(1)
         return before, expected_calibration_error(scaled, self.test.labels)
 
     def metrics(self) -> dict[str, float]:
@@ -92,9 +98,9 @@ class Summary:
             "theory/collapse_cosine": -1 / (num_classes - 1),
         }
         if self.temperature is not None:
-            after = self.calibration()[1]
-            assert after is not None
-            values |= {"test/temperature": self.temperature, "test/ece_after_temperature": after}
+            values[f"{self.split}/temperature"] = self.temperature
+        if (after := self.calibration()[1]) is not None:
+            values[f"{self.split}/ece_after_temperature"] = after
         if self.reference:
             values["theory/best_published_accuracy"] = float(self.reference[0])
             values["gap/accuracy_to_best_published"] = float(self.reference[0]) - self.test.accuracy
@@ -123,9 +129,8 @@ class Summary:
             )
         ]
         if self.split != "test":
-            text = (
-                "these pictures chose the weights too: expect less on new ones" if self.chosen else "they chose nothing"
-            )
+            text = "they chose nothing" + (" but the temperature" if self.temperature is not None else "")
+            text = "these pictures chose the weights too: expect less on new ones" if self.chosen else text
             lines.append(("no test pictures", text))
         beside = [f"chance {100 / len(self.test.class_names):.1f} %"]
         if self.neighbour_right is not None:
@@ -142,6 +147,8 @@ class Summary:
         text = f"ECE {100 * before:.2f} %"
         if after is not None:
             text += f", {100 * after:.2f} % after temperature {self.temperature:.2f} (fitted on validation)"
+        elif self.temperature is not None:
+            text += f" before temperature {self.temperature:.2f}, which was fitted on these pictures and flatters them"
         lines.append(("calibration", text))
         if self.history:
             start, (_, end, lowest, _, highest) = self.history[0][1], self.history[-1]

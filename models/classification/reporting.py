@@ -93,4 +93,4 @@ class ClassifierReporting:
         from models.classification.explanation import classifier_figures
 
         if summary := self.summary():
-            yield from classifier_figures(self, summary.test, summary.temperature, self.history)
+            yield from classifier_figures(self, summary.test, summary.judged_temperature, self.history)

@@ -15,6 +15,7 @@ import train
 from models.finetune.backbones import Backbone
 from models.finetune.origin import weights_origin
 from tests.models.small_folder import metrics, only_run, words
+from trainer.safe_file import load_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,32 @@ def test_the_card_says_what_the_figures_are_and_are_not(run: Path) -> None:
     assert "| interpolation | bilinear |" in text
     assert "python train.py --model cnn --data" in text
     assert not re.search(r"\bnan\b|None|\[\]", text)
+
+
+def test_without_test_pictures_validation_fits_the_temperature_and_is_not_judged_after_it(
+    run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    found = metrics(run.parent.parent)
+    temperature = found["val/temperature"]
+    assert not [name for name in found if "after_temperature" in name or name.startswith("test/")]
+    assert load_checkpoint(run / "checkpoints/last.ckpt")["house"]["temperature"] == temperature
+    text = (run / "report.md").read_text(encoding="utf-8")
+    assert f"before temperature {temperature:.2f}, which was fitted on these pictures and flatters them" in text
+    assert f"before the temperature {temperature:.2f} that prediction" in (run / "MODEL_CARD.md").read_text("utf-8")
+    rows = table(run / "top_losses.csv")
+    out = tmp_path / "out.csv"
+    assert predict.main([str(run), *(row["path"] for row in rows), "--out", str(out)]) == 0
+    for row, answer in zip(rows, table(out), strict=True):  # two classes: the logit is divided
+        raw = torch.tensor(float(row["probability"])).double().logit()
+        assert float(answer["probability"]) == pytest.approx(float((raw / temperature).sigmoid()), abs=2e-4)
+    right = [row["label"] == row["predicted"] for row in rows]
+    logits = torch.tensor([float(row["probability"]) for row in rows]).double().logit()
+    signed = torch.where(torch.tensor(right), logits, -logits)
+
+    def loss(temperature: float) -> float:
+        return float(torch.nn.functional.softplus(-signed / temperature).mean())
+
+    assert all(loss(temperature) <= loss(temperature * factor) + 1e-6 for factor in (0.8, 0.95, 1.05, 1.25))
 
 
 def test_weights_say_where_they_are_from() -> None:
