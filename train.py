@@ -1,10 +1,10 @@
 """Trains a model, tests it once, and sets the number it reached beside the number mathematics says it must be.
 
-python train.py --model cnn                       embedded digits, on a CPU, in seconds
-python train.py --model cnn --data mnist          or fashion-mnist, kmnist, faces, olivetti
-python train.py --model cnn --data ~/photos       a folder of your own pictures
-python train.py -c runs/RUN/config.yaml           replay a run: the same weights
-python train.py --resume runs/RUN                 go on where it stopped, exactly
+python train.py --model cnn                           embedded digits, on a CPU, in seconds
+python train.py --model cnn --data mnist              or fashion-mnist, kmnist, faces, olivetti
+python train.py --model cnn --data ~/photos           a folder of your own pictures
+python train.py -c runs/cnn-digits/RUN/config.yaml    replay a run: the same weights
+python train.py --resume runs/cnn-digits/RUN          go on where it stopped, exactly
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
 
     folder, path = None, None
     if request.resume:
-        folder, path = find_resume(request.resume, request.root, request.model, request.data)
+        epochs = request.overrides.get("trainer.max_epochs", "")
+        wanted_epochs = int(epochs) if epochs.isdecimal() else None  # what is no number is refused below
+        folder, path = find_resume(request.resume, request.root, request.model, request.data, wanted_epochs)
         request = read(words, MODELS, DATA, RECIPES, replay=folder.config)
 
     with user_mistakes():

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 import train
 from models.cnn import CNNTask
 from models.gradient_descent import GradientDescentTask
+from tests.conftest import Trained
 from trainer.errors import UserError, expand
 from trainer.figures import FigureMissing
 from trainer.folder import RunFolder
@@ -210,3 +211,30 @@ def test_a_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert expand("photos/~") == Path("photos/~")
     with pytest.raises(UserError, match="~nosuchuser/x: there is no home folder of '~nosuchuser'"):
         expand("~nosuchuser/x")
+
+
+@pytest.mark.parametrize("patience", ["-1", "0"])
+def test_a_patience_that_means_nothing_is_refused(patience: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main(["--model", "cnn", "--early_stopping.patience", patience]) == 2
+    line = f"train.py: --early_stopping.patience: expected at least 1 epoch, got {patience}\n"
+    assert capsys.readouterr().err == line
+
+
+def test_patience_is_in_every_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--help"], ["--model", "cnn", "--trainer.help"]):
+        assert train.main(words) == 0
+        assert "--early_stopping.patience " in capsys.readouterr().out
+    assert train.main(["--model", "cnn", "--early_stopping.patience", "3", "--trainer.help"]) == 0
+    assert "--early_stopping.patience  (int | None, 3 by the command line)" in capsys.readouterr().out
+    assert train.main(["--model", "cnn", "--model.help"]) == 0
+    assert "patience" not in capsys.readouterr().out
+
+
+def test_auto_says_that_every_run_is_finished(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    root = trained.folder.parent.parent
+    for words in ([], ["--epochs", "1"], ["--model", "cnn"]):
+        assert train.main(["--resume", "auto", "--root", str(root), *words]) == 2
+        error = capsys.readouterr().err
+        assert "is unfinished; more --epochs would go on with " in error
+        assert error.endswith(f"{trained.folder}\n")
+        assert error.count("\n") == 1

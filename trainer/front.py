@@ -117,6 +117,8 @@ def read_tokens(argv: Sequence[str]) -> tuple[dict[str, list[str]], set[str]]:
                     raise UserError(f"no option '--{name}'{_suggest_option(name)}")
                 raise UserError(f"--{name} needs a value")
             value = words.pop(0)
+        if not value:
+            raise UserError(f"--{name} needs a value, got an empty one")
         key = ALIASES.get(name, name)
         if key in options and key != "config":
             raise UserError(f"--{name} says again what --{spelled[key]} said: give one of them")
@@ -206,6 +208,7 @@ def read(
         request.data, path = name_data(given_data, data)
         request.data = OWN_FORM.get((request.model, request.data), request.data)
     if request.resume and not replay:  # the run's own settings are read first
+        request.overrides = {key: values[0] for key, values in options.items()}
         return request
     if replay and (request.model, request.data or in_files["data"]) != (in_files["model"], in_files["data"]):
         raise UserError(

@@ -20,6 +20,7 @@ from jsonargparse import ArgumentParser, Namespace
 from trainer.device import check_device
 from trainer.errors import UserError
 from trainer.front import ALIASES, Request, flatten, nearest, nest
+from trainer.limits import check_number, check_trainer
 
 # What the house decides itself: run folder, callbacks and logging are not the user's to replace from the command line.
 TRAINER_SKIPPED = {
@@ -171,11 +172,17 @@ def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace
             raise UserError(_explain(_spelled(key), text, error)) from error
     final = parser.parse_args([], namespace=namespace)
     values = final.as_dict()
+    for key, value in flatten(values).items():
+        check_number(_where(key, request), value)
+    check_trainer(values["trainer"], {key.partition(".")[2]: _where(key, request) for key in known})
     check_device(str(values["trainer"].get("accelerator") or "auto"))
     if values["report"] not in ("full", "brief", "none"):
         raise UserError(f"--report: expected full, brief or none, got {values['report']!r}")
     if not values["trainer"].get("max_steps", -1) > 0 and (values["trainer"]["max_epochs"] or 0) < 1:
         raise UserError(f"--epochs: expected at least 1, got {values['trainer']['max_epochs']}")
+    patience = values["early_stopping"]["patience"]
+    if patience is not None and patience < 1:
+        raise UserError(f"--early_stopping.patience: expected at least 1 epoch, got {patience}")
     if not 0 <= values["seed_everything"] <= HIGHEST_SEED:
         raise UserError(f"--seed: expected a whole number from 0 to {HIGHEST_SEED}, got {values['seed_everything']}")
     return (
@@ -185,10 +192,16 @@ def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace
             trainer=values["trainer"],
             seed=values["seed_everything"],
             report=values["report"],
-            patience=values["early_stopping"]["patience"],
+            patience=patience,
         ),
         final,
     )
+
+
+def _where(key: str, request: Request) -> str:
+    """An option as it was given: on the command line, or in a file."""
+    given = key in request.overrides or key not in request.origin
+    return _spelled(key) if given else f"{request.origin[key]}: {key}"
 
 
 def _spelled(key: str) -> str:
@@ -242,9 +255,10 @@ def group_help(request: Request, parser: ArgumentParser, final: Namespace, group
     """Every option of one group: its type, the value in force and where it is from, its default, what it means."""
     lines, chosen = [], final.as_dict()
     for action in parser._actions:
-        if action.dest.startswith(f"{group}.") and not action.dest.endswith(".help"):
+        own, _, name = action.dest.partition(".")
+        if name and name != "help" and (own == group or (group == "trainer" and own == "early_stopping")):
             kind = _type_name(getattr(action, "_typehint", None) or action.type or "text")
-            value, default = chosen.get(group, {}).get(action.dest.partition(".")[2]), action.default
+            value, default = chosen.get(own, {}).get(name), action.default
             facts = [] if default in (None, "") else [f"default {default}"]
             if value != default:
                 file = request.origin.get(action.dest, "")

@@ -85,15 +85,18 @@ def find_resume(
     root: str | os.PathLike[str] = "runs",
     model: str | None = None,
     data: str | None = None,
+    epochs: int | None = None,
 ) -> tuple[RunFolder, Path]:
     """The run to go on with, and the checkpoint to start from.
 
     Args:
         what: A run folder or its checkpoints folder (then ``last.ckpt``), a checkpoint file, or ``auto``: the newest
-            run below ``root`` whose checkpoint can be read, which is said when it is not the newest of all.
+            run below ``root`` that is not finished and whose checkpoint can be read, which is said when it is not the
+            newest of all.
         root: Folder of all runs, for ``auto``.
         model: Limits ``auto`` to runs of that model.
         data: Limits ``auto`` to runs on that data.
+        epochs: Epochs asked for: a run that has fewer is not finished. None for those of each run.
 
     Returns:
         The reopened run folder and a checkpoint that was read without error.
@@ -102,7 +105,7 @@ def find_resume(
         UserError: If there is none, or the one asked for cannot be read; the message names the file and its size.
     """
     if str(what) == "auto":
-        return _newest_readable(Path(root), f"{model or '*'}-{data or '*'}")
+        return _newest(Path(root), f"{model or '*'}-{data or '*'}", epochs)
     if "://" in str(what):
         raise UserError(f"--resume takes a run folder or a file on this machine, got {what}")
     place = expand(what)
@@ -121,24 +124,49 @@ def _alternative(run: RunFolder) -> str:
     return f". There is also {run.best} ({read_size(run.best)})" if run.best.is_file() else ""
 
 
-def _newest_readable(root: Path, pattern: str) -> tuple[RunFolder, Path]:
-    """The last, else the best checkpoint of the newest run that has a readable one."""
+def _newest(root: Path, pattern: str, epochs: int | None) -> tuple[RunFolder, Path]:
+    """The last, else the best checkpoint of the newest run that is not finished and has a readable one."""
     folders = sorted(root.glob(f"{pattern}/*/{CHECKPOINTS}"), key=lambda folder: folder.parent.name, reverse=True)
-    problems = []
+    problems, finished = [], []
     for folder in folders:
         run = RunFolder(folder.parent)
+        if epochs is None and run.finished:
+            finished.append(run.path)
+            continue
         for path in (run.last, run.best):
             try:
-                load_checkpoint(path)
+                checkpoint = load_checkpoint(path)
             except UserError as error:
                 problems.append(str(error))
                 continue
+            if nothing_left(checkpoint, epochs, run):
+                finished.append(run.path)
+                break
+            if finished:
+                notice(f"resuming {run.path}: what is newer is finished")
             if problems:
                 notice(f"resuming from {path}, because {'; '.join(problems)}")
             return RunFolder.reopen(run.path), path
-    if problems:
-        raise UserError(f"nothing to resume: {'; '.join(problems)}")
-    raise UserError(f"nothing to resume: no run in {root / pattern}")
+    if finished:
+        problems.append(f"no run in {root / pattern} is unfinished; more --epochs would go on with {finished[0]}")
+    raise UserError(f"nothing to resume: {'; '.join(problems) or f'no run in {root / pattern}'}")
+
+
+def epochs_done(checkpoint: dict[str, Any]) -> int:
+    """Whole epochs that a checkpoint was trained for."""
+    progress = checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
+    return int(progress.get("processed", 0))
+
+
+def nothing_left(checkpoint: dict[str, Any], max_epochs: int | None, run: RunFolder) -> bool:
+    """Whether a run has all the epochs asked for, and was tested.
+
+    A run that was stopped before its test has no metrics yet, and may still take it.
+    """
+    done = epochs_done(checkpoint)
+    if max_epochs is None or max_epochs < 1:
+        return False
+    return done > max_epochs or (done == max_epochs and run.metrics.is_file())
 
 
 def check_unfinished(checkpoint: dict[str, Any], max_epochs: int | None, run: RunFolder) -> None:
@@ -147,18 +175,13 @@ def check_unfinished(checkpoint: dict[str, Any], max_epochs: int | None, run: Ru
     Args:
         checkpoint: As :func:`load_checkpoint` gives it.
         max_epochs: Epochs asked for.
-        run: Its folder; a run that was stopped before its test has no metrics yet, and may still take it.
+        run: Its folder.
 
     Raises:
         UserError: Naming the number of epochs that the run has.
     """
-    progress = checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
-    done = int(progress.get("processed", 0))
-    if (
-        max_epochs is not None
-        and max_epochs > 0
-        and (done > max_epochs or (done == max_epochs and run.metrics.is_file()))
-    ):
+    if nothing_left(checkpoint, max_epochs, run):
+        done = epochs_done(checkpoint)
         raise UserError(
             f"{run.path} has {done} epoch{'s' * (done != 1)}, "
             f"--epochs {max_epochs} leaves nothing to train: ask for more"

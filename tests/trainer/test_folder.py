@@ -91,3 +91,21 @@ def test_all_processes_of_a_run_share_one_folder(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("LOCAL_RANK", "1")  # as Lightning sets it in the processes that it starts
     assert RunFolder.create(tmp_path, "cnn", "digits", 0).path == first.path.absolute()
     assert len(list(tmp_path.glob("*/*"))) == 1
+
+
+def test_a_place_without_a_run_names_the_runs_near_it_and_stays_as_it_is(tmp_path: Path) -> None:
+    first, second = (
+        RunFolder.create(tmp_path, "cnn", "digits", 0, lambda day=day: datetime.datetime(2026, 1, day)).path
+        for day in (1, 2)
+    )
+    for place in (tmp_path, first.parent):
+        with pytest.raises(UserError) as caught:
+            RunFolder.reopen(place)
+        assert str(caught.value) == f"no run at {place}: {place} holds 2 runs, the newest is {second}"
+    assert not (tmp_path / "checkpoints").exists(), "it is nobody's run folder"
+    misspelt = first.with_name("20260101-00000-s0")
+    with pytest.raises(UserError, match=f"no run at {misspelt}: did you mean {first}\\? {first.parent} holds 2 runs"):
+        RunFolder.reopen(misspelt)
+    with pytest.raises(UserError, match="give a run folder, its checkpoints folder or a checkpoint file"):
+        RunFolder.reopen(tmp_path / "no" / "where")
+    assert RunFolder.reopen(first / "checkpoints").path == first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import signal
 from pathlib import Path
@@ -13,10 +14,11 @@ from lightning.pytorch import Callback
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
+from tests.trainer.small import SEED, SmallData, SmallTask, new_run, small_task, small_trainer
 from theory.seeds import mix_seed
 from trainer import build
 from trainer.errors import RunFailed, UserError
+from trainer.folder import RunFolder
 from trainer.resume import check_compatible, find_resume, logged_step
 from trainer.safe_file import load_checkpoint
 
@@ -142,3 +144,31 @@ def test_a_best_file_that_is_gone_is_chosen_anew(tmp_path: Path, capsys: Any) ->
     build.fit(small_trainer(run, 2, resume_step=8), small_task(worse=True), SmallData(), run.last)
     assert load_checkpoint(run.best)["epoch"] == 1
     assert "is gone" in capsys.readouterr().err
+
+
+def test_auto_passes_finished_runs_by(tmp_path: Path, capsys: Any) -> None:
+    older, newer = (
+        RunFolder.create(tmp_path, "small", "clouds", SEED, lambda day=day: datetime.datetime(2026, 1, day))
+        for day in (1, 2)
+    )
+    for run in (older, newer):
+        build.fit(small_trainer(run, 1), small_task(), SmallData())
+    capsys.readouterr()
+    assert find_resume("auto", tmp_path)[0].path == newer.path
+    newer.write_metrics({"test/accuracy": 1.0})
+    assert capsys.readouterr().err == ""
+    assert find_resume("auto", tmp_path)[0].path == older.path
+    assert capsys.readouterr().err == f"resuming {older.path}: what is newer is finished\n"
+    assert find_resume("auto", tmp_path, epochs=2)[0].path == newer.path, "it has only one epoch"
+    assert find_resume("auto", tmp_path, epochs=1)[0].path == older.path, "it may still take its test"
+    older.write_metrics({"test/accuracy": 1.0})
+    for epochs in (None, 1):
+        with pytest.raises(UserError) as caught:
+            find_resume("auto", tmp_path, "small", "clouds", epochs)
+        assert str(caught.value) == (
+            f"nothing to resume: no run in {tmp_path}/small-clouds is unfinished; "
+            f"more --epochs would go on with {newer.path}"
+        )
+    later = newer.metrics.stat().st_mtime_ns + 1
+    os.utime(newer.last, ns=(later, later))  # it went on after that result
+    assert find_resume("auto", tmp_path)[0].path == newer.path
