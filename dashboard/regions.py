@@ -49,21 +49,23 @@ class Picture(NamedTuple):
     boundary: ArrayLike
 
 
-def regions_figure(pictures: Sequence[Picture], text: str) -> Figure:
+def regions_figure(pictures: Sequence[Picture], text: str, circles: Sequence[float] = ()) -> Figure:
     """Regions coloured by slope, networks side by side on one scale of colours.
 
     Args:
         pictures: At least one.
-        text: What was found, for the title.
+        text: What was found, for the title; what the lines are is added.
+        circles: Radii around 0 at which the true class changes.
 
     Returns:
-        A figure of one axes per network; on the white lines two classes are equally likely.
+        A figure of one axes per network; on the white lines two classes are equally likely, true circles are dashed.
 
     Raises:
         ValueError: If there is none, or one without a region.
     """
     from matplotlib.collections import LineCollection, PolyCollection
     from matplotlib.colors import LogNorm
+    from matplotlib.patches import Circle
 
     if not pictures or not all(len(one.polygons) for one in pictures):
         raise ValueError("pictures must hold at least one network of at least one region")
@@ -87,12 +89,18 @@ def regions_figure(pictures: Sequence[Picture], text: str) -> Figure:
         axes.add_collection(drawn)
         if np.size(one.boundary):
             axes.add_collection(LineCollection(list(np.asarray(one.boundary)), colors="white", linewidths=1.6))
+        for radius in circles:
+            axes.add_patch(Circle((0, 0), radius, fill=False, **{**THEORY, "color": VERMILLION, "linewidth": 1.4}))
         corners = np.concatenate(list(one.polygons))
         axes.set_xlim(corners[:, 0].min(), corners[:, 0].max())
         axes.set_ylim(corners[:, 1].min(), corners[:, 1].max())
         axes.set_aspect("equal")
         axes.grid(False)
         label(axes, "first coordinate", "second coordinate", f"{plain(one.name, 30)}: {len(one.polygons):,} regions")
+    if any(np.size(one.boundary) for one in pictures):
+        text += "; on white lines both classes are equally likely"
+    if len(circles):
+        text += ", dashed are the true circles"
     finding(figure, text, left=0.7, right=0.95, between=0.65)
     place = panels[-1].get_position()
     left = 1 - 0.78 / figure.get_size_inches()[0]
@@ -134,7 +142,7 @@ def bounds_figure(
     Args:
         depths: Hidden layers of each shape, shape (P,).
         counts: ``{"trained": …}``, each of shape (P, S).
-        bounds: ``{"upper bound": …}``, each of shape (P,); drawn dark.
+        bounds: ``{"upper bound": …}``, each of shape (P,), NaN where there is none; drawn dark.
         text: What was found.
     """
     depths = np.asarray(depths, dtype=float)
@@ -151,7 +159,7 @@ def bounds_figure(
     whole_numbers(axes, depths)
     label(axes, "hidden layers", "linear regions")
     legend(axes, loc="upper left")
-    top = max(float(np.max(np.asarray(values, dtype=float))) for values in bounds.values())
+    top = max(float(np.nanmax(np.asarray(values, dtype=float))) for values in bounds.values())
     axes.set_ylim(top=top * 1000)  # room for the legend
     finding(figure, text, left=0.95)
     return figure

@@ -108,7 +108,7 @@ class Points(LightningDataModule):
         seed: Seed of the order; without it the run's seed.
     """
 
-    FACTS = ("class_names", "in_features", "box", "target")
+    FACTS = ("class_names", "in_features", "box", "target", "circles")
     name = "points"
 
     def __init__(
@@ -164,11 +164,18 @@ class Points(LightningDataModule):
         """What a model must know.
 
         class_names; in_features, the number of coordinates; box [low, high] of every coordinate without the noise;
-        target, the name of the set.
+        target, the name of the set; circles, the radii around 0 at which the class of rings changes, else empty.
         """
         low, high = (-0.5, 1.5) if self.points in GATES else (-1.0, 1.0)
         dimension = self.part("train").points.shape[1]
-        return {"class_names": ["0", "1"], "in_features": dimension, "box": [low, high], "target": self.points}
+        count = self.shape["num_rings"] if self.points == "rings" else 0
+        return {
+            "class_names": ["0", "1"],
+            "in_features": dimension,
+            "box": [low, high],
+            "target": self.points,
+            "circles": [ring / count for ring in range(1, count)],
+        }
 
     def summary(self) -> dict[str, Any]:
         """What the set is, in words and counts, for the start of a run and its report."""

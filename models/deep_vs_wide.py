@@ -40,6 +40,7 @@ class DeepVsWideTask(LightningModule):
         in_features: Numbers of an input; from the data.
         box: Low and high end of every input; from the data.
         target: What the data is called; from the data.
+        circles: Radii at which the true class changes, where it is that of rings; from the data.
         in_channels: Channels of pictures; from the data.
         image_size: Height and width of pictures; from the data.
         neurons: Hidden neurons of each network, or of the one-layer network whose parameters set the budget.
@@ -66,6 +67,7 @@ class DeepVsWideTask(LightningModule):
         in_features: int = 0,
         box: list[float] = [],  # noqa: B006 (jsonargparse shows it in --model.help; it is never changed)
         target: str = "",
+        circles: list[float] = [],  # noqa: B006
         in_channels: int = 1,
         image_size: list[int] = [],  # noqa: B006
         neurons: int = 48,
@@ -227,6 +229,7 @@ class DeepVsWideTask(LightningModule):
             self.hparams["target"],
             self.given,
             self.samples,
+            self.hparams["circles"],
         )
 
     def findings(self) -> list[tuple[str, str]]:

@@ -48,18 +48,19 @@ def optimal_denoiser(covariance: Tensor, noise: float) -> Tensor:
     return torch.linalg.solve(blurred, covariance)
 
 
-def least_denoising_error(covariance: Tensor, noise: float) -> float:
+def least_denoising_error(eigenvalues: Tensor, noise: float) -> float:
     """Mean squared error of the best linear denoiser, Σ_i λ_i σ² / (λ_i + σ²); the least of all for Gaussian samples.
 
     Args:
-        covariance: Σ, shape (D, D).
+        eigenvalues: λ of the covariance; those that are 0 may be left out.
         noise: σ, positive.
 
     Raises:
-        ValueError: If the covariance is not square or σ is not positive.
+        ValueError: If σ is not positive.
     """
-    _check(covariance, noise)
-    values = torch.linalg.eigvalsh(covariance).clamp_min(0)
+    if not noise > 0:
+        raise ValueError(f"noise must be positive, got {noise}")
+    values = eigenvalues.clamp_min(0)
     return float((values * noise**2 / (values + noise**2)).sum())
 
 

@@ -135,7 +135,7 @@ def alternate(encoder: Tensor, covariance: Tensor, noise: float = 0.0) -> tuple[
 
     For a given encoder the best decoder is W₂ = C W₁ᵀ (W₁ (C + σ²I) W₁ᵀ)⁻¹, whose columns span C applied to the rows
     of W₁. For an orthonormal Q spanning those columns the best encoder of decoder Q is Qᵀ C (C + σ²I)⁻¹. Without noise
-    that is QᵀC C⁻¹ = Qᵀ: the power method on a subspace, whose loss falls by (λ_{k+1} / λ_k)² a step.
+    that is QᵀC C⁻¹ = Qᵀ: the power method on a subspace. With noise it is the power method of C (C + σ²I)⁻¹ C.
 
     Args:
         encoder: W₁, shape (k, D), of full rank.
@@ -151,6 +151,27 @@ def alternate(encoder: Tensor, covariance: Tensor, noise: float = 0.0) -> tuple[
     blurred = covariance + noise**2 * torch.eye(len(covariance)).to(covariance)
     decoder, _ = torch.linalg.qr(covariance @ encoder.T)
     return torch.linalg.solve(blurred, covariance @ decoder).T.contiguous(), decoder
+
+
+def alternation_rate(eigenvalues: Tensor, k: int, noise: float = 0.0) -> float | None:
+    """The factor by which a step of `alternate` shrinks the loss above its floor, in the end: (f_{k+1} / f_k)².
+
+    Here f(λ) = λ² / (λ + σ²), of the matrix whose power method it is; without noise f(λ) = λ.
+
+    Args:
+        eigenvalues: λ of the covariance, falling.
+        k: Size of the code, at least 1.
+        noise: σ.
+
+    Returns:
+        In [0, 1]; None where the code leaves nothing out.
+    """
+    if len(eigenvalues) <= k or not eigenvalues[k - 1] > 0:
+        return None
+    kept, left = eigenvalues[k - 1], eigenvalues[k].clamp_min(0)
+    return (
+        float((left / kept) ** 4 * ((kept + noise**2) / (left + noise**2)) ** 2) if noise else float(left / kept) ** 2
+    )
 
 
 def tie(decoder: Tensor, covariance: Tensor, noise: float = 0.0) -> Tensor:

@@ -5,7 +5,7 @@ The expected squared error of x → W₂W₁x depends on the data through their 
 
     L-BFGS        a general optimiser that knows nothing of eigenvectors
     alternation   the exact minimum over the decoder, then over the encoder: linear convergence at the rate
-                  (λ_{k+1} / λ_k)² a step, since it is subspace iteration
+                  (f_{k+1} / f_k)² a step, f = λ² / (λ + σ²) for noise σ, since it is subspace iteration
 
 L-BFGS comes near and then slows down, at a condition number that the gap of two neighbouring eigenvalues sets; the
 alternation polishes. All in float64.

@@ -14,6 +14,7 @@ from torch import Tensor
 from models.coding.results import Result
 from theory.compression import cosine_errors_fixed, cosine_errors_largest, psnr, rank_errors
 from theory.denoising import score_of_denoiser
+from theory.linear_autoencoder import alternation_rate
 from theory.principal import decode, encode, principal, projection_errors, scaled
 
 SHOWN = 10
@@ -70,7 +71,7 @@ def autoencoder_figures(task: Any, result: Result) -> Iterator[tuple[str, Any]]:
             ),
         )
     if len(task.history) > 1:
-        rate = convergence_rate(result)
+        rate = alternation_rate(result.reference.basis.eigenvalues, result.k, task.hparams["noise"])
         steps, gaps = zip(*task.history, strict=True)
         polish_from = (1 - task.hparams["polish"]) * (steps[-1] + task.hparams["iterations"])
         yield "convergence", compression.convergence_figure(steps, gaps, rate, polish_from)
@@ -89,12 +90,6 @@ def representatives(labels: Tensor) -> Tensor:
         rank[members] = torch.arange(len(members))
     chosen = torch.argsort(rank, stable=True)[:SHOWN]
     return chosen[torch.argsort(labels[chosen], stable=True)]
-
-
-def convergence_rate(result: Result) -> float | None:
-    """(λ_{k+1} / λ_k)², by which a step of subspace iteration shrinks the gap; None when nothing is left out."""
-    values = result.reference.basis.eigenvalues
-    return float((values[result.k] / values[result.k - 1]) ** 2) if len(values) > result.k else None
 
 
 @torch.no_grad()

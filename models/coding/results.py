@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.coding.reference import MNIST_DEEP_30, MNIST_PCA_30, Reference
 from theory.compression import psnr
+from theory.denoising import least_denoising_error
 from theory.principal import encode, least_error, projection_errors, scaled
 from theory.seeds import mix_seed
 from theory.verification import area_under_curve
@@ -188,6 +189,7 @@ class Result:
         if self.denoised is not None:
             values[f"{test}/denoising_error"] = float(self.denoised.error.mean())
             values["theory/wiener_error"] = float(self.denoised.wiener.mean())
+            values["theory/least_denoising_error"] = least_denoising_error(eigenvalues, self.denoised.noise)
             values["gap/error_over_wiener"] = values[f"{test}/denoising_error"] / values["theory/wiener_error"]
         return values
 
@@ -221,7 +223,8 @@ class Result:
         if self.denoised is not None:
             ours, wiener = found[f"{split}/denoising_error"], found["theory/wiener_error"]
             text = f"{ours:.4g} with noise of {self.denoised.noise:g}; best linear denoiser (Wiener) {wiener:.4g}"
-            lines.append(("denoising", text))
+            due = found["theory/least_denoising_error"]
+            lines.append(("denoising", f"{text}, due {due:.4g} with the covariance of the training pictures"))
         if self.clusters:
             names = {"code": "code", "pca": "PCA's code", "pixels": "pixels"}
             text = ", ".join(f"{names[name]} {value:.3f}" for name, value in self.clusters.items())

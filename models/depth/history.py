@@ -74,13 +74,14 @@ class Bounds:
 
     Attributes:
         upper: No network of the shape has more.
-        lower: Some network of the shape has so many.
+        lower: Some network of the shape has so many; None where the source states nothing: for leaky ReLU, or where a
+            layer but the last is narrower than the slice has dimensions.
         typical: Order of the count at random weights.
         expected: Exact mean at the random start, where it is known: one layer on its own input, else None.
     """
 
     upper: int
-    lower: int
+    lower: int | None
     typical: float
     expected: float | None
 
@@ -98,7 +99,7 @@ def bounds_of(widths: list[int], where: Slice, slope: float) -> Bounds:
             expected = bounds.expected_regions(widths[0], where.high, ratio)
     return Bounds(
         bounds.upper_bound(widths, dimension, slope),
-        bounds.lower_bound(widths, dimension),
+        (bounds.lower_bound(widths, dimension) or None) if not slope else None,
         bounds.typical_order(widths, dimension),
         expected,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,19 +40,18 @@ def pictures(result: Result, stacks: list[Stack]) -> Iterator[tuple[str, Any]]:
     counts = result.history.array()  # (T, shapes, S)
     depths = [len(widths) for widths in result.shapes]
     uppers = np.array([float(min(one.upper, 10**300)) for one in result.bounds])
-    share = counts[-1].mean(1) / uppers  # (shapes,)
+    known = {"upper bound (one layer: Zaslavsky; deep: Serra et al.)": uppers}
+    lowers = [math.nan if one.lower is None else float(min(one.lower, 10**300)) for one in result.bounds]
+    if not all(map(math.isnan, lowers)):
+        known["reached by some network (Montúfar et al.)"] = np.array(lowers)
+    known["order at random (Hanin and Rolnick)"] = np.array([one.typical for one in result.bounds])
     yield (
         "regions_beside_bounds",
         draw.bounds_figure(
             depths,
             {"random start": counts[0], "trained": counts[-1]},
-            {
-                "upper bound (one layer: Zaslavsky; deep: Serra et al.)": uppers,
-                "reached by some network (Montúfar et al.)": [float(min(one.lower, 10**300)) for one in result.bounds],
-                "order at random (Hanin and Rolnick)": [one.typical for one in result.bounds],
-            },
-            f"the bound grows exponentially with depth, the networks do not follow: trained, {names[0]} has "
-            f"{share[0]:.2g} of its bound, {names[-1]} {share[-1]:.2g}",
+            known,
+            result.bounds_text(),
         ),
     )
     if len(result.history.epochs) > 1:
@@ -80,8 +80,9 @@ def slice_figure(result: Result, stacks: list[Stack]) -> Any:
         networks.append(int(order[len(order) // 2]))
     found = [(shape_name(result.shapes[p]), stacks[p].layers(n)) for p, n in zip(chosen, networks, strict=True)]
     errors = [result.error_text([result.errors[p][n]]) for p, n in zip(chosen, networks, strict=True)]
-    said = ", ".join(f"{name} error {error}" for (name, _), error in zip(found, errors, strict=True))
-    text = f"the network of median error of each shape on {result.target or result.where.words()}: {said}"
+    said = ", ".join(f"{name} {error}" for (name, _), error in zip(found, errors, strict=True))
+    on = f"on {result.target or result.where.words()}"
+    text = f"linear regions {on}, of each shape the network of median test error ({said})"
     if result.where.dimension == 1:
         low, high = result.where.low, result.where.high
         curves = []
@@ -92,11 +93,13 @@ def slice_figure(result: Result, stacks: list[Stack]) -> Any:
         if result.samples is not None:
             target = draw.Curve(result.target, *result.samples)
         return draw.pieces_figure(curves, target, text)
-    return plane_figure(found, result.where, text)
+    return plane_figure(found, result.where, text, result.circles if result.where.plane is None else ())
 
 
-def plane_figure(networks: list[tuple[str, list[Layer]]], where: Slice, text: str) -> Any:
-    """Regions of networks on a plane, coloured by slope, with the decision boundary."""
+def plane_figure(
+    networks: list[tuple[str, list[Layer]]], where: Slice, text: str, circles: Sequence[float] = ()
+) -> Any:
+    """Regions of networks on a plane, coloured by slope, with the decision boundary and, where known, the true one."""
     drawn = []
     limited = Slice(where.low, where.high, 2, min(where.limit, MOST_DRAWN), where.plane)
     for name, layers in networks:
@@ -113,7 +116,7 @@ def plane_figure(networks: list[tuple[str, list[Layer]]], where: Slice, text: st
                 continue
         polygons = [found.polygon(index) for index in range(len(found))]
         drawn.append(draw.Picture(name, polygons, slopes, boundary(limited.restrict(layers), found)))
-    return draw.regions_figure(drawn, text)
+    return draw.regions_figure(drawn, text, circles)
 
 
 def boundary(layers: list[Layer], found: Regions) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,7 @@ class Result:
         target: What the data is called.
         given: Networks of another run, by name.
         samples: Test points and values of a function of one number, in order.
+        circles: Radii around 0 at which the true class changes; empty where it changes otherwise.
     """
 
     shapes: list[list[int]]
@@ -54,6 +56,7 @@ class Result:
     target: str
     given: dict[str, list[Layer]]
     samples: tuple[np.ndarray, np.ndarray] | None = None
+    circles: Sequence[float] = ()
 
     def error_text(self, values: list[float]) -> str:
         """``2.10 ± 0.31 %`` or ``0.0120 ± 0.0031``."""
@@ -103,14 +106,9 @@ class Result:
             due = f" (its mean must be {said.expected:,.1f})" if said.expected is not None else ""
             error = self.error_text(self.errors[place]) + self.beside_wide(place)
             text = f"error {error}; regions {start} at the start{due}, {end} trained; at most {said.upper:,}"
-            lines.append((f"{shape_name(widths)} neurons", f"{text} (some network of the shape has {said.lower:,})"))
-        lines.append(
-            (
-                "regions",
-                f"counted exactly on {self.where.words()}; at random weights of order {self.bounds[0].typical:,.0f} "
-                "whatever the depth (Hanin and Rolnick 2019): only the maximum grows exponentially with depth",
-            )
-        )
+            some = "" if said.lower is None else f" (some network of the shape has {said.lower:,})"
+            lines.append((f"{shape_name(widths)} neurons", text + some))
+        lines.append(("regions", f"counted exactly on {self.where.words()}; {self.order_text()}"))
         for name, layers in self.given.items():
             try:
                 lines.append(("checkpoint", f"{name}: {self.where.count(layers):,} linear regions"))
@@ -119,6 +117,23 @@ class Result:
         if self.history.most:
             lines.append(("not counted", self.history.most))
         return [*lines, ("written down", self.construction_text())]
+
+    def order_text(self) -> str:
+        """The order of the counts at random weights, which is one for all shapes of as many neurons."""
+        orders = [f"{one.typical:,.0f}" for one in self.bounds]
+        source = "(Hanin and Rolnick 2019)"
+        if len(set(orders)) == 1:
+            return f"at random weights of order {orders[0]} whatever the depth {source}"
+        return f"at random weights of order {', '.join(orders)}, by the number of neurons alone {source}"
+
+    def bounds_text(self) -> str:
+        """What the shapes can have, and what the trained networks have of it; for a title."""
+        counts, names = self.history.array()[-1].mean(1), [shape_name(widths) for widths in self.shapes]
+        parts = []
+        for name, count, said in zip(names, counts, self.bounds, strict=True):
+            most = f"{said.upper:,}" if said.upper < 10**6 else f"{bounded(said.upper):.1e}"
+            parts.append(f"{name} has {count:,.0f} of {most}")
+        return f"regions of the trained networks beside the most possible: {', '.join(parts)}"
 
     def construction_text(self) -> str:
         """The two networks that are written down, measured, beside what they must be."""
@@ -155,10 +170,11 @@ class Result:
                 f"test/regions_start_{tag}": start,
                 f"test/regions_{tag}": end,
                 f"theory/regions_upper_{tag}": bounded(said.upper),
-                f"theory/regions_lower_{tag}": bounded(said.lower),
                 f"theory/regions_order_{tag}": said.typical,
                 f"gap/regions_over_upper_{tag}": end / bounded(said.upper),
             }
+            if said.lower is not None:
+                found[f"theory/regions_lower_{tag}"] = bounded(said.lower)
             if said.expected is not None:
                 found[f"theory/regions_start_{tag}"] = said.expected
                 found[f"gap/regions_start_{tag}"] = start / said.expected

@@ -32,6 +32,10 @@ def test_every_region_is_drawn(slopes):
     assert [len(axes.collections[0].get_paths()) for axes in (wide, deep)] == [2, 1]
     assert len(wide.collections) == 2, "and the line between the classes"
     assert wide.get_title(loc="left") == "wide: 2 regions"
+    assert figure.get_suptitle().replace("\n", " ").endswith("; on white lines both classes are equally likely")
+    circled = regions_figure(pictures, "what was found", [0.25, 0.5])
+    assert [[patch.get_radius() for patch in axes.patches] for axes in circled.axes[:2]] == [[0.25, 0.5]] * 2
+    assert circled.get_suptitle().replace("\n", " ").endswith(", dashed are the true circles")
     assert margins_are_white(figure)
     with pytest.raises(ValueError, match="at least one network of at least one region"):
         regions_figure([Picture("none", [], [], [])], "")

@@ -70,7 +70,13 @@ def test_facts() -> None:
         "in_features": 3,
         "box": [-0.5, 1.5],
         "target": "xor",
+        "circles": [],
     }
+    data = Points("rings", num_rings=4, noise=0.0)
+    radii, (points, labels) = data.facts()["circles"], data.part("test")
+    assert radii == [0.25, 0.5, 0.75]
+    passed = sum((points.norm(dim=1) >= radius).long() for radius in radii)
+    assert torch.equal(labels, torch.as_tensor(passed % 2)), "the class changes at each of them"
     assert Points("moons").facts()["box"] == [-1.0, 1.0]
 
 

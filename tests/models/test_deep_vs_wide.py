@@ -15,7 +15,7 @@ import train
 from models.deep_vs_wide import DeepVsWideTask, check_view, three_points
 from models.depth.counting import Slice
 from models.depth.history import History, bounds_of, counting_epochs
-from models.depth.results import standard_errors
+from models.depth.results import Result, standard_errors
 from models.depth.shapes import equal_neurons, equal_parameters, parameters, same_budget, shape_name
 from models.depth.stack import Stack, sequential_layers
 from theory.regions.bounds import arrangement
@@ -206,6 +206,37 @@ def test_a_picture_network_is_refused_by_name(tmp_path: Path, capsys: pytest.Cap
     assert train.main(words) == 2
     error = capsys.readouterr().err
     assert " is Conv2d; regions are counted for Linear, ReLU and LeakyReLU only" in error
+
+
+def findings_of(neurons: int, shapes: list[list[int]], slope: float = 0.0) -> tuple[Result, dict[str, str]]:
+    """Of networks whose counts and errors are all the same."""
+    where, history = Slice(-1.0, 1.0, 2, 1000), History()
+    history.epochs, history.counts = [0, 1], [[[5.0, 5.0]] * len(shapes)] * 2
+    bounds = [bounds_of(widths, where, slope) for widths in shapes]
+    result = Result(shapes, [[0.1, 0.1]] * len(shapes), history, bounds, where, True, "rings", {})
+    return result, dict(result.findings())
+
+
+def test_orders_and_bounds_are_those_of_each_shape() -> None:
+    equal, lines = findings_of(48, [[48], [24, 24]])
+    assert "at random weights of order 1,152 whatever the depth" in lines["regions"]
+    assert "(some network of the shape has 43,344)" in lines["2×24 neurons"]
+    assert "48 has 5 of 1,177, 2×24 has 5 of 90,601" in equal.bounds_text()
+    # As many parameters as 48 neurons in one layer: 48, 11 + 11, 8 + 8 + 8 … by the budget, fewer neurons with depth.
+    _, lines = findings_of(48, [[48], [12, 13]])
+    assert "at random weights of order 1,152, 312, by the number of neurons alone" in lines["regions"]
+    # 4 neurons: 11 regions at most in one layer and in two, fewer in four; a layer of one unit folds nothing.
+    small, lines = findings_of(4, [[4], [2, 2], [1, 1, 1, 1]])
+    assert [one.upper for one in small.bounds] == [11, 11, 5]
+    assert "some network" not in lines["4×1 neurons"]
+    assert "theory/regions_lower_depth_4" not in small.metrics()
+    assert "grows" not in small.bounds_text()
+
+
+def test_the_lower_bound_is_that_of_relu_only() -> None:
+    leaky, lines = findings_of(48, [[48], [24, 24]], slope=0.2)
+    assert not any("some network" in text for text in lines.values())
+    assert not any(name.startswith("theory/regions_lower") for name in leaky.metrics())
 
 
 def test_small_parts() -> None:

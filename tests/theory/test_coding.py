@@ -20,6 +20,7 @@ from theory.compression import (
 from theory.denoising import least_denoising_error, optimal_denoiser, score_of_denoiser
 from theory.linear_autoencoder import (
     alternate,
+    alternation_rate,
     covariance_loss,
     critical_points,
     least_loss,
@@ -161,6 +162,21 @@ def test_alternating_minimisation_reaches_the_floor_and_tying_costs_nothing(nois
     assert float(covariance_loss(tied, tied.T, covariance, noise)) == pytest.approx(floor, rel=1e-12)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.7])
+def test_the_alternation_converges_at_its_rate(noise):
+    values = torch.tensor([4.0, 2.0, 1.5, 0.5, 0.25], dtype=torch.float64)
+    rotation, _ = torch.linalg.qr(samples(5, 5, 2))
+    covariance = rotation @ torch.diag(values) @ rotation.T
+    floor, encoder, gaps = least_loss(values, 2, noise), samples(2, 5, 5), []
+    for _ in range(22):
+        encoder, decoder = alternate(encoder, covariance, noise)
+        gaps.append(float(covariance_loss(encoder, decoder, covariance, noise)) - floor)
+    rate = alternation_rate(values, 2, noise)
+    assert gaps[-1] / gaps[-2] == pytest.approx(rate, rel=1e-3)
+    assert rate == pytest.approx((0.75 * (0.75 * 2.49 / 1.99 if noise else 1)) ** 2)
+    assert alternation_rate(values, 5, noise) is None
+
+
 def test_one_alternation_is_one_step_of_subspace_iteration():
     _, covariance = mean_and_covariance(samples(100, 6))
     encoder = samples(2, 6, 3)
@@ -178,7 +194,7 @@ def test_the_optimal_denoiser_beats_every_neighbour_and_points_along_the_score()
     def error(matrix):
         return float(covariance_loss(identity, matrix, covariance, 0.8))
 
-    assert error(denoiser) == pytest.approx(least_denoising_error(covariance, 0.8), rel=1e-12)
+    assert error(denoiser) == pytest.approx(least_denoising_error(torch.linalg.eigvalsh(covariance), 0.8), rel=1e-12)
     assert error(denoiser) == pytest.approx(least_loss(torch.linalg.eigvalsh(covariance).flip(0), 5, 0.8), rel=1e-12)
     for seed in range(10):
         assert error(denoiser + 1e-3 * samples(5, 5, seed)) > error(denoiser)
