@@ -33,6 +33,14 @@ def yaml_problem(error: yaml.YAMLError) -> str:
     return where + (getattr(error, "problem", None) or " ".join(str(error).split()))
 
 
+def contains_itself(value: Any, inside: tuple[int, ...] = ()) -> bool:
+    """Whether a value of lists and mappings has itself as a part, as YAML's aliases allow."""
+    if not isinstance(value, dict | list):
+        return False
+    parts = value.values() if isinstance(value, dict) else value
+    return id(value) in inside or any(contains_itself(part, (*inside, id(value))) for part in parts)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Reads one settings file into groups; ``model: cnn`` is short for ``model: {name: cnn}``.
 
@@ -49,12 +57,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not valid YAML: {yaml_problem(error)}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no settings: expected 'model:', 'data:', 'trainer:' at its top level")
+    if contains_itself(content):
+        raise UserError(f"{path}: an alias (*name) stands inside what it stands for")
     for group in ("model", "data"):
         if isinstance(content.get(group), str):
             content[group] = {"name": content[group]}
     for group in ("model", "data", "trainer", "early_stopping"):
         if content.get(group) is not None and not isinstance(content[group], dict):
             raise UserError(f"{path}: '{group}:' must hold settings, not {content[group]!r}")
+        name = (content.get(group) or {}).get("name")
+        if group in ("model", "data") and name is not None and not isinstance(name, str):
+            raise UserError(f"{path}: {group}.name must be a name, not {name!r}")
     return {
         key: value for key, value in content.items() if value is not None or key not in ("model", "data", "trainer")
     }

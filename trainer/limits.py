@@ -1,0 +1,83 @@
+"""Numbers that no run can use, whatever the model and the data: refused before anything is built.
+
+A not-a-number passes every comparison of the kind "refuse what is below 0"; a step limit of 0 trains nothing and would
+print a table of results. Both are found here once, for every option of every class.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from trainer.errors import UserError
+
+LARGEST = 3.4e38  # of single precision, in which networks are trained
+LONGEST = 2**63 - 1  # of the whole numbers that tensors count with
+
+
+def numbers(value: Any) -> Iterator[float]:
+    """Every number in a value: itself, or those in its lists and mappings; booleans are none."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple | set):
+        for each in value:
+            yield from numbers(each)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
+
+
+def check_number(where: str, value: Any) -> None:
+    """Refuses what is not finite, or too large for a tensor.
+
+    Args:
+        where: The option, with its file if it has one.
+        value: Of any kind.
+
+    Raises:
+        UserError: Naming both.
+    """
+    for number in numbers(value):
+        if isinstance(number, int):
+            if abs(number) > LONGEST:
+                raise UserError(f"{where}: expected a whole number of at most 2^63 - 1 in size, got {number:.4g}")
+        elif not math.isfinite(number):
+            raise UserError(f"{where}: expected a finite number, got {number}")
+        elif abs(number) > LARGEST:
+            raise UserError(f"{where}: expected a number of at most {LARGEST:g} in size, got {number:g}")
+
+
+def share_or_count(value: float) -> bool:
+    """Whether it is a share above 0 up to 1, or a whole number from 1."""
+    return 0 < value <= 1 if isinstance(value, float) else value >= 1
+
+
+def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
+    """Refuses settings of Lightning's Trainer with which a run would do nothing, or break off inside Lightning.
+
+    Args:
+        trainer: Arguments of the Trainer.
+        where: The option and its file, for those that are not spelt ``--trainer.NAME``.
+
+    Raises:
+        UserError: Naming the option, the value and those allowed.
+    """
+    rules = {
+        "limit_train_batches": (share_or_count, "a share above 0 to 1, or a number of batches from 1"),
+        "limit_test_batches": (share_or_count, "a share above 0 to 1, or a number of batches from 1"),
+        "limit_val_batches": (lambda value: value >= 0, "a share, or a number of batches from 0"),
+        "overfit_batches": (lambda value: value >= 0, "a share, or a number of batches from 0"),
+        "val_check_interval": (lambda value: isinstance(value, str) or share_or_count(value), "a share or a number"),
+        "max_steps": (lambda value: value == -1 or value >= 1, "a number of steps from 1, or -1 for no limit"),
+        "min_epochs": (lambda value: 0 <= value <= (trainer.get("max_epochs") or value), "0 to the number of epochs"),
+        "min_steps": (lambda value: value >= 0, "a number of steps from 0"),
+        "check_val_every_n_epoch": (lambda value: value >= 1, "a number of epochs from 1"),
+        "log_every_n_steps": (lambda value: value >= 1, "a number of steps from 1"),
+        "accumulate_grad_batches": (lambda value: value >= 1, "a number of batches from 1"),
+        "gradient_clip_val": (lambda value: value >= 0, "0 or more"),
+        "num_nodes": (lambda value: value >= 1, "a number of machines from 1"),
+    }
+    for name, (fits, allowed) in rules.items():
+        value = trainer.get(name)
+        if value is not None and not fits(value):
+            raise UserError(f"{where.get(name, f'--trainer.{name}')}: expected {allowed}, got {value}")
