@@ -38,23 +38,28 @@ class CNNTask(ClassifierReporting, LightningModule):
         mean: Mean of the training pictures per channel, in 0..1.
         std: Standard deviation of the training pictures per channel, in 0..1.
         reference: Best published accuracy on this data in 0..1 and its source, or None.
-        backbone: ``cnn`` (ours), a torchvision model such as ``resnet18``, or ``timm/NAME``.
+        backbone: ``cnn`` (the network of `models.convnet`), a torchvision model such as ``resnet18``, or ``timm/NAME``.
         weights: For a backbone: ``default`` (pretrained), ``none`` (random), or a file.
-        widths: Channels of each stage of ours.
-        padding: Padding of each stage of ours, 0 or 1; 1 by default. 0 loses a border and is cheaper.
-        depths: Convolutions of each stage of ours, 2 by default.
-        pools: Side of the maximum that ends each stage of ours, 2 by default, which halves the picture; 1 for none.
-        patch: Space-to-depth factor at the entrance of ours; 2 makes the first stage 4 times cheaper.
-        dropout: Probability with which a feature is dropped before the last layer, 0 to 0.5.
-        logit_scale: Factor on the logits of ours.
-        norm_momentum: Weight of the newest batch in batch normalisation's running mean; 0.1 usual, 0.3 for short runs.
+        widths: Channels of each stage of the network ``cnn``.
+        padding: Padding of each stage of the network ``cnn``, 0 or 1; 1 by default. 0 loses a border and is cheaper.
+        depths: Convolutions of each stage of the network ``cnn``, 1 to 16; 2 by default.
+        pools: Max-pooling window at the end of each stage of the network ``cnn``, 1 to 8; 2 by default, which halves
+            the picture; 1 for none.
+        patch: Space-to-depth factor at the entrance of the network ``cnn``, from 1; 2 makes its first stage 4 times
+            cheaper.
+        dropout: Probability with which the network ``cnn`` drops a feature before its last layer, 0 to 0.5.
+        logit_scale: Factor on the logits of the network ``cnn``, 0 to 100; below 1 its last layer grows more slowly,
+            which a high learning rate needs: 0.25 at a rate of 0.4.
+        norm_momentum: Weight of the newest batch in the running mean of batch normalisation of the network ``cnn``,
+            0 to 1; 0.1 usual, 0.3 for short runs.
         optimizer: ``sgd`` (Nesterov) or ``adamw``.
-        lr: Peak learning rate; per batch, not per picture. auto searches one for a backbone.
-        momentum: Momentum of SGD, or the first beta of AdamW.
-        weight_decay: Pull of the weights (not of biases and normalisation) towards 0.
+        lr: Peak learning rate, 0 to 1000; per batch, not per picture. auto searches one for a backbone.
+        momentum: Momentum of SGD, or the first beta of AdamW, 0 to 0.999999; 0.9 usual.
+        weight_decay: Pull of the weights (not of biases and normalisation) towards 0, 0 to 1000; 5e-4 usual for sgd,
+            0.05 for adamw.
         schedule: Shape of the way down from the peak: ``linear`` or ``cosine``.
         warmup: Share of all steps in which the learning rate climbs to its peak, 0 to 1.
-        label_smoothing: Share of the target spread evenly over the classes, 0 to 0.3.
+        label_smoothing: Share of the target spread evenly over the classes, 0 to 0.999; at most 0.3 usual.
         views: Views averaged at test time: ``one`` (no averaging), ``shift`` (5 one-pixel shifts), ``mirror``.
         tune: What of a backbone is trained: ``all``, or only its ``head``, on features computed once.
         head_start: Fit the head of a backbone on the features of the training pictures before the first epoch.
@@ -65,8 +70,8 @@ class CNNTask(ClassifierReporting, LightningModule):
         layer_decay: Learning rate of a backbone's stage over that of the next one, above 0 to 1.
         norm: Statistics with which a backbone is trained: ``fixed`` as they came with the weights, or of the ``batch``.
         ema_decay: Longest memory of the average of a backbone's weights that is validated and kept; 0 for no average.
-        mixup: alpha of mixup for a backbone; 0.2 usual, 0 for none.
-        cutmix: alpha of CutMix for a backbone; 1 usual, 0 for none. With mixup too, each batch gets one of them.
+        mixup: alpha of mixup for a backbone, 0 to 100; 0.2 usual, 0 for none.
+        cutmix: alpha of CutMix for a backbone, 0 to 100; 1 usual, 0 for none. With mixup too, each batch gets one.
         mix_off_epochs: Last epochs without mixup and CutMix.
         channels_last: Keep a backbone's weights in the memory order that convolutions are fastest in.
         compile: Compile the network; where that fails, one line says so and training goes on without.

@@ -28,6 +28,8 @@ HIGHEST = {
     "label_smoothing": 0.999,
     "momentum": 0.999999,
     "ema_decay": 0.999999,
+    "logit_scale": 100,
+    "norm_momentum": 1,
 }
 
 

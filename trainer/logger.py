@@ -32,13 +32,14 @@ def showable(text: str) -> str:
 def hparams_row(settings: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
     """Settings as one flat row: nested keys joined by a dot, None left out, lists as text.
 
-    A column that mixes None or lists with numbers hides runs in TensorBoard.
+    A column that mixes None, lists or words with numbers hides runs in TensorBoard. So a learning rate that is still
+    to be found (``auto``) is left out; what was found is in the scalars.
     """
     row: dict[str, bool | int | float | str] = {}
     for name, value in settings.items():
         if isinstance(value, Mapping):
             row.update(hparams_row(value, f"{prefix}{name}."))
-        elif value is not None:
+        elif value is not None and (name, value) != ("lr", "auto"):
             row[f"{prefix}{name}"] = value if isinstance(value, bool | int | float) else showable(str(value))
     return row
 

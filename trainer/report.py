@@ -147,6 +147,9 @@ def announce(request: Request, folder: RunFolder, data: Data, task: Task, traine
     print(f"data    {summary['name']}: {summary['shape']}{classes}; {splits} ({summary['source']})")
     print(f"model   {request.model}: {task.describe()}")
     print(f"device  {describe_device(trainer)}")
+    together = settings.trainer.get("accumulate_grad_batches") or 1
+    if isinstance(batch, int) and together > 1:
+        print(f"batch   {batch} × {together} batches a step = {batch * together} samples")
     print(f"run     {folder.path}")
     print(f"watch   tensorboard --logdir {folder.path.parent.parent}", flush=True)
 

@@ -84,6 +84,12 @@ def test_impossible_networks_are_refused(options: dict[str, object], message: st
         CNN(**{"in_channels": 1, "num_classes": 2, "image_size": [8, 8], **options})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("name", "value"), [("logit_scale", -1.0), ("norm_momentum", 1.5), ("momentum", 1.0)])
+def test_numbers_out_of_their_range_are_refused_before_data_are_read(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"--model\.{name} must be between 0 and"):
+        task(**{name: value})
+
+
 def test_bytes_and_unit_floats_are_the_same_picture() -> None:
     model = task().eval()
     images = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8)

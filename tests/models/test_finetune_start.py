@@ -181,3 +181,10 @@ def test_a_run_says_what_it_does_before_it_does_it(pictures: Path, tmp_path: Pat
     assert "right when held out" in said[-1]
     assert metrics(tmp_path)["val/accuracy"] >= 0
     assert last(tmp_path)["global_step"] == 1
+
+
+def test_the_effective_batch_is_printed(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+    accumulated = ["--trainer.accumulate_grad_batches", "2"]
+    assert train.main(words(pictures, tmp_path, *accumulated, epochs=1)) == 0
+    assert "batch   8 × 2 batches a step = 16 samples" in capsys.readouterr().out.splitlines()
+    assert last(tmp_path)["global_step"] == 2  # 8 + 8 pictures, then 4

@@ -73,6 +73,10 @@ def test_hparams_row_is_flat_and_written_once(tmp_path: Path) -> None:
     assert not list(run.path.glob("hparams.yaml"))
 
 
+def test_a_rate_to_be_found_makes_no_text_in_a_column_of_numbers() -> None:
+    assert hparams_row({"lr": "auto", "log_z": "auto", "model": {"lr": "auto"}}) == {"log_z": "auto"}
+
+
 def test_epoch_values_measure_the_epoch(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     trainer = small_trainer(run, 2)
