@@ -128,11 +128,14 @@ class Likelihood:
             "test/loss": loss,
             "theory/loss": floor,
             "gap/loss": loss - floor,
-            "theory/excess_loss": degrees / (2 * len(self.sample[0])),
-            "test/wald": self.wald(),
-            "theory/wald": float(degrees),
-            "test/wald_p": float(stats.chi2.sf(self.wald(), degrees)),
         }
+        if not self.precision:  # these laws are those of the maximum of the likelihood, which a prior moves
+            values |= {
+                "theory/excess_loss": degrees / (2 * len(self.sample[0])),
+                "test/wald": self.wald(),
+                "theory/wald": float(degrees),
+                "test/wald_p": float(stats.chi2.sf(self.wald(), degrees)),
+            }
         if self.precision and self.family == "gaussian":
             values["gap/ridge"] = self.ridge_gap()
         return {**values, **self.solver_metrics()}
@@ -155,13 +158,11 @@ class Likelihood:
     def findings(self) -> list[tuple[str, str]]:
         """The result and what stands beside it."""
         values, degrees = self.metrics(), self.theta.numel()
-        lines = [
-            (
-                "test loss",
-                f"{values['test/loss']:.4f} nats; the truth's on the same samples {values['theory/loss']:.4f}, "
-                f"excess {values['gap/loss']:.1e} (DK/2n = {values['theory/excess_loss']:.1e} expected)",
-            )
-        ]
+        text = f"{values['test/loss']:.4f} nats; the truth's on the same samples {values['theory/loss']:.4f}, "
+        text += f"excess {values['gap/loss']:.1e}"
+        if not self.precision:
+            text += f" (DK/2n = {values['theory/excess_loss']:.1e} expected)"
+        lines = [("test loss", text)]
         if self.precision:
             text = f"N(0, {self.precision**-0.5:g}²) on each coefficient"
             if "gap/ridge" in values:

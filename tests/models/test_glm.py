@@ -64,9 +64,12 @@ def test_the_estimate_is_that_of_scikit_learn(tmp_path: Path) -> None:
     assert metrics["test/wald_p"] == pytest.approx(stats.chi2.sf(metrics["test/wald"], 2))
 
 
-def test_a_prior_makes_it_ridge(tmp_path: Path) -> None:
+def test_a_prior_makes_it_ridge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, metrics = run(tmp_path, "--data.family", "gaussian", "--model.prior_deviation", "0.2", "--epochs", "1")
     assert metrics["gap/ridge"] < 1e-12
+    laws = {"theory/excess_loss", "test/wald", "theory/wald", "test/wald_p"}
+    assert not laws & metrics.keys(), "a prior moves the maximum away from where these laws hold"
+    assert "DK/2n" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
