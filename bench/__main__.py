@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import shlex
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from bench.child import threads
 from bench.harness import BenchError, hardware, hardware_lines
-from trainer.errors import RunFailed, UserError
+from trainer.errors import RunFailed, UserError, not_installed
 
 BENCHMARKS = {
     "digits": "the one command, train.py --model cnn: seconds and accuracy over seeds, beside the target",
@@ -101,6 +102,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in {*BENCHMARKS, "all"} or (name == "all" and arguments):
         wrong = "all takes no options" if name == "all" else f"no benchmark named {name!r}"
         print(f"bench: {wrong}; known: {', '.join(BENCHMARKS)}, all", file=sys.stderr)
+        return 2
+    if importlib.util.find_spec("torch") is None:
+        print(f"bench: {not_installed(ModuleNotFoundError(name='torch'))}", file=sys.stderr)
         return 2
     status = 0
     for each in BENCHMARKS if name == "all" else [name]:

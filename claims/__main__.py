@@ -13,6 +13,7 @@ Exit status: 0 all checks passed, 1 one failed or broke off, 2 wrong input, 130 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import re
@@ -25,14 +26,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+NOT_INSTALLED = (
+    f"PyTorch and its companions are not installed for this Python ({sys.executable}); "
+    "run `make train` once, then `. .venv/bin/activate`"
+)
+try:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from claims import catalogue
-from claims.page import page
-from claims.registry import Claim
-from claims.report import block, consoles, summary, unchecked_block
-from claims.runner import Outcome, left_out, run_all
+    from claims import catalogue
+    from claims.page import page
+    from claims.registry import Claim
+    from claims.report import block, consoles, summary, unchecked_block
+    from claims.runner import Outcome, left_out, run_all
+except ModuleNotFoundError as error:
+    if error.name != "rich":
+        raise
+    print(f"claims: {NOT_INSTALLED}", file=sys.stderr)
+    raise SystemExit(2) from None
 
 
 class WrongInput(ValueError):  # noqa: N818  (what the user gave, not a fault of the program)
@@ -181,7 +192,13 @@ def records(claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> list[dict[s
 
 
 def run(options: argparse.Namespace, words: Sequence[str]) -> int:
-    """Loads, selects, runs and reports; returns the exit status."""
+    """Loads, selects, runs and reports; returns the exit status.
+
+    Raises:
+        WrongInput: If PyTorch is not there, or nothing fits.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise WrongInput(NOT_INSTALLED)
     started = time.perf_counter()
     if options.root is not None:
         os.environ["DATA_ROOT"] = str(options.root)
