@@ -8,7 +8,7 @@ train: .venv/installed ## train a convolutional network on handwritten digits
 	$(BIN)/python train.py --model cnn
 
 test: .venv/installed ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 slow: .venv/installed ## run the tests that need minutes, or real data in DATA_ROOT
 	$(BIN)/python -m pytest -m slow

@@ -84,10 +84,12 @@ def read_options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--search", action="append", default=[], metavar="WORD", help="only those with this word")
     parser.add_argument("--all", action="store_true", help="the long ones too")
     parser.add_argument("--jobs", type=positive, default=min(processors(), 8), help="processes (default: %(default)s)")
-    parser.add_argument("--root", type=Path, help="folder of the data sets, for claims that need one (or DATA_ROOT)")
+    parser.add_argument("--data_root", type=Path, help="folder of the data sets that some claims need (or DATA_ROOT)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep all numbers and times")
     parser.add_argument("--known", type=Path, metavar="FILE", help="an earlier --json, for what is left out now")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the page docs/claims.md; all statements")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the page of all statements, docs/claims.md"
+    )
     options = parser.parse_args(words)
     for article in options.article:
         if article not in catalogue.ARTICLES:
@@ -99,8 +101,8 @@ def read_options(words: Sequence[str]) -> argparse.Namespace:
             raise WrongInput(f"{id} is a whole article: --article {id}")
         if id not in catalogue.IDS:
             raise WrongInput(catalogue.unknown_id(id))
-    if options.root is not None and not options.root.is_dir():
-        raise WrongInput(f"--root {options.root}: there is no such folder")
+    if options.data_root is not None and not options.data_root.is_dir():
+        raise WrongInput(f"--data_root {options.data_root}: there is no such folder")
     if options.markdown and (options.which or options.article or options.search):
         raise WrongInput("--markdown writes the page of all statements: leave out ids, words and --article")
     for name in ("json", "markdown"):
@@ -200,8 +202,8 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
     if importlib.util.find_spec("torch") is None:
         raise WrongInput(NOT_INSTALLED)
     started = time.perf_counter()
-    if options.root is not None:
-        os.environ["DATA_ROOT"] = str(options.root)
+    if options.data_root is not None:
+        os.environ["DATA_ROOT"] = str(options.data_root)
     # Ids alone need only their own modules.
     claims, broken = catalogue.load(set(options.ids) if options.ids and not options.words else None)
     out, aside = consoles()

@@ -20,7 +20,7 @@ def missing(name: str) -> str:
     """Why the data set ``name`` cannot be read, or an empty text."""
     root = os.environ.get("DATA_ROOT", "")
     if not root:
-        return f"needs {name}: say with --root or DATA_ROOT where it lies"
+        return f"needs {name}: say with --data_root or DATA_ROOT where it lies"
     path = Path(root) / FILES[name]
     return "" if path.is_file() else f"needs {name}: there is no {path}"
 

@@ -201,13 +201,13 @@ def test_a_claim_without_its_data_is_skipped_with_the_reason(
     monkeypatch.delenv("DATA_ROOT", raising=False)
     status, out, _ = run(SMALL, capsys=capsys)
     assert status == 0
-    assert "needs mnist: say with --root or DATA_ROOT where it lies" in out
-    status, out, _ = run(SMALL, "--root", str(tmp_path), capsys=capsys)
+    assert "needs mnist: say with --data_root or DATA_ROOT where it lies" in out
+    status, out, _ = run(SMALL, "--data_root", str(tmp_path), capsys=capsys)
     assert status == 0
     assert "needs mnist: there is no" in out
     (tmp_path / "MNIST" / "raw").mkdir(parents=True)
     (tmp_path / FILES["mnist"]).touch()
-    assert run(SMALL, "--root", str(tmp_path), capsys=capsys)[0] == 1
+    assert run(SMALL, "--data_root", str(tmp_path), capsys=capsys)[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_claim_without_its_data_is_skipped_with_the_reason(
         (["000-28", "--article", "003"], "no statement fits '000-28 003'"),
         (["--jobs", "0"], "--jobs: expected a whole number from 1, got '0'"),
         (["--json", "nowhere/at/all.json"], "--json nowhere/at/all.json: expected a file in an existing folder"),
-        (["--root", "nowhere"], "--root nowhere: there is no such folder"),
+        (["--data_root", "nowhere"], "--data_root nowhere: there is no such folder"),
         (["--markdown", "page.md", SMALL], "--markdown writes the page of all statements"),
         (["--long"], "unrecognized arguments: --long"),
     ],

@@ -26,7 +26,8 @@ from trainer.errors import UserError
 from trainer.front import flatten
 from trainer.settings_file import read_yaml
 
-REPEATED = ("seed_everything", "data.fold", "data.split_seed")  # what may differ between runs of one setting
+# What may differ between runs of one setting.
+REPEATED = ("seed_everything", "data.fold", "data.split_seed", "data.sample_seed", "data.seed")
 NOT_SETTINGS = ("data.num_workers", "data.cache_dir", "data.root", "trainer.accelerator", "report")
 
 
