@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dashboard.style import (
     BLUE,
     GREEN,
+    PURPLE,
     QUIET,
     SMALL_POINTS,
     THEORY,
@@ -71,7 +72,7 @@ def decision_figure(
     Returns:
         A figure of two axes.
     """
-    figure, panels = new_figure(8.6, 4.7, columns=2)
+    figure, panels = new_figure(8.6, 4.9, columns=2)
     low, high = float(side[0]), float(side[-1])
     shown = slice(0, 400)
     for axes, title in zip(panels, ("one layer", "network"), strict=True):
@@ -88,16 +89,17 @@ def decision_figure(
         panels[0].plot(*ends, color=GREEN, linewidth=1.8, label="Rosenblatt's line")
     if logits.min() < 0 < logits.max():
         panels[1].contourf(side, side, logits, levels=[-np.inf, 0, np.inf], colors=[BLUE, VERMILLION], alpha=0.12)
-        panels[1].contour(side, side, logits, levels=[0], colors=[GREEN], linewidths=1.8)
+        panels[1].contour(side, side, logits, levels=[0], colors=[PURPLE], linewidths=1.8)
+        panels[1].plot([], [], color=PURPLE, linewidth=1.8, label="network's boundary")
     for number, unit in enumerate(units):
         ends = line_ends(unit, low, high)
         if ends is not None:
             panels[1].plot(*ends, **{**THEORY, "linewidth": 1.0}, label="hidden units" if number == 0 else None)
     for axes in panels:
-        legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)  # below: points may lie anywhere
+        legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)  # below: points may lie anywhere
     can = "a line separates the training points" if separable else "no line separates the training points"
     text = f"{name}: {can}; {len(units)} hidden units reach {accuracy['network']:.3f}"
-    finding(figure, text, between=0.6, bottom=0.8)
+    finding(figure, text, between=0.6, bottom=1.0)
     return figure
 
 

@@ -97,6 +97,7 @@ class PerceptronTask(LightningModule):
                 raise ValueError(f"--model.{name} must be at least 1, got {value}")
         if not 0 < lr < float("inf"):
             raise ValueError(f"--model.lr must be above 0 and finite, got {lr}")
+        self.seed = torch.initial_seed()  # of the random starts; told in the title of a figure
         self.networks = Perceptrons(starts, in_features, hidden)
         self.register_buffer("plane", torch.zeros(in_features + 1, dtype=torch.float64))  # Rosenblatt's (w, b)
         self.register_buffer("mistakes", torch.zeros((), dtype=torch.int64))
@@ -249,7 +250,8 @@ class PerceptronTask(LightningModule):
             accuracy = {name: float((a == (self.tested[1] == 1)).float().mean()) for name, a in self.answers().items()}
             yield "decision", decision_figure(
                 points, classes, side.cpu().numpy(), logits, units, tuple(self.plane.tolist()),
-                name=self.hparams["target"].upper(), accuracy=accuracy, separable=self.separable,
+                name=f"{self.hparams['target'].upper()} (seed {self.seed})", accuracy=accuracy,
+                separable=self.separable,
             )  # fmt: skip
         gates = learned_gates()
         yield "mistakes", learning_figure(list(gates), *map(list, zip(*gates.values(), strict=True)))

@@ -12,7 +12,6 @@ Symbols: k successes, n trials, p probability, z quantile of the standard normal
 
 Sources:
     Wilson (1927), Probable inference, the law of succession, and statistical inference, JASA 22, pages 209-212.
-    Clopper, Pearson (1934), The use of confidence or fiducial limits, Biometrika 26, pages 404-413.
     Brown, Cai, DasGupta (2001), Interval estimation for a binomial proportion, Statistical Science 16(2).
 """
 
@@ -65,32 +64,6 @@ def wilson_interval(successes: float, trials: int, confidence: float = 0.95) -> 
     # Rounding must not leave 1e-17 where the root is 0, nor pass 1.
     low = 0.0 if successes == 0 else (centre - half) / (trials + z * z)
     high = 1.0 if successes == trials else (centre + half) / (trials + z * z)
-    return Interval(low, high)
-
-
-def clopper_pearson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:
-    """The exact interval: all p for which neither tail P(X ≥ k), P(X ≤ k) is below (1 - confidence) / 2.
-
-    The tails of the binomial are integrals of beta densities, so the ends are quantiles: Beta(k, n - k + 1) and
-    Beta(k + 1, n - k). It never covers less than promised, at the price of being wider than Wilson's.
-
-    Args:
-        successes: k in 0..n.
-        trials: n, at least 1.
-        confidence: In (0, 1), usually 0.95.
-
-    Returns:
-        The ends, in 0..1.
-
-    Raises:
-        ValueError: If there are no trials, or k or the confidence is out of its range.
-    """
-    from scipy.special import betaincinv
-
-    _check(successes, trials, confidence)
-    tail = (1 - confidence) / 2
-    low = 0.0 if successes == 0 else float(betaincinv(successes, trials - successes + 1, tail))
-    high = 1.0 if successes == trials else float(betaincinv(successes + 1, trials - successes, 1 - tail))
     return Interval(low, high)
 
 

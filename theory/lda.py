@@ -107,7 +107,8 @@ def fit_discriminant(samples: Tensor, labels: Tensor, num_components: int | None
         absolute value in each is positive.
 
     Raises:
-        ValueError: If there are fewer than two classes, labels do not fit, or k is out of its range.
+        ValueError: If there are fewer than two classes, labels do not fit, k is out of its range, or no class holds two
+            different samples, so that nothing is known of what varies within one.
     """
     if samples.ndim != 2 or labels.shape != samples.shape[:1]:
         raise ValueError(
@@ -124,6 +125,10 @@ def fit_discriminant(samples: Tensor, labels: Tensor, num_components: int | None
     within = torch.zeros(samples.shape[1], samples.shape[1], dtype=samples.dtype, device=samples.device)
     for label in range(len(classes)):
         within += priors[label].to(samples.dtype) * shrunk_covariance(samples[index == label])
+    if not float(within.diagonal().sum()) > 0:
+        raise ValueError(
+            f"a discriminant needs a class of two different samples, not {counts.tolist()} equal ones each"
+        )
     _, vectors = generalised_eigenvectors(shrunk_covariance(samples) - within, within)
     directions = vectors[:, :count]  # (D, k)
     largest = directions.gather(0, directions.abs().argmax(dim=0, keepdim=True))  # (1, k)

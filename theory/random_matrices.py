@@ -98,9 +98,14 @@ class Power(NamedTuple):
     distance: NDArray[np.float64]
 
     def rate(self, floor: float = 1e-7) -> float:
-        """Factor a step of the sine, fitted to the last half of the steps above ``floor``, where rounding rules."""
+        """Factor a step of the sine, fitted to the last half of the steps above ``floor``, where rounding rules.
+
+        NaN where fewer than two steps are left for it, as after a start that is the eigenvector.
+        """
         above = self.distance[self.distance > floor]
         tail = np.log(above[len(above) // 2 :])
+        if len(tail) < 2:
+            return float("nan")
         return float(np.exp(np.polyfit(np.arange(len(tail)), tail, 1)[0]))
 
 

@@ -47,7 +47,7 @@ def least_squares(x: Tensor, y: Tensor) -> Tensor:
 
 
 def lasso(x: Tensor, y: Tensor, penalty: float, tolerance: float = 1e-12, max_sweeps: int = 10_000) -> Tensor:
-    """Lasso: argmin ||y - x w||^2 / 2 + penalty ||w||_1 by coordinate descent, shape (d,).
+    """Lasso: argmin ||y - x w||^2 / 2 + penalty ||w||_1 by coordinate descent, shape (d,); 0 for a column of zeros.
 
     Args:
         x: Features, shape (n, d).
@@ -61,9 +61,10 @@ def lasso(x: Tensor, y: Tensor, penalty: float, tolerance: float = 1e-12, max_sw
     """
     gram, moment = x.T @ x, x.T @ y
     w = torch.zeros_like(moment)
+    used = gram.diagonal().nonzero()[:, 0].tolist()
     for _ in range(max_sweeps):
         before = w.clone()
-        for j in range(len(w)):
+        for j in used:
             pull = moment[j] - gram[j] @ w + gram[j, j] * w[j]
             w[j] = pull.sign() * (pull.abs() - penalty).clamp_min(0) / gram[j, j]
         if float((w - before).abs().max()) <= tolerance:
@@ -73,7 +74,10 @@ def lasso(x: Tensor, y: Tensor, penalty: float, tolerance: float = 1e-12, max_sw
 
 def spectral_filter(eigenvalues: Tensor, lr: float, steps: int) -> Tensor:
     """1 - (1 - lr lambda)^t: the share of each least-squares component that t steps of gradient descent reach."""
-    return 1 - (1 - lr * eigenvalues) ** steps
+    rates = lr * eigenvalues
+    # Where the power is near 1 the difference would cancel: -expm1(t log1p(-lr lambda)) keeps all digits.
+    slow = -torch.expm1(steps * torch.log1p(-rates.clamp_max(0.5)))
+    return torch.where(rates < 0.5, slow, 1 - (1 - rates) ** steps)
 
 
 def descent_iterate(matrix: Tensor, moment: Tensor, lr: float, steps: int) -> Tensor:

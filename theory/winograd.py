@@ -16,7 +16,6 @@ from torch import Tensor
 _INPUT = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))  # Bᵀ
 _KERNEL = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))  # G
 _OUTPUT = ((1, 1, 1, 0), (0, 1, -1, -1))  # Aᵀ
-PRODUCTS, DIRECT_PRODUCTS = 16, 36  # for four outputs
 
 
 def winograd_convolution(images: Tensor, kernel: Tensor) -> Tensor:

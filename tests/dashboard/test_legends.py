@@ -43,3 +43,7 @@ def test_points_anywhere_are_seen_beside_a_decision(seed: int) -> None:
         separable=False,
     )
     assert covered(figure) == []
+    left, right = ({str(line.get_label()): line for line in axes.lines} for axes in figure.axes)
+    boundary = right["network's boundary"]
+    assert boundary.get_color() != left["Rosenblatt's line"].get_color(), "one colour, one meaning"
+    assert "network's boundary" in [text.get_text() for text in figure.axes[1].get_legend().get_texts()]

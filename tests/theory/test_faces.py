@@ -101,6 +101,10 @@ def test_discriminant_refuses_impossible_problems() -> None:
         fit_discriminant(samples, labels, 6)
     with pytest.raises(ValueError, match="labels"):
         fit_discriminant(samples, labels[1:])
+    with pytest.raises(ValueError, match="needs a class of two different samples"):
+        fit_discriminant(samples, torch.arange(30))
+    with pytest.raises(ValueError, match="needs a class of two different samples"):
+        fit_discriminant(torch.eye(2, dtype=torch.float64).repeat(3, 1), torch.arange(2).repeat(3))
 
 
 def hog_by_loops(image: np.ndarray, cell: int, bins: int, offset: float) -> np.ndarray:

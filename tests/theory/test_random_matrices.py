@@ -56,6 +56,12 @@ def test_power_iteration_converges_at_the_ratio_of_the_eigenvalues(second: float
     assert run.rayleigh[-1] == pytest.approx(1, abs=1e-9)
 
 
+def test_a_start_at_the_eigenvector_shows_no_rate() -> None:
+    assert np.isnan(power_iteration(np.diag([1.0, 0.5]), [1.0, 0.0], 20).rate())
+    # 1e-6, 5e-7, ..., 1.25e-7 and 6.25e-8: of the steps above 1e-7 two are in the last half
+    assert power_iteration(np.diag([1.0, 0.5]), [1.0, 2e-6], 20).rate() == pytest.approx(0.5, rel=1e-6)
+
+
 def test_edges_refuse_what_is_no_ratio() -> None:
     for ratio, variance in ((0.0, 1.0), (1.0, -1.0)):
         with pytest.raises(ValueError, match="above 0"):

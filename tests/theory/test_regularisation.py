@@ -1,5 +1,7 @@
 """Regularisers against scikit-learn, iteration, enumeration and sampling."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,23 @@ def test_ridge_and_lasso_are_those_of_scikit_learn(problem: tuple[torch.Tensor, 
     sparse = Lasso(alpha=3.0 / len(x), fit_intercept=False, tol=1e-14, max_iter=100_000).fit(x, y).coef_
     np.testing.assert_allclose(lasso(x, y, 3.0), sparse, atol=1e-10)
     assert 0 < int((lasso(x, y, 3.0) == 0).sum()) < 6
+
+
+def test_lasso_gives_a_column_of_zeros_nothing(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
+    x, y = problem
+    wider = torch.cat([x[:, :2], torch.zeros(25, 1, dtype=x.dtype), x[:, 2:]], 1)
+    found = lasso(wider, y, 3.0)
+    assert found[2] == 0
+    torch.testing.assert_close(found[[0, 1, 3, 4, 5, 6]], lasso(x, y, 3.0), rtol=0, atol=1e-12)
+
+
+def test_the_filter_keeps_its_digits_for_slow_components() -> None:
+    """Against exact fractions: 1 - (1 - p)^t of p = 1e-13 and less."""
+    for rate in (Fraction(1, 10**13), Fraction(3, 10**10), Fraction(1, 3), Fraction(2, 3), Fraction(3, 2), Fraction(1)):
+        for steps in (0, 1, 7, 40):
+            due = float(1 - (1 - rate) ** steps)
+            found = spectral_filter(torch.tensor([float(rate)], dtype=torch.float64), 1.0, steps)
+            assert float(found) == pytest.approx(due, rel=1e-13, abs=0)
 
 
 def test_least_squares_is_the_smallest_solution() -> None:
