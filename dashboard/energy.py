@@ -34,12 +34,14 @@ def two_sided_figure(
     backward: Sequence[Sequence[float]],
     exact: float | None = None,
 ) -> Figure:
-    """Estimates of log Z from below and from above, closing as the annealing gets slower.
+    """Estimates of log Z from either side within the bounds, closing as the annealing gets slower.
+
+    An estimate is the logarithm of a mean weight and may err to either side; a bound is the mean of the logarithms.
 
     Args:
         steps: Numbers of temperatures, shape (P,).
         forward: Value, standard error, bound and its error at each, in nats, shape (P, 4).
-        backward: The same from above.
+        backward: The same of the walk back.
         exact: log Z by counting, drawn dashed.
 
     Returns:
@@ -47,8 +49,10 @@ def two_sided_figure(
     """
     x, low, high = (np.asarray(values, dtype=float) for values in (steps, forward, backward))
     figure, (axes,) = new_figure(6.4, 3.9)
-    axes.fill_between(x, low[:, 2], high[:, 2], color=QUIET, alpha=0.12, linewidth=0, label="between the bounds")
-    for values, colour, name in ((low, BLUE, "forward"), (high, VERMILLION, "backward")):
+    axes.fill_between(
+        x, low[:, 2], high[:, 2], color=QUIET, alpha=0.12, linewidth=0, label="between the bounds, mean of log w"
+    )
+    for values, colour, name in ((low, BLUE, "estimate, forward"), (high, VERMILLION, "estimate, backward")):
         axes.errorbar(
             x, values[:, 0], values[:, 1], color=colour, marker="o", markersize=4, linewidth=1.5, capsize=3, label=name
         )

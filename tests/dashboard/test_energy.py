@@ -16,6 +16,8 @@ def test_two_sides_tell_their_distance() -> None:
     figure = two_sided_figure([100, 1000], low, high, exact=10.0)
     assert "forward −0.100 ± 0.100 nats from exact, backward +0.100 ± 0.100" in title(figure)
     assert to_image(figure).std() > 0
+    names = {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
+    assert {"estimate, forward", "estimate, backward", "between the bounds, mean of log w"} < names
 
 
 def test_filters_are_sorted_by_length_and_survive_zero() -> None:
