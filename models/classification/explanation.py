@@ -93,6 +93,7 @@ def classifier_figures(
 
     if task.first_batch is not None:
         pictures, classes = task.first_batch
+        pictures = pictures.float() if pictures.is_floating_point() else pictures
         yield "batch", batch_figure(pictures.numpy(), classes.numpy(), names)
 
     before = probabilities.amax(1).numpy()

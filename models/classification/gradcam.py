@@ -58,7 +58,7 @@ def grad_cam(network: nn.Module, layer: nn.Module, x: Tensor, classes: Tensor) -
         handle.remove()
         network.train(was_training)
     weight = gradient.mean((2, 3), keepdim=True)  # (N, C, 1, 1)
-    heat = F.relu((weight * kept[0].detach()).sum(1, keepdim=True))  # (N, 1, h, w)
+    heat = F.relu((weight * kept[0].detach()).sum(1, keepdim=True)).float()  # (N, 1, h, w)
     heat = F.interpolate(heat, size=x.shape[-2:], mode="bilinear", align_corners=False)[:, 0]  # (N, H, W)
     peak = heat.amax((1, 2), keepdim=True)
     return heat / torch.where(peak > 0, peak, torch.ones_like(peak))

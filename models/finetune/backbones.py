@@ -87,7 +87,9 @@ class Backbone(nn.Module):
     def described(self, features: Tensor) -> Tensor:
         """What the head sees of the body's output, any shape of N · D numbers; shape (N, D + 2 P)."""
         features = features.flatten(1)  # (N, D)
-        return features if self.opinion is None else torch.cat([features, self.opinion(features)], 1)
+        if self.opinion is None:
+            return features
+        return torch.cat([features, self.opinion(features)], 1).to(self.head.weight.dtype)
 
     def parts(self) -> list[slice]:
         """Columns of `features` that a head may be fitted on: the body's features, the opinion."""

@@ -38,7 +38,7 @@ def _fastest_body(backbone: Backbone, x: Tensor) -> nn.Module:
     """The body with its normalisation folded, when two pictures confirm in full precision that it computes the same."""
     backbone.features(x[:1])  # refuses pictures of a size that the network cannot read
     with torch.autocast(x.device.type, enabled=False):
-        return folded_if_equal(backbone.body, x[:2].float())
+        return folded_if_equal(backbone.body, x[:2].to(next(backbone.parameters()).dtype))
 
 
 def extract_features(
@@ -71,7 +71,7 @@ def extract_features(
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     device = torch.device(device)
-    dtype = PRECISIONS[precision]
+    dtype, own = PRECISIONS[precision], next(backbone.parameters()).dtype  # other than float32 in true 16 or 64 bits
     mean, std = (torch.tensor(backbone.preprocessing[key], device=device) for key in ("mean", "std"))
     prepare = prepare or (lambda images: normalise(images, mean, std))
     modes = [(module, module.training) for module in backbone.modules()]
@@ -88,7 +88,8 @@ def extract_features(
                 while len(waiting):
                     part = waiting[:most]
                     try:
-                        x = prepare(part.to(device, non_blocking=True)).contiguous(memory_format=torch.channels_last)
+                        x = prepare(part.to(device, non_blocking=True)).to(own)
+                        x = x.contiguous(memory_format=torch.channels_last)
                         body = _fastest_body(backbone, x) if body is None else body
                         features.append(backbone.described(body(x)).float().cpu())  # (N, D)
                         waiting = waiting[len(part) :]

@@ -45,7 +45,7 @@ class Opinion(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """o(z) of features (N, D), shape (N, 2 P), in float32."""
         with torch.autocast(features.device.type, enabled=False):
-            logits = nn.functional.linear(features.float(), self.weight, self.bias)  # (N, P)
+            logits = nn.functional.linear(features.float(), self.weight.float(), self.bias.float())  # (N, P)
             centred = logits - logits.mean(1, keepdim=True)
             # Half the log, since the square root has no finite slope at 0.
             roots = (0.5 * logits.log_softmax(1)).exp()

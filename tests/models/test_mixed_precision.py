@@ -9,12 +9,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import nn
 
 import train
 from models import MODELS
+from models.finetune.backbones import build_backbone
 from models.optimisation import build_optimiser, may_fuse, parameter_groups
 from tests.models.small_folder import BACKBONE, SIDE, last, only_run, words
 from trainer.options import load_class
@@ -64,6 +66,30 @@ def test_a_folder_is_fine_tuned_in_bfloat16_with_every_figure(
     assert train.main(given) == 0  # the recipe itself clips the gradients
     assert (only_run(tmp_path) / "figures/grad_cam.png").is_file()
     assert last(tmp_path)["house"]["preprocessing"]["image_size"] == [SIDE, SIDE]
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+@pytest.mark.parametrize("tune", ["all", "head"])
+def test_a_folder_is_fine_tuned_with_weights_of_16_or_64_bits(
+    pictures: Path, tmp_path: Path, tune: str, precision: str
+) -> None:
+    given = words(pictures, tmp_path, "--model.tune", tune, "--trainer.precision", precision, epochs=1)
+    given[given.index("--report") + 1] = "full"
+    given[given.index(BACKBONE)] = "squeezenet1_1"
+    assert train.main(given) == 0
+    assert (only_run(tmp_path) / "figures/grad_cam.png").is_file()
+    assert not (only_run(tmp_path) / "crash.txt").exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_an_opinion_is_heard_in_the_precision_of_the_weights(dtype: torch.dtype) -> None:
+    backbone = build_backbone("squeezenet1_1", 3, weights="none")
+    backbone.listen_to(torch.randn(7, backbone.num_features), torch.zeros(7))
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    expected = backbone.eval()(x)
+    assert torch.allclose(
+        backbone.to(dtype)(x.to(dtype)).float(), expected, atol=0.1 if dtype != torch.float64 else 1e-4
+    )
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
