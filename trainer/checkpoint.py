@@ -78,13 +78,14 @@ class LastCheckpoint(Checkpoint):
     def __init__(self, run: RunFolder, every_n_steps: int = 0) -> None:
         if every_n_steps < 0:
             raise UserError(f"checkpoint_every_n_steps must be 0 (never) or more, got {every_n_steps}")
+        self.run = run
         self.path = run.last
         self.every_n_steps = every_n_steps
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Remove what a killed process left behind."""
         if stage == "fit" and trainer.is_global_zero:
-            for path in remove_litter(self.path.parent):
+            for path in [*remove_litter(self.run.path), *remove_litter(self.path.parent)]:
                 notice(f"removed {path}, left by an interrupted save")
 
     def save(self, trainer: Trainer) -> Path | None:

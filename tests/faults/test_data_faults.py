@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import train
 from data.decode import PictureError
 from data.folder import Folder
 from data.preprocess import preprocess
@@ -108,7 +109,9 @@ def test_d7_an_empty_class_folder_is_dropped_with_a_warning(make: Make, split: P
     record("D7", 3)
 
 
-def test_d16_what_is_no_data_set_is_refused_with_the_layout_drawn(make: Make, tmp_path: Path) -> None:
+def test_d16_what_is_no_data_set_is_refused_with_the_layout_drawn(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cases = {
         "flat": (folder(tmp_path / "flat", {".": 3}), "flat has 3 files, but no class folders"),
         "missing": (tmp_path / "missing", "no such folder: .*missing"),
@@ -120,7 +123,13 @@ def test_d16_what_is_no_data_set_is_refused_with_the_layout_drawn(make: Make, tm
         with pytest.raises((ValueError, FileNotFoundError), match=message) as caught:
             make(root).setup()
         assert "train/cat/a.jpg" in str(caught.value)
-        assert "Traceback" not in str(caught.value)
+        words = ["--model", "cnn", "--data", str(root), "--root", str(tmp_path / "runs")]
+        assert train.main(words) == 2
+        captured = capsys.readouterr()
+        missing = f"--data {root}: there is no such folder"
+        assert captured.err == f"train.py: {caught.value if root.exists() else missing}\n"
+        assert captured.out == ""
+    assert not (tmp_path / "runs").exists()
     record("D16", 2)
 
 

@@ -61,6 +61,17 @@ def test_only_our_litter_is_removed(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"notes.tmp", ".hidden", "best.ckpt"}
 
 
+def test_what_a_killed_process_left_in_the_run_folder_goes_at_the_next_start(tmp_path: Path, capsys: Any) -> None:
+    run = new_run(tmp_path)
+    litter = [run.path / ".metrics.json.abc.tmp", run.checkpoints / ".last.ckpt.abc.tmp"]
+    for path in litter:
+        path.write_text("half of it")
+    build.fit(small_trainer(run, 1), small_task(), SmallData())
+    assert not any(path.exists() for path in litter)
+    said = capsys.readouterr().err
+    assert all(f"removed {path}, left by an interrupted save" in said for path in litter)
+
+
 @pytest.mark.parametrize(("mode", "values", "kept"), [("min", [3, 1, 1, 2], 2), ("max", [1, 3, float("nan"), 2], 1)])
 def test_best_is_the_newest_of_the_best_values(tmp_path: Path, mode: Any, values: list[float], kept: int) -> None:
     best = BestCheckpoint(new_run(tmp_path), "val/x", mode)
