@@ -158,7 +158,7 @@ def fit(
         dry = trainer.fast_dev_run  # type: ignore[attr-defined]
         if last is not None and not written and trainer.current_epoch and not dry:
             raise RunFailed(f"training ended, but {last.path} does not exist")
-        if signals.received is not None:
+        if stopper.asked(trainer):
             signals.stop(last.path if last is not None and written else None)
 
 

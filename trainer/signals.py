@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from trainer.checkpoint import LastCheckpoint, between_steps
@@ -87,6 +88,8 @@ class Signals:
 class StopOnSignal(Callback):
     """Looks at the noted signal between batches, saves and leaves.
 
+    A signal may reach one of several processes only; they ask each other, so that all stop after the same batch.
+
     Args:
         signals: Where the handler notes.
         last: Writes ``last.ckpt``; None when checkpoints are off.
@@ -96,6 +99,16 @@ class StopOnSignal(Callback):
         self.signals = signals
         self.last = last
         self._validation_pending = False
+
+    def asked(self, trainer: Trainer) -> bool:
+        """Whether any of the processes was told to stop; each calls this at the same points."""
+        if trainer.world_size > 1:
+            mine = torch.tensor(int(self.signals.received or 0), device=trainer.strategy.root_device)
+            number = int(trainer.strategy.reduce(mine, reduce_op="max"))
+            if not number:
+                return False  # one that came while they asked is seen by all at the next batch
+            self.signals.received = signal.Signals(number)
+        return self.signals.received is not None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lightning has put handlers of its own in front by now; take over again."""
@@ -110,7 +123,7 @@ class StopOnSignal(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Inside an epoch; its last batch is followed by a validation or by the end of the epoch."""
-        if self.signals.received is not None and between_steps(trainer):
+        if between_steps(trainer) and self.asked(trainer):
             self._save_and_stop(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -131,7 +144,7 @@ class StopOnSignal(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After the end of an epoch, whose metrics are logged and whose checkpoint is written."""
-        if self.signals.received is not None:
+        if self.asked(trainer):
             self.signals.stop(self.last.path if self.last and self.last.path.exists() else None)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -145,7 +158,7 @@ class StopOnSignal(Callback):
             }
 
     def _stop_in_validation(self, trainer: Trainer) -> None:
-        if self.signals.received is not None and trainer.state.fn == "fit" and not trainer.sanity_checking:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and self.asked(trainer):
             self._validation_pending = True
             self._save_and_stop(trainer)
 
