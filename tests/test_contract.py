@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -46,9 +47,9 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_faces(tmp_path_factory.mktemp("people"), make_faces())
 
 
-def words(model: str, root: Path, faces: Path, epochs: int = 1) -> list[str]:
+def words(model: str, root: Path, faces: Path, epochs: int = 1, report: str = "none") -> list[str]:
     small = [str(faces) if word == "FACES" else word for word in SHORT.get(model, [])]
-    quick = ["--epochs", str(epochs), "--device", "cpu", "--report", "none", "--root", str(root)]
+    quick = ["--epochs", str(epochs), "--device", "cpu", "--report", report, "--root", str(root)]
     return ["--model", model, *small, *quick]
 
 
@@ -64,8 +65,13 @@ def run(given: list[str], root: Path) -> RunFolder:
 def test_a_recipe_runs_and_leaves_what_a_run_promises(
     model: str, tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = run(words(model, tmp_path, faces), tmp_path)
+    folder = run(words(model, tmp_path, faces, report="full"), tmp_path)
     captured = capsys.readouterr()
+    # A figure that cannot be drawn is a warning, which is an error here.
+    drawn = {path.name for path in folder.figures.iterdir()}
+    assert drawn
+    assert set(re.findall(r"\]\(figures/(.*)\)", folder.report.read_text(encoding="utf-8"))) == drawn
+    assert not folder.crash.exists()
     assert captured.out.splitlines()[-1] == f"run: {folder.path}"
     metrics: dict[str, Any] = json.loads(folder.metrics.read_text(encoding="utf-8"))
     beside = [tag for tag in metrics if tag.startswith(("theory/", "gap/"))]
