@@ -172,6 +172,8 @@ def test_a_run_beats_pca_on_the_bundled_digits_and_draws_its_figures(
     assert metrics["gap/error_over_pca"] < 0.9
     assert metrics["test/denoising_error"] < 0.6 * 64 * 0.2**2, "what the noise itself costs"
     assert 0 < metrics["theory/wiener_error"] < 64 * 0.2**2
+    # What the filter costs on the test pictures is due by the covariance of the training pictures, but for chance.
+    assert metrics["theory/least_denoising_error"] == pytest.approx(metrics["theory/wiener_error"], rel=0.1)
     assert metrics["theory/pca_squared_error"] == pytest.approx(1.35, abs=0.02)
     assert {path.stem for path in folder.glob("figures/*.png")} == {
         "reconstructions", "eigenpictures", "interpolation", "code_map", "anomalies", "compression", "denoising",
