@@ -87,9 +87,11 @@ def _discard(run: RunFolder, fresh: bool, progress: Progress) -> str:
 
 def _refusal(error: Exception) -> str:
     """What Lightning refuses is an option of the Trainer; our own errors name theirs."""
+    if isinstance(error, UserError):
+        return str(error)
     text = " ".join(str(error).split())
-    last = traceback.extract_tb(error.__traceback__)[-1].filename.replace(os.sep, "/")
-    return f"trainer options: {text}" if "/lightning/" in last else text
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return f"trainer options: {text}" if frame.f_globals.get("__name__", "").startswith("lightning.") else text
 
 
 def crashed(run: RunFolder, error: BaseException) -> RunFailed:
