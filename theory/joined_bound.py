@@ -43,6 +43,7 @@ PAIRS = 7_000_000  # pieces that may be part of the best line, about: where ther
 LEFT_OUT = 0.01  # of the samples at most, in the cells of knots
 WEIGHTS = (1 / 16, 1)  # λ in samples a piece: little lets steep pieces be, much holds many short waves together
 LARGE_CELLS = (1 / 2,)
+MOST_LOOKED = 400_000_000  # comparisons of parabolas, a minute of them: then the best bound so far is the result
 ENOUGH = 0.995  # of the squared error found: a bound is not raised further
 
 
@@ -113,13 +114,19 @@ def least_joined(x: Array, y: Array, pieces: int, error: float) -> float | None:
     size = math.ceil(math.sqrt(_count_pairs(before, after, most) / PAIRS))
     if (size - 1) * (pieces - 1) > LEFT_OUT * len(x):
         return None
-    cells, bound = cells_of(x, max(size, 1)), 0.0
+    cells, bound, left = cells_of(x, max(size, 1)), 0.0, MOST_LOOKED
     before, after = before[:, cells.left], after[:, cells.right]
     for weight in WEIGHTS if size <= 1 else LARGE_CELLS:
-        bound = max(bound, float(_Recursion(x, y, cells, most, weight * len(x) / pieces).run(before, after)[-1, -1]))
+        recursion = _Recursion(x, y, cells, most, weight * len(x) / pieces, left)
+        try:
+            sums = recursion.run(before, after)
+        except _TooManyError:
+            break
+        left = recursion.left
+        bound = max(bound, float(sums[-1, -1]))
         if bound > ENOUGH * most:
             break
-    return math.sqrt(min(bound / len(x), error**2))
+    return math.sqrt(min(bound / len(x), error**2)) if bound else None
 
 
 def _right_of(sums: Array) -> Array:
@@ -135,6 +142,10 @@ def _count_pairs(before: Array, after: Array, most: float) -> float:
     return float(np.dot(knots[1:], knots[:-1]))
 
 
+class _TooManyError(Exception):
+    """More lines are about as good as can be compared in a minute."""
+
+
 class _Recursion:
     """Bellman's recursion over pieces.
 
@@ -144,10 +155,11 @@ class _Recursion:
         cells: Of the knots.
         most: Squared error of a line that was found.
         weight: λ.
+        left: Comparisons of parabolas that may be made.
     """
 
-    def __init__(self, x: Array, y: Array, cells: Cells, most: float, weight: float) -> None:
-        self.cells, self.most, self.weight = cells, most, weight
+    def __init__(self, x: Array, y: Array, cells: Cells, most: float, weight: float, left: int) -> None:
+        self.cells, self.most, self.weight, self.left = cells, most, weight, left
         powers = [np.ones_like(x), x, x * x, y, x * y, y * y]
         self.totals = [np.concatenate([[0.0], np.cumsum(power)]) for power in powers]
 
@@ -172,7 +184,11 @@ class _Recursion:
             free = np.full(len(rest), np.inf)  # least sums at each cell that end with a free piece
             for part in np.array_split(goals, 1 + len(lines.a) * len(goals) // TRIPLES):
                 free[part], joined = self.add_piece(alive, least, lines, part, rest[part])
-                found.append(thinned(joined, self.most - rest, TOLERANCE * self.most / pieces))
+                kept, looked = thinned(joined, self.most - rest, TOLERANCE * self.most / pieces)
+                found.append(kept)
+                self.left -= looked
+                if self.left < 0:
+                    raise _TooManyError
             ends = np.flatnonzero(np.isfinite(free))
             flat = np.zeros(len(ends))
             found.append(_Parabolas(ends, flat, flat, free[ends]))  # the next piece starts anywhere
@@ -245,7 +261,7 @@ class _Recursion:
         return free, _Parabolas(goals[goal], a * share, b * share, c - b * b / (4 * (a + self.weight)))
 
 
-def thinned(lines: _Parabolas, most: Array, tolerance: float) -> _Parabolas:
+def thinned(lines: _Parabolas, most: Array, tolerance: float) -> tuple[_Parabolas, int]:
     """Parabolas of which the least is, wherever it is at most ``most``, not above the least of all given; lowered.
 
     Along the heights of a cell, the present one is kept until another is lower by ``tolerance``.
@@ -254,12 +270,15 @@ def thinned(lines: _Parabolas, most: Array, tolerance: float) -> _Parabolas:
         lines: In the order of their cells, with a > 0.
         most: For every cell, what matters, shape (T,).
         tolerance: Above 0; taken off all that are kept.
+
+    Returns:
+        Those kept, and how many comparisons it took.
     """
     bound = most[lines.cell]
     inside = lines.lowest() <= bound
     lines, bound = lines.of(inside), bound[inside]
     if not len(lines.a):
-        return lines
+        return lines, 0
     root = np.sqrt(np.maximum(lines.b**2 - 4 * lines.a * (lines.c - bound), 0.0))
     enter, leave = (-lines.b - root) / (2 * lines.a), (-lines.b + root) / (2 * lines.a)
     first = np.flatnonzero(np.diff(lines.cell, prepend=-1))
@@ -268,8 +287,9 @@ def thinned(lines: _Parabolas, most: Array, tolerance: float) -> _Parabolas:
     order = np.lexsort((enter, group))
     now = order[first]
     at = enter[now]
-    live, kept = np.arange(len(lines.a)), []
+    live, kept, looked = np.arange(len(lines.a)), [], 0
     while len(live):
+        looked += len(live)
         kept.append(np.unique(now[group[live]]))
         present = now[group[live]]
         da, db = lines.a[live] - lines.a[present], lines.b[live] - lines.b[present]
@@ -287,4 +307,4 @@ def thinned(lines: _Parabolas, most: Array, tolerance: float) -> _Parabolas:
         now[group[chosen]], at[group[chosen]] = chosen, least[moving]
         live = live[np.repeat(moving, np.diff(np.append(starts, len(live))))]
     found = lines.of(np.unique(np.concatenate(kept)))
-    return found._replace(c=found.c - tolerance)
+    return found._replace(c=found.c - tolerance), looked

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from theory import joined_bound
 from theory.joined_bound import cells_of, least_joined
 from theory.joined_pieces import best_joined
 from theory.segmentation import best_segmentation
@@ -100,3 +101,13 @@ def test_refusals() -> None:
         best_joined(x, y, np.array([0.0, 0.5]), 1)
     with pytest.raises(ValueError, match="must ascend, enclose the samples"):
         best_joined(x, y, PLACES, 9)
+
+
+def test_a_bound_that_takes_too_many_comparisons_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.linspace(0, 1, 200)
+    y = np.sin(2 * np.pi * 4 * x)
+    error = 1.05 * best_segmentation(x, y, 4).floors[3]
+    whole = least_joined(x, y, 4, error)
+    assert whole is not None
+    monkeypatch.setattr(joined_bound, "MOST_LOOKED", 100)
+    assert least_joined(x, y, 4, error) is None
