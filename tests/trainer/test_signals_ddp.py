@@ -43,13 +43,18 @@ def test_a_signal_to_one_process_stops_both(tmp_path: Path, rank: int) -> None:
         [*words, "--epochs", "500"], cwd=PROJECT, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("epoch 1/"):
-            break
-    (second,) = children(process.pid)
-    os.kill([process.pid, second][rank], signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
+    second = 0
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch 1/"):
+                break
+        (second,) = children(process.pid)
+        os.kill([process.pid, second][rank], signal.SIGTERM)
+        _, errors = process.communicate(timeout=120)
+    finally:
+        for pid in [one for one in (process.pid, second) if one and process.returncode is None]:
+            os.kill(pid, signal.SIGKILL)
     assert process.returncode == 143, errors
     assert "Traceback" not in errors
     (run,) = tmp_path.glob("*/*")
