@@ -26,7 +26,7 @@ SUMMARIES: dict[str, str] = {
     "generalisation": "under- and overfitting, regularisers and double descent beside their exact curves",
     "glm": "generalised linear models: likelihood, its maximum by three solvers, Simpson's paradox",
     "rbm": "a restricted Boltzmann machine: nats a picture, log Z counted or fenced in by annealing",
-    "dbn": "a deep belief network: machines layer by layer, then names, beside a random start",
+    "dbn": "a deep belief network: machines layer by layer, then a supervised layer, beside a random start",
     "adversarial": "FGSM, PGD and one-pixel attacks on a trained network, beside exact worst cases",
     "geometry": "what each layer does to space: rotate, scale, shift, bend, until a plane separates the classes",
     "deep-vs-wide": "shapes of equal budget, one wide layer to many narrow ones, their linear regions counted exactly",

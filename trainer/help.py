@@ -22,7 +22,8 @@ options
   --seed N         weights, order and augmentation        (= --seed_everything)
   --device D       cpu, cuda, mps or auto                 (= --trainer.accelerator)
   -c FILE          settings from a YAML file, e.g. a run's config.yaml to replay it; several are merged
-  --early_stopping.patience N   stop after N epochs without a better validation figure (default: never)
+  --early_stopping.patience N
+                   stop after N epochs without a better validation figure (default: never)
   --resume RUN     go on exactly where a run stopped; 'auto' takes the newest unfinished one of this model and data
   --root FOLDER    where runs are kept (default: runs)
   --report HOW     what is drawn at the end: full, brief or none
@@ -30,9 +31,9 @@ options
   --model.help, --data.help, --trainer.help     every option of the chosen model, data and Trainer
 
 examples
-  python train.py --model cnn                                      embedded digits, no download
-  python train.py --model cnn --data ~/photos                      your own pictures, in seconds
-  python train.py --model cnn --data ~/photos --model.tune all --epochs 10      all of the network follows
+  python train.py --model cnn                                                   # embedded digits, no download
+  python train.py --model cnn --data ~/photos                                   # your own pictures, in seconds
+  python train.py --model cnn --data ~/photos --model.tune all --epochs 10      # the whole network
   python train.py --model cnn --data mnist --model.widths '[24,48]'
   python predict.py runs/cnn-folder/RUN photos/ --out predictions.csv
   tensorboard --logdir runs
