@@ -32,6 +32,7 @@ from models.energy.machine import Algorithm
 from models.energy.naming import Names, choose_labelled, phase
 from models.energy.pictures import check_sizes, unit_pixels
 from models.energy.stack import DBN, SigmoidNet
+from models.limits import HIGHEST_RATE, HIGHEST_SEED, MOST_LAYERS, MOST_UNITS
 from models.optimisation import learning_rate_factor, may_fuse, parameter_groups
 
 MOST_SEEN = 5000  # pictures from which the biases of a new layer are set
@@ -45,18 +46,19 @@ class DBNTask(LightningModule):
         in_channels: Colours a pixel.
         image_size: [height, width] in pixels.
         sizes: Hidden units of each layer, from the pixels up.
-        labels: Training pictures whose label is used, the same number of each class; without it all.
+        labels: Training pictures whose label is used, a multiple of the number of classes: the same number of each
+            class; without it all.
         labels_seed: Which pictures these are.
         pixels_seed: Seed with which grey test pixels are drawn as 0 and 1, once, for the bounds.
         pretraining: Share of all steps spent on the machines, shared evenly by the layers, 0 to below 1.
         algorithm: Persistent chains (pcd), or chains that start at the data (cd).
         sweeps: Sweeps of Gibbs sampling a step.
         chains: Persistent chains.
-        pretraining_lr: Learning rate at the start of each machine's steps; it falls to 0 along a line.
+        pretraining_lr: Learning rate at the start of each machine's steps, at most 1000; it falls to 0 along a line.
         momentum: Momentum of the machines, 0 to below 1.
         pretraining_decay: Pull of the machines' weights towards 0.
         lr: Peak learning rate of fine-tuning by AdamW; it climbs, then falls to 0 along half a cosine.
-        warmup: Share of fine-tuning in which it climbs.
+        warmup: Share of fine-tuning in which it climbs, 0 to 1.
         weight_decay: Pull of the weights towards 0 in fine-tuning.
         dropout: Share of the hidden units left out in fine-tuning.
         input_dropout: Share of the pixels left out in fine-tuning.
@@ -104,15 +106,16 @@ class DBNTask(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.automatic_optimization = False
-        check_sizes(self.hparams, {"sweeps": 1, "chains": 1, "ais_temperatures": 20, "ais_chains": 2, "burn_in": 1,
-                                   "pretraining": 0, "pretraining_lr": 0, "pretraining_decay": 0, "lr": 0, "warmup": 0,
-                                   "momentum": 0, "weight_decay": 0, "dropout": 0, "input_dropout": 0,
-                                   "label_smoothing": 0, "labels_seed": 0, "pixels_seed": 0},
+        check_sizes(self.hparams, {"sizes": (1, MOST_UNITS), "pretraining_lr": (0, HIGHEST_RATE), "warmup": (0, 1),
+                                   "pretraining_decay": (0, HIGHEST_RATE), "labels_seed": (0, HIGHEST_SEED),
+                                   "record_error": (0, 1)},
                     ("momentum", "pretraining", "dropout", "input_dropout", "label_smoothing"))  # fmt: skip
-        if not sizes or min(sizes) < 1:
-            raise ValueError(f"--model.sizes needs at least one layer of at least one unit, got {sizes}")
-        if labels is not None and labels < len(class_names):
-            raise ValueError(f"--model.labels must be at least one a class, {len(class_names)}, got {labels}")
+        if not 1 <= len(sizes) <= MOST_LAYERS:
+            raise ValueError(f"--model.sizes needs 1 to {MOST_LAYERS:,} layers, got {len(sizes)}")
+        if labels is not None and (labels < len(class_names) or labels % len(class_names)):
+            raise ValueError(
+                f"--model.labels must be a multiple of the number of classes, {len(class_names)}, got {labels}"
+            )
         visible = in_channels * math.prod(image_size)
         self.stack = DBN(visible, sizes, algorithm, sweeps, chains)
         shape = (visible, sizes, len(class_names), dropout, input_dropout)
@@ -132,7 +135,9 @@ class DBNTask(LightningModule):
     def on_train_start(self) -> None:
         """Chooses the pictures whose label is used: the same ones after a resume."""
         loader: Any = self.trainer.train_dataloader
-        if self.hparams["labels"] is not None and hasattr(loader, "labels"):
+        if self.hparams["labels"] is not None:
+            if not hasattr(loader, "labels"):
+                raise ValueError("--model.labels needs pictures that lie in memory, which these data do not")
             self.labelled = choose_labelled(loader.labels, self.hparams["labels"], self.hparams["labels_seed"])
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:

@@ -22,6 +22,7 @@ from torch import Tensor
 from models.energy.judgement import Judgement, countable, judge
 from models.energy.machine import RBM, Algorithm, Ascent, climb, coin
 from models.energy.pictures import check_sizes, pixel_means, unit_pixels
+from models.limits import MOST_UNITS
 from models.optimisation import learning_rate_factor, may_fuse, parameter_groups, with_schedule
 from models.pixels import pictures_of
 from theory.rbm import check_countable, log_partition, pseudo_log_likelihood
@@ -49,12 +50,12 @@ class RBMTask(LightningModule):
         lr: Learning rate of the first step; it falls to 0 along a line.
         momentum: Momentum of the ascent, 0 to below 1.
         weight_decay: Pull of the weights towards 0.
-        scale: Standard deviation of the weights before training.
+        scale: Standard deviation of the weights before training, at most 1000.
         log_z: How the test finds log Z: exact counts all states, ais anneals, auto does both where it can.
         ais_temperatures: Temperatures of annealing, at least 20; 10,000 for a figure to publish.
         ais_chains: Chains of annealing, at least 2.
         burn_in: Sweeps after which samples count as the model's.
-        record: Published log-likelihood to print beside the result, nats a test picture.
+        record: Published log-likelihood to print beside the result, nats a test picture, at most 0.
         record_source: Where it was published.
     """
 
@@ -88,9 +89,7 @@ class RBMTask(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.automatic_optimization = False
-        check_sizes(self.hparams, {"hidden": 1, "sweeps": 1, "chains": 1, "ais_temperatures": 20, "ais_chains": 2,
-                                   "burn_in": 1, "lr": 0, "momentum": 0, "weight_decay": 0, "scale": 0,
-                                   "pixels_seed": 0})  # fmt: skip
+        check_sizes(self.hparams, {"hidden": (1, MOST_UNITS), "scale": (0, 1000), "record": (-1e9, 0)})
         visible = in_channels * math.prod(image_size)
         if log_z == "exact":
             check_countable(min(visible, hidden), "--model.log_z exact: the smaller side")

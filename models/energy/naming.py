@@ -32,16 +32,26 @@ def phase(step: int, total: int, layers: int, share: float) -> tuple[int, float]
 
 
 def choose_labelled(labels: Tensor, count: int, seed: int) -> Tensor:
-    """Places of pictures whose label is used, as many of each class as possible; all when there are not so many.
+    """Places of pictures whose label is used, equally many of each class.
 
     Args:
         labels: Of all training pictures, shape (N,).
-        count: How many are wanted.
+        count: How many are wanted, a multiple of the number of classes.
         seed: Of the choice.
 
     Returns:
-        int64 on the CPU, shape (min(count, N),).
+        int64 on the CPU, shape (count,).
+
+    Raises:
+        ValueError: If a class has fewer pictures than its share.
     """
+    sizes = labels.unique(return_counts=True)[1]
+    least = int(sizes.min())
+    if count > least * len(sizes):
+        raise ValueError(
+            f"--model.labels must be at most {least * len(sizes):,}: the smallest of the {len(sizes)} classes has {least:,} "
+            f"of the {len(labels):,} training pictures; got {count}"
+        )
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     shuffled = labels.cpu()[order]
     # Rank within the class: pictures of rank 0 come first, then those of rank 1, …

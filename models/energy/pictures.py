@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.limits import HIGHEST_RATE, HIGHEST_SEED, MOST_COPIES, MOST_STEPS, Range, check_within
+
 _PART = 5000  # pictures at a time: a whole set in float32 would take four times its memory
 
 
@@ -42,20 +44,21 @@ def pixel_means(images: Tensor) -> Tensor:
     return (total / len(images)).float()
 
 
-def check_sizes(options: Mapping[str, Any], least: Mapping[str, float], shares: Sequence[str] = ("momentum",)) -> None:
+def check_sizes(options: Mapping[str, Any], ranges: Mapping[str, Range], shares: Sequence[str] = ("momentum",)) -> None:
     """Refuses options that cannot be.
 
     Args:
         options: Those of a task.
-        least: The least value of each.
-        shares: Names of those that must be below 1.
+        ranges: The least and the highest value of each, beside those that all such tasks have.
+        shares: Names of those that must lie from 0 to below 1.
 
     Raises:
-        ValueError: Naming the option, the limit and the value given.
+        ValueError: Naming the option, the limits and the value given.
     """
-    for name, low in least.items():
-        if options[name] < low:
-            raise ValueError(f"--model.{name} must be at least {low}, got {options[name]}")
+    common = {"sweeps": (1, MOST_STEPS), "chains": (1, MOST_COPIES), "ais_temperatures": (20, MOST_STEPS),
+              "ais_chains": (2, MOST_COPIES), "burn_in": (1, MOST_STEPS), "lr": (0, HIGHEST_RATE),
+              "weight_decay": (0, HIGHEST_RATE), "pixels_seed": (0, HIGHEST_SEED)}  # fmt: skip
+    check_within(options, {**common, **ranges})
     for name in shares:
-        if not options[name] < 1:
-            raise ValueError(f"--model.{name} must be below 1, got {options[name]}")
+        if not 0 <= options[name] < 1:
+            raise ValueError(f"--model.{name} must be at least 0 and below 1, got {options[name]}")

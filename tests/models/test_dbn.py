@@ -32,14 +32,16 @@ def test_phases_share_the_steps_evenly() -> None:
     assert phase(0, 1, 2, 0.9) == (2, 0.0), "the last step always fine-tunes"
 
 
-def test_labelled_pictures_are_spread_over_the_classes() -> None:
-    labels = torch.tensor([0] * 50 + [1] * 30 + [2] * 3)
-    chosen = choose_labelled(labels, 12, 0)
-    assert torch.bincount(labels[chosen]).tolist() == [5, 4, 3] or torch.bincount(labels[chosen]).tolist() == [4, 5, 3]
-    assert len(chosen.unique()) == 12
+def test_labelled_pictures_are_as_many_of_each_class() -> None:
+    labels = torch.tensor([0] * 50 + [1] * 30 + [2] * 4)
+    for count in (3, 6, 12):
+        chosen = choose_labelled(labels, count, 0)
+        assert torch.bincount(labels[chosen]).tolist() == [count // 3] * 3
+        assert len(chosen.unique()) == count
     assert torch.equal(chosen, choose_labelled(labels, 12, 0))
     assert not torch.equal(chosen, choose_labelled(labels, 12, 1))
-    assert len(choose_labelled(labels, 1000, 0)) == 83
+    with pytest.raises(ValueError, match=r"--model\.labels must be at most 12: .* has 4 of the 84 .* got 15"):
+        choose_labelled(labels, 15, 0)
 
 
 def test_a_layer_of_the_size_below_begins_without_changing_the_bound() -> None:
@@ -111,10 +113,23 @@ def test_the_epoch_of_the_comparison_favours_neither_network() -> None:
 def test_options_that_cannot_be_are_named() -> None:
     facts: dict[str, Any] = {"class_names": ["a", "b"], "in_channels": 1, "image_size": [2, 2]}
     wrong: list[tuple[str, Any]] = [("sizes", []), ("sizes", [3, 0]), ("labels", 1), ("pretraining", 1.0),
-                                    ("dropout", 1.0), ("lr", -1.0), ("sweeps", 0)]  # fmt: skip
+                                    ("dropout", 1.0), ("lr", -1.0), ("sweeps", 0), ("warmup", 1e12),
+                                    ("record_error", -1.0), ("record_error", 1e12), ("labels", 3), ("labels", -2),
+                                    ("pretraining_lr", 1e12), ("pretraining_decay", 1e12), ("lr", 1e12),
+                                    ("weight_decay", 1e12), ("sizes", [10**12]), ("sizes", [2] * 5000),
+                                    ("chains", 10**12), ("burn_in", 10**12), ("momentum", -0.1)]  # fmt: skip
     for name, value in wrong:
-        with pytest.raises(ValueError, match=f"--model.{name} (must be|needs)"):
+        with pytest.raises(ValueError, match=rf"--model\.{name} (must be|needs).* got "):
             DBNTask(**facts, **{name: value})
+
+
+@pytest.mark.parametrize("labels", ["1000000000000", "1290"])
+def test_more_labels_than_there_are_is_one_line(
+    tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*QUICK, "--model.labels", labels, "--root", str(tmp_path / "runs")]) == 2
+    assert f"--model.labels must be at most 1,270: the smallest of the 10 classes has 127" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_run_compares_and_bounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
