@@ -49,8 +49,8 @@ def choose_labelled(labels: Tensor, count: int, seed: int) -> Tensor:
     least = int(sizes.min())
     if count > least * len(sizes):
         raise ValueError(
-            f"--model.labels must be at most {least * len(sizes):,}: the smallest of the {len(sizes)} classes has {least:,} "
-            f"of the {len(labels):,} training pictures; got {count}"
+            f"--model.labels must be at most {least * len(sizes):,}: the smallest of the {len(sizes)} classes has "
+            f"{least:,} of the {len(labels):,} training pictures; got {count}"
         )
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     shuffled = labels.cpu()[order]

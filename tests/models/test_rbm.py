@@ -143,10 +143,12 @@ def test_values_outside_the_unit_interval_are_refused_with_their_range() -> None
 
 
 def test_options_that_cannot_be_are_named() -> None:
-    wrong: dict[str, Any] = {"hidden": 0, "sweeps": 0, "chains": 0, "ais_temperatures": 19, "ais_chains": 1,
-                             "momentum": 1.0, "lr": -0.1}  # fmt: skip
-    for name, value in wrong.items():
-        with pytest.raises(ValueError, match=f"--model.{name} must be"):
+    wrong: list[tuple[str, Any]] = [("hidden", 0), ("sweeps", 0), ("chains", 0), ("ais_temperatures", 19),
+                                    ("ais_chains", 1), ("momentum", 1.0), ("lr", -0.1), ("lr", 1e12),
+                                    ("hidden", 10**12), ("burn_in", 10**12), ("weight_decay", 1e12),
+                                    ("scale", 1e12), ("record", 5.0)]  # fmt: skip
+    for name, value in wrong:
+        with pytest.raises(ValueError, match=rf"--model\.{name} must be .* got "):
             RBMTask(in_channels=1, image_size=[8, 8], **{name: value})
     with pytest.raises(
         ValueError, match=r"--model.log_z exact: .* 21 units, 2\^21 states: at most 20 units can be enumerated"
