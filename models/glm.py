@@ -23,13 +23,16 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from models.limits import check_within
 from models.regression.adjustment import Adjustment, Collider
-from models.regression.likelihood import Convergence, Likelihood
+from models.regression.convergence import TOO_FAR, Convergence
+from models.regression.likelihood import Likelihood
 from theory.exponential_family import Family, Fit, backtrack, fit, mean, negative_log_likelihood, newton_step
 
 # torch's L-BFGS learns nothing from a step whose curvature y.s is below 1e-10, an absolute number: without a scale it
 # would stop learning six digits before the maximum.
 SCALE = 1e10
+MOST_STEPS = 100_000  # of each solver in an epoch, ten minutes; more epochs go on from there
 Batch = tuple[Tensor, Tensor]  # features (N, D), responses (N, K), both float64
 
 
@@ -65,8 +68,8 @@ class GLMTask(LightningModule):
         lr: Step of gradient descent as a share of 1 / lambda_max of the information, above 0; 2 is the edge.
         prior_deviation: Deviation tau of a Gaussian prior on each coefficient, which makes the fit the maximum a
             posteriori (ridge); None for maximum likelihood.
-        history_size: Steps that L-BFGS remembers.
-        steps: Steps of each solver in an epoch.
+        history_size: Steps that L-BFGS remembers, at most 1,000.
+        steps: Steps of each solver in an epoch, at most 100,000.
     """
 
     monitor, mode = "train/loss", "min"
@@ -90,9 +93,7 @@ class GLMTask(LightningModule):
             raise ValueError(f"--model.lr must be above 0 and finite, got {lr}")
         if prior_deviation is not None and not prior_deviation > 0:
             raise ValueError(f"--model.prior_deviation must be above 0, or none, got {prior_deviation}")
-        for name, value in (("history_size", history_size), ("steps", steps)):
-            if value < 1:
-                raise ValueError(f"--model.{name} must be at least 1, got {value}")
+        check_within(self.hparams, {"history_size": (1, 1000), "steps": (1, MOST_STEPS)})
         self.automatic_optimization = False
         self.family: Family = family
         self.precision = 0.0 if prior_deviation is None else prior_deviation**-2
@@ -100,6 +101,7 @@ class GLMTask(LightningModule):
         self.maximum: Fit | None = None  # of the training sample, found before the first step
         self.sample: Batch | None = None
         self.history: list[list[float]] = []  # per step: excess objective of the three, then distances
+        self.stopped: int | None = None  # step after which gradient descent had run away
         self.answer: Likelihood | Adjustment | Collider | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -123,7 +125,7 @@ class GLMTask(LightningModule):
             self.look(x, y)
         losses = [self.objective(x, y, solver.theta).detach() for solver in (self.newton, self.descent)]
         self.log_dict({"train/loss": losses[0], "train/loss_descent": losses[1]})
-        return losses[0] + 0 * losses[1]  # not finite when either is not: gradient descent may diverge
+        return losses[0]
 
     def know(self, batch: Batch) -> None:
         """Finds the maximum for the whole training sample, once."""
@@ -142,11 +144,8 @@ class GLMTask(LightningModule):
             return loss
 
         lbfgs.step(closure)
-        descent.zero_grad()
-        self.manual_backward(self.objective(x, y, self.descent.theta))
-        # The step is relative to the curvature at the maximum, where the rate of convergence is decided.
-        descent.param_groups[0]["lr"] = self.hparams["lr"] * len(x) / float(self.curvatures()[-1])
-        descent.step()
+        if self.stopped is None:
+            self.descend(x, y, descent)
         with torch.no_grad():
             theta = self.newton.theta
             proposal = newton_step(self.family, x, y, theta, self.hparams["dispersion"], self.precision)
@@ -154,6 +153,22 @@ class GLMTask(LightningModule):
             near = float((proposal - theta).abs().max()) < 1e-6
             value = lambda point: float(self.objective(x, y, point))
             theta.copy_(proposal if near else backtrack(value, theta, proposal))
+
+    def descend(self, x: Tensor, y: Tensor, descent: Optimizer) -> None:
+        """One step of gradient descent, the last one where it runs away; one to where nothing is finite is undone."""
+        assert self.maximum is not None
+        theta, before = self.descent.theta, self.descent.theta.detach().clone()
+        descent.zero_grad()
+        self.manual_backward(self.objective(x, y, theta))
+        # The step is relative to the curvature at the maximum, where the rate of convergence is decided.
+        descent.param_groups[0]["lr"] = self.hparams["lr"] * len(x) / float(self.curvatures()[-1])
+        descent.step()
+        with torch.no_grad():
+            finite = bool(torch.isfinite(torch.cat([theta.flatten(), self.objective(x, y, theta)[None]])).all())
+            if not finite:
+                theta.copy_(before)
+            if not finite or float((theta - self.maximum.theta).norm()) > TOO_FAR * max(self.history[0][5], 1.0):
+                self.stopped = len(self.history)
 
     def two_optimizers(self) -> tuple[Optimizer, Optimizer]:
         """L-BFGS and gradient descent as Lightning wraps them."""
@@ -194,7 +209,7 @@ class GLMTask(LightningModule):
             truth=options["truth"],
             precision=self.precision,
             feature_names=options["feature_names"],
-            convergence=Convergence(self.history, self.curvatures().tolist(), options["lr"]),
+            convergence=self.convergence(),
         )
         question = options["question"]
         if question == "fit":
@@ -202,6 +217,15 @@ class GLMTask(LightningModule):
         else:
             self.answer = Collider(likelihood) if question == "collider" else Adjustment(likelihood, question)
         self.log_dict({k: v for k, v in self.answer.metrics().items() if k.startswith("test/")}, batch_size=1)
+
+    def convergence(self) -> Convergence:
+        """The way of the solvers so far."""
+        return Convergence(self.history, self.curvatures().tolist(), self.hparams["lr"], self.stopped)
+
+    @property
+    def failure(self) -> str:
+        """When and why gradient descent ran away; else empty."""
+        return self.convergence().failure()
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[Any]]:
         """One iteration of L-BFGS with a strong Wolfe search, and plain gradient descent; Newton needs none."""
@@ -218,12 +242,12 @@ class GLMTask(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the path so far, so that a resumed run reports the same."""
-        checkpoint["history"] = self.history
+        checkpoint["history"], checkpoint["stopped"] = self.history, self.stopped
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what `on_save_checkpoint` kept."""
         if self._trainer is not None and self.trainer.state.fn == "fit":
-            self.history = checkpoint["history"]
+            self.history, self.stopped = checkpoint["history"], checkpoint.get("stopped")
 
     def describe(self) -> str:
         """Family and size, for the first lines of a run."""

@@ -21,52 +21,9 @@ from scipy import stats
 from torch import Tensor
 
 from dashboard.regression import fit_figure, solvers_figure
+from models.regression.convergence import SOLVERS, Convergence
 from theory.exponential_family import Family, Fit, covariance, mean, negative_log_likelihood
 from theory.regularisation import ridge
-
-SOLVERS = ("IRLS", "L-BFGS", "gradient descent")
-ARRIVED = 1e-8  # distance to the maximum, relative to that of the start
-
-
-@dataclass(frozen=True)
-class Convergence:
-    """The path of the three solvers.
-
-    Attributes:
-        history: One row a step from 0: excess objective of IRLS, L-BFGS, gradient descent, then their distances.
-        curvatures: Eigenvalues of the information at the maximum, increasing.
-        lr: Gradient descent's step as a share of 1 / the largest of them.
-    """
-
-    history: list[list[float]]
-    curvatures: list[float]
-    lr: float
-
-    @property
-    def rate_due(self) -> float:
-        """max_i |1 - alpha lambda_i|: what each step of gradient descent leaves of the distance in the end."""
-        return max(abs(1 - self.lr * value / self.curvatures[-1]) for value in self.curvatures)
-
-    @property
-    def rate(self) -> float:
-        """Mean contraction over the last steps that rounding does not blur; nan when there are none."""
-        distances = [row[5] for row in self.history]
-        last = [value for value in distances if value > 1e-10 * distances[0]][-4:]
-        return (last[-1] / last[0]) ** (1 / (len(last) - 1)) if len(last) > 1 else math.nan
-
-    def steps(self, solver: int) -> int | None:
-        """Steps until a solver stood at the maximum, or None."""
-        start = self.history[0][3 + solver]
-        return next((t for t, row in enumerate(self.history) if row[3 + solver] <= ARRIVED * start), None)
-
-    def line(self) -> str:
-        """How many steps each solver took."""
-        parts = []
-        for solver, name in enumerate(SOLVERS):
-            steps, distance = self.steps(solver), self.history[-1][3 + solver]
-            reached = f"in {steps} steps" if steps is not None else f"not yet after {len(self.history) - 1} steps"
-            parts.append(f"{name} {reached} ({distance:.1e} away)")
-        return "; ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -146,14 +103,8 @@ class Likelihood:
 
     def solver_findings(self) -> list[tuple[str, str]]:
         """Lines about the way to the maximum."""
-        rate, due = self.convergence.rate, self.convergence.rate_due
-        lines = [("solvers", self.convergence.line())]
-        if math.isfinite(rate):
-            text = f"{rate:.5f} of the distance is left by a step; max |1 − αλ| = {due:.5f}"
-            if due >= 1:
-                text = f"the step is past the edge 2 / λ: gradient descent cannot settle (max |1 − αλ| = {due:.5f})"
-            lines.append(("descent's rate", text))
-        return lines
+        rate = self.convergence.rate_line()
+        return [("solvers", self.convergence.line()), *([("descent's rate", rate)] if rate else [])]
 
     def findings(self) -> list[tuple[str, str]]:
         """The result and what stands beside it."""

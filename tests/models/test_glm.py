@@ -157,7 +157,8 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
         (["--data.num_samples", "5", "--data.num_features", "5"], "bernoulli has no finite maximum of the likelihood"),
         (["--lr", "0"], "--model.lr must be above 0 and finite, got 0.0"),
         (["--model.prior_deviation", "-1"], "--model.prior_deviation must be above 0, or none, got -1.0"),
-        (["--model.steps", "0"], "--model.steps must be at least 1, got 0"),
+        (["--model.steps", "0"], "--model.steps must be between 1 and 100,000, got 0"),
+        (["--model.steps", "1000000000000"], "--model.steps must be between 1 and 100,000, got 1000000000000"),
         (["--data", "tables", "--data.noise", "-1"], "--data.num_samples must be at least 10, sample_seed at"),
         (["--data", "digits"], "--model glm cannot learn from --data digits, which does not say family"),
     ],
@@ -175,6 +176,48 @@ def test_wrong_input_is_one_line(
 def test_a_step_past_the_edge_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path, "--lr", "2.5", "--epochs", "2")
     assert "the step is past the edge 2 / λ" in capsys.readouterr().out
+
+
+def test_divergence_is_said_with_its_step_and_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--data.family", "gaussian", "--lr", "2.5", "--model.steps", "300", "--epochs", "1", *QUICK]
+    assert train.main(["--model", "glm", *words, "--root", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert "gradient descent diverged (" in captured.out
+    data = Samples(family="gaussian")
+    data.setup()
+    x, y = (part.numpy() for part in next(iter(data.train_dataloader())))
+    information = x.T @ x
+    goal = np.linalg.solve(information, x.T @ y)  # least squares
+    theta, distances = np.zeros_like(goal), [float(np.linalg.norm(goal))]
+    while distances[-1] <= 1e9 * max(distances[0], 1):
+        theta = theta - 2.5 / np.linalg.eigvalsh(information)[-1] * (information @ theta - x.T @ y)
+        distances.append(float(np.linalg.norm(theta - goal)))
+    first = max(step for step, distance in enumerate(distances) if distance <= distances[0]) + 1
+    said = captured.err.strip()
+    assert said.startswith(f"train.py: gradient descent diverged at step {first}: ")
+    assert f" {distances[-1]:.1e} after step {len(distances) - 1}; " in said
+    assert said.endswith("--model.lr 2.5 is past the edge 2, at the maximum each step multiplies the distance by 1.5")
+
+
+def test_a_step_to_where_nothing_is_finite_is_undone_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data.family", "poisson", "--lr", "1e20", "--epochs", "2", *QUICK]
+    assert train.main(["--model", "glm", *words, "--root", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("train.py: gradient descent diverged at step 1: step 1 led to where the likelihood is not ")
+    (folder,) = tmp_path.glob("*/*")
+    assert (state(folder)["descent.theta"] == 0).all()
+
+
+@pytest.mark.parametrize(("lr", "due"), [("1e-30", "1 − 5.2e-31"), ("1e-8", "1 − 5.2e-09")])
+def test_a_step_too_small_is_not_called_too_long(
+    lr: str, due: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path, "--lr", lr, "--epochs", "1")
+    out = capsys.readouterr().out
+    assert f"the step is too small: each one leaves {due} of the distance" in out
+    assert "edge" not in out
 
 
 def test_data_are_a_function_of_the_seed_alone() -> None:
