@@ -49,6 +49,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
 
     from trainer.build import fit, make_trainer, test
     from trainer.crash import accounted
+    from trainer.device import precision_of
     from trainer.folder import RunFolder, write_atomically
     from trainer.idle import check_given
     from trainer.interrupt import resumable
@@ -96,6 +97,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         options = {**settings.model, **{name: facts[name] for name in wanted_facts(task_class, data_class)}}
         task = task_class(**{**options, **held})
         task.hparams.update({name: options[name] for name in held})
+    settings.trainer["precision"] = precision_of(task, settings.trainer["precision"])
 
     house = house_record(request, settings, data)
     checkpoint = None

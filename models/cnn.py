@@ -78,7 +78,7 @@ class CNNTask(ClassifierReporting, LightningModule):
     """
 
     monitor, mode = "val/accuracy", "max"
-    classifies = judges_validation = weighs_classes = True
+    classifies = judges_validation = weighs_classes = tolerates_mixed_precision = True
     mean: Tensor
     std: Tensor
 

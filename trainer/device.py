@@ -9,6 +9,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -68,6 +69,27 @@ def precision_name(name: str) -> str:
     if full not in PRECISIONS:
         raise UserError(f"--trainer.precision: expected auto, {', '.join(PRECISIONS)}, got {name!r}")
     return full
+
+
+def precision_of(task: Any, wanted: str) -> str:
+    """What ``auto`` means for a task: mixed precision only where the task says that its result does not suffer.
+
+    A number that is set beside an exact one needs the digits of float32; accuracy does not.
+
+    Args:
+        task: One whose figures are those of a classifier has ``tolerates_mixed_precision``.
+        wanted: Lightning's name, short or full, or ``auto``.
+
+    Raises:
+        UserError: If float16 is asked for and the task writes gradients by hand, which Lightning's scaler would divide.
+    """
+    if wanted == "auto":
+        return "auto" if getattr(task, "tolerates_mixed_precision", False) else "32-true"
+    if precision_name(wanted) == "16-mixed" and not task.automatic_optimization:
+        raise UserError(
+            f"--trainer.precision {wanted}: this model writes gradients by hand; take bf16-mixed or 32-true"
+        )
+    return wanted
 
 
 def resolve_precision(precision: str, accelerator: str = "auto") -> tuple[str, str]:

@@ -39,6 +39,8 @@ class Task(Protocol):
         classifies: Optional; True when ``predict.py`` can name pictures with this task's checkpoints. Such a task also
             offers ``weights_origin() -> str`` (one sentence with the licence) and ``top_losses(limit)``: the split that
             was judged, and (number, class, guess, probability, loss) of its worst pictures.
+        tolerates_mixed_precision: Optional; True when ``--trainer.precision auto`` may take bfloat16, because the
+            figures are accuracies. Numbers beside exact ones need the digits of float32.
         judges_validation: Optional; True when it reports the validation pictures of data that have no test pictures.
             For any other task such data are refused.
         weighs_classes: Optional; True when it heeds ``--data.balance loss``. Any other task refuses that.

@@ -13,15 +13,18 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
+import train
 from data.folder import Folder
 from data.preprocess import preprocess
+from models import MODELS
 from tests.models.small_folder import make_pictures
 from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
 from trainer import build
-from trainer.device import check_device, cpu_flags, resolve_precision
+from trainer.device import check_device, cpu_flags, precision_of, resolve_precision
 from trainer.errors import RunFailed, UserError
 from trainer.guard import FiniteGuard, describe, gradient_norm, named_tensors, picture_paths, texts
 from trainer.hooks import BATCH_HOOKS, lean
+from trainer.options import load_class
 from trainer.progress import epoch_line
 from trainer.signals import Signals
 from trainer.timing import batch_size
@@ -209,3 +212,24 @@ def test_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for supported, expected in ((True, "bf16-mixed"), (False, "16-mixed")):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda answer=supported, **_: answer)
         assert resolve_precision("auto", "cuda")[0] == expected
+
+
+def test_numbers_beside_exact_ones_are_computed_in_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("trainer.device.cpu_flags", lambda: frozenset({"avx512_bf16"}))
+    tasks = {name: load_class(path) for name, path in MODELS.items()}
+    assert [name for name, task in tasks.items() if precision_of(task, "auto") == "auto"] == ["cnn"]
+    words = ["--device", "cpu", "--report", "none", "--epochs", "1", "--root", str(tmp_path)]
+    assert train.main(["--model", "losses", *words]) == 0
+    assert "precision 32-true" in capsys.readouterr().out
+    assert train.main(["--model", "losses", *words, "--trainer.precision", "bf16"]) == 0
+    assert "precision bf16-mixed" in capsys.readouterr().out
+
+
+def test_float16_is_refused_where_gradients_are_written_by_hand() -> None:
+    by_hand, automatic = (SimpleNamespace(automatic_optimization=value) for value in (False, True))
+    assert precision_of(automatic, "16-mixed") == "16-mixed"
+    assert precision_of(by_hand, "bf16-mixed") == "bf16-mixed"
+    with pytest.raises(UserError, match=r"--trainer\.precision 16: this model writes gradients by hand"):
+        precision_of(by_hand, "16")
