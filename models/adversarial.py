@@ -9,7 +9,7 @@ trained beside the network, the worst case is a closed form (`theory.adversarial
 """
 # N batch, K classes
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import torch
@@ -18,6 +18,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from models.limits import HIGHEST_RATE, MOST_UNITS, check_within
 from models.optimisation import build_optimiser, learning_rate_factor, may_fuse, parameter_groups, with_schedule
 from models.pixels import unit_range
 from models.robustness.attacks import pgd
@@ -44,8 +45,8 @@ class AdversarialTask(LightningModule):
         weight_decay: Pull of the weights towards 0.
         epsilons: Largest changes of a pixel under FGSM and PGD, in 0..1 where 1 is the whole scale.
         steps: Steps of PGD.
-        test_images: Test pictures that are attacked, the first of the test set.
-        one_pixel_images: Of these, pictures on which one-pixel attacks are tried.
+        test_images: Test pictures that are attacked at most, the first of the test set.
+        one_pixel_images: Of these, pictures at most on which one-pixel attacks are tried: those classified right.
         one_pixel_values: Try ``all`` values of a pixel, which is exact, or its ``extremes``, which gives two bounds.
         population: Candidates of differential evolution, at least 4.
         generations: Generations of differential evolution.
@@ -76,13 +77,11 @@ class AdversarialTask(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        for name, low, high in (
-            ("train_epsilon", 0, 1), ("train_steps", 1, 1000), ("lr", 0, 1000), ("weight_decay", 0, 1000),
-            ("steps", 1, 1000), ("test_images", 1, 1_000_000), ("one_pixel_images", 1, 100_000),
-            ("population", 4, 10_000), ("generations", 0, 10_000),
-        ):  # fmt: skip
-            if not low <= self.hparams[name] <= high:
-                raise ValueError(f"--model.{name} must be {low} to {high}, got {self.hparams[name]}")
+        check_within(self.hparams, {
+            "train_epsilon": (0, 1), "train_steps": (1, 1000), "lr": (0, HIGHEST_RATE), "steps": (1, 1000),
+            "weight_decay": (0, HIGHEST_RATE), "test_images": (1, 1_000_000), "one_pixel_images": (1, 100_000),
+            "population": (4, 10_000), "generations": (0, 10_000), "widths": (1, MOST_UNITS),
+        })  # fmt: skip
         if not epsilons or not all(0 < epsilon <= 1 for epsilon in epsilons) or sorted(set(epsilons)) != epsilons:
             raise ValueError(f"--model.epsilons must be increasing numbers above 0, at most 1, got {epsilons}")
         if in_channels != 1:
@@ -102,6 +101,17 @@ class AdversarialTask(LightningModule):
         self.seed = mix_seed(torch.initial_seed(), 1)  # of PGD's start and of the evolution
         self.collected: list[tuple[Tensor, Tensor]] = []
         self.result: Attacked | None = None
+
+    @classmethod
+    def unused(cls, options: dict[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
+        """What was given in vain, see `trainer.report.Task`."""
+        if options["checkpoint"] is not None and "model.widths" in given:
+            return ["model.widths"], "the network is that of --model.checkpoint"
+        plain = options["train_epsilon"] == 0 and "model.train_epsilon" not in given  # else the user said it
+        return (
+            ["model.train_steps"] if plain and "model.train_steps" in given else [],
+            "only for adversarial training, with --model.train_epsilon above 0",
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K) of pictures, uint8 in 0..255 or float in 0..1, shape (N, 1, H, W)."""
@@ -185,7 +195,19 @@ class AdversarialTask(LightningModule):
     def findings(self) -> list[tuple[str, str]]:
         """Success rates with their intervals, and the linear model beside its closed form."""
         assert self.result is not None
-        return self.result.findings()
+        options, found = self.hparams, self.result
+        known = found.right["fgsm"][0]  # at ε = 0
+        wanted = f"wanted were at most {options['test_images']:,} and {options['one_pixel_images']:,}"
+        told = f"{len(found.labels):,} test pictures, and one pixel of {len(found.asked):,} of the {known:,} right ones"
+        return [*found.findings(), ("attacked", f"{told}; {wanted}")]
+
+    @property
+    def failure(self) -> str:
+        """One line where there was nothing to attack; else empty."""
+        assert self.result is not None
+        if len(self.result.asked):
+            return ""
+        return f"the network knows none of the {len(self.result.labels):,} test pictures: there is nothing to attack"
 
     def final_metrics(self) -> dict[str, float]:
         """Rates and accuracies."""

@@ -95,6 +95,11 @@ class OnePixel(NamedTuple):
         return changed(images, self.place[:, None], self.value[:, None])[:, 0]
 
 
+def no_pictures(images: Tensor) -> OnePixel:
+    """What a search finds where there are no pictures. Args: images (0, 1, H, W)."""
+    return OnePixel(images.new_zeros(0), torch.zeros(0, dtype=torch.int64, device=images.device), images.new_zeros(0))
+
+
 def changed(images: Tensor, places: Tensor, values: Tensor) -> Tensor:
     """Copies with one pixel replaced, shape (N, M, 1, H, W). Args: images (N, 1, H, W); places, values (N, M)."""
     copies = images.flatten(1)[:, None].expand(-1, places.shape[1], -1).clone()  # (N, M, D)
@@ -128,6 +133,8 @@ def exhaustive_one_pixel(classify: Classifier, images: Tensor, labels: Tensor, v
         labels: True classes, shape (N,).
         values: Values tried, shape (V,); all that a pixel can hold, or only its extremes.
     """
+    if not len(images):
+        return no_pictures(images)
     size = images[0].numel()
     place = torch.arange(size, device=images.device).repeat_interleave(len(values))  # (D V,)
     value = values.to(images.device).repeat(size)
@@ -160,6 +167,8 @@ def evolve_one_pixel(
         generations: Rounds after the first.
         generator: Draws everything random.
     """
+    if not len(images):
+        return no_pictures(images)
     height, width = images.shape[-2:]
     count = len(images)
     sizes = torch.tensor([height, width, len(values)], dtype=torch.float32)

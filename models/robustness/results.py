@@ -74,6 +74,8 @@ class Attacked:
             ("one pixel, DE", f"{rate(found, asked)}; {fooled} are known to be fooled"),
             ("certificate", f"{100 * self.spared:.1f} % of the pixels of the other pictures needed no search"),
         ]
+        if not asked:
+            lines = [("one pixel", f"not tried: the network knows none of the {count:,} pictures")]
         for place, epsilon in enumerate(self.epsilons):
             if place in (0, self.middle, len(self.epsilons) - 1):
                 parts = [f"{100 * self.right[name][place] / count:.1f} %" for name in ("fgsm", "pgd")]

@@ -75,6 +75,10 @@ def load_victim(checkpoint: str, class_names: list[str], in_channels: int, image
             f"{len(names)} classes of {channels}×{height}×{width}"
             for names, channels, (height, width) in (found, (class_names, in_channels, image_size))
         )
+        if known == given:
+            pairs = [(own, due) for own, due in zip(found[0], class_names, strict=True) if own != due]
+            listed = ", ".join(f"{own!r} for {due!r}" for own, due in pairs[:3]) + ", …" * (len(pairs) > 3)
+            raise ValueError(f"--model.checkpoint {file}: its classes are other ones than those of this data, {listed}")
         raise ValueError(f"--model.checkpoint {file} was trained on {known}, this data has {given}")
     return Victim(task.network, task.mean.flatten().tolist(), task.std.flatten().tolist())
 
@@ -82,8 +86,16 @@ def load_victim(checkpoint: str, class_names: list[str], in_channels: int, image
 def new_victim(
     in_channels: int, num_classes: int, image_size: list[int], widths: list[int], mean: list[float], std: list[float]
 ) -> Victim:
-    """A small convolutional network, to be trained here."""
-    return Victim(CNN(in_channels, num_classes, image_size, widths), mean, std)
+    """A small convolutional network, to be trained here.
+
+    Raises:
+        ValueError: If the pictures are too small for so many stages.
+    """
+    try:
+        network = CNN(in_channels, num_classes, image_size, widths)
+    except ValueError as error:
+        raise ValueError(f"--model.widths {widths}: {error}") from error
+    return Victim(network, mean, std)
 
 
 def linear_victim(

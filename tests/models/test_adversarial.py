@@ -1,6 +1,7 @@
 """Attacks against enumeration and closed forms, certificates against search, and the run of --model adversarial."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import train
 from models.adversarial import AdversarialTask
 from models.convnet import CNN
 from models.depth.checkpoint import given_networks
+from models.pixels import unit_range
 from models.robustness.attacks import changed, evolve_one_pixel, exhaustive_one_pixel, fgsm, loss_gradient, pgd
 from models.robustness.certificate import certify_pixels, exact_one_pixel, network_bounds
 from models.robustness.results import margin_slope
@@ -224,10 +226,14 @@ def test_adversarial_training_buys_robustness(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--model.checkpoint", "nowhere"], "--model.checkpoint nowhere: no checkpoint there"),
-        (["--model.train_epsilon", "2"], "--model.train_epsilon must be 0 to 1, got 2"),
+        (["--model.train_epsilon", "2"], "--model.train_epsilon must be between 0 and 1, got 2"),
         (["--model.epsilons", "[0.2, 0.1]"], "--model.epsilons must be increasing numbers above 0, at most 1"),
-        (["--model.population", "3"], "--model.population must be 4 to 10000, got 3"),
-        (["--model.one_pixel_images", "0"], "--model.one_pixel_images must be 1 to 100000, got 0"),
+        (["--model.population", "3"], "--model.population must be between 4 and 10,000, got 3"),
+        (["--model.one_pixel_images", "0"], "--model.one_pixel_images must be between 1 and 100,000, got 0"),
+        (["--model.widths", "[1,2,3,4,5,6,7]"], "--model.widths [1, 2, 3, 4, 5, 6, 7]: 7 stages are too many for pict"),
+        (["--model.widths", "[0]"], "--model.widths must be between 1 and 1,000,000, got [0]"),
+        (["--model.train_steps", "7"], "--model.train_steps: only for adversarial training, with --model.train_epsi"),
+        (["--model.checkpoint", "x", "--model.widths", "[9]"], "--model.widths: the network is that of --model.check"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -237,6 +243,52 @@ def test_mistakes_are_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_network_that_knows_nothing_is_no_network_to_attack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def mistaken(self: AdversarialTask, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        images = unit_range(batch[0])
+        self.collected.append((images, (self.victim(images).argmax(1) + 1) % 10))  # whatever it says, it is wrong
+
+    monkeypatch.setattr(AdversarialTask, "test_step", mistaken)
+    words = ["--model", "adversarial", "--lr", "0", "--model.test_images", "1", "--epochs", "1", *QUICK]
+    assert train.main([*words, "--root", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1] == (
+        "train.py: the network knows none of the 1 test pictures: there is nothing to attack"
+    )
+    assert re.search(r"one pixel +not tried: the network knows none of the 1 pictures\n", captured.out)
+    assert not list(tmp_path.rglob("crash.txt"))
+
+
+def test_the_result_says_how_many_pictures_were_attacked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "--model",
+        "adversarial",
+        "--model.widths",
+        "[4]",
+        "--model.test_images",
+        "20",
+        "--epochs",
+        "3",
+        *QUICK[2:],
+    ]
+    assert train.main([*words, "--model.one_pixel_images=50", "--report", "none", "--root", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    found = re.search(r"attacked +20 test pictures, and one pixel of (\d+) of the (\d+) right ones; (.*)", said)
+    assert found is not None
+    metrics = json.loads((run_below(tmp_path).path / "metrics.json").read_text())
+    assert int(found[1]) == int(found[2]) == round(20 * metrics["test/accuracy"]) > 0
+    assert found[3] == "wanted were at most 20 and 50"
+
+
+def test_classes_of_other_names_are_named(trained: Trained) -> None:
+    names = [str(digit) for digit in range(10)]
+    names[3], names[7] = "three", "seven"
+    with pytest.raises(ValueError, match=r"its classes are other ones than those of this data, '3' for 'three', '7' "):
+        load_victim(str(trained.folder), names, 1, [8, 8])
 
 
 def test_a_checkpoint_of_something_else_is_refused(trained: Trained, tmp_path: Path) -> None:
