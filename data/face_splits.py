@@ -14,7 +14,6 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from data.images import channel_statistics
 from data.loader import EpochSampler
 from data.olivetti import Olivetti
 from data.run import run_device
@@ -123,7 +122,7 @@ class FaceSplits(LightningDataModule):
         steps: Training steps an epoch.
     """
 
-    FACTS = ("class_names", "in_channels", "image_size", "mean", "std", "num_splits", "protocol", "olivetti_halves")
+    FACTS = ("people", "image_size", "num_splits", "protocol", "olivetti_halves")
     name = "face-splits"
 
     def __init__(
@@ -184,20 +183,17 @@ class FaceSplits(LightningDataModule):
         return self._batch
 
     def facts(self) -> dict[str, Any]:
-        """What a model must know: names of the people, size of the pictures, mean and deviation of all of them.
+        """What a model must know: names of the people, size of the pictures, number of splits and protocol.
 
+        They are told by names of their own: a batch holds all splits at once, which only ``--model face`` can take.
         olivetti_halves says whether these are 40 people of 10 pictures, of the size of the original or of
         scikit-learn's form, 5 of each for training: what figures are published for.
         """
         images, people, _ = self.batch()
         original = torch.bincount(people).tolist() == [10] * 40 and tuple(images.shape[2:]) in ((112, 92), (64, 64))
-        mean, std = channel_statistics(images)
         return {
-            "class_names": list(self.faces.pictures()[2]),
-            "in_channels": images.shape[1],
+            "people": list(self.faces.pictures()[2]),
             "image_size": list(images.shape[2:]),
-            "mean": mean,
-            "std": std,
             "num_splits": len(self.seeds),
             "protocol": self.protocol,
             "olivetti_halves": original and self.protocol == "identification" and self.per_person_train == 5,

@@ -32,7 +32,7 @@ class FaceTask(LightningModule):
     """Recognises faces from few pictures a person.
 
     Args:
-        class_names: Names of the people.
+        people: Their names.
         image_size: [height, width] of the pictures in pixels.
         num_splits: Splits trained at once.
         protocol: ``identification`` (known people) or ``verification`` (new people).
@@ -52,7 +52,7 @@ class FaceTask(LightningModule):
 
     def __init__(
         self,
-        class_names: list[str],
+        people: list[str],
         image_size: list[int],
         num_splits: int,
         protocol: Literal["identification", "verification"],

@@ -54,7 +54,7 @@ def make_data(root: Path, protocol: Any = "identification", **options: Any) -> F
 def make_task(data: FaceSplits, **options: Any) -> FaceTask:
     data.setup()
     facts = data.facts()
-    wanted = {name: facts[name] for name in ("class_names", "image_size", "num_splits", "protocol")}
+    wanted = {name: facts[name] for name in ("people", "image_size", "num_splits", "protocol")}
     return FaceTask(**wanted, **{"cells": [6, 8], "train_views": 2, **options})
 
 

@@ -15,15 +15,24 @@ from torch import Tensor
 
 from data.face_splits import TEST, TRAIN, VAL, FaceSplits, WholeSetLoader
 from data.olivetti import Olivetti
+from models import MODELS
 from models.face import pictures_of
 from models.faces.baselines import baseline_features, identification_errors
 from models.faces.results import NETWORK, ONE_VIEW, UNTRAINED, Identification, Verification, percent, tag
 from tests.models.face_pictures import EACH, PEOPLE, make_data, make_task, make_trainer
 from theory.hog import hog
 from train import main
+from trainer.errors import UserError
+from trainer.options import load_class, wanted_facts
 
 # Of Lightning, about itself, and that the loaders need no workers.
 pytestmark = pytest.mark.filterwarnings("ignore:.*(LeafSpec|num_workers|callbacks used to create the checkpoint).*")
+
+
+@pytest.mark.parametrize("model", sorted(set(MODELS) - {"face"}))
+def test_no_other_model_takes_all_splits_at_once(model: str) -> None:
+    with pytest.raises(UserError, match=f"--model {model} cannot learn from --data face-splits, which does not say"):
+        wanted_facts(load_class(MODELS[model]), FaceSplits, model, "face-splits")
 
 
 def test_splits_are_those_of_olivetti(faces_root: Path) -> None:
