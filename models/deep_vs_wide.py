@@ -12,7 +12,7 @@ cuts a plane into 1 + n + C(n, 2) regions at most, deep ones can have exponentia
 Letters: S networks of each shape, N points, D numbers of an input, K outputs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import torch
@@ -21,14 +21,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.depth.checkpoint import given_networks
-from models.depth.counting import TRIANGLE, Slice
+from models.depth.counting import TRIANGLE, Slice, check_view
 from models.depth.history import History, bounds_of, counting_epochs
 from models.depth.results import Result
-from models.depth.shapes import parameters, same_budget, shape_name
+from models.depth.shapes import parameters, picture_inputs, same_budget, shape_name
 from models.depth.stack import Stack
+from models.limits import MOST_COPIES, MOST_LAYERS, MOST_UNITS, check_within
 from models.pixels import unit_range
 from theory.regions.planar_map import TooManyRegionsError
 
+FROM_DATA = ("in_features", "box", "target", "circles", "in_channels", "image_size")  # only where the data has them
+MOST_REGIONS = 1_000_000_000  # of one network: a terabyte of corners
 Batch = tuple[Tensor, Tensor]  # inputs (N, …), classes (N,) int64 or values (N,) float
 
 
@@ -48,7 +51,7 @@ class DeepVsWideTask(LightningModule):
         budget: What all shapes have equally many of: neurons, or (at most) parameters.
         num_networks: Networks of each shape, from different random starts; 2 and more give a deviation.
         activation: relu or leaky_relu.
-        slope: Slope of leaky_relu below zero.
+        slope: Slope of leaky_relu below zero, above -1 and below 1.
         lr: Learning rate of Adam at the start; it falls to 0 as a cosine.
         view: Low and high end of the coordinates on which regions are counted; without it the box, or, for inputs of
             more than two numbers, [-0.25, 1.25] on the plane through three training points, which lie at 0 and 1.
@@ -84,15 +87,15 @@ class DeepVsWideTask(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         if image_size:
-            in_features = in_channels * image_size[0] * image_size[1]
-        limits = {"num_networks": (num_networks, 1), "max_regions": (max_regions, 1), "in_features": (in_features, 1)}
-        for name, (value, least) in limits.items():
-            if value < least:
-                raise ValueError(f"--model.{name} must be at least {least}, got {value}")
+            in_features = picture_inputs(in_features, in_channels, image_size)
+        check_within(self.hparams, {"num_networks": (1, MOST_COPIES), "max_regions": (1, MOST_REGIONS),
+                                    "neurons": (1, MOST_UNITS), "depths": (1, MOST_LAYERS)})  # fmt: skip
+        if in_features < 1:
+            raise ValueError(f"--model.in_features must be at least 1, got {in_features}")
         if not 0 < lr <= 10:
             raise ValueError(f"--model.lr must be above 0 and at most 10, got {lr}")
         if not -1 < slope < 1:
-            raise ValueError(f"--model.slope must be between -1 and 1, got {slope}")
+            raise ValueError(f"--model.slope must be above -1 and below 1, got {slope}")
         self.slope = slope if activation == "leaky_relu" else 0.0
         self.num_outputs = len(class_names) or 1
         self.shapes = same_budget(budget, neurons, depths, in_features, self.num_outputs)
@@ -110,6 +113,15 @@ class DeepVsWideTask(LightningModule):
         self.errors: list[list[float]] = []
         self.samples: Any = None  # test points and values of a function of one number
         self.sums = torch.zeros(0)
+
+    @classmethod
+    def unused(cls, options: dict[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
+        """What was given in vain, see `trainer.report.Task`."""
+        told = [f"model.{name}" for name in FROM_DATA if f"model.{name}" in given]
+        if told:
+            return told, "no option: it comes from the data, and these have none"
+        idle = options["activation"] != "leaky_relu" and "model.slope" in given
+        return ["model.slope"] if idle else [], "only for --model.activation leaky_relu"
 
     def check_limit(self) -> None:
         """Counts one random network of each shape, before anything is trained.
@@ -252,19 +264,6 @@ class DeepVsWideTask(LightningModule):
             if torch.isfinite(counts).all():
                 writer.add_histogram(f"regions/all_of_depth_{len(widths)}", counts, step)
         return []
-
-
-def check_view(view: list[float], data: list[float]) -> list[float]:
-    """The view, if it is an interval that meets the data; an empty one stays empty.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if view and (len(view) != 2 or not -1e9 < view[0] < view[1] < 1e9):
-        raise ValueError(f"--model.view must be [low, high] with low < high, got {view}")
-    if view and data and (view[1] <= data[0] or view[0] >= data[1]):
-        raise ValueError(f"--model.view {view} lies outside the data, which fills [{data[0]:g}, {data[1]:g}]")
-    return list(view)
 
 
 def three_points(points: Tensor, labels: Tensor) -> Tensor:

@@ -31,8 +31,8 @@ def check_within(options: Mapping[str, Any], ranges: Mapping[str, Range]) -> Non
         given = options[name]
         values = given if isinstance(given, list) else [] if given is None else [given]
         if not all(low <= value <= high for value in values):
-            each = "each number of " if isinstance(given, list) else ""
-            raise ValueError(f"{each}--model.{name} must be between {in_words(low)} and {in_words(high)}, got {given}")
+            ends = f"{in_words(low)} and {in_words(high)}{' each' * isinstance(given, list)}"
+            raise ValueError(f"--model.{name} must be between {ends}, got {given}")
 
 
 def in_words(value: float) -> str:

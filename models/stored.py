@@ -1,6 +1,7 @@
 """The checkpoint of another run of this project, found and read without running anything in it."""
 
 import importlib
+import inspect
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,7 +70,14 @@ def build(stored: Stored, **changed: Any) -> Any:
     module, _, name = MODELS[stored.model].rpartition(".")
     options = stored.options | {key: value for key, value in changed.items() if key in stored.options}
     try:
-        task = getattr(importlib.import_module(module), name)(**options)
+        kind = getattr(importlib.import_module(module), name)
+        lacking = [key for key, one in inspect.signature(kind).parameters.items()
+                   if one.default is inspect.Parameter.empty and key not in options]  # fmt: skip
+        if lacking:
+            raise ValueError(
+                f"among its hyper_parameters {', '.join(lacking)} {'are' if lacking[1:] else 'is'} missing"
+            )
+        task = kind(**options)
         missing = task.load_state_dict(stored.tensors, strict=False).missing_keys
         if missing:
             raise ValueError(f"it has no {', '.join(missing[:3])}")

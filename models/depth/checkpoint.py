@@ -24,12 +24,15 @@ def given_networks(path: str, inputs: int) -> dict[str, list[Layer]]:
     """
     stored = read_stored(path, ("last.ckpt", "best.ckpt"))
     task = build(stored, checkpoint=None, weights="none")
-    networks = networks_of(task, f"{stored.model} of {stored.file.parent.parent.name}")
+    try:
+        networks = networks_of(task, f"{stored.model} of {stored.file.parent.parent.name}")
+    except ValueError as error:
+        raise ValueError(f"--model.checkpoint {path}: {error}") from error
     for name, layers in networks.items():
         if layers[0].weight.shape[1] != inputs:
             raise ValueError(
-                f"--model.checkpoint: {name} takes {layers[0].weight.shape[1]} inputs, the data has {inputs}: choose "
-                "--data with as many (depth-targets has one)"
+                f"--model.checkpoint {path}: {name} takes {layers[0].weight.shape[1]} inputs, the data has {inputs}: "
+                "choose --data with as many (depth-targets has one)"
             )
     return networks
 
@@ -44,19 +47,20 @@ def networks_of(task: Any, name: str) -> dict[str, list[Layer]]:
         try:
             return {f"{name}, {key}": sequential_layers(net, key) for key, net in task.saved_networks().items()}
         except ValueError as error:
-            raise ValueError(f"--model.checkpoint: {name}: {error}") from error
+            raise ValueError(f"{name}: {error}") from error
     stacks = [module for module in task.modules() if isinstance(module, Stack)]
     if stacks:
         return {f"{name}, depth {len(stack.weights) - 1}, network 0": stack.layers(0) for stack in stacks}
+    if not list(task.children()):
+        raise ValueError(f"{name} has no layers; regions are counted for Linear, ReLU and LeakyReLU")
     for key, module in task.named_modules():
         leaf = not list(module.children())
         if leaf and list(module.parameters()) and not isinstance(module, nn.Linear):
             raise ValueError(
-                f"--model.checkpoint: {key} of {name} is {type(module).__name__}; regions are counted for Linear, ReLU "
-                "and LeakyReLU only"
+                f"{key} of {name} is {type(module).__name__}; regions are counted for Linear, ReLU and LeakyReLU only"
             )
     for key, module in task.named_modules():
         if isinstance(module, nn.Sequential) and any(isinstance(part, nn.Linear) for part in module.modules()):
             return {name: sequential_layers(module, key)}
     kinds = ", ".join(sorted({type(module).__name__ for module in task.modules() if not list(module.children())}))
-    raise ValueError(f"--model.checkpoint: {name} has no nn.Sequential of Linear, ReLU and LeakyReLU; it has {kinds}")
+    raise ValueError(f"{name} has no nn.Sequential of Linear, ReLU and LeakyReLU; it has {kinds}")

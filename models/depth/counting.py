@@ -10,6 +10,7 @@ from theory.regions.count import Regions, count_regions, regions, square
 from theory.regions.line import kinks
 from theory.regions.network import Floats, Layer, affine_maps, check_layers, on_slice
 
+FARTHEST = 1e9  # end of a view: beyond, regions of the size of the data are lost in rounding
 TRIANGLE = (-0.25, 1.25)  # coordinates on a plane through three points, which have (0, 0), (1, 0), (0, 1)
 
 
@@ -68,3 +69,16 @@ class Slice:
         if self.plane is not None:
             return "the plane through three training points"
         return f"[{self.low:g}, {self.high:g}]" + ("²" if self.dimension == 2 else "")
+
+
+def check_view(view: list[float], data: list[float]) -> list[float]:
+    """The view, if it is an interval that meets the data; an empty one stays empty.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if view and (len(view) != 2 or not -FARTHEST < view[0] < view[1] < FARTHEST):
+        raise ValueError(f"--model.view must be [low, high] with {-FARTHEST:g} < low < high < {FARTHEST:g}, got {view}")
+    if view and data and (view[1] <= data[0] or view[0] >= data[1]):
+        raise ValueError(f"--model.view {view} lies outside the data, which fills [{data[0]:g}, {data[1]:g}]")
+    return list(view)

@@ -21,7 +21,7 @@ def equal_neurons(neurons: int, depth: int) -> list[int]:
         ValueError: If a layer would be empty.
     """
     if not 1 <= depth <= neurons:
-        raise ValueError(f"{neurons} neurons fill 1 to {neurons} layers, not {depth}")
+        raise ValueError(f"--model.depths: {neurons} neurons fill 1 to {neurons} layers, not {depth}")
     return [neurons // depth + (layer < neurons % depth) for layer in range(depth)]
 
 
@@ -32,7 +32,10 @@ def equal_parameters(limit: int, depth: int, inputs: int, outputs: int) -> list[
         ValueError: If even layers of one neuron have more.
     """
     if depth < 1 or parameters([1] * depth, inputs, outputs) > limit:
-        raise ValueError(f"no network of {depth} hidden layers has {limit} parameters or fewer")
+        raise ValueError(
+            f"--model.depths: no network of {depth} hidden layers has {limit} parameters or fewer, those of "
+            "--model.neurons in one layer"
+        )
     neurons = depth
     while parameters(equal_neurons(neurons + 1, depth), inputs, outputs) <= limit:
         neurons += 1
@@ -47,8 +50,6 @@ def same_budget(budget: str, neurons: int, depths: list[int], inputs: int, outpu
     """
     if not depths or len(set(depths)) < len(depths) or min(depths) < 1:
         raise ValueError(f"--model.depths must be different whole numbers from 1, got {depths}")
-    if neurons < 1:
-        raise ValueError(f"--model.neurons must be at least 1, got {neurons}")
     if budget == "neurons":
         return [equal_neurons(neurons, depth) for depth in sorted(depths)]
     limit = parameters([neurons], inputs, outputs)
@@ -62,3 +63,19 @@ def shape_name(widths: list[int]) -> str:
     if len(set(widths)) == 1:
         return f"{len(widths)}×{widths[0]}"
     return f"{len(widths)}×{widths[-1]}–{widths[0]}"
+
+
+def picture_inputs(in_features: int, in_channels: int, image_size: list[int]) -> int:
+    """Numbers of a picture.
+
+    Raises:
+        ValueError: If the sizes are none, or the data are no pictures.
+    """
+    if in_features:
+        raise ValueError(f"--model.image_size is that of pictures, and these data are points, got {image_size}")
+    if len(image_size) != 2 or min(*image_size, in_channels) < 1:
+        raise ValueError(
+            f"--model.image_size must be [height, width] from 1 and in_channels at least 1, got {image_size} and "
+            f"{in_channels}"
+        )
+    return in_channels * image_size[0] * image_size[1]

@@ -231,7 +231,7 @@ def test_adversarial_training_buys_robustness(tmp_path: Path) -> None:
         (["--model.population", "3"], "--model.population must be between 4 and 10,000, got 3"),
         (["--model.one_pixel_images", "0"], "--model.one_pixel_images must be between 1 and 100,000, got 0"),
         (["--model.widths", "[1,2,3,4,5,6,7]"], "--model.widths [1, 2, 3, 4, 5, 6, 7]: 7 stages are too many for pict"),
-        (["--model.widths", "[0]"], "--model.widths must be between 1 and 1,000,000, got [0]"),
+        (["--model.widths", "[0]"], "--model.widths must be between 1 and 1,000,000 each, got [0]"),
         (["--model.train_steps", "7"], "--model.train_steps: only for adversarial training, with --model.train_epsi"),
         (["--model.checkpoint", "x", "--model.widths", "[9]"], "--model.widths: the network is that of --model.check"),
     ],
@@ -307,7 +307,11 @@ def test_a_checkpoint_of_something_else_is_refused(trained: Trained, tmp_path: P
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c["hyper_parameters"].pop("class_names"), "does not fit the model 'cnn': .* missing"),
+        (
+            lambda c: c["hyper_parameters"].pop("class_names"),
+            "does not fit .*: among its hyper_parameters class_names is missing$",
+        ),
+        (lambda c: c.update(hyper_parameters={}), "hyper_parameters class_names, in_channels, .*, std are missing$"),
         (lambda c: c["hyper_parameters"].update(widths=[3, 5]), "does not fit the model 'cnn': size mismatch for"),
         (lambda c: c["state_dict"].pop("network.head.1.bias"), "does not fit .*: it has no network.head.1.bias"),
         (lambda c: c["state_dict"]["mean"].fill_(float("nan")), r"its weights are not finite \(mean\)"),
