@@ -8,6 +8,7 @@ noise 0 is separable and a truth table with noise 0 is exactly that table, repea
 Letters: N points, D coordinates.
 """
 
+import math
 import warnings
 from typing import Any, Literal, NamedTuple
 
@@ -16,10 +17,12 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.loader import TensorLoader
+from data.ranges import MOST_NOISE, MOST_POINTS, check_used, check_within
 from data.run import order_seed, run_device
 from theory.gates import GATES
 from theory.seeds import mix_seed
 
+MOST_TURNS = 100  # of a spiral of radius 1: beyond, its windings are nearer to each other than its points
 Shape = Literal["xor", "xnor", "and", "or", "nand", "nor", "moons", "spirals", "rings"]
 
 
@@ -62,7 +65,7 @@ def rings(num: int, num_rings: int, generator: torch.Generator) -> Cloud:
 
 
 def draw(
-    name: str, num: int, noise: float, seed: int, *, turns: float = 1.5, num_rings: int = 4, num_inputs: int = 2
+    name: str, num: int, noise: float, seed: int, *, turns: float = 1.0, num_rings: int = 4, num_inputs: int = 2
 ) -> Cloud:
     """Points of a named set.
 
@@ -100,8 +103,8 @@ class Points(LightningDataModule):
         num_val: Validation points; 0 for no validation set.
         num_test: Test points.
         noise: Standard deviation of Gaussian noise on every coordinate, 0 or more; 0 makes a gate its truth table.
-        turns: Turns of each spiral, above 0.
-        num_rings: Number of rings, at least 2.
+        turns: Turns of each spiral, 0 (two straight lines) to 100.
+        num_rings: Number of rings, at least 2 and at most as many as training points.
         num_inputs: Inputs of a gate, 1 to 10.
         batch_size: Points a step.
         split_seed: Seed of the points.
@@ -118,7 +121,7 @@ class Points(LightningDataModule):
         num_val: int = 200,
         num_test: int = 1000,
         noise: float = 0.05,
-        turns: float = 1.5,
+        turns: float = 1.0,
         num_rings: int = 4,
         num_inputs: int = 2,
         batch_size: int = 40,
@@ -126,19 +129,18 @@ class Points(LightningDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        least = {"num_points": 2, "num_val": 0, "num_test": 1, "noise": 0, "num_rings": 2, "batch_size": 1}
-        given = {name: value for name, value in locals().items() if name in least or name == "split_seed"}
-        for option, value in given.items():
-            if not value >= least.get(option, 0):
-                raise ValueError(f"--data.{option} must be at least {least.get(option, 0)}, got {value}")
-        if not 0 < turns < float("inf"):
-            raise ValueError(f"--data.turns must be above 0 and finite, got {turns}")
-        if noise == float("inf"):
-            raise ValueError("--data.noise must be finite, got inf")
-        if not 1 <= num_inputs <= 10:
-            raise ValueError(f"--data.num_inputs must be in 1..10, got {num_inputs}")
-        if num_inputs != 2 and points not in GATES:
-            raise ValueError(f"--data.num_inputs is for gates ({', '.join(GATES)}); {points} lie in the plane")
+        given = dict(locals())
+        check_within(given, {
+            "num_points": (2, MOST_POINTS), "num_val": (0, MOST_POINTS), "num_test": (1, MOST_POINTS),
+            "batch_size": (1, math.inf), "noise": (0, MOST_NOISE), "num_inputs": (1, 10), "turns": (0, MOST_TURNS),
+            "split_seed": (0, math.inf), "seed": (0, math.inf), "num_rings": (2, max(num_points, 4)),
+        })  # fmt: skip
+        if points != "spirals":
+            check_used(given, {"turns": 1.0}, "--data.points spirals")
+        if points != "rings":
+            check_used(given, {"num_rings": 4}, "--data.points rings")
+        if points not in GATES:
+            check_used(given, {"num_inputs": 2}, f"gates ({', '.join(GATES)}); {points} lie in the plane")
         if points in GATES and num_points < 2**num_inputs:
             rows = 2**num_inputs
             raise ValueError(f"--data.num_points must be at least {rows}, the rows of the table, got {num_points}")

@@ -1,6 +1,7 @@
 """Points in classes: truth tables, geometry, independence of the parts, and refusals."""
 
 import itertools
+import re
 
 import pytest
 import torch
@@ -87,16 +88,25 @@ def test_without_validation_points_there_is_no_loader() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_points": 1}, "--data.num_points must be at least 2, got 1"),
-        ({"noise": -0.1}, "--data.noise must be at least 0, got -0.1"),
-        ({"noise": float("nan")}, "--data.noise must be at least 0, got nan"),
-        ({"points": "spirals", "turns": 0}, "--data.turns must be above 0"),
-        ({"num_inputs": 11}, "--data.num_inputs must be in 1..10, got 11"),
-        ({"points": "moons", "num_inputs": 3}, "--data.num_inputs is for gates"),
+        ({"num_points": 1}, "--data.num_points must be between 2 and 10,000,000, got 1"),
+        ({"noise": -0.1}, "--data.noise must be between 0 and 1,000,000, got -0.1"),
+        ({"noise": float("nan")}, "--data.noise must be between 0 and 1,000,000, got nan"),
+        ({"points": "spirals", "turns": -1}, "--data.turns must be between 0 and 100, got -1"),
+        ({"points": "spirals", "turns": 1e30}, "--data.turns must be between 0 and 100, got 1e+30"),
+        ({"points": "rings", "turns": 2.0}, "--data.turns is only for --data.points spirals, got 2.0"),
+        ({"points": "xor", "turns": 2.0}, "--data.turns is only for --data.points spirals, got 2.0"),
+        ({"points": "spirals", "num_rings": 10}, "--data.num_rings is only for --data.points rings, got 10"),
+        ({"points": "rings", "num_rings": 1}, "--data.num_rings must be between 2 and 400, got 1"),
+        ({"points": "rings", "num_rings": 10**12}, "--data.num_rings must be between 2 and 400, got 1000000000000"),
+        ({"num_test": 10**12}, "--data.num_test must be between 1 and 10,000,000, got 1000000000000"),
+        ({"seed": -1}, "--data.seed must be at least 0, got -1"),
+        ({"noise": 1e30}, "--data.noise must be between 0 and 1,000,000, got 1e+30"),
+        ({"num_inputs": 11}, "--data.num_inputs must be between 1 and 10, got 11"),
+        ({"points": "moons", "num_inputs": 3}, "--data.num_inputs is only for gates"),
         ({"num_points": 3}, "at least 4, the rows of the table, got 3"),
         ({"batch_size": 0}, "--data.batch_size must be at least 1, got 0"),
     ],
 )
 def test_wrong_options_are_named(options: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
+    with pytest.raises(ValueError, match=re.escape(message)):
         Points(**options)
