@@ -6,6 +6,7 @@ risk with an error bar, beside their closed forms.
 
 # n points, R replicas
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -13,6 +14,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.loader import TensorLoader
+from data.ranges import MOST_NOISE, check_within
 from theory.seeds import mix_seed
 from theory.targets import DEGREES, Target, target
 
@@ -25,7 +27,7 @@ class NoisyCurve(LightningDataModule):
     Args:
         function: cubic (a polynomial), sine (smooth) or step (a jump).
         num_samples: Points to learn from, at least 4.
-        noise: Standard deviation of the noise, above 0; the curve's own is 0.71.
+        noise: Standard deviation of the noise, 1e-6 to 1e6; the curve's own is 0.71.
         replicas: Data sets that differ in their noise, at least 2.
         val_samples: Points to validate on.
         test_samples: Points to test on.
@@ -51,8 +53,7 @@ class NoisyCurve(LightningDataModule):
             least = {"num_samples": 4, "replicas": 2}.get(name, 1)
             if not least <= value <= 100_000:
                 raise ValueError(f"--data.{name} must be between {least} and 100,000, got {value}")
-        if not 0 < noise < float("inf") or sample_seed < 0:
-            raise ValueError(f"noise must be above 0 and sample_seed at least 0, got {noise} and {sample_seed}")
+        check_within(locals(), {"noise": (1e-6, MOST_NOISE), "sample_seed": (0, math.inf)})
         self.function: Target = function
         self.noise, self.replicas, self.seed = noise, replicas, sample_seed
         self.sizes = dict(zip(PARTS, (num_samples, val_samples, test_samples), strict=True))

@@ -4,7 +4,6 @@ In group k the numbers are exponential with mean m_k, so that median m_k ln 2 an
 probability p_k. A prediction knows the group and nothing else.
 """
 
-import math
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from data.face_splits import WholeSetLoader
 from data.run import run_device
 from theory.seeds import mix_seed
 
+HIGHEST_MEAN = 1e6  # its square is the floor of the squared error
 Outcome = tuple[Tensor, Tensor, Tensor]  # group int64 (N,), number float64 (N,), label float64 (N,)
 
 
@@ -22,7 +22,7 @@ class Outcomes(LightningDataModule):
     """Exponential numbers and coin-like labels in groups.
 
     Args:
-        means: Mean of the numbers of each group, above 0.
+        means: Mean of the numbers of each group, above 0 to 1e6.
         probabilities: Probability of label 1 in each group, in [0, 1]; as many as means.
         num_samples: Training samples of each group; with an odd number the median is one of them.
         test_samples: Test samples of each group.
@@ -43,10 +43,15 @@ class Outcomes(LightningDataModule):
         sample_seed: int = 0,
     ) -> None:
         super().__init__()
-        if not means or not all(0 < value < math.inf for value in means):
-            raise ValueError(f"--data.means must be numbers above 0, at least one, got {means}")
-        if len(probabilities) != len(means) or not all(0 <= value <= 1 for value in probabilities):
-            raise ValueError(f"--data.probabilities must be {len(means)} numbers in [0, 1], got {probabilities}")
+        if not means or not all(0 < value <= HIGHEST_MEAN for value in means):
+            raise ValueError(f"--data.means must be numbers above 0 up to {HIGHEST_MEAN:g}, at least one, got {means}")
+        if not all(0 <= value <= 1 for value in probabilities):
+            raise ValueError(f"--data.probabilities must be numbers in [0, 1], got {probabilities}")
+        if len(probabilities) != len(means):
+            raise ValueError(
+                f"--data.means and --data.probabilities must be equally many, one for each group, got {len(means)} and "
+                f"{len(probabilities)}"
+            )
         for name, value in (("num_samples", num_samples), ("test_samples", test_samples), ("steps", steps)):
             if not 1 <= value <= 10**6:
                 raise ValueError(f"--data.{name} must be between 1 and 1,000,000, got {value}")

@@ -14,9 +14,11 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.loader import TensorLoader
-from theory.exponential_family import Family, fit, sample
+from data.ranges import MOST_NOISE, check_used, check_within
+from theory.exponential_family import Family, sample
 from theory.seeds import mix_seed
 
+LEAST_NOISE = 1e-6  # standard deviation: below, rounding of double precision shows beside it
 _TRUTH, _TRAIN, _TEST = 0, 1, 2
 
 
@@ -25,12 +27,12 @@ class Samples(LightningDataModule):
 
     Args:
         family: gaussian (a number), bernoulli (yes or no), poisson (a count) or softmax (one of several classes).
-        num_samples: Samples to learn from.
+        num_samples: Samples to learn from, 2 to 1,000,000.
         num_features: Features besides the constant, 1 to 50; with 1 the fit is drawn over it.
-        num_classes: Classes of softmax, 2 to 20; the others ignore it.
-        noise: Standard deviation of the Gaussian family, above 0; the others have none to choose.
+        num_classes: Classes of softmax, 2 to 20.
+        noise: Standard deviation of the Gaussian family, 1e-6 to 1e6; the others have none to choose.
         signal: Standard deviation of a sample's natural parameters, above 0 to 3.
-        test_samples: Samples to test on.
+        test_samples: Samples to test on, 1 to 1,000,000.
         sample_seed: Seed of truth and samples.
     """
 
@@ -49,17 +51,17 @@ class Samples(LightningDataModule):
         sample_seed: int = 0,
     ) -> None:
         super().__init__()
-        ranges = (("num_features", num_features, 1, 50), ("num_classes", num_classes, 2, 20))
-        for name, value, low, high in (*ranges, ("num_samples", num_samples, 2, 10**6)):
-            if not low <= value <= high:
-                raise ValueError(f"--data.{name} must be between {low} and {high:,}, got {value}")
-        for name, number, most in (("noise", noise, math.inf), ("signal", signal, 3)):
-            if not 0 < number <= most:
-                raise ValueError(
-                    f"--data.{name} must be above 0{f' and at most {most}' if most < 9 else ''}, got {number}"
-                )
-        if test_samples < 1 or sample_seed < 0:
-            raise ValueError(f"test_samples must be at least 1 and sample_seed 0, got {test_samples} and {sample_seed}")
+        given = dict(locals())
+        check_within(given, {
+            "num_features": (1, 50), "num_classes": (2, 20), "num_samples": (2, 10**6), "test_samples": (1, 10**6),
+            "sample_seed": (0, math.inf), "noise": (LEAST_NOISE, MOST_NOISE),
+        })  # fmt: skip
+        if not 0 < signal <= 3:
+            raise ValueError(f"--data.signal must be above 0 and at most 3, got {signal}")
+        if family != "gaussian":
+            check_used(given, {"noise": 0.5}, "--data.family gaussian")
+        if family != "softmax":
+            check_used(given, {"num_classes": 3}, "--data.family softmax")
         self.family: Family = family
         self.sizes = {_TRAIN: num_samples, _TEST: test_samples}
         self.num_features, self.signal, self.seed = num_features, signal, sample_seed
@@ -75,11 +77,7 @@ class Samples(LightningDataModule):
         return torch.cat([torch.zeros(1, self.num_outputs, dtype=torch.float64), slopes])
 
     def setup(self, stage: str | None = None) -> None:
-        """Draws both parts; a second call does nothing.
-
-        Raises:
-            ValueError: If the likelihood of the samples has no finite maximum.
-        """
+        """Draws both parts; a second call does nothing."""
         if self.parts:
             return
         for part, size in self.sizes.items():
@@ -87,7 +85,6 @@ class Samples(LightningDataModule):
             features = torch.randn(size, self.num_features, generator=generator, dtype=torch.float64)
             x = torch.cat([torch.ones(size, 1, dtype=torch.float64), features], 1)
             self.parts[part] = (x, sample(self.family, x @ self.truth(), generator, self.dispersion))
-        fit(self.family, *self.parts[_TRAIN], self.dispersion)
 
     def facts(self) -> dict[str, Any]:
         """What the task must know: the family, names of the features, and the truth."""

@@ -6,6 +6,7 @@ Bernoulli model can express every cell. The collider is a Gaussian sample of y o
 
 # N rows, D features
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -13,6 +14,8 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.loader import TensorLoader
+from data.ranges import MOST_NOISE, check_used, check_within
+from data.samples import LEAST_NOISE
 from theory.causality import TABLES
 from theory.seeds import mix_seed
 
@@ -48,8 +51,8 @@ class Tables(LightningDataModule):
     Args:
         table: kidney-stones (two treatments, two sizes of stones), berkeley (men and women, six departments) or
             collider (simulated: x and y are independent, z is an effect of both).
-        num_samples: Rows of the collider.
-        noise: Standard deviation s of the collider's noise, above 0.
+        num_samples: Rows of the collider, 10 to 1,000,000.
+        noise: Standard deviation s of the collider's noise, 1e-6 to 1e6.
         sample_seed: Seed of the collider's samples.
     """
 
@@ -64,11 +67,11 @@ class Tables(LightningDataModule):
         sample_seed: int = 0,
     ) -> None:
         super().__init__()
-        if num_samples < 10 or sample_seed < 0 or not noise > 0:
-            raise ValueError(
-                "num_samples must be at least 10, sample_seed at least 0 and noise above 0, "
-                f"got {num_samples}, {sample_seed} and {noise}"
-            )
+        given = dict(locals())
+        noises, sizes, seeds = (LEAST_NOISE, MOST_NOISE), (10, 10**6), (0, math.inf)
+        check_within(given, {"num_samples": sizes, "noise": noises, "sample_seed": seeds})
+        if table != "collider":
+            check_used(given, {"num_samples": 2000, "noise": 1.0, "sample_seed": 0}, "--data.table collider")
         self.table, self.num_samples, self.noise, self.seed = table, num_samples, noise, sample_seed
         self.rows: tuple[Tensor, Tensor] | None = None
         self.feature_names = ["1", "x", "z"]

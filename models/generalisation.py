@@ -22,7 +22,10 @@ from torch.optim import Optimizer
 
 from models.capacity.learners import Networks, Polynomials
 from models.capacity.results import Evidence, Risks, Sweep, no_free_lunch
+from models.limits import check_within
 
+MOST_STEPS = 1_000_000  # in an epoch, a quarter of an hour; more epochs go on from there
+MOST_DRAWS = 100_000  # data sets solved together: of 30 samples they take 2 GB
 Batch = tuple[Tensor, Tensor]  # points (n,), responses (n, R)
 
 
@@ -40,9 +43,9 @@ class GeneralisationTask(LightningModule):
         weight_decay: lambda of the penalty lambda ||w||^2 / 2 beside half the mean squared error; 0 for none.
         dropout: Probability with which a feature (or hidden unit) of a sample is dropped in a step, 0 to below 1.
         augmentation: Deviation of the noise that each step adds to the features (of a network: to x); 0 for none.
-        steps: Steps an epoch.
-        draws: Data sets drawn for each point of the double-descent curve, 0 to leave it out, else at least 100.
-        draw_samples: Samples n of each of them.
+        steps: Steps an epoch, at most 1,000,000.
+        draws: Data sets drawn for each point of the double-descent curve, 0 to leave it out, else 100 to 100,000.
+        draw_samples: Samples n of each of them, 5 to 200.
     """
 
     monitor, mode = "val/loss", "min"
@@ -78,11 +81,9 @@ class GeneralisationTask(LightningModule):
                 raise ValueError(f"--model.{name} must be at least 0, got {value}")
         if not 0 <= dropout < 1:
             raise ValueError(f"--model.dropout must be at least 0 and below 1, got {dropout}")
-        if steps < 1 or (draws and draws < 100) or not 5 <= draw_samples <= 200:
-            raise ValueError(
-                "--model.steps must be at least 1, draws 0 or at least 100 and draw_samples between 5 and 200, "
-                f"got {steps}, {draws} and {draw_samples}"
-            )
+        check_within(self.hparams, {"steps": (1, MOST_STEPS), "draw_samples": (5, 200)})
+        if draws and not 100 <= draws <= MOST_DRAWS:
+            raise ValueError(f"--model.draws must be 0, or between 100 and {MOST_DRAWS:,}, got {draws}")
         self.rate = rate
         self.learner: Polynomials | Networks
         if polynomial:

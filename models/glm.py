@@ -128,10 +128,18 @@ class GLMTask(LightningModule):
         return losses[0]
 
     def know(self, batch: Batch) -> None:
-        """Finds the maximum for the whole training sample, once."""
+        """Finds the maximum for the whole training sample, once.
+
+        Raises:
+            ValueError: If there is none, naming the options that help.
+        """
         if self.maximum is None:
             self.sample = batch
-            self.maximum = fit(self.family, *batch, self.hparams["dispersion"], self.precision)
+            try:
+                self.maximum = fit(self.family, *batch, self.hparams["dispersion"], self.precision)
+            except ValueError as error:
+                way = "--data.num_samples, --data.signal" if self.hparams["question"] == "fit" else "--data.num_samples"
+                raise ValueError(f"{error}: {way}, --model.prior_deviation") from error
 
     def step(self, x: Tensor, y: Tensor) -> None:
         """One step of each solver."""
@@ -189,8 +197,12 @@ class GLMTask(LightningModule):
         excess = [float(self.objective(x, y, point)) - best for point in points]
         self.history.append([*excess, *(float((point - self.maximum.theta).norm()) for point in points)])
 
+    def on_train_start(self) -> None:
+        """Finds the maximum, or that there is none, before the first step."""
+        self.on_test_start()
+
     def on_test_start(self) -> None:
-        """Takes the training sample again where a resumed run had nothing left to train."""
+        """Takes the training sample, again where a resumed run had nothing left to train."""
         loader: Any = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
         self.know(self.transfer_batch_to_device(next(iter(loader)), self.device, 0))
 

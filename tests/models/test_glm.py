@@ -152,14 +152,20 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
     [
         (["--data.family", "poison"], "--data.family: expected gaussian, bernoulli, poisson, softmax, got 'poison'"),
         (["--data.num_samples", "1"], "--data.num_samples must be between 2 and 1,000,000, got 1"),
-        (["--data.noise", "0"], "--data.noise must be above 0, got 0.0"),
+        (["--data.noise", "0.1"], "--data.noise is only for --data.family gaussian, got 0.1"),
+        (["--data.family", "poisson", "--data.num_classes", "4"], "--data.num_classes is only for --data.family softm"),
+        (["--data.family", "gaussian", "--data.noise", "0"], "--data.noise must be between 1e-06 and 1,000,000, got 0"),
+        (["--data.family", "gaussian", "--data.noise", "1e30"], "--data.noise must be between 1e-06 and 1,000,000, go"),
+        (["--data.family", "gaussian", "--data.noise", "1e200"], "--data.noise: expected a number of at most 3.4e+38"),
+        (["--data", "tables", "--data.noise", "2"], "--data.noise is only for --data.table collider, got 2.0"),
+        (["--data.test_samples", "0"], "--data.test_samples must be between 1 and 1,000,000, got 0"),
         (["--data.signal", "5"], "--data.signal must be above 0 and at most 3, got 5.0"),
         (["--data.num_samples", "5", "--data.num_features", "5"], "bernoulli has no finite maximum of the likelihood"),
         (["--lr", "0"], "--model.lr must be above 0 and finite, got 0.0"),
         (["--model.prior_deviation", "-1"], "--model.prior_deviation must be above 0, or none, got -1.0"),
         (["--model.steps", "0"], "--model.steps must be between 1 and 100,000, got 0"),
         (["--model.steps", "1000000000000"], "--model.steps must be between 1 and 100,000, got 1000000000000"),
-        (["--data", "tables", "--data.noise", "-1"], "--data.num_samples must be at least 10, sample_seed at"),
+        (["--data", "tables", "--data.noise", "-1"], "--data.noise must be between 1e-06 and 1,000,000, got -1.0"),
         (["--data", "digits"], "--model glm cannot learn from --data digits, which does not say family"),
     ],
 )
@@ -171,6 +177,19 @@ def test_wrong_input_is_one_line(
     assert error.startswith(f"train.py: {message}"), error
     assert error.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_separable_samples_name_the_way_out_and_a_prior_is_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model", "glm", "--data.num_samples", "2", *QUICK]
+    assert train.main([*words, "--root", str(tmp_path / "none")]) == 2
+    said = capsys.readouterr().err
+    assert "no finite maximum of the likelihood on these 2 samples" in said
+    assert said.endswith("help: --data.num_samples, --data.signal, --model.prior_deviation\n")
+    assert not (tmp_path / "none").exists()
+    _, metrics = run(tmp_path / "prior", "--data.num_samples", "2", "--model.prior_deviation", "2")
+    assert metrics["gap/distance_irls"] < 1e-12
 
 
 def test_a_step_past_the_edge_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,8 +67,13 @@ def test_a_resumed_run_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ("words", "message"),
     [
         (["--lr", "-1"], "--model.lr must be above 0 and finite, got -1"),
-        (["--data.means", "[0, 1, 1]"], "--data.means must be numbers above 0, at least one, got [0.0, 1.0, 1.0]"),
-        (["--data.probabilities", "[0.5]"], "--data.probabilities must be 3 numbers in [0, 1], got [0.5]"),
+        (["--data.means", "[0, 1, 1]"], "--data.means must be numbers above 0 up to 1e+06, at least one, got [0.0, 1."),
+        (["--data.means", "[1e30, 1, 1]"], "--data.means must be numbers above 0 up to 1e+06, at least one, got [1e+"),
+        (["--data.probabilities", "[0.5, 2, 0]"], "--data.probabilities must be numbers in [0, 1], got [0.5, 2.0, 0.0"),
+        (
+            ["--data.means", "[1, 2]"],
+            "--data.means and --data.probabilities must be equally many, one for each group, ",
+        ),
         (["--data.num_samples", "0"], "--data.num_samples must be between 1 and 1,000,000, got 0"),
     ],
 )
