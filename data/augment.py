@@ -226,10 +226,27 @@ class Augmentation:
             raise ValueError(f"scale must be in [0, 1), got {self.scale}")
         if not 0 <= self.flip <= 1:
             raise ValueError(f"flip must be in [0, 1], got {self.flip}")
-        if self.smoothness <= 0:
-            raise ValueError(f"smoothness must be above 0, got {self.smoothness}")
+        if not 0 < self.smoothness <= 1e6:
+            raise ValueError(f"smoothness must be above 0 and at most 1e6, got {self.smoothness}")
+        if self.degrees > 180 or self.shear >= 90:
+            raise ValueError(
+                f"degrees must be at most 180 and shear below 90, got degrees {self.degrees} and shear {self.shear}"
+            )
         if self.kind not in ("none", "shift", "affine", "elastic"):
             raise ValueError(f"aug must be 'none', 'shift', 'affine' or 'elastic', got {self.kind!r}")
+
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse what would leave nothing of a picture of this size in pixels.
+
+        Raises:
+            ValueError: Naming the option, the value given and those allowed.
+        """
+        side, pictures = min(height, width), f"the side of these {height}×{width} pictures"
+        if self.erase > side:
+            raise ValueError(f"erase must be at most {side}, {pictures}, got {self.erase}")
+        for name in ("max_shift",) * (self.kind != "none") + ("strength",) * (self.kind == "elastic"):
+            if getattr(self, name) >= side:
+                raise ValueError(f"{name} must be below {side}, {pictures}, got {getattr(self, name)}")
 
     @property
     def is_identity(self) -> bool:

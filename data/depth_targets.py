@@ -48,7 +48,7 @@ class DepthTargets(LightningDataModule):
     ) -> None:
         super().__init__()
         given = {"num_points": (num_points, 2), "num_test": (num_test, 2), "batch_size": (batch_size, 1)}
-        for name, (value, least) in {**given, "split_seed": (split_seed, 0)}.items():
+        for name, (value, least) in {**given, "split_seed": (split_seed, 0), "seed": (seed or 0, 0)}.items():
             if value < least:
                 raise ValueError(f"--data.{name} must be at least {least}, got {value}")
         if not 1 <= stages <= 12:

@@ -83,7 +83,7 @@ class Images(LightningDataModule, ABC):
         strength: Standard deviation of the elastic displacement, in pixels.
         smoothness: Distance over which elastic displacements stay similar, in pixels.
         flip: Probability of mirroring a training picture left to right.
-        erase: Side of a square erased from each training picture, in pixels; 0 for none.
+        erase: Side of a square erased from each training picture, at most the picture's, in pixels; 0 for none.
         binarise: Pictures of black and white pixels: drawn once by their grey values (sample), those of training anew
             in each batch (redraw), cut at one half (threshold), or left grey (none).
         binarise_seed: Seed of that draw; the same for all runs that are to be compared.
@@ -125,6 +125,10 @@ class Images(LightningDataModule, ABC):
             raise ValueError(f"split_seed must be 0 or more, got {split_seed}")
         if binarise_seed < 0:
             raise ValueError(f"binarise_seed must be 0 or more, got {binarise_seed}")
+        if binarise_seed and binarise not in ("sample", "redraw"):
+            raise ValueError(f"binarise_seed is only for --data.binarise sample or redraw, got {binarise_seed}")
+        if seed is not None and seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {seed}")
         self.root = resolve_root(root)
         self.batch_size, self.val_fraction, self.split_seed, self.seed = batch_size, val_fraction, split_seed, seed
         self.scheme, self.binarise_seed = binarise, binarise_seed
@@ -150,6 +154,7 @@ class Images(LightningDataModule, ABC):
         if self._parts:
             return
         grey = self.read()
+        self.augmentation.check_size(*grey["train"].images.shape[2:])
         parts = {
             name: part._replace(images=binarise(part.images, self.scheme, mix_seed(self.binarise_seed, number)))
             for number, (name, part) in enumerate(sorted(grey.items()))

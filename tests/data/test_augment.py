@@ -20,6 +20,7 @@ from data.augment import (
     smoothing_matrix,
     warp_images,
 )
+from data.digits import Digits
 
 CPU = torch.device("cpu")
 
@@ -220,10 +221,31 @@ def test_identity_is_known() -> None:
         ({"degrees": -0.5}, "degrees must be 0 or more, got -0.5"),
         ({"scale": 1.0}, r"scale must be in \[0, 1\), got 1.0"),
         ({"flip": 1.5}, r"flip must be in \[0, 1\], got 1.5"),
-        ({"smoothness": 0.0}, "smoothness must be above 0, got 0.0"),
+        ({"smoothness": 0.0}, "smoothness must be above 0 and at most 1e6, got 0.0"),
+        ({"degrees": 1e12}, "degrees must be at most 180 and shear below 90, got degrees 1000000000000.0"),
+        ({"shear": 90.0}, "degrees must be at most 180 and shear below 90, got degrees 10.0 and shear 90.0"),
         ({"kind": "twist"}, "aug must be 'none', 'shift', 'affine' or 'elastic', got 'twist'"),
     ],
 )
 def test_refuses(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Augmentation(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"erase": 9}, "erase must be at most 8, the side of these 8×9 pictures, got 9"),
+        ({"kind": "shift", "max_shift": 8}, "max_shift must be below 8, the side of these 8×9 pictures, got 8"),
+        ({"kind": "elastic", "strength": 1e6}, "strength must be below 8, the side of these 8×9 pictures, got 10000"),
+    ],
+)
+def test_refuses_what_leaves_nothing_of_a_picture(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Augmentation(**options).check_size(8, 9)
+    Augmentation("elastic", max_shift=7, strength=7.5, erase=8).check_size(8, 9)
+
+
+def test_the_size_of_the_pictures_is_looked_at_before_a_run() -> None:
+    with pytest.raises(ValueError, match="erase must be at most 8"):
+        Digits(erase=9).setup()

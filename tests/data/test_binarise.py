@@ -74,3 +74,8 @@ def test_only_training_pictures_are_drawn_anew() -> None:
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(ValueError, match="binarise_seed must be 0 or more, got -1"):
         Digits(binarise_seed=-1)
+    for scheme in ("none", "threshold"):
+        with pytest.raises(ValueError, match=r"binarise_seed is only for --data\.binarise sample or redraw, got 5"):
+            Digits(binarise=scheme, binarise_seed=5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="seed must be 0 or more, got -1"):
+        Digits(seed=-1)
