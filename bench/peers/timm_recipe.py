@@ -4,8 +4,8 @@ python -m bench.peers.timm_recipe --data PATH --backbone efficientnet_lite0 --ep
 
 What timm's training script does with ``--opt adamw --sched cosine --warmup-epochs 1 --batch-size 32
 --weight-decay 0.05 --epochs 10`` and its defaults for the rest: random resized crops, mirror images, colour jitter 0.4,
-labels smoothed by 0.1, the last batch dropped. It has no defaults for fine-tuning, so number of epochs, rate and batch are
-ours, usual ones, and nothing was tuned.
+labels smoothed by 0.1, the last batch dropped. It has no defaults for fine-tuning, so number of epochs, rate and batch
+are ours, usual ones, and nothing was tuned.
 
 Source:
     R. Wightman, PyTorch Image Models, the script train.py.
