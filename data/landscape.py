@@ -12,10 +12,13 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.face_splits import WholeSetLoader
+from data.ranges import check_within
 from data.run import run_device
 from theory.expression import Expression
 from theory.landscape import LANDSCAPES
 from theory.named_functions import variables_of
+
+MOST_ROUNDS = 10_000  # of an epoch; more epochs go on from there, and say how far they are
 
 
 class Landscape(LightningDataModule):
@@ -25,7 +28,7 @@ class Landscape(LightningDataModule):
         function: parabola (2x² − 12x + 20), saddle (2x² + 2y + 4xy), bowl (2x² + y² + 3), or a formula in x, or in x
             and y, such as "x^4 - 3*x^2 + y^2".
         start: One number for each variable; of a named function its own by default, else ones.
-        rounds: Training steps an epoch, each of as many steps of descent as the model takes at once.
+        rounds: Training steps an epoch, at most 10,000, each of as many steps of descent as the model takes at once.
     """
 
     FACTS = ("formula", "start")
@@ -33,8 +36,7 @@ class Landscape(LightningDataModule):
 
     def __init__(self, function: str = "bowl", start: list[float] | None = None, rounds: int = 1) -> None:
         super().__init__()
-        if rounds < 1:
-            raise ValueError(f"--data.rounds must be at least 1, got {rounds}")
+        check_within(locals(), {"rounds": (1, MOST_ROUNDS)})
         self.function, self.rounds = function, rounds
         self.formula, usual = LANDSCAPES.get(function, (function, ()))
         self.variables = variables_of(self.formula)

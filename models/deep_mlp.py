@@ -47,7 +47,8 @@ class Setting(NamedTuple):
         parts = text.split("-")
         allowed = (tuple(ACTIVATIONS), INITIALISATIONS, WIRINGS)
         if len(parts) not in (2, 3):
-            raise ValueError(f"a setting is ACTIVATION-INITIALISATION[-WIRING], such as relu-he, got {text!r}")
+            choices = "; ".join(", ".join(known) for known in allowed)
+            raise ValueError(f"a setting is ACTIVATION-INITIALISATION[-WIRING] of {choices}; got {text!r}")
         for part, known in zip(parts, allowed, strict=False):
             if part not in known:
                 raise ValueError(f"setting {text!r}: {part!r} is none of {', '.join(known)}")

@@ -24,9 +24,11 @@ from torch import Tensor, nn
 
 from dashboard.descent import factor_figure, path_figure, shrinking_figure
 from models.descending import Course, runs_away
+from models.limits import check_within
 from theory.descent import gradient, hessian
 from theory.landscape import Account, account_of, as_function
 
+MOST_STEPS = 100_000  # a few minutes, each point of the path kept; more epochs go on from there
 CONVERGED = 1e-8  # gradient at the end, relative to the one at the start
 
 
@@ -39,7 +41,7 @@ class GradientDescentTask(LightningModule):
         rule: sgd (plain descent), momentum, nesterov, adam or newton.
         lr: Learning rate α, above 0; by default 0.1, and 1 for newton.
         momentum: β of momentum and nesterov, in [0, 1).
-        steps: Steps of descent in each training step.
+        steps: Steps of descent in each training step, at most 100,000.
         expect: What the run sets out to show: a minimum, or divergence. The other one is a failure, exit status 1, and
             so is the end at a saddle, and the way down on a function of degree two that has no minimum.
     """
@@ -62,8 +64,7 @@ class GradientDescentTask(LightningModule):
             raise ValueError(f"--model.lr must be above 0 and finite, got {lr}")
         if not 0 <= momentum < 1:
             raise ValueError(f"--model.momentum must be in [0, 1), got {momentum}")
-        if steps < 1:
-            raise ValueError(f"--model.steps must be at least 1, got {steps}")
+        check_within(self.hparams, {"steps": (1, MOST_STEPS)})
         self.automatic_optimization = False
         self.lr = lr if lr is not None else 1.0 if rule == "newton" else 0.1
         self.function = as_function(formula)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dashboard.perceptron import Line, decision_figure, learning_figure, separable_figure
+from models.limits import HIGHEST_RATE, check_within
 from theory.gates import GATES, truth_table
 from theory.intervals import wilson_interval
 from theory.separability import separating_plane
@@ -39,6 +40,8 @@ from theory.threshold import (
     update,
 )
 
+MOST_HIDDEN = 10_000  # each is drawn as a line of its own, and sees every point
+MOST_STARTS = 1_000  # networks of up to so many units, trained together
 Batch = tuple[Tensor, Tensor]  # points (N, D), classes 0 and 1 (N,)
 
 
@@ -71,9 +74,10 @@ class PerceptronTask(LightningModule):
         in_features: Coordinates of a point.
         target: Name of the set; a gate has a truth table.
         box: [low, high] of every coordinate, for the figure.
-        hidden: Units of the hidden layer, 1 or more; 2 suffice for XOR.
-        starts: Networks trained at once from different weights; the one of the least training loss is reported.
-        lr: Learning rate of Adam.
+        hidden: Units of the hidden layer, 1 to 10,000; 2 suffice for XOR.
+        starts: Networks trained at once from different weights, 1 to 1,000; the one of the least training loss is
+            reported.
+        lr: Learning rate of Adam, above 0 and at most 1000.
     """
 
     monitor, mode = "val/loss", "min"
@@ -92,11 +96,9 @@ class PerceptronTask(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        for name, value in (("hidden", hidden), ("starts", starts)):
-            if value < 1:
-                raise ValueError(f"--model.{name} must be at least 1, got {value}")
-        if not 0 < lr < float("inf"):
-            raise ValueError(f"--model.lr must be above 0 and finite, got {lr}")
+        check_within(self.hparams, {"hidden": (1, MOST_HIDDEN), "starts": (1, MOST_STARTS)})
+        if not 0 < lr <= HIGHEST_RATE:
+            raise ValueError(f"--model.lr must be above 0 and at most {HIGHEST_RATE:g}, got {lr}")
         self.seed = torch.initial_seed()  # of the random starts; told in the title of a figure
         self.networks = Perceptrons(starts, in_features, hidden)
         self.register_buffer("plane", torch.zeros(in_features + 1, dtype=torch.float64))  # Rosenblatt's (w, b)

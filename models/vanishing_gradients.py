@@ -84,7 +84,10 @@ class VanishingGradientsTask(LightningModule):
             raise ValueError(f"--model.momentum must be at least 0 and below 1, got {momentum}")
         if not settings or len(set(settings)) < len(settings):
             raise ValueError(f"--model.settings must name at least one setting, and each once, got {settings}")
-        self.settings = [Setting.parse(text) for text in settings]
+        try:
+            self.settings = [Setting.parse(text) for text in settings]
+        except ValueError as error:
+            raise ValueError(f"--model.settings: {error}") from error
         features = in_channels * math.prod(image_size)
         self.networks = nn.ModuleList(
             DeepMLP(setting, copies, features, width, depth, len(class_names)) for setting in self.settings

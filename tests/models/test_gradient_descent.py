@@ -149,13 +149,14 @@ def test_a_resumed_run_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         (["--lr", "0"], "--model.lr must be above 0 and finite, got 0"),
         (["--model.momentum", "1"], "--model.momentum must be in [0, 1), got 1.0"),
-        (["--model.steps", "0"], "--model.steps must be at least 1, got 0"),
+        (["--model.steps", "0"], "--model.steps must be between 1 and 100,000, got 0"),
+        (["--model.steps", "1000000000000"], "--model.steps must be between 1 and 100,000, got 1000000000000"),
         (["--data.function", "bowle"], "no function named 'bowle', did you mean 'bowl'?"),
         (["--data.function", "__import__('os')"], "--data.function: '__import__' in"),
         (["--data.function", "3"], "is a constant: there is nothing to descend"),
         (["--data.function", "log(x)", "--data.start", "[-1]"], "is not finite at the start [-1.0]"),
         (["--data.start", "[1]"], "--data.start must be 2 finite numbers, for x and y, got [1.0]"),
-        (["--data.rounds", "0"], "--data.rounds must be at least 1, got 0"),
+        (["--data.rounds", "0"], "--data.rounds must be between 1 and 10,000, got 0"),
         (["--data", "digits"], "cannot learn from --data digits, which does not say formula, start"),
     ],
 )

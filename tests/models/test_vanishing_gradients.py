@@ -98,7 +98,12 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--model.settings", "[relu]"], "a setting is ACTIVATION-INITIALISATION"),
+        (
+            ["--model.settings", "[relu]"],
+            "--model.settings: a setting is ACTIVATION-INITIALISATION[-WIRING] of li",
+        ),
+        (["--model.settings", '["x"]'], "sigmoid; glorot, he, orthogonal; plain, residual, batch; got 'x'"),
+        (["--model.settings", "[x-he]"], "--model.settings: setting 'x-he': 'x' is none of linear, "),
         (["--model.settings", "[]"], "--model.settings must name at least one"),
         (["--model.settings", "[relu-he, relu-he]"], "--model.settings must name at least one setting, and each once"),
         (["--model.depth", "2"], "--model.depth must be 3 to 100, got 2"),
