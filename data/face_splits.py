@@ -7,6 +7,7 @@ then train all splits as one tensor programme. Split s has the seed split_seed +
 Letters: N pictures, H height, W width, S splits.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from data.loader import EpochSampler
 from data.olivetti import Olivetti
+from data.ranges import check_within
 from data.run import run_device
 from data.split import identification_split, verification_split
 
@@ -113,13 +115,13 @@ class FaceSplits(LightningDataModule):
             a folder of people itself. Without it $DATA_ROOT, else ~/.cache/deep-learning-mathematics.
         form: Which form to read: sklearn (64×64), att (the original files, 92×112), or auto, the first that is found.
         protocol: identification (known people, new pictures) or verification (new people).
-        num_splits: Number of splits, at least 2 for a deviation.
+        num_splits: Number of splits, at least 2 for a deviation, at most 10,000.
         split_seed: Seed of the first split; the others follow.
         per_person_train: Training pictures a person of identification, the others are for the test; 3 to 9.
         train_people: People to train on in verification, at least 4.
         val_people: People of verification on whom the threshold is chosen.
         test_people: People to test on in verification.
-        steps: Training steps an epoch.
+        steps: Training steps an epoch, at most 100,000.
     """
 
     FACTS = ("people", "image_size", "num_splits", "protocol", "olivetti_halves")
@@ -139,9 +141,7 @@ class FaceSplits(LightningDataModule):
         steps: int = 10,
     ) -> None:
         super().__init__()
-        for name, value, least in (("num_splits", num_splits, 1), ("split_seed", split_seed, 0), ("steps", steps, 1)):
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
+        check_within(locals(), {"num_splits": (1, 10_000), "split_seed": (0, math.inf), "steps": (1, 100_000)})
         if per_person_train < 3:
             raise ValueError(f"per_person_train must be at least 3, as training holds one out; got {per_person_train}")
         if protocol == "verification" and (train_people < 4 or min(val_people, test_people) < 2):

@@ -19,10 +19,13 @@ from torch import Tensor
 
 from data.face_splits import WholeSetLoader
 from data.function_files import LEAST, MOST, PICTURE_FILES, PICTURES, read_grey_square, read_pairs
+from data.ranges import MOST_NOISE, check_within
 from data.run import run_device
 from theory.expression import Expression
 from theory.named_functions import TARGETS, Target, variables_of
 from theory.seeds import mix_seed
+
+MOST_STEPS = 100_000  # of an epoch; more epochs go on from there, and say how far they are
 
 
 class Samples(NamedTuple):
@@ -128,7 +131,7 @@ class Functions(LightningDataModule):
         num_samples: Samples at the middles of equal cells; of a surface the nearest square number. 2 to 8,192.
         noise: Standard deviation of Gaussian noise on the values to learn from, in units of the function's own.
         noise_seed: Seed of the noise.
-        steps: Training steps an epoch, each a round of every search.
+        steps: Training steps an epoch, at most 100,000, each a round of every search.
     """
 
     FACTS = ("function", "low", "high", "num_inputs", "noisy")
@@ -145,12 +148,8 @@ class Functions(LightningDataModule):
         steps: int = 50,
     ) -> None:
         super().__init__()
-        if not LEAST <= num_samples <= MOST:
-            raise ValueError(f"--data.num_samples must be {LEAST} to {MOST:,}, got {num_samples}")
-        if not (noise >= 0 and math.isfinite(noise)):
-            raise ValueError(f"--data.noise must be 0 or more, got {noise}")
-        if steps < 1 or noise_seed < 0:
-            raise ValueError(f"--data.steps must be at least 1 and noise_seed 0, got {steps} and {noise_seed}")
+        check_within(locals(), {"num_samples": (LEAST, MOST), "noise": (0, MOST_NOISE), "noise_seed": (0, math.inf),
+                                "steps": (1, MOST_STEPS)})  # fmt: skip
         self.num_samples, self.noise, self.noise_seed, self.steps = num_samples, noise, noise_seed, steps
         self.target: Target | None = None
         self.path: Path | None = None
@@ -252,7 +251,7 @@ class Picture(Functions):
         num_samples: Pixels at most, 4 to 8,192: larger pictures are reduced to a square of about so many.
         noise: Standard deviation of Gaussian noise on the values to learn from, in units of the picture's own.
         noise_seed: Seed of the noise.
-        steps: Training steps an epoch, each a round of every search.
+        steps: Training steps an epoch, at most 100,000, each a round of every search.
     """
 
     name = "image"

@@ -94,8 +94,11 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         ({"function": "runeg"}, "did you mean 'runge'"),
         ({"function": "zzz"}, "known: square"),
         ({"function": "2x"}, "is no formula"),
-        ({"num_samples": 1}, "2 to 8,192, got 1"),
+        ({"num_samples": 1}, "--data.num_samples must be between 2 and 8,192, got 1"),
         ({"noise": -1.0}, "noise"),
+        ({"steps": 10**12}, "--data.steps must be between 1 and 100,000, got 1000000000000"),
+        ({"noise_seed": -1}, "--data.noise_seed must be at least 0, got -1"),
+        ({"noise": 1e30}, "--data.noise must be between 0 and 1,000,000, got 1e"),
         ({"low": 2.0}, "must be below"),
         ({"steps": 0}, "steps"),
     ):
