@@ -109,7 +109,8 @@ def list_folder(path: str | os.PathLike[str]) -> Listing:
     if loose:
         walk.listing.notes.append(f"ignored, in no class folder: {some(loose)}")
     if not walk.listing.entries:
-        detail = f"{len(loose)} file{'s' * (len(loose) != 1)}, but no class folders" if loose else "no pictures in class folders"
+        files = f"{len(loose)} file{'s' * (len(loose) != 1)}"
+        detail = f"{files}, but no class folders" if loose else "no pictures in class folders"
         raise LayoutError(f"{root} has {detail}\n{EXPECTED.format(root.name)}")
     return walk.finish()
 
