@@ -83,7 +83,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     if hasattr(task_class, "check"):
         with user_mistakes("model", settings.model):
             task_class.check({**settings.model, **held})  # what is wrong without the data is said before it is read
-    check_given(task_class, settings, request.overrides, request.model)
+    check_given(task_class, data_class, settings, request.overrides, request.model)
     if hasattr(task_class, "wanted_pictures"):  # what the data was not told, its network says
         wanted = task_class.wanted_pictures(settings.model)
         settings.data |= {name: value for name, value in wanted.items() if settings.data.get(name, "") is None}

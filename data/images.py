@@ -6,6 +6,7 @@ A set says in ``read`` what its pictures are; this module carves the validation 
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -19,6 +20,14 @@ from data.loader import TensorLoader
 from data.run import order_seed, run_device
 from data.split import stratified_split
 from theory.seeds import mix_seed
+
+WARP = ("max_shift", "degrees", "scale", "shear")
+READ_BY: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "shift": WARP[:1],
+    "affine": WARP,
+    "elastic": (*WARP, "strength", "smoothness"),
+}
 
 DEFAULT_ROOT = "~/.cache/deep-learning-mathematics"
 
@@ -139,6 +148,18 @@ class Images(LightningDataModule, ABC):
         self._parts: dict[str, Pictures] = {}
         self._resident: dict[str, Pictures] = {}
         self._facts: dict[str, Any] = {}
+
+    @classmethod
+    def unused(cls, options: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
+        """Options of the command line that describe an augmentation, but none that is done; and what would use them.
+
+        Args:
+            options: Of the data.
+            given: Dotted names and texts of the command line.
+        """
+        read = READ_BY[options["aug"]]
+        names = [f"data.{name}" for name in READ_BY["elastic"] if name not in read and f"data.{name}" in given]
+        return names, f"not used by --data.aug {options['aug']}; --data.aug elastic uses all of them"
 
     @abstractmethod
     def read(self) -> dict[str, Pictures]:

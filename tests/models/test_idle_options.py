@@ -124,3 +124,24 @@ def test_a_model_that_weighs_no_classes_refuses_to(pictures: Path, tmp_path: Pat
     given = ["--model", "autoencoder", "--data", str(pictures), "--data.balance", "loss", "--root", str(tmp_path)]
     assert train.main(given) == 2
     assert "--data.balance loss: --model autoencoder does not weigh classes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--data.degrees", "5"], None),  # the recipe's augmentation is affine
+        (["--data.strength", "1"], "--data.strength: not used by --data.aug affine"),
+        (
+            ["--data.aug", "shift", "--data.shear", "5", "--data.degrees", "5"],
+            "--data.degrees, --data.shear: not used by",
+        ),
+        (["--data.aug", "none", "--data.max_shift", "2"], "--data.max_shift: not used by --data.aug none"),
+        (["--data.aug", "elastic", "--data.strength", "1"], None),
+    ],
+)
+def test_options_of_an_augmentation_that_is_not_done_are_refused(
+    given: list[str], said: str | None, tmp_path: Path, capsys: Any
+) -> None:
+    quick = ["--epochs", "1", "--report", "none", "--device", "cpu", "--root", str(tmp_path)]
+    assert train.main(["--model", "cnn", *quick, *given]) == (0 if said is None else 2)
+    assert capsys.readouterr().err.startswith("" if said is None else f"train.py: {said}")
