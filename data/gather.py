@@ -144,6 +144,18 @@ def decide_splits(entries: Sequence[Entry], digests: Sequence[str], rule: SplitR
         ValueError: If folds are asked of a set that has its own val, or more than it has pictures.
     """
     given = {entry.split for entry in entries}
+    for part, fraction, usual in (
+        ("val", rule.val_fraction, SplitRule.val_fraction),
+        ("test", rule.test_fraction, 0.0),
+    ):
+        if part in given and fraction not in (usual, 0.0):
+            raise ValueError(
+                f"{part}_fraction {fraction:g} has no effect: {source} says itself which pictures are {part}"
+            )
+    if rule.num_folds and rule.val_fraction not in (SplitRule.val_fraction, 0.0):
+        raise ValueError(
+            f"val_fraction {rule.val_fraction:g} has no effect with num_folds: a fold is 1/{rule.num_folds}"
+        )
     if rule.num_folds and "val" in given:
         raise ValueError(f"num_folds {rule.num_folds} needs pictures without val, but {source} has one")
     free = [index for index, entry in enumerate(entries) if entry.split in ("train", None)]

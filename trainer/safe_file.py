@@ -47,7 +47,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise UserError(f"checkpoints are read from this machine's disk only, not from {path}: download it first")
     file = Path(path)
     if not file.is_file():
-        raise UserError(f"no checkpoint at {file}" + (": it is a folder" if file.is_dir() else ""))
+        last = file.with_name("last.ckpt")
+        beside = f"; {last} is there" if last.is_file() else ""
+        raise UserError(f"no checkpoint at {file}" + (": it is a folder" if file.is_dir() else beside))
     if file.stat().st_size == 0:
         raise UserError(f"the checkpoint {file} is empty (0 bytes)")
     try:

@@ -70,7 +70,9 @@ class FineTuning(Callback):
             if not 0 <= options[name] <= high:
                 raise ValueError(f"--model.{name} must be between 0 and {high}, got {options[name]}")
         if self.head_only and not options["head_start"]:
-            raise ValueError("--model.tune head trains nothing without --model.head_start true")
+            raise ValueError(
+                "--model.head_start false leaves --model.tune head nothing to train; --model.tune all trains on"
+            )
 
     # What the task asks for
 
@@ -135,9 +137,16 @@ class FineTuning(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """A head alone needs one step, which is the whole fit."""
-        if stage == "fit" and self.head_only:
+        if stage != "fit":
+            return
+        frozen, epochs = self.options["freeze_epochs"], trainer.max_epochs or 0
+        if self.head_only:
             trainer.limit_train_batches = 1
             trainer.fit_loop.max_epochs = 1
+        elif 0 < epochs <= frozen:
+            raise ValueError(
+                f"--model.freeze_epochs {frozen} of {epochs} epochs leaves none for the body (see --model.tune head)"
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """At the start of a run, not of a resumed part: fit the head, find the learning rate."""

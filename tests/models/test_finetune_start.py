@@ -130,9 +130,9 @@ def test_the_trial_of_the_learning_rate_fits_into_memory_too(
     assert calls[:5] == [8, 4, 4, 4, 4]
 
 
-@pytest.mark.parametrize(("freeze", "learns"), [(0, True), (1, True), (5, False)])
+@pytest.mark.parametrize("freeze", [0, 1])
 def test_the_trial_has_the_mode_of_the_first_epoch_in_which_the_body_learns(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, freeze: int, learns: bool
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, freeze: int
 ) -> None:
     seen: dict[str, bool] = {}
 
@@ -145,7 +145,7 @@ def test_the_trial_has_the_mode_of_the_first_epoch_in_which_the_body_learns(
     monkeypatch.setattr(models.finetune.start, "run_trial", trial)
     options = ["--lr", "auto", "--model.norm", "fixed", "--model.freeze_epochs", str(freeze)]
     assert train.main(words(pictures, tmp_path, *options, epochs=2)) == 0
-    assert seen == {"statistics": False, "learns": learns}
+    assert seen == {"statistics": False, "learns": True}
 
 
 def test_long_work_says_how_far_it_is_and_short_work_does_not(

@@ -145,3 +145,14 @@ def test_options_of_an_augmentation_that_is_not_done_are_refused(
     quick = ["--epochs", "1", "--report", "none", "--device", "cpu", "--root", str(tmp_path)]
     assert train.main(["--model", "cnn", *quick, *given]) == (0 if said is None else 2)
     assert capsys.readouterr().err.startswith("" if said is None else f"train.py: {said}")
+
+
+def test_a_body_that_stays_frozen_is_refused(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+    more = ["--model.tune", "all", "--model.freeze_epochs", "2"]
+    assert train.main(words(pictures, tmp_path, *more, epochs=2)) == 2
+    assert "--model.freeze_epochs 2 of 2 epochs leaves none for the body" in capsys.readouterr().err
+
+
+def test_a_fraction_of_what_is_split_already_is_refused(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+    assert train.main(words(pictures, tmp_path, "--data.val_fraction", "0.5")) == 2
+    assert "--data.val_fraction 0.5 has no effect" in capsys.readouterr().err
