@@ -24,7 +24,7 @@ from trainer.errors import RunFailed, UserError, not_installed
 BENCHMARKS = {
     "digits": "the one command, train.py --model cnn: seconds and accuracy over seeds, beside the target",
     "mnist": "MNIST with one of our recipes against the PyTorch MNIST example, whole processes (peer: minutes)",
-    "finetune": "a folder of pictures: our recipe against PyTorch's transfer-learning tutorial and timm (peers: minutes)",
+    "finetune": "a folder of pictures: our recipe against PyTorch's transfer tutorial and timm (peers: minutes)",
     "pipeline": "a folder of pictures to batches, first and later epochs, against torchvision's ImageFolder",
     "overhead": "the Trainer with everything on against a bare loop, per step",
     "face": "the recipe for faces: error over splits and time, beside the closed form",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -170,6 +171,8 @@ def test_a_disk_that_is_full_at_the_end_is_one_line_and_the_run_goes_on(
 def test_a_disk_that_is_full_at_the_start_leaves_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for name in ("report", "artefacts", "history", "guard"):  # imported later, they would keep the replacement
+        importlib.import_module(f"trainer.{name}")
     monkeypatch.setattr("trainer.folder.write_atomically", lambda path, text: raising(full(path))())
     assert train.main([*FAST, "--root", str(tmp_path / "runs")]) == 1
     assert capsys.readouterr().err.endswith("/config.yaml: No space left on device; nothing had begun\n")

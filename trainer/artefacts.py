@@ -81,7 +81,10 @@ def card_text(
         facts: How it was made: command, seed, versions.
         checkpoint: What to predict with.
     """
-    summary = data.summary()
+    summary = dict(data.summary())
+    head_alone = getattr(getattr(task, "finetuning", None), "head_only", False)
+    if head_alone and "augmentation" in summary:
+        summary["augmentation"] = "none: the head is fitted on features of the pictures as they are"
     names = list(task.hparams["class_names"])
     origin = getattr(task, "weights_origin", lambda: "trained from random weights; no foreign weights are in it")()
     parts = [
@@ -100,7 +103,7 @@ def card_text(
         "The same in validation and in prediction; it is stored in the checkpoint.",
         table(("setting", "value"), [(key, describe(value)) for key, value in data.preprocessing().items()]),
         "## Network and weights",
-        f"{task.describe()}. Weights: {origin}.",
+        f"{task.describe()}{'; only its head was trained' * head_alone}. Weights: {origin}.",
         "## Limits",
         "\n".join(f"* {line}" for line in limits(names, summary, metrics)),
         "## How it was made",

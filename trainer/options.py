@@ -31,6 +31,9 @@ TRAINER_SKIPPED = {
 }  # fmt: skip
 
 SHORT = {dotted: short for short, dotted in ALIASES.items()}
+# A whole number is a count of batches, another one a share of them.
+COUNTS = tuple(f"trainer.limit_{part}_batches" for part in ("train", "val", "test", "predict"))
+COUNTS += ("trainer.overfit_batches", "trainer.val_check_interval")
 HIGHEST_SEED = 2**32 - 1  # NumPy's
 
 
@@ -172,6 +175,10 @@ def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace
         except Exception as error:
             raise UserError(_explain(_spelled(key), text, error)) from error
     final = parser.parse_args([], namespace=namespace)
+    for key in COUNTS:  # as written: a union of float and int may have read 1, one batch, as 1.0, all of them
+        written = request.overrides.get(key, flat.get(key))
+        if str(written).isdecimal():
+            final[key] = int(str(written))
     values = final.as_dict()
     for key, value in flatten(values).items():
         check_number(_where(key, request), value)

@@ -2,12 +2,17 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import train
+from data import DATA
+from models import MODELS
 from trainer.errors import UserError
+from trainer.front import read
 from trainer.limits import check_number, check_trainer
+from trainer.options import build_parser, load_class, parse
 from trainer.settings_file import read_yaml
 
 
@@ -77,3 +82,22 @@ def test_an_alias_inside_itself_is_refused_and_one_beside_it_is_not(tmp_path: Pa
         read_yaml(file)
     file.write_text("model: {name: perceptron, x: &b [1], y: *b}\n")
     assert read_yaml(file)["model"]["y"] == [1]
+
+
+def test_a_whole_number_of_batches_stays_one_whatever_the_parser_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = read(["--model", "perceptron", "--trainer.limit_train_batches", "1"], MODELS, DATA, train.RECIPES)
+    task, data = load_class(MODELS["perceptron"]), load_class(DATA["points"])
+    parser = build_parser(task, data)
+    plain = parser.parse_args
+
+    def floats(*words: Any, **more: Any) -> Any:
+        """As where a union of float and int was made before one of int and float."""
+        found = plain(*words, **more)
+        found["trainer.limit_train_batches"] = 1.0
+        return found
+
+    monkeypatch.setattr(parser, "parse_args", floats)
+    settings, final = parse(request, parser)
+    for limit in (settings.trainer["limit_train_batches"], final["trainer.limit_train_batches"]):
+        assert limit == 1
+        assert isinstance(limit, int)
