@@ -247,6 +247,7 @@ def as_yaml(request: Request, parser: ArgumentParser, final: Namespace) -> str:
     import yaml
 
     flat = flatten(yaml.safe_load(parser.dump(final)))
+    flat |= {key: final[key] for key in COUNTS if isinstance(final.get(key), int)}  # dump may write 1 as 1.0
     values = nest(
         {key: value for key, value in flat.items() if value is not None or parser.get_default(key) is not None}
     )

@@ -12,7 +12,7 @@ from models import MODELS
 from trainer.errors import UserError
 from trainer.front import read
 from trainer.limits import check_number, check_trainer
-from trainer.options import build_parser, load_class, parse
+from trainer.options import as_yaml, build_parser, load_class, parse
 from trainer.settings_file import read_yaml
 
 
@@ -101,3 +101,5 @@ def test_a_whole_number_of_batches_stays_one_whatever_the_parser_makes_of_it(mon
     for limit in (settings.trainer["limit_train_batches"], final["trainer.limit_train_batches"]):
         assert limit == 1
         assert isinstance(limit, int)
+    monkeypatch.setattr(parser, "dump", lambda _: "trainer: {limit_train_batches: 1.0}")
+    assert "limit_train_batches: 1\n" in as_yaml(request, parser, final).replace("}", "\n")
