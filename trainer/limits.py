@@ -62,6 +62,7 @@ def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
     Raises:
         UserError: Naming the option, the value and those allowed.
     """
+    epochs = None if trainer.get("max_epochs") == -1 else trainer.get("max_epochs")  # -1: max_steps says when to stop
     rules = {
         "limit_train_batches": (share_or_count, "a share above 0 to 1, or a number of batches from 1"),
         "limit_test_batches": (share_or_count, "a share above 0 to 1, or a number of batches from 1"),
@@ -69,7 +70,7 @@ def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
         "overfit_batches": (lambda value: value >= 0, "a share, or a number of batches from 0"),
         "val_check_interval": (lambda value: isinstance(value, str) or share_or_count(value), "a share or a number"),
         "max_steps": (lambda value: value == -1 or value >= 1, "a number of steps from 1, or -1 for no limit"),
-        "min_epochs": (lambda value: 0 <= value <= (trainer.get("max_epochs") or value), "0 to the number of epochs"),
+        "min_epochs": (lambda value: 0 <= value <= (epochs or value), "0 to the number of epochs"),
         "min_steps": (lambda value: value >= 0, "a number of steps from 0"),
         "check_val_every_n_epoch": (lambda value: value >= 1, "a number of epochs from 1"),
         "log_every_n_steps": (lambda value: value >= 1, "a number of steps from 1"),

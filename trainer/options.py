@@ -6,14 +6,17 @@ an unknown name is found with the nearest known one, and a wrong type is named w
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
+import operator
 import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -31,9 +34,6 @@ TRAINER_SKIPPED = {
 }  # fmt: skip
 
 SHORT = {dotted: short for short, dotted in ALIASES.items()}
-# A whole number is a count of batches, another one a share of them.
-COUNTS = tuple(f"trainer.limit_{part}_batches" for part in ("train", "val", "test", "predict"))
-COUNTS += ("trainer.overfit_batches", "trainer.val_check_interval")
 HIGHEST_SEED = 2**32 - 1  # NumPy's
 
 
@@ -135,7 +135,22 @@ def build_parser(
         default=None,
         help="stop after so many epochs without a better validation metric",
     )
+    for action in parser._actions:
+        if hasattr(action, "_typehint"):
+            action._typehint = _whole_numbers_first(action._typehint)
     return parser
+
+
+def _whole_numbers_first(hint: Any) -> Any:
+    """The same union with ``int`` before ``float``, so that 1 (batch) is not read as 1.0 (all of them).
+
+    The order written in a signature is no order: `typing` answers ``Optional[Union[int, float]]`` with an equal union
+    made earlier by anyone, and that one may begin with ``float``.
+    """
+    kinds = get_args(hint)
+    if get_origin(hint) not in (Union, UnionType) or not {int, float} <= set(kinds):
+        return hint
+    return functools.reduce(operator.or_, sorted(kinds, key=lambda kind: kind is not int))
 
 
 def option_names(parser: ArgumentParser) -> set[str]:
@@ -175,10 +190,6 @@ def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace
         except Exception as error:
             raise UserError(_explain(_spelled(key), text, error)) from error
     final = parser.parse_args([], namespace=namespace)
-    for key in COUNTS:  # as written: a union of float and int may have read 1, one batch, as 1.0, all of them
-        written = request.overrides.get(key, flat.get(key))
-        if str(written).isdecimal():
-            final[key] = int(str(written))
     values = final.as_dict()
     for key, value in flatten(values).items():
         check_number(_where(key, request), value)
@@ -247,7 +258,6 @@ def as_yaml(request: Request, parser: ArgumentParser, final: Namespace) -> str:
     import yaml
 
     flat = flatten(yaml.safe_load(parser.dump(final)))
-    flat |= {key: final[key] for key in COUNTS if isinstance(final.get(key), int)}  # dump may write 1 as 1.0
     values = nest(
         {key: value for key, value in flat.items() if value is not None or parser.get_default(key) is not None}
     )
