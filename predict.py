@@ -198,11 +198,11 @@ def rows(classifier: Classifier, files: list[Path], arguments: Namespace) -> Ite
                 except OSError as error:
                     raise UserError(f"cannot write to {arguments.explain}: {error.strerror or error}") from error
         for file in part:
-            row: dict[str, Any] = {"path": str(file), "label": "", "probability": ""}
+            row: dict[str, Any] = {"path": str(file), "label": None, "probability": None}
             for rank, (name, probability) in enumerate(found.get(file, []), start=1):
                 suffix = "" if rank == 1 else f"_{rank}"
                 row |= {f"label{suffix}": name, f"probability{suffix}": round(probability, 6)}
-            yield row | {"error": errors.get(file, "")}
+            yield row | {"error": errors.get(file)}
 
 
 def predict(words: Sequence[str]) -> int:

@@ -126,6 +126,7 @@ def summary(claims: Sequence[Claim], outcomes: Sequence[Outcome], seconds: float
     lines = [
         f"{passed} of {len(ran)} checks passed, {numbers} numbers, {seconds:.1f} s; "
         + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+        + (" (with those skipped)" if skipped else "")
     ]
     if skipped:
         reasons: dict[str, list[str]] = {}

@@ -25,7 +25,7 @@ from data.preprocess import preprocessing
 from data.report import found_lines, remarks
 from data.run import order_seed, resident, run_device
 from data.split import balanced
-from data.store import PixelStore
+from data.store import PixelStore, check_cache
 from data.table import is_utf_8, list_csv, split_csv
 from data.views import Views
 
@@ -117,6 +117,8 @@ class Folder(LightningDataModule):
         self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
         self.aug, self.min_area, self.flip, self.balance, self.on_bad = aug, min_area, flip, balance, on_bad
         self.cache = Path(cache_dir or f"{DEFAULT_ROOT}/pictures").expanduser()
+        if cache_dir is not None:
+            check_cache(self.cache)
         side = 224 if image_size is None else image_size
         how: dict[str, Any] = {"crop": 0.875 if crop is None else crop, "interpolation": interpolation or "bicubic"}
         self.settings = preprocessing(

@@ -49,8 +49,10 @@ class SplitRule:
             raise ValueError(f"{name} must be at most {MOST_HELD_OUT}, got {both}: hardly a picture would train")
         if self.num_folds == 1 or self.num_folds < 0:
             raise ValueError(f"num_folds must be 0 or at least 2, got {self.num_folds}")
+        if self.fold and not self.num_folds:
+            raise ValueError(f"fold {self.fold} needs the number of folds, --data.num_folds, at least 2")
         if not 0 <= self.fold < max(self.num_folds, 1):
-            raise ValueError(f"fold must be in 0..{max(self.num_folds, 1) - 1}, got {self.fold}")
+            raise ValueError(f"fold must be in 0..{self.num_folds - 1}, got {self.fold}")
 
 
 @dataclass(frozen=True)

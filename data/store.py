@@ -56,6 +56,19 @@ def memory_limit() -> int:
     return 4 << 30
 
 
+def check_cache(folder: Path) -> None:
+    """Makes a cache folder that was asked for by name; one that nobody named may be missing.
+
+    Raises:
+        ValueError: If nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ValueError(f"--data.cache_dir {folder} cannot be written to: {error.strerror}") from None
+
+
 class PixelStore:
     """Makes, keeps and finds arrays of pictures.
 

@@ -84,8 +84,8 @@ def test_bad_files_keep_their_row(trained: Trained, pictures: tuple[Path, list[i
     assert len(rows) == 145
     bad = {Path(row["path"]).name: row["error"] for row in rows if row["error"]}
     assert set(bad) == {"001.png", "002.png", "003.jpg"}
-    assert all(row["label"] == "" for row in rows if row["error"])
-    assert all(row["label"] != "" for row in rows if not row["error"])
+    assert all(row["label"] is row["probability"] is None for row in rows if row["error"])
+    assert all(row["label"] and row["probability"] > 0 for row in rows if row["error"] is None)
     assert run(trained, folder, "--out", out, "--strict", "--overwrite") == 1
 
 
@@ -131,6 +131,8 @@ def test_the_order_given_is_the_order_out(trained: Trained, pictures: tuple[Path
         (["{ckpt}", "{picture}", "--top_k", "11"], "--top_k must be in 1..10 for this model, got 11"),
         (["export", "{ckpt}", "--to", "safetensors", "--out", "/proc/x.safetensors"], "cannot export to /proc/x.safet"),
         (["{ckpt}", "{picture}", "--out", "x.txt"], "--out must end in .csv or .jsonl, got x.txt"),
+        (["{ckpt}", "{picture}", "--out", "{folder}", "--overwrite"], "x.csv is a folder: name a file in it"),
+        (["{ckpt}", "{picture}", "--explain", "{picture}", "--overwrite"], "p.png is a file: name a folder"),
         (["{ckpt}", "{picture}", "--out", "/nowhere/x.csv"], "cannot write /nowhere/x.csv: No such file or directory"),
     ],
 )
@@ -138,11 +140,13 @@ def test_wrong_input_is_one_line_and_status_2(
     trained: Trained, tmp_path: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
+    (tmp_path / "x.csv").mkdir()
     Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(tmp_path / "p.png")
     places = {
         "ckpt": trained.folder / "checkpoints/best.ckpt",
         "picture": tmp_path / "p.png",
         "empty": tmp_path / "empty",
+        "folder": tmp_path / "x.csv",
     }
     assert predict.main([word.format(**places) for word in words]) == 2
     error = capsys.readouterr().err

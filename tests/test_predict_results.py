@@ -130,6 +130,8 @@ def test_an_exported_file_answers_like_predict(
     assert predict.main(["export", str(trained.folder), "--to", kind, "--out", str(out)]) == 0
     assert "differ from torch's by at most" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    (tmp_path / "plain").touch()
+    assert out.stat().st_mode == (tmp_path / "plain").stat().st_mode  # readable by whom other files are
     classifier = predict.load_classifier(str(trained.folder), "cpu")
     images = torch.stack([preprocess(file, classifier.preprocessing) for file in files])
     expected = predict.predictions(classifier, images[:3], 1)

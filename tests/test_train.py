@@ -127,7 +127,7 @@ def test_help_shows_the_values_in_force(capsys: pytest.CaptureFixture[str]) -> N
     assert "--model.lr  (float, 0.3 by the command line, default 0.08)" in lines
     assert "--model.algorithm  (cd|pcd, default pcd)" in lines
     assert train.main(["--model", "rbm", "--trainer.help"]) == 0
-    assert "--trainer.max_epochs  (Optional[int], 60 by rbm.yaml)" in capsys.readouterr().out.splitlines()
+    assert "--trainer.max_epochs  (int | None, 60 by rbm.yaml)" in capsys.readouterr().out.splitlines()
 
 
 def test_only_a_task_that_judges_validation_pictures_does_without_a_test(
@@ -227,7 +227,7 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
             "--model face cannot learn from --data digits, which does not say people",
         ),
         (["--model", "cnn", "--data", "mnist", "--data.root", __file__], "--data.root must be the folder that holds"),
-        (["--model", "cnn", "--data", ".", "--model.backbone", "resnt18"], "no backbone named 'resnt18', did you mean"),
+        (["--model", "cnn", "--data", ".", "--model.backbone", "resnt18"], "--model.backbone: no network named 'resnt18', did you mean"),
         (
             ["--model", "cnn", "--data", ".", "--model.weights", "defualt"],
             "no weights 'defualt', did you mean 'default'?",

@@ -291,5 +291,7 @@ def group_help(request: Request, parser: ArgumentParser, final: Namespace, group
 
 def _type_name(hint: Any) -> str:
     """``int``, ``float | None``, ``cd|pcd``."""
+    if get_origin(hint) is Union:
+        return " | ".join(_type_name(kind) for kind in get_args(hint)).replace("NoneType", "None")
     text = re.sub(r"<class '(\w+)'>|typing\.", r"\1", str(hint))
     return re.sub(r"Literal\[([^\]]*)\]", lambda choice: choice[1].replace("'", "").replace(", ", "|"), text)

@@ -38,6 +38,10 @@ def read_arguments(argv: Sequence[str]) -> Namespace:
         raise UserError(f"--out must end in .csv or .jsonl, got {arguments.out}")
     refuse_to_overwrite("--out", arguments.out, arguments.overwrite)
     refuse_to_overwrite("--explain", arguments.explain, arguments.overwrite)
+    if arguments.out and Path(arguments.out).is_dir():
+        raise UserError(f"--out {arguments.out} is a folder: name a file in it")
+    if arguments.explain and Path(arguments.explain).is_file():
+        raise UserError(f"--explain {arguments.explain} is a file: name a folder")
     return arguments
 
 

@@ -186,7 +186,7 @@ def conclude(
     def write(drawn: list[str], again: bool) -> str:
         metrics["time/process_s"] = round(time.perf_counter() - started, 3)
         folder.write_metrics({**dict(sorted(metrics.items())), **names}, again)
-        text = report_text(request, data, trainer, findings, metrics, drawn)
+        text = report_text(request, folder, data, trainer, findings, metrics, drawn)
         write_atomically(folder.report, text)
         return text
 
@@ -194,7 +194,7 @@ def conclude(
     classifier = bool(getattr(task, "classifies", False) and hasattr(data, "preprocessing"))
     left = [folder.top_losses] if save_top_losses(folder, task, data) else []
     if classifier:
-        made = [("command", f"`{request.command}`"), ("seed", str(settings.seed)), ("device", describe_device(trainer))]
+        made = [*commands(request, folder), ("seed", str(settings.seed)), ("device", describe_device(trainer))]
         title, facts = f"{request.model} on {request.data}", [*made, *versions().items()]
         write_atomically(folder.card, card_text(title, task, data, findings, metrics, facts, best))
         left.append(folder.card)
@@ -231,8 +231,14 @@ def keep_in_checkpoint(path: Path, values: dict[str, Any]) -> None:
     save_safely(checkpoint, path)
 
 
+def commands(request: Request, folder: RunFolder) -> list[tuple[str, str]]:
+    """What was typed last, and what repeats the run, also one that was stopped and resumed."""
+    return [("command", f"`{request.command}`"), ("repeat", f"`python train.py -c {folder.config}`")]
+
+
 def report_text(
     request: Request,
+    folder: RunFolder,
     data: Data,
     trainer: Trainer,
     findings: list[tuple[str, str]],
@@ -242,7 +248,7 @@ def report_text(
     """The run as a page of Markdown."""
     summary = data.summary()
     environment = {"platform": platform.platform(), **versions()}
-    facts = [("command", f"`{request.command}`"), ("device", describe_device(trainer)), *environment.items()]
+    facts = [*commands(request, folder), ("device", describe_device(trainer)), *environment.items()]
     parts = [
         f"# {request.model} on {request.data}",
         "## Result",

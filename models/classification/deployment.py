@@ -79,10 +79,12 @@ def export_checked(
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         part.touch()  # each library has its own error for a folder that cannot be written to
+        mode = part.stat().st_mode
         with torch.no_grad(), quiet():
             run = write(model.eval(), part, example(preprocessing, 2), facts)
             difference = float((run(images) - model(images)).abs().max())
         if difference <= TOLERANCE:
+            part.chmod(mode)  # safetensors keeps its files from everyone else
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)

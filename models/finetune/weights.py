@@ -112,12 +112,12 @@ def read_weights(path: Path, digest: str = "") -> Any:
             warnings.simplefilter("ignore")  # about the pickle's protocol; what matters is refused below
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Weights only load failed" in str(error):
+        if "GLOBAL" in str(error):
             raise ValueError(
                 f"refused to read {path}: it holds Python code or objects beside tensors, and reading them could "
                 "execute anything; nothing was executed"
             ) from None
-        raise ValueError(f"{path} ({size} bytes) is no weights file, or a truncated one: {_first(error)}") from None
+        raise ValueError(f"{path} ({size} bytes) is no weights file, or a truncated one; nothing was executed") from None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise ValueError(f"{path} ({size} bytes) is no weights file, or a truncated one: {_first(error)}") from None
     except Exception as error:

@@ -108,12 +108,22 @@ def test_a_damaged_array_in_the_cache_is_made_again(make: Make, flat: Path, tmp_
     assert torch.equal(make(flat, aug="none").plain("train"), expected)
 
 
-def test_without_a_writable_cache_it_works_and_says_so(make: Make, flat: Path, tmp_path: Path) -> None:
+def test_without_a_writable_cache_it_works_and_says_so(
+    flat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_bytes(b"")
-    data = make(flat, cache_dir=str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr("data.folder.DEFAULT_ROOT", str(tmp_path / "file"))
+    data = Folder(str(flat), image_size=16)
+    data.setup()
     assert data.summary()["splits"] == {"train": 12, "val": 3, "test": 0}
     assert any("cannot be written" in warning for warning in data.summary()["warnings"])
     assert len(next(iter(data.val_dataloader()))[0]) == 3
+
+
+def test_a_cache_that_was_named_must_be_writable(flat: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"^--data\.cache_dir .*file/cache cannot be written to: Not a directory"):
+        Folder(str(flat), cache_dir=str(tmp_path / "file" / "cache"))
 
 
 def test_arrays_beyond_memory_lie_in_a_file(make: Make, flat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,12 +137,13 @@ def test_arrays_beyond_memory_lie_in_a_file(make: Make, flat: Path, monkeypatch:
 
 
 def test_what_neither_disk_nor_memory_can_hold_is_refused(
-    make: Make, flat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    flat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setattr("data.folder.DEFAULT_ROOT", str(tmp_path / "file"))
     monkeypatch.setattr("data.store.memory_limit", lambda: 100)
     with pytest.raises(ValueError, match=r"15 pictures need 0\.0 GiB.* choose another --data\.cache_dir"):
-        make(flat, cache_dir=str(tmp_path / "file" / "cache")).setup()
+        Folder(str(flat), image_size=16).setup()
 
 
 def test_a_full_disk_falls_back_to_memory(make: Make, flat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +255,7 @@ def test_wrong_options_are_named(make: Make, flat: Path) -> None:
         ({"num_workers": -1}, "num_workers must be at least 0, got -1"),
         ({"num_folds": 1}, "num_folds must be 0 or at least 2, got 1"),
         ({"num_folds": 3, "fold": 3}, r"fold must be in 0\.\.2, got 3"),
-        ({"fold": 1}, r"fold must be in 0\.\.0, got 1"),
+        ({"fold": 1}, r"fold 1 needs the number of folds"),
         ({"flip": 2.0}, r"flip must be in \[0, 1\]"),
         ({"min_area": 0.0}, r"min_area must be in \(0, 1\]"),
         ({"aug": "heavy"}, "aug must be one of none, light, trivial, rand, got 'heavy'"),

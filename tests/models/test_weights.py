@@ -173,15 +173,18 @@ class Evil:
         return (os.system, (f"touch {self.target}",))
 
 
-@pytest.mark.parametrize("kind", ["torch.save", "pickle"])
-def test_a_malicious_pickle_is_refused_and_not_executed(kind, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("torch.save", r"refused to read .*evil\.pth: it holds Python code"), ("pickle", r"evil\.pth .* is no weights file")],
+)
+def test_a_malicious_pickle_is_refused_and_not_executed(kind, said, tmp_path):
     target, file = tmp_path / "PWNED", tmp_path / "evil.pth"
     content = {"state_dict": {"conv1.weight": torch.zeros(1)}, "hook": Evil(target)}
     if kind == "torch.save":
         torch.save(content, file)
     else:
         file.write_bytes(pickle.dumps(content))
-    with pytest.raises(ValueError, match=r"refused to read .*evil\.pth: .*nothing was executed"):
+    with pytest.raises(ValueError, match=rf"{said}.*nothing was executed"):
         build_backbone("resnet18", 2, weights=str(file))
     assert not target.exists()
 
@@ -199,6 +202,13 @@ def test_a_truncated_file_is_named_with_its_size(suffix, kept, tmp_path):
     file = tmp_path / f"half.{suffix}"
     file.write_bytes(content[:size])
     with pytest.raises(ValueError, match=rf"half\.{suffix} \({size} bytes\) is no weights file, or a truncated one"):
+        read_weights(file)
+
+
+def test_a_text_is_no_weights_file_and_no_attack(tmp_path):
+    file = tmp_path / "notes.txt"
+    file.write_text("import os\n")
+    with pytest.raises(ValueError, match=r"notes\.txt \(10 bytes\) is no weights file, or a truncated one; nothing was executed$"):
         read_weights(file)
 
 
