@@ -60,7 +60,8 @@ def check_name(name: str) -> None:
 
         model = name.removeprefix("timm/")
         if not timm.is_model(model):
-            raise ValueError(f"--model.backbone: no network named {name!r}{suggestion(model, timm.list_models(), 'timm/')}")
+            near = suggestion(model, timm.list_models(), "timm/")
+            raise ValueError(f"--model.backbone: no network named {name!r}{near}")
     elif name != LITE0:
         from torchvision import models
 

@@ -117,7 +117,8 @@ def read_weights(path: Path, digest: str = "") -> Any:
                 f"refused to read {path}: it holds Python code or objects beside tensors, and reading them could "
                 "execute anything; nothing was executed"
             ) from None
-        raise ValueError(f"{path} ({size} bytes) is no weights file, or a truncated one; nothing was executed") from None
+        what = "no weights file, or a truncated one; nothing was executed"
+        raise ValueError(f"{path} ({size} bytes) is {what}") from None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise ValueError(f"{path} ({size} bytes) is no weights file, or a truncated one: {_first(error)}") from None
     except Exception as error:

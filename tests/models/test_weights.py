@@ -175,7 +175,7 @@ class Evil:
 
 @pytest.mark.parametrize(
     ("kind", "said"),
-    [("torch.save", r"refused to read .*evil\.pth: it holds Python code"), ("pickle", r"evil\.pth .* is no weights file")],
+    [("torch.save", r"refused to read .*evil\.pth: .*code"), ("pickle", r"evil\.pth .* is no weights file")],
 )
 def test_a_malicious_pickle_is_refused_and_not_executed(kind, said, tmp_path):
     target, file = tmp_path / "PWNED", tmp_path / "evil.pth"
@@ -208,7 +208,7 @@ def test_a_truncated_file_is_named_with_its_size(suffix, kept, tmp_path):
 def test_a_text_is_no_weights_file_and_no_attack(tmp_path):
     file = tmp_path / "notes.txt"
     file.write_text("import os\n")
-    with pytest.raises(ValueError, match=r"notes\.txt \(10 bytes\) is no weights file, or a truncated one; nothing was executed$"):
+    with pytest.raises(ValueError, match=r"notes\.txt \(10 bytes\) is no weights file, .*; nothing was executed$"):
         read_weights(file)
 
 
