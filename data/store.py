@@ -66,7 +66,7 @@ def check_cache(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise ValueError(f"--data.cache_dir {folder} cannot be written to: {error.strerror}") from None
+        raise ValueError(f"cache_dir {folder} cannot be written to: {error.strerror}") from None
 
 
 class PixelStore:

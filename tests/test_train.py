@@ -227,7 +227,10 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
             "--model face cannot learn from --data digits, which does not say people",
         ),
         (["--model", "cnn", "--data", "mnist", "--data.root", __file__], "--data.root must be the folder that holds"),
-        (["--model", "cnn", "--data", ".", "--model.backbone", "resnt18"], "no network named 'resnt18', did you mean"),
+        (
+            ["--model", "cnn", "--data", ".", "--model.backbone", "resnt18"],
+            "--model.backbone 'resnt18' is no network of torchvision, did you mean",
+        ),
         (
             ["--model", "cnn", "--data", ".", "--model.weights", "defualt"],
             "no weights 'defualt', did you mean 'default'?",

@@ -61,13 +61,13 @@ def check_name(name: str) -> None:
         model = name.removeprefix("timm/")
         if not timm.is_model(model):
             near = suggestion(model, timm.list_models(), "timm/")
-            raise ValueError(f"--model.backbone: no network named {name!r}{near}")
+            raise ValueError(f"backbone {name!r} is no network of timm{near}")
     elif name != LITE0:
         from torchvision import models
 
         names = models.list_models(module=models)
         if name not in names:
-            raise ValueError(f"--model.backbone: no network named {name!r}{suggestion(name, names)}")
+            raise ValueError(f"backbone {name!r} is no network of torchvision{suggestion(name, names)}")
 
 
 def build_architecture(name: str, pretrained_timm: bool = False) -> Architecture:

@@ -122,7 +122,7 @@ def test_without_a_writable_cache_it_works_and_says_so(
 
 def test_a_cache_that_was_named_must_be_writable(flat: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"^--data\.cache_dir .*file/cache cannot be written to: Not a directory"):
+    with pytest.raises(ValueError, match=r"^cache_dir .*file/cache cannot be written to: Not a directory"):
         Folder(str(flat), cache_dir=str(tmp_path / "file" / "cache"))
 
 
