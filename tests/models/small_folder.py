@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+import torch
 from PIL import Image
+from torch import Tensor
 
+import models.finetune.policy
 from trainer.safe_file import load_checkpoint
 
 BACKBONE = "shufflenet_v2_x0_5"  # the smallest with batch normalisation
@@ -37,6 +41,20 @@ def words(pictures: Path, root: Path, *more: str, epochs: int = 3) -> list[str]:
         "--data.image_size", str(SIDE), "--model.backbone", BACKBONE, "--model.weights", "none", "--root", str(root),
         "--report", "none", "--batch_size", "8", "--device", "cpu", *more,
     ]  # fmt: skip
+
+
+def run_out_of_memory_once(patch: pytest.MonkeyPatch) -> list[int]:
+    """Lets the first step of fine-tuning fail as on a full GPU; the list gets the size of each part tried."""
+    loss, sizes = models.finetune.policy.soft_cross_entropy, list[int]()
+
+    def raises_once(*arguments: Any) -> Tensor:
+        sizes.append(len(arguments[0]))
+        if len(sizes) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return loss(*arguments)
+
+    patch.setattr(models.finetune.policy, "soft_cross_entropy", raises_once)
+    return sizes
 
 
 def only_run(root: Path) -> Path:

@@ -15,28 +15,11 @@ from models.convnet import CNN
 from models.robustness.attacks import changed, evolve_one_pixel, exhaustive_one_pixel, fgsm, loss_gradient, pgd
 from models.robustness.certificate import certify_pixels, exact_one_pixel, network_bounds
 from models.robustness.results import margin_slope
-from models.robustness.victim import Victim, linear_victim, on_pixels
+from models.robustness.victim import linear_victim, on_pixels
 from tests.conftest import Trained
+from tests.models.small_victims import IMAGES, LABELS, QUICK, VALUES, linear, network
 from tests.trainer.exact import run_below
 from theory.adversarial import linear_one_pixel_margins, linear_worst_margins, margins
-
-GENERATOR = torch.Generator().manual_seed(0)
-IMAGES = torch.rand(6, 1, 5, 5, generator=GENERATOR)
-LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
-VALUES = torch.linspace(0, 1, 5)
-
-
-def linear() -> Victim:
-    torch.manual_seed(1)
-    return linear_victim(3, 1, [5, 5], [0.3], [0.5]).eval()
-
-
-def network(patch: int = 1) -> Victim:
-    torch.manual_seed(2)
-    victim = Victim(CNN(1, 3, [5, 5], [4], patch=patch), [0.3], [0.5])
-    for _ in range(5):  # running statistics that differ from batch to batch
-        victim(torch.rand(20, 1, 5, 5))
-    return victim.eval().requires_grad_(False)
 
 
 def test_a_linear_victim_acts_on_pixels() -> None:
@@ -160,8 +143,6 @@ def test_a_small_step_costs_what_the_gradient_says() -> None:
 
 
 # --- runs ---
-
-QUICK = ["--model.one_pixel_images", "6", "--model.generations", "2", "--model.steps", "3", "--device", "cpu"]
 
 
 def test_a_run_trains_attacks_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,31 +11,13 @@ from torch import Tensor, nn
 
 import train
 from models.adversarial import AdversarialTask
-from models.convnet import CNN
 from models.depth.checkpoint import given_networks
 from models.pixels import unit_range
 from models.robustness.attacks import exhaustive_one_pixel
 from models.robustness.certificate import exact_one_pixel
-from models.robustness.victim import Victim, linear_victim, load_victim
+from models.robustness.victim import load_victim
 from tests.conftest import Trained
-
-GENERATOR = torch.Generator().manual_seed(0)
-IMAGES = torch.rand(6, 1, 5, 5, generator=GENERATOR)
-VALUES = torch.linspace(0, 1, 5)
-QUICK = ["--model.one_pixel_images", "6", "--model.generations", "2", "--model.steps", "3", "--device", "cpu"]
-
-
-def linear() -> Victim:
-    torch.manual_seed(1)
-    return linear_victim(3, 1, [5, 5], [0.3], [0.5]).eval()
-
-
-def network(patch: int = 1) -> Victim:
-    torch.manual_seed(2)
-    victim = Victim(CNN(1, 3, [5, 5], [4], patch=patch), [0.3], [0.5])
-    for _ in range(5):  # running statistics that differ from batch to batch
-        victim(torch.rand(20, 1, 5, 5))
-    return victim.eval().requires_grad_(False)
+from tests.models.small_victims import IMAGES, QUICK, VALUES, linear
 
 
 @pytest.mark.parametrize(

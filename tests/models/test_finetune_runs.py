@@ -10,7 +10,7 @@ from torch import Tensor
 import models.finetune.policy
 import train
 from models.cnn import CNNTask
-from tests.models.small_folder import BACKBONE, SIDE, last, metrics, only_run, words
+from tests.models.small_folder import BACKBONE, SIDE, last, metrics, only_run, run_out_of_memory_once, words
 from tests.trainer.exact import assert_equal
 from trainer.signals import StopOnSignal
 
@@ -135,19 +135,11 @@ def test_running_out_of_memory_halves_the_batch_and_changes_nothing_else(
     """T11. Statistics are fixed, so that a part is normalised like the whole."""
     options = ["--model.norm", "fixed", "--data.aug", "none"]
     assert train.main(words(pictures, tmp_path / "plain", *options, epochs=1)) == 0
-    old, calls = models.finetune.policy.soft_cross_entropy, []
-
-    def raises_once(*arguments: Any) -> Tensor:
-        calls.append(len(arguments[0]))
-        if len(calls) == 1:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return old(*arguments)
-
-    monkeypatch.setattr(models.finetune.policy, "soft_cross_entropy", raises_once)
+    sizes = run_out_of_memory_once(monkeypatch)
     capsys.readouterr()
     assert train.main(words(pictures, tmp_path / "small", *options, epochs=1)) == 0
     assert "batches of 8 now go through in 2 parts" in capsys.readouterr().err
-    assert calls == [8, 4, 4, 4, 4, 2, 2]
+    assert sizes == [8, 4, 4, 4, 4, 2, 2]
     ours, theirs = last(tmp_path / "small")["state_dict"], last(tmp_path / "plain")["state_dict"]
     for name, value in ours.items():
         assert torch.allclose(value.float(), theirs[name].float(), atol=2e-4), name

@@ -17,7 +17,7 @@ from models.finetune.features import extract_features
 from models.finetune.folds import choice_size, stratified_part
 from models.finetune.head_start import STRENGTHS, fit_head
 from models.finetune.start import Progress, on_device
-from tests.models.small_folder import last, metrics, words
+from tests.models.small_folder import last, metrics, run_out_of_memory_once, words
 
 
 def clouds(count: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -115,19 +115,11 @@ def test_no_more_pictures_at_a_time_than_a_step_sees(
 def test_the_trial_of_the_learning_rate_fits_into_memory_too(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    old, calls = models.finetune.policy.soft_cross_entropy, list[int]()
-
-    def raises_once(*arguments: Any) -> Tensor:
-        calls.append(len(arguments[0]))
-        if len(calls) == 1:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return old(*arguments)
-
-    monkeypatch.setattr(models.finetune.policy, "soft_cross_entropy", raises_once)
+    sizes = run_out_of_memory_once(monkeypatch)
     assert train.main(words(pictures, tmp_path, "--lr", "auto", epochs=1)) == 0
     said = capsys.readouterr().err
     assert said.index("batches of 8 now go through in 2 parts") < said.index("lr      ")
-    assert calls[:5] == [8, 4, 4, 4, 4]
+    assert sizes[:5] == [8, 4, 4, 4, 4]
 
 
 @pytest.mark.parametrize("freeze", [0, 1])
