@@ -5,6 +5,7 @@ import math
 import numpy as np
 import torch
 from scipy import optimize, stats
+from sklearn.cluster import KMeans
 from torch.nn import functional as F
 
 from claims.registry import IMPRECISE, RIGHT, Numbers, at_least, at_most, claim, equals
@@ -74,6 +75,12 @@ def unsupervised() -> Numbers:
         single = max(single, float(k_means(x, 3, 1, _generator())[1] / best))
     yield equals("clustering 10 sets: k-means from 60 starts / best of all partitions, worst", worst, 1, 1e-12)
     yield at_least("the same from one start, worst", single, 1.01)
+    cloud = torch.randn(300, 2, generator=_generator(), dtype=torch.float64)
+    start = cloud[torch.randperm(300, generator=_generator())[:8]]  # where k_means begins with this generator
+    peer = KMeans(8, init=start.numpy(), n_init=1, tol=0, max_iter=10_000).fit(cloud.numpy()).inertia_
+    yield equals(
+        "its end on 300 points from one start; scikit-learn's", k_means(cloud, 8, 1, _generator())[1], peer, 1e-12
+    )
     points = torch.cat(
         [torch.randn(200, generator=_generator(seed), dtype=torch.float64) + 3 * seed for seed in (0, 1)]
     )
