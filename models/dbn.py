@@ -30,7 +30,7 @@ from torch.optim import Optimizer
 from models.energy.bounds import bounds
 from models.energy.machine import Algorithm
 from models.energy.naming import Names, choose_labelled, phase
-from models.energy.pictures import check_sizes, unit_pixels
+from models.energy.pictures import check_sizes, grey_in_training, unit_pixels
 from models.energy.stack import DBN, SigmoidNet
 from models.limits import HIGHEST_RATE, HIGHEST_SEED, MOST_LAYERS, MOST_UNITS
 from models.optimisation import learning_rate_factor, may_fuse, parameter_groups
@@ -135,6 +135,7 @@ class DBNTask(LightningModule):
     def on_train_start(self) -> None:
         """Chooses the pictures whose label is used: the same ones after a resume."""
         loader: Any = self.trainer.train_dataloader
+        grey_in_training(loader, self.hparams["pixels_seed"])
         if self.hparams["labels"] is not None:
             if not hasattr(loader, "labels"):
                 raise ValueError("--model.labels needs pictures that lie in memory, which these data do not")

@@ -48,8 +48,19 @@ def pictures_of(loader: Any) -> Tensor:
     images = getattr(loader, "images", None)
     if isinstance(images, Tensor) and images.ndim == 4:
         return images.cpu()
-    again = copy.copy(loader)  # its place in the run stays as it is
+    return torch.cat([batch[0].cpu() for batch in _from_the_start(loader)])
+
+
+def first_pictures(loader: Any) -> Tensor:
+    """The first batch of pictures as training will see it, shape (N, C, H, W). Args: a loader of (pictures, labels)."""
+    images: Tensor = next(iter(_from_the_start(loader)))[0]
+    return images
+
+
+def _from_the_start(loader: Any) -> Any:
+    """A copy of a loader before its first epoch; the place of the other one in the run stays as it is."""
+    again = copy.copy(loader)
     if hasattr(again, "sampler"):
         again.sampler = copy.copy(again.sampler)
         again.sampler.epoch = 0
-    return torch.cat([batch[0].cpu() for batch in again])
+    return again

@@ -21,14 +21,13 @@ from torch import Tensor
 
 from models.energy.judgement import Judgement, countable, judge
 from models.energy.machine import RBM, Algorithm, Ascent, climb, coin
-from models.energy.pictures import check_sizes, pixel_means, unit_pixels
+from models.energy.pictures import are_grey, check_sizes, grey_in_training, pixel_means, unit_pixels
 from models.limits import MOST_UNITS
 from models.optimisation import learning_rate_factor, may_fuse, parameter_groups, with_schedule
 from models.pixels import pictures_of
 from theory.rbm import check_countable, log_partition, pseudo_log_likelihood
 from theory.seeds import mix_seed
 
-GREY = "grey pixels"  # what data say whose pixels are not black and white
 COUNTED_EACH_EPOCH = 16  # hidden units whose 65,536 states are counted in each validation: a twentieth of a second
 LOOK_EVERY = 50  # batches between two looks at the free energies, which would cost a tenth of the time
 
@@ -39,8 +38,8 @@ class RBMTask(LightningModule):
     Args:
         in_channels: Colours a pixel.
         image_size: [height, width] in pixels.
-        binarised: How the data's pixels became black and white. The units are binary, so grey pixels are drawn here:
-            those of training anew in each batch, those of validation and test once.
+        binarised: What the data's pixels are, to print beside the result. The units are binary, so grey pixels are
+            drawn here: those of training anew in each batch, those of validation and test once.
         pixels_seed: Seed with which grey pixels of validation and test are drawn as 0 and 1.
         hidden: Hidden units; with at most 20 log Z is counted exactly.
         algorithm: Persistent chains (pcd), or chains that start at the data in each step (cd).
@@ -68,7 +67,7 @@ class RBMTask(LightningModule):
         self,
         in_channels: int,
         image_size: list[int],
-        binarised: str = GREY,
+        binarised: str = "pixels of the data",
         pixels_seed: int = 0,
         hidden: int = 500,
         algorithm: Algorithm = "pcd",
@@ -93,10 +92,9 @@ class RBMTask(LightningModule):
         visible = in_channels * math.prod(image_size)
         if log_z == "exact":
             check_countable(min(visible, hidden), "--model.log_z exact: the smaller side")
-        self.grey, self.scheme = binarised == GREY, binarised
-        if self.grey:
-            self.scheme = f"grey pixels drawn once, seed {pixels_seed}, those of training anew in each batch"
+        self.grey = False  # whether pixels of training must be drawn; the first batch shows it
         self.judged = torch.Generator()  # draws grey pixels of validation and test
+        self.drawn = False  # whether it drew any of the test
         self.exact = log_z != "ais" and countable(visible, hidden)
         counts = self.exact and min(visible, hidden) <= COUNTED_EACH_EPOCH
         self.monitor = "val/log_likelihood" if counts else "val/pseudo_log_likelihood"
@@ -112,6 +110,10 @@ class RBMTask(LightningModule):
     def full_digits(self) -> AbstractContextManager[None]:
         """Switches autocast off: energies are sums of thousands of terms."""
         return torch.autocast(self.device.type, enabled=False)
+
+    def on_train_start(self) -> None:
+        """Looks whether pixels must be drawn: again after a resume."""
+        self.grey = grey_in_training(self.trainer.train_dataloader, self.hparams["pixels_seed"])
 
     def start(self) -> None:
         """Sets biases, offsets and base to the means of the training pictures, once."""
@@ -150,7 +152,10 @@ class RBMTask(LightningModule):
     def binary(self, images: Tensor) -> Tensor:
         """Pictures to judge, shape (N, V), of zeros and ones: grey pixels are drawn, the same in every epoch."""
         v = unit_pixels(images)
-        return torch.bernoulli(v.cpu(), generator=self.judged).to(v.device) if self.grey else v
+        if not are_grey(v):
+            return v
+        self.drawn = True
+        return torch.bernoulli(v.cpu(), generator=self.judged).to(v.device)
 
     def on_validation_epoch_start(self) -> None:
         """Counts the states, where they are few."""
@@ -172,6 +177,7 @@ class RBMTask(LightningModule):
     def on_test_epoch_start(self) -> None:
         """The test pictures are the same in every test."""
         self.judged.manual_seed(mix_seed(self.hparams["pixels_seed"], 2))
+        self.drawn = False
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Keeps the test pictures for the end."""
@@ -181,10 +187,13 @@ class RBMTask(LightningModule):
         """Judges the machine on all test pictures."""
         options, v = self.hparams, torch.cat(self.seen)
         self.seen = []
+        scheme = options["binarised"]
+        if self.drawn:
+            scheme += f" drawn once, seed {options['pixels_seed']}, those of training anew in each batch"
         with self.full_digits():
             self.judgement = judge(
                 self.rbm, v, self.pictures, self.mean, int(self.count), steps=options["ais_temperatures"],
-                sweeps=options["burn_in"], exact=self.exact, scheme=self.scheme,
+                sweeps=options["burn_in"], exact=self.exact, scheme=scheme,
             )  # fmt: skip
         self.log_dict(self.judgement.metrics())
 
@@ -202,7 +211,7 @@ class RBMTask(LightningModule):
         """Sizes of the machine, for the first lines of a run."""
         options, (visible, hidden) = self.hparams, self.rbm.weight.shape
         name = f"{'centred ' if options['centre'] else ''}{options['algorithm'].upper()}-{options['sweeps']}"
-        return f"{visible} visible and {hidden} hidden units, {name}, {self.scheme}"
+        return f"{visible} visible and {hidden} hidden units, {name}, {options['binarised']}"
 
     def findings(self) -> list[tuple[str, str]]:
         """The result and what stands beside it."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from models.limits import HIGHEST_RATE, HIGHEST_SEED, MOST_COPIES, MOST_STEPS, Range, check_within
+from models.pixels import first_pictures
 
 _PART = 5000  # pictures at a time: a whole set in float32 would take four times its memory
 
@@ -35,6 +36,29 @@ def unit_pixels(images: Tensor) -> Tensor:
             f"found {float(flat.amin()):.4g} to {float(flat.amax()):.4g}"
         )
     return flat.float()
+
+
+def are_grey(v: Tensor) -> bool:
+    """Whether a pixel lies between 0 and 1: what a binary unit cannot hold, and must be drawn. Any shape."""
+    return bool(((v > 0) & (v < 1)).any())
+
+
+def grey_in_training(loader: Any, pixels_seed: int) -> bool:
+    """Whether pixels must be drawn as 0 and 1, as the first batch of training shows.
+
+    Args:
+        loader: Of (pictures, labels), for training.
+        pixels_seed: Seed with which grey pixels of other parts would be drawn.
+
+    Raises:
+        ValueError: If a seed was given and there is nothing to draw.
+    """
+    grey = are_grey(unit_pixels(first_pictures(loader)))
+    if pixels_seed and not grey:
+        raise ValueError(
+            f"--model.pixels_seed is only for grey pixels, got {pixels_seed}; these are black and white already"
+        )
+    return grey
 
 
 def pixel_means(images: Tensor) -> Tensor:

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from data.digits import Digits
+from data.loader import TensorLoader
 from models.energy.judgement import Annealing, Judgement
 from models.energy.machine import RBM, Ascent, climb, coin
-from models.energy.pictures import pixel_means, unit_pixels
+from models.energy.pictures import grey_in_training, pixel_means, unit_pixels
 from models.rbm import RBMTask
 from tests.models.resuming import assert_equal_runs, stopped_and_resumed
 from tests.models.small_folder import make_pictures
@@ -214,11 +215,36 @@ def test_grey_pixels_are_drawn_once_for_the_judgement(tmp_path: Path, capsys: py
     task.on_validation_epoch_start()
     assert not torch.equal(task.binary(grey), drawn[0])
     given = torch.randint(2, (4, 1, 2, 3), dtype=torch.uint8) * 255
-    assert torch.equal(RBMTask(1, [2, 3], "pixels cut at 1/2").binary(given), given.flatten(1) / 255)
+    assert torch.equal(task.binary(given), given.flatten(1) / 255), "nothing is left to draw"
     metrics = run(tmp_path, "--data.binarise", "none", "--epochs", "2", "--model.hidden", "4", "--report", "none")
     # As the same pictures drawn by the data: -27.25 nats for independent pixels. The grey ones themselves give -34.
     assert metrics["theory/log_likelihood_independent_pixels"] == pytest.approx(-27.25, abs=0.5)
     assert "grey pixels drawn once, seed 0, those of training anew in each batch" in capsys.readouterr().out
+
+
+def test_the_pixels_say_whether_they_are_drawn_not_the_words_about_them() -> None:
+    """Pictures of 0 and 1 under any name are used as they are; grey ones under any name are drawn."""
+    black_and_white, grey = torch.randint(2, (40, 1, 2, 3)).float(), torch.rand(40, 1, 2, 3)
+    for words in ("grey pixels", "pixels cut at 1/2"):
+        task = RBMTask(1, [2, 3], words)
+        assert torch.equal(task.binary(black_and_white), black_and_white.flatten(1))
+        assert set(task.binary(grey).unique().tolist()) == {0.0, 1.0}
+        for pictures, drawn in ((black_and_white, False), (grey, True)):
+            loader = TensorLoader(pictures, torch.zeros(40, dtype=torch.int64), 8)
+            assert grey_in_training(loader, 0) == drawn
+            assert loader.state_dict() == {"epoch": 0, "batch": 0}, "looking does not move the run"
+
+
+@pytest.mark.parametrize("model", ["rbm", "dbn"])
+@pytest.mark.parametrize("scheme", ["threshold", "redraw"])
+def test_a_seed_for_pixels_that_are_not_grey_is_refused(
+    tmp_path: Path, model: str, scheme: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model", model, "--data.binarise", scheme, "--model.pixels_seed", "7", "--root", str(tmp_path / "runs")]
+    assert main([*words, "--epochs", "1", "--device", "cpu"]) == 2
+    said = capsys.readouterr().err
+    assert said.endswith("--model.pixels_seed is only for grey pixels, got 7; these are black and white already\n")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_monitor_of_grey_pictures_sees_the_machine() -> None:
