@@ -202,6 +202,18 @@ def test_a_large_machine_is_fenced_in(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "-20.00 nats (nobody)" in out
 
 
+def test_pixels_cut_at_one_half_are_not_set_beside_a_record_of_drawn_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--epochs", "1", "--model.hidden", "4", "--model.record", "-20", "--model.record_source", "nobody"]
+    metrics = run(tmp_path, *words, "--data.binarise", "threshold", "--report", "none")
+    assert not [tag for tag in metrics if "published" in tag]
+    out = capsys.readouterr().out
+    assert "; pixels cut at 1/2)" in out
+    assert "-20.00 nats (nobody) are of drawn pixels; these are cut at 1/2, so the two do not compare" in out
+    assert "; here " not in out
+
+
 def test_grey_pixels_are_drawn_once_for_the_judgement(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     grey = torch.full((2000, 1, 2, 3), 128, dtype=torch.uint8)
     task = RBMTask(in_channels=1, image_size=[2, 3])
