@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     from models.cnn import CNNTask
 
 
+def last_epoch(trainer: Trainer) -> int | None:
+    """Number of the last epoch of a run, from 0; None where not epochs, but steps or time end it."""
+    return None if trainer.max_epochs in (None, -1) else trainer.max_epochs - 1
+
+
 class FineTuning(Callback):
     """Head first, then the body.
 
@@ -65,7 +70,9 @@ class FineTuning(Callback):
         self._frozen: list[Tensor] = []
         self._cache = FeatureCache()
         stage_learning_rates(1.0, num_stages, options["layer_decay"])
-        first_trainable_stage(0, num_stages, options["freeze_epochs"], options["unfreeze_milestones"])
+        self.num_stages = num_stages
+        self.schedule: tuple[int, list[int]] = options["freeze_epochs"], options["unfreeze_milestones"]
+        first_trainable_stage(0, num_stages, *self.schedule)
         for name, high in {"mixup": 100, "cutmix": 100, "mix_off_epochs": 10**6}.items():
             if not 0 <= options[name] <= high:
                 raise ValueError(f"--model.{name} must be between 0 and {high}, got {options[name]}")
@@ -87,9 +94,9 @@ class FineTuning(Callback):
 
     def mixes(self, task: LightningModule) -> bool:
         """Whether the pictures of this epoch are mixed; never in the last ``mix_off_epochs`` of the run."""
-        last = (task.trainer.max_epochs or 0) - self.options["mix_off_epochs"]
+        last = last_epoch(task.trainer)
         return bool(self.options["mixup"] or self.options["cutmix"]) and (
-            task.trainer.max_epochs in (None, -1) or task.current_epoch < last
+            last is None or task.current_epoch <= last - self.options["mix_off_epochs"]
         )
 
     def training_step(self, task: CNNTask, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -136,24 +143,24 @@ class FineTuning(Callback):
     # Lightning's hooks
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """A head alone needs one step, which is the whole fit."""
+        """A head alone needs one step, which is the whole fit; a body that is to learn must get an epoch."""
         if stage != "fit":
             return
-        frozen, epochs = self.options["freeze_epochs"], trainer.max_epochs or 0
         if self.head_only:
             trainer.limit_train_batches = 1
             trainer.fit_loop.max_epochs = 1
-        elif 0 < epochs <= frozen:
-            raise ValueError(
-                f"--model.freeze_epochs {frozen} of {epochs} epochs leaves none for the body (see --model.tune head)"
-            )
+            return
+        last, stages, (frozen, milestones) = last_epoch(trainer), self.num_stages, self.schedule
+        if last is not None and last >= 0 and first_trainable_stage(last, stages, frozen, milestones) == stages - 1:
+            given = f"unfreeze_milestones {milestones}" if milestones else f"freeze_epochs {frozen}"
+            raise ValueError(f"--model.{given}: none of {last + 1} epochs is left for the body (see --model.tune head)")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """At the start of a run, not of a resumed part: fit the head, find the learning rate."""
         task: Any = pl_module
         if trainer.global_step or trainer.current_epoch:
             # A run resumed inside an epoch gets no start of that epoch.
-            self._set_mode(trainer, task, trainer.current_epoch)
+            self.on_train_epoch_start(trainer, task)
             return
         if self.options["head_start"]:
             self._fit_head(trainer, task)
@@ -162,20 +169,18 @@ class FineTuning(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Set what learns."""
-        self._set_mode(trainer, pl_module, trainer.current_epoch)
-
-    def _set_mode(self, trainer: Trainer, task: Any, epoch: int) -> None:
-        options = self.options
-        freeze, milestones = options["freeze_epochs"], options["unfreeze_milestones"]
-        if self.head_only:
-            freeze, milestones = epoch + 1, []
-        set_train_mode(task.network, epoch, freeze, milestones)
-        if options["norm"] == "fixed":
-            fix_statistics(task.network)
+        task: Any = pl_module
+        self._set_mode(task.network, trainer.current_epoch)
         if trainer.world_size > 1:
             # DistributedDataParallel expects a gradient of all that it was given: let it have them, and drop them.
             self._frozen = [parameter for parameter in task.network.parameters() if not parameter.requires_grad]
             task.network.requires_grad_(True)
+
+    def _set_mode(self, network: Backbone, epoch: int) -> None:
+        """What learns in an epoch, and which statistics stay as they are."""
+        set_train_mode(network, epoch, *((epoch + 1, []) if self.head_only else self.schedule))
+        if self.options["norm"] == "fixed":
+            fix_statistics(network)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Frozen parameters get no step."""
@@ -198,13 +203,9 @@ class FineTuning(Callback):
         say(f"head    {self.describe()}")
 
     def _find_lr(self, trainer: Trainer, task: CNNTask) -> None:
-        options, network = self.options, task.network
-        freeze, milestones = options["freeze_epochs"], options["unfreeze_milestones"]
-        # The mode of the first epoch in which the body learns, or of the last one where it never does.
-        epoch = min(milestones[0] if milestones else freeze, max((trainer.max_epochs or 1) - 1, 0))
-        set_train_mode(network, epoch, freeze, milestones)
-        if options["norm"] == "fixed":
-            fix_statistics(network)
+        network = task.network
+        frozen, milestones = self.schedule
+        self._set_mode(network, milestones[0] if milestones else frozen)  # as when the body begins to learn
 
         def loss_of(trial: Any, x: Tensor, targets: Tensor) -> Tensor:
             def part_loss(part: slice) -> Tensor:

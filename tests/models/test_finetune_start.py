@@ -122,9 +122,9 @@ def test_the_trial_of_the_learning_rate_fits_into_memory_too(
     assert sizes[:5] == [8, 4, 4, 4, 4]
 
 
-@pytest.mark.parametrize("freeze", [0, 1])
+@pytest.mark.parametrize(("freeze", "epochs"), [(0, 2), (1, 2), (1, -1)])
 def test_the_trial_has_the_mode_of_the_first_epoch_in_which_the_body_learns(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, freeze: int
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, freeze: int, epochs: int
 ) -> None:
     seen: dict[str, bool] = {}
 
@@ -136,7 +136,8 @@ def test_the_trial_has_the_mode_of_the_first_epoch_in_which_the_body_learns(
 
     monkeypatch.setattr(models.finetune.start, "run_trial", trial)
     options = ["--lr", "auto", "--model.norm", "fixed", "--model.freeze_epochs", str(freeze)]
-    assert train.main(words(pictures, tmp_path, *options, epochs=2)) == 0
+    steps = ["--trainer.max_steps", "1"] if epochs < 0 else []
+    assert train.main(words(pictures, tmp_path, *options, *steps, epochs=epochs)) == 0
     assert seen == {"statistics": False, "learns": True}
 
 

@@ -147,10 +147,14 @@ def test_options_of_an_augmentation_that_is_not_done_are_refused(
     assert capsys.readouterr().err.startswith("" if said is None else f"train.py: {said}")
 
 
-def test_a_body_that_stays_frozen_is_refused(pictures: Path, tmp_path: Path, capsys: Any) -> None:
-    more = ["--model.tune", "all", "--model.freeze_epochs", "2"]
+@pytest.mark.parametrize(("option", "value"), [("freeze_epochs", "2"), ("unfreeze_milestones", "[5]")])
+def test_a_body_that_stays_frozen_is_refused(
+    pictures: Path, tmp_path: Path, option: str, value: str, capsys: Any
+) -> None:
+    more = ["--model.tune", "all", f"--model.{option}", value]
     assert train.main(words(pictures, tmp_path, *more, epochs=2)) == 2
-    assert "--model.freeze_epochs 2 of 2 epochs leaves none for the body" in capsys.readouterr().err
+    due = f"--model.{option} {value}: none of 2 epochs is left for the body (see --model.tune head)"
+    assert due in capsys.readouterr().err
 
 
 def test_a_fraction_of_what_is_split_already_is_refused(pictures: Path, tmp_path: Path, capsys: Any) -> None:
