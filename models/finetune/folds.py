@@ -48,9 +48,30 @@ def choice_size(count: int, num_classes: int) -> int:
 
 
 def stratified_part(labels: Tensor, size: int, seed: int = 0) -> Tensor:
-    """Some of the pictures, each class in proportion. Args: labels (N,); size in 1..N. Returns: Boolean, shape (N,)."""
+    """Some of the pictures, each class in proportion, but of none fewer than `PER_CLASS`, or all that it has.
+
+    Args:
+        labels: Shape (N,).
+        size: From `PER_CLASS` for each class, as `choice_size` gives it, to N.
+        seed: Of the order.
+
+    Returns:
+        Boolean, shape (N,), with ``size`` of them chosen.
+    """
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     order = order[torch.argsort(labels[order], stable=True)]
+    counts = torch.bincount(labels)
+    least = counts.clamp_max(PER_CLASS)
+    small = torch.zeros_like(counts, dtype=torch.bool)  # classes whose proportion would be less
+    while True:
+        left, others = size - int(least[small].sum()), int(counts[~small].sum())
+        more = ~small & (counts * left < least * others)
+        if not more.any():
+            break
+        small |= more
     chosen = torch.zeros(len(labels), dtype=torch.bool)
-    chosen[order[torch.arange(size) * len(labels) // size]] = True
+    for label in small.nonzero()[:, 0].tolist():
+        chosen[order[labels[order] == label][: least[label]]] = True
+    rest = order[~small[labels[order]]]
+    chosen[rest[torch.arange(left) * len(rest) // max(left, 1)]] = True
     return chosen

@@ -43,7 +43,9 @@ class HeadFit(NamedTuple):
         bias: Shape (K,).
         strength: The chosen one, on features whose mean squared distance from their mean is 1.
         losses: Held-out loss in nats of each of `STRENGTHS` that was tried.
-        accuracy: Held-out accuracy at the chosen strength, of training pictures that its fold did not see.
+        accuracy: Held-out accuracy at the chosen strength, of training pictures that its fold did not see; the mean
+            over the classes where these count alike.
+        judged: How many pictures these are.
         part: Which part of the features it reads, where there was a choice.
     """
 
@@ -52,6 +54,7 @@ class HeadFit(NamedTuple):
     strength: float
     losses: list[float]
     accuracy: float
+    judged: int
     part: int = 0
 
 
@@ -102,12 +105,14 @@ class Choice(NamedTuple):
         best: Index in `STRENGTHS`.
         losses: Of each that was tried.
         accuracy: At the best one.
+        judged: Pictures held out by a fold.
         solution: W and b of the best one, the mean over the folds, shape (R + 1, 1, K).
     """
 
     best: int
     losses: list[float]
     accuracy: float
+    judged: int
     solution: Tensor
 
 
@@ -150,7 +155,8 @@ def choose_strength(
         rights.append(float((outside * (logs.argmax(-1) == labels[:, None])).sum()))
         tried(len(losses))
     best = min(range(len(losses)), key=losses.__getitem__)
-    return Choice(best, losses, rights[best], solutions[best + 1].mean(1, keepdim=True))
+    judged = int(held_out.any(1).sum())
+    return Choice(best, losses, rights[best], judged, solutions[best + 1].mean(1, keepdim=True))
 
 
 def fit_head(
@@ -207,7 +213,7 @@ def fit_head(
     weight = (basis @ whole[:-1, 0]).T  # (K, D)
     bias = whole[-1, 0] - weight @ centre
     bias -= bias.mean()
-    return HeadFit(weight.float().cpu(), bias.float().cpu(), strength, choice.losses, choice.accuracy)
+    return HeadFit(weight.float().cpu(), bias.float().cpu(), strength, choice.losses, choice.accuracy, choice.judged)
 
 
 def fit_best_head(

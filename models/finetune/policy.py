@@ -35,7 +35,7 @@ from models.finetune.freezing import (
 from models.finetune.head_start import HeadFit
 from models.finetune.memory import loss_within_memory
 from models.finetune.mixing import mix, smooth_targets, soft_cross_entropy
-from models.finetune.start import find_lr, fit_head_of, say
+from models.finetune.start import balances, find_lr, fit_head_of, say
 
 if TYPE_CHECKING:
     from models.cnn import CNNTask
@@ -63,6 +63,7 @@ class FineTuning(Callback):
         self.head_only = options["tune"] == "head"
         self.head: HeadFit | None = None
         self.head_s = 0.0
+        self.balanced = False  # whether all classes counted alike in its fit
         self.parts = 1  # of a batch, doubled when memory runs out
         self.curve: tuple[list[float], list[float]] | None = None
         decay = 0.0 if self.head_only else options["ema_decay"]
@@ -191,13 +192,15 @@ class FineTuning(Callback):
         """What the fit of the head found."""
         assert self.head is not None
         what = ("frozen features", "the opinion of the pretrained classifier")[self.head.part]
+        mean = ", mean over the classes" * self.balanced
         return (
-            f"{100 * self.head.accuracy:.1f} % of the training pictures right when held out, on {what} "
-            f"(strength {self.head.strength:.2g}, {self.head_s:.1f} s)"
+            f"{100 * self.head.accuracy:.1f} % of {self.head.judged:,} training pictures right when held out{mean}, "
+            f"on {what} (strength {self.head.strength:.2g}, {self.head_s:.1f} s)"
         )
 
     def _fit_head(self, trainer: Trainer, task: CNNTask) -> None:
         started = time.perf_counter()
+        self.balanced = balances(trainer)
         self.head, self.sums = fit_head_of(trainer, task)
         self.head_s = time.perf_counter() - started
         say(f"head    {self.describe()}")

@@ -61,12 +61,10 @@ def fit_head_of(trainer: Trainer, task: CNNTask) -> tuple[HeadFit, Tensor]:
         task.normalise,
         lambda most: say(f"out of memory: features are computed {most} pictures at a time"),
     )
-    # Repeating the pictures of a class, as the sampler does, is weighing them.
-    balanced = getattr(trainer.datamodule, "balance", "none") != "none"  # type: ignore[attr-defined]
 
     def fit(device: torch.device) -> HeadFit:
         return fit_best_head(
-            features.to(device), network.parts(), labels, classes, balanced,
+            features.to(device), network.parts(), labels, classes, balances(trainer),
             lambda tried: progress(f"{tried} of at most {len(STRENGTHS)} strengths tried"),
         )  # fmt: skip
 
@@ -80,6 +78,12 @@ def fit_head_of(trainer: Trainer, task: CNNTask) -> tuple[HeadFit, Tensor]:
     loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
     right = (logits.argmax(1) == labels).sum()
     return head, torch.stack([loss, right, torch.tensor(total)]).to(task.device) / trainer.world_size
+
+
+def balances(trainer: Trainer) -> bool:
+    """Whether all classes count alike: repeating the pictures of a class, as the sampler does, is weighing them."""
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    return getattr(data, "balance", "none") != "none"
 
 
 def on_device(fit: Callable[[torch.device], HeadFit], device: torch.device) -> HeadFit:

@@ -41,6 +41,7 @@ def test_fewer_pictures_choose_a_strength_that_serves_all(monkeypatch: pytest.Mo
     assert strength in STRENGTHS
     monkeypatch.setattr("models.finetune.folds.MOST_PICTURES", 200)
     some_of_them, weaker = loss()
+    assert fit_head(features, labels, 4).judged == 200
     assert min(abs(weaker * 10 - one) for one in STRENGTHS) < 1e-12  # times 200 / 2000
     assert some_of_them == pytest.approx(all_of_them, rel=2e-3)
 
@@ -48,11 +49,24 @@ def test_fewer_pictures_choose_a_strength_that_serves_all(monkeypatch: pytest.Mo
 def test_the_part_that_chooses_has_every_class_in_proportion() -> None:
     labels = torch.cat([torch.zeros(600), torch.ones(300), torch.full((100,), 2)]).long()
     labels = labels[torch.randperm(1000, generator=torch.Generator().manual_seed(0))]
-    for size in (10, 37, 500, 1000):
+    for size in (100, 237, 500, 1000):
         counts = torch.bincount(labels[stratified_part(labels, size)], minlength=3)
         assert counts.sum() == size
         assert (counts - torch.tensor([0.6, 0.3, 0.1]) * size).abs().max() <= 1
     assert [choice_size(*given) for given in ((244, 2), (5000, 2), (5000, 300), (2000, 300))] == [244, 1000, 3000, 2000]
+
+
+@pytest.mark.parametrize(
+    ("counts", "due"),
+    [([9000, 997, 3], [898, 99, 3]), ([9960, 25, 15], [980, 10, 10]), ([5000, 5000, 200], [490, 490, 20])],
+)
+def test_the_part_that_chooses_keeps_pictures_of_rare_classes(counts: list[int], due: list[int]) -> None:
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))]
+    found = torch.bincount(labels[stratified_part(labels, 1000)], minlength=len(counts))
+    assert found.sum() == 1000
+    assert (found - torch.tensor(due)).abs().max() <= 1
+    assert (found >= torch.tensor(counts).clamp_max(10)).all()
 
 
 def test_views_of_a_picture_choose_together() -> None:
@@ -171,9 +185,11 @@ def test_a_run_says_what_it_does_before_it_does_it(pictures: Path, tmp_path: Pat
     assert said[0] == (
         "head    features of 20 training pictures, then the best head on them; folds of them choose its strength"
     )
-    assert "right when held out" in said[-1]
+    assert "% of 20 training pictures right when held out, on " in said[-1]
     assert metrics(tmp_path)["val/accuracy"] >= 0
     assert last(tmp_path)["global_step"] == 1
+    assert train.main(words(pictures, tmp_path / "2", "--model.tune", "head", "--data.balance", "sampler")) == 0
+    assert " of 20 training pictures right when held out, mean over the classes, on " in capsys.readouterr().err
 
 
 def test_the_effective_batch_is_printed(pictures: Path, tmp_path: Path, capsys: Any) -> None:
