@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from dashboard.style import (
     BLUE,
@@ -28,8 +28,10 @@ from dashboard.style import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Array = NDArray[np.float64]
 PANELS = 5  # curves of a panel at most
 MARKERS, DASHES = ("o", "s", "^", "D", "v"), ("-", "-.", ":", (0, (6, 1)), (0, (1, 1)))  # of equal activations
+HIDES = 2.0  # factor between the ratio of weight gradients and that of δ from which on the one hides the other
 NAME = 40  # characters of a setting's name
 
 
@@ -112,7 +114,7 @@ def ratio_figure(
         weights_due: Its closed form, shape (M,); NaN where there is none.
 
     Returns:
-        A figure of one axes; the title tells the setting whose weight gradients hide most.
+        A figure of one axes; the title tells the setting whose weight gradients hide most, or that they agree with δ.
 
     Raises:
         ValueError: If the shapes differ.
@@ -143,15 +145,21 @@ def ratio_figure(
     names_along(axes, y=[plain(name, NAME) for name in names])
     label(axes, "gradient of the first layer ÷ gradient of the last (1)", "")
     legend(axes, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, columnspacing=1.0)
-    hidden = np.nan_to_num(np.abs(np.log(trap / due)), nan=0.0)
-    worst = int(hidden.argmax())
-    finding(
-        figure,
-        f"weight gradients hide the decay: {plain(names[worst], NAME)} has {trap[worst]:.2g}, δ {found[worst]:.2g}",
-        left=2.05,
-        header=0.36,
-    )
+    finding(figure, _hiding([plain(name, NAME) for name in names], found, trap), left=2.05, header=0.36)
     return figure
+
+
+def _hiding(names: Sequence[str], found: Array, trap: Array) -> str:
+    """Whether weight gradients tell how δ grew or died, as a title. Args: names, ratios of δ and of weights, (M,)."""
+    known = np.flatnonzero(np.isfinite(trap) & np.isfinite(found) & (trap > 0) & (found > 0))
+    if not len(known):
+        return "gradient of the first layer over that of the last: δ alone, there is no ratio of weight gradients"
+    apart = np.abs(np.log(trap[known] / found[known]))
+    worst = known[apart.argmax()]
+    pair = f"{names[worst]} has {trap[worst]:.2g}, δ {found[worst]:.2g}"
+    if apart.max() < math.log(HIDES):
+        return f"weight gradients agree with δ within a factor of {HIDES:g}: {pair} at most"
+    return f"weight gradients hide how δ {'decays' if found[worst] < 1 else 'grows'}: {pair}"
 
 
 def trainability_figure(

@@ -53,8 +53,22 @@ def test_the_trap_is_named_and_a_missing_ratio_is_left_out() -> None:
     figure = ratio_figure(
         ["x", "y", "z"], [1e-3, 1.0, 40.0], [1e-3, 1.0, 38.0], [1.0, 1.1, math.nan], [1.0, 1.0, math.nan]
     )
-    assert title(figure) == "weight gradients hide the decay: x has 1, δ 0.001"
+    assert title(figure) == "weight gradients hide how δ decays: x has 1, δ 0.001"
     assert to_image(figure).std() > 0
+
+
+@pytest.mark.parametrize(
+    ("found", "weights", "due"),
+    [
+        ([1.0, 1.0], [1.0, 1.2], "weight gradients agree with δ within a factor of 2: b has 1.2, δ 1 at most"),
+        ([0.5, 1e-3], [math.nan, 1.0], "weight gradients hide how δ decays: b has 1, δ 0.001"),
+        ([50.0, 0.9], [1.0, math.nan], "weight gradients hide how δ grows: a has 1, δ 50"),
+        ([0.5, 0.5], [math.nan] * 2, "gradient of the first layer over that of the last: δ alone, there is no ratio "
+         "of weight gradients"),
+    ],
+)  # fmt: skip
+def test_the_title_of_the_ratios_says_what_they_are(found: list[float], weights: list[float], due: str) -> None:
+    assert title(ratio_figure(["a", "b"], found, found, weights, weights)) == due
 
 
 def test_settings_at_chance_are_counted() -> None:
