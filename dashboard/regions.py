@@ -142,7 +142,8 @@ def bounds_figure(
     Args:
         depths: Hidden layers of each shape, shape (P,).
         counts: ``{"trained": …}``, each of shape (P, S).
-        bounds: ``{"upper bound": …}``, each of shape (P,), NaN where there is none; drawn dark.
+        bounds: ``{"upper bound": …}``, each of shape (P,), NaN where there is none and infinite where no float holds
+            it; drawn dark.
         text: What was found.
     """
     depths = np.asarray(depths, dtype=float)
@@ -159,8 +160,8 @@ def bounds_figure(
     whole_numbers(axes, depths)
     label(axes, "hidden layers", "linear regions")
     legend(axes, loc="upper left")
-    top = max(float(np.nanmax(np.asarray(values, dtype=float))) for values in bounds.values())
-    axes.set_ylim(top=top * 1000)  # room for the legend
+    known = np.concatenate([np.asarray(values, dtype=float) for values in bounds.values()])
+    axes.set_ylim(top=min(known[np.isfinite(known)].max(), 1e300) * 1000)  # room for the legend
     finding(figure, text, left=0.95)
     return figure
 

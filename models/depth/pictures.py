@@ -11,7 +11,7 @@ import numpy as np
 from dashboard import regions as draw
 from dashboard.curves import repeats_figure
 from models.depth.counting import Slice
-from models.depth.results import Result
+from models.depth.results import Result, bounded
 from models.depth.shapes import shape_name
 from models.depth.stack import Stack
 from theory.intervals import summarise
@@ -39,9 +39,9 @@ def pictures(result: Result, stacks: list[Stack]) -> Iterator[tuple[str, Any]]:
     )
     counts = result.history.array()  # (T, shapes, S)
     depths = [len(widths) for widths in result.shapes]
-    uppers = np.array([float(min(one.upper, 10**300)) for one in result.bounds])
+    uppers = np.array([bounded(one.upper) for one in result.bounds])
     known = {"upper bound (one layer: Zaslavsky; deep: Serra et al.)": uppers}
-    lowers = [math.nan if one.lower is None else float(min(one.lower, 10**300)) for one in result.bounds]
+    lowers = [math.nan if one.lower is None else bounded(one.lower) for one in result.bounds]
     if not all(map(math.isnan, lowers)):
         known["reached by some network (Montúfar et al.)"] = np.array(lowers)
     known["order at random (Hanin and Rolnick)"] = np.array([one.typical for one in result.bounds])

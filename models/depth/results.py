@@ -128,11 +128,13 @@ class Result:
 
     def bounds_text(self) -> str:
         """What the shapes can have, and what the trained networks have of it; for a title."""
-        counts, names = self.history.array()[-1].mean(1), [shape_name(widths) for widths in self.shapes]
         parts = []
-        for name, count, said in zip(names, counts, self.bounds, strict=True):
+        for widths, counts, said in zip(self.shapes, self.history.array()[-1], self.bounds, strict=True):
             most = f"{said.upper:,}" if said.upper < 10**6 else f"{bounded(said.upper):.1e}"
-            parts.append(f"{name} has {count:,.0f} of {most}")
+            if math.isinf(bounded(said.upper)):
+                most = f"10^{math.log10(said.upper):.0f}"
+            beside = " of" if np.isfinite(counts.mean()) else ", at most"
+            parts.append(f"{shape_name(widths)} has {self.count_text(counts.tolist())}{beside} {most}")
         return f"regions of the trained networks beside the most possible: {', '.join(parts)}"
 
     def construction_text(self) -> str:

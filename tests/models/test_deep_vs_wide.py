@@ -1,8 +1,10 @@
 """Deep against wide: shapes of equal budget, networks that do not disturb each other, runs, and refusals."""
 
 import json
+import math
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ import torch
 from torch import nn
 
 import train
+from dashboard.style import to_image
 from models.deep_vs_wide import DeepVsWideTask, check_view, three_points
 from models.depth.counting import Slice
 from models.depth.history import History, bounds_of, counting_epochs
+from models.depth.pictures import pictures
 from models.depth.results import Result, standard_errors
 from models.depth.shapes import equal_neurons, equal_parameters, parameters, same_budget, shape_name
 from models.depth.stack import Stack, sequential_layers
@@ -179,7 +183,7 @@ def test_orders_and_bounds_are_those_of_each_shape() -> None:
     equal, lines = findings_of(48, [[48], [24, 24]])
     assert "at random weights of order 1,152 whatever the depth" in lines["regions"]
     assert "(some network of the shape has 43,344)" in lines["2×24 neurons"]
-    assert "48 has 5 of 1,177, 2×24 has 5 of 90,601" in equal.bounds_text()
+    assert "48 has 5 ± 0 of 1,177, 2×24 has 5 ± 0 of 90,601" in equal.bounds_text()
     # As many parameters as 48 neurons in one layer: 48, 11 + 11, 8 + 8 + 8 … by the budget, fewer neurons with depth.
     _, lines = findings_of(48, [[48], [12, 13]])
     assert "at random weights of order 1,152, 312, by the number of neurons alone" in lines["regions"]
@@ -189,6 +193,19 @@ def test_orders_and_bounds_are_those_of_each_shape() -> None:
     assert "some network" not in lines["4×1 neurons"]
     assert "theory/regions_lower_depth_4" not in small.metrics()
     assert "grows" not in small.bounds_text()
+
+
+def test_a_title_of_counts_that_are_not_known_or_of_bounds_beyond_a_float() -> None:
+    shapes = [[4], [2, 2]]
+    found, _ = findings_of(4, shapes)
+    found.history.counts, found.errors = [[[math.nan], [8.0]]] * 2, [[0.1]] * 2
+    found.bounds[1] = replace(found.bounds[1], upper=10**400)
+    title = found.bounds_text()
+    assert title.endswith("4 has too many to count, at most 11, 2×2 has 8 of 10^400")
+    drawn = dict(pictures(found, [Stack(1, [2, *widths, 2], 0.0) for widths in shapes]))
+    upper = next(line for line in drawn["regions_beside_bounds"].axes[0].lines if "upper" in str(line.get_label()))
+    assert [float(value) for value in upper.get_ydata()] == [11.0, math.inf]
+    assert to_image(drawn["regions_beside_bounds"]).std() > 0
 
 
 def test_the_lower_bound_is_that_of_relu_only() -> None:
