@@ -83,6 +83,7 @@ def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tup
         unit_floors=floors.units,
         test_errors=test_errors,
         constant=floors.constant,
+        closed=floors.closed,
         network_gap=max(gaps, default=None),
     )
     if searches.spline is not None and not options["noisy"] and int(searches.spline.generation) > 0:

@@ -77,6 +77,7 @@ class Result:
         test_errors: Root mean square error between the samples, of the best network of each width.
         starts: Where each start of the broken lines led, by name; each of shape (W,).
         constant: lim N² E_N from the asymptotic theory, or None.
+        closed: Whether it is a closed form; else it is estimated from second differences.
         joined: Error below which no line comes whose pieces meet, of each width: proved; 0 where the floor is reached
             or it was not worked out.
         network_gap: Largest difference of the broken lines and their networks, or None.
@@ -99,6 +100,7 @@ class Result:
     starts: dict[str, Array] = field(default_factory=dict)
     unit_floors: Sequence[float] = ()
     constant: float | None = None
+    closed: bool = False
     joined: list[float] = field(default_factory=list)
     network_gap: float | None = None
     noise: list[float] = field(default_factory=list)
@@ -162,16 +164,18 @@ class Result:
             lines.append((f"N = {width}", text))
         if self.floors is not None:
             lines.append(("certificate", f"{self.floor_name}; {self.samples:,} samples of {self.function}"))
-        if self.unit_floors:
-            text = ", ".join(f"{floor:.4e}" for floor in self.unit_floors)
-            lines.append(("any knots", f"no network of N units, which may have N + 1 pieces, comes below {text}"))
+        pairs = list(zip(self.widths, self.unit_floors, strict=False))
+        if above := [(width, floor) for width, floor in pairs if floor > EXACT * self.scale]:
+            text = ", ".join(f"{floor:.4e}" for _, floor in above)
+            only = "" if len(above) == len(pairs) else f" (N = {', '.join(str(width) for width, _ in above)})"
+            lines.append(("any knots", f"no network of N units, which may have N + 1 pieces, comes below {text}{only}"))
         lines += self.price_of_meeting()
         slope = fitted_slope(self.widths, self.errors)
         if self.constant and math.isfinite(slope) and min(self.floors or [0]) > EXACT * self.scale:
-            last = self.widths[-1]
+            last, how = self.widths[-1], "due" if self.closed else "estimated"
             lines.append(
                 ("rate", f"slope {slope:.3f} in log N (due -2 for large N); at N = {last} RMS·N² = "
-                         f"{self.errors[-1] * last**2:.5g} (due {self.constant:.5g} = (∫|f''|^⅖)^(5/2) / √720)")
+                         f"{self.errors[-1] * last**2:.5g} ({how} {self.constant:.5g} = (∫|f''|^⅖)^(5/2) / √720)")
             )  # fmt: skip
         if self.starts and self.floors is not None:
             blind = [self.ratios(list(errors)) for name, errors in self.starts.items() if name.startswith("random")]

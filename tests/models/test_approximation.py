@@ -11,7 +11,7 @@ from models.approximation.descent import LBFGS, Adam
 from models.approximation.family import Activation, Family, activation_function
 from models.approximation.gauss_newton import GaussNewton
 from models.approximation.knots import ABSENT, begin, evaluate, fit_values, improve, knots_of, log_gaps_of
-from models.approximation.reference import find_floors, one_network, rate_constant
+from models.approximation.reference import closed_constant, estimated_constant, find_floors, one_network
 from models.approximation.results import Method, Result, fitted_slope, ratio
 from models.approximation.search import Line, SplineSearch, moved_over
 from theory.expression import Expression
@@ -182,13 +182,16 @@ def test_a_network_of_n_units_is_held_to_the_floor_of_one_more_piece() -> None:
 
 def test_the_constant_of_the_rate_is_known_only_where_the_curvature_is() -> None:
     x = np.linspace(0, 1, 4097)
-    closed = rate_constant(x, np.sin(2 * np.pi * x), "sine")
-    assert closed == pytest.approx(rate_constant(x, np.sin(2 * np.pi * x)), rel=1e-3)
-    root = rate_constant(x, x**0.6, "root")
+    assert closed_constant("sine") == pytest.approx(estimated_constant(x, np.sin(2 * np.pi * x)), rel=1e-3)
+    root = closed_constant("root")
     assert root == pytest.approx(0.24 / 0.44**2.5 / 720**0.5)  # ∫ (0.24 x^-1.4)^0.4 = 0.24^0.4 / 0.44
-    assert rate_constant(x, x**0.6) is None  # the slope at 0 is infinite
-    assert rate_constant(x, np.sin(2 * np.pi * x) + (x > 0.3)) is None
-    assert rate_constant(x, np.maximum(x - 0.4, 0)) is None
+    assert estimated_constant(x, x**0.6) is None  # the slope at 0 is infinite
+    assert estimated_constant(x, np.sin(2 * np.pi * x) + (x > 0.3)) is None
+    assert estimated_constant(x, np.maximum(x - 0.4, 0)) is None
+    x = np.linspace(0, 1, 10_001)
+    for jump in np.geomspace(1e-6, 1, 13):  # a small one changes little when every second sample is left out
+        found = estimated_constant(x, np.sin(2 * np.pi * x) + jump * (x > 0.3))
+        assert found is None or found == pytest.approx(closed_constant("sine"), rel=0.011), jump
 
 
 def result_of(errors: list[float], floors: list[float]) -> Result:
@@ -204,7 +207,12 @@ def test_an_error_is_no_ratio_where_the_floor_is_0() -> None:
         "floor of 2 pieces is 0"
     )
     assert "rate" not in dict(found.findings())  # a slope towards 0 says nothing
-    assert "rate" in dict(result_of([0.4, 0.1], [0.4, 0.1]).findings())
+    found.unit_floors = [1e-3, 0.0, 1e-17]
+    assert dict(found.findings())["any knots"].endswith(" comes below 1.0000e-03 (N = 1)")
+    found.unit_floors = [0.0, 0.0, 0.0]
+    assert "any knots" not in dict(found.findings())
+    rate = dict(result_of([0.4, 0.1], [0.4, 0.1]).findings())["rate"]
+    assert "RMS·N² = 0.4 (estimated 1 =" in rate
 
 
 def test_ratios_and_slopes() -> None:
