@@ -94,12 +94,13 @@ class Searched(NamedTuple):
     Attributes:
         best: A change that fools, wherever one was found.
         decided: Whether the answer is certain: fooled, certified, or searched through; shape (N,).
-        spared: Share of the pixels, of the pictures that the extremes do not fool, that a certificate holds for.
+        spared: Share of the pixels, of the pictures that the extremes do not fool, that a certificate holds for;
+            None where the extremes fool all.
     """
 
     best: OnePixel
     decided: Tensor
-    spared: float
+    spared: float | None
 
 
 def exact_one_pixel(
@@ -146,4 +147,4 @@ def exact_one_pixel(
         least = found.argmin()
         if found[least] < margin[index]:
             margin[index], place[index], value[index] = found[least], places[0, least], tried[0, least]
-    return Searched(OnePixel(margin, place, value), decided, spared / asked if asked else 1.0)
+    return Searched(OnePixel(margin, place, value), decided, spared / asked if asked else None)

@@ -33,7 +33,7 @@ class Attacked:
         exact: The best change of one pixel by exhaustive search.
         evolved: The one that differential evolution found.
         decided: Whether a picture's answer is certain, shape of ``asked``; all after a search of all values.
-        spared: Share of the pixels that a certificate spared the search.
+        spared: Share of the pixels that a certificate spared the search; None where there was nothing to search.
         one_pixel_classes: Classes of ``asked`` after ``exact``.
         linear_asked: Of the linear model: pictures classified right.
         linear_fooled: Of those, fooled by one pixel, by the closed form.
@@ -50,7 +50,7 @@ class Attacked:
     exact: OnePixel
     evolved: OnePixel
     decided: Tensor
-    spared: float
+    spared: float | None
     one_pixel_classes: Tensor
     linear_asked: int
     linear_fooled: int
@@ -72,8 +72,10 @@ class Attacked:
         lines = [
             ("one pixel", f"{rate(fooled, asked)} right pictures are fooled; {how}"),
             ("one pixel, DE", f"{rate(found, asked)}; {fooled} are known to be fooled"),
-            ("certificate", f"{100 * self.spared:.1f} % of the pixels of the other pictures needed no search"),
         ]
+        if self.spared is not None:
+            text = f"{100 * self.spared:.1f} % of the pixels of the other pictures needed no search"
+            lines.append(("certificate", text))
         if not asked:
             lines = [("one pixel", f"not tried: the network knows none of the {count:,} pictures")]
         for place, epsilon in enumerate(self.epsilons):
@@ -105,8 +107,9 @@ class Attacked:
                 "test/one_pixel_rate_high": high,
                 "test/one_pixel_rate_evolved": float(self.evolved.fooled.double().mean()),
                 "test/one_pixel_rate_bound": float((self.exact.fooled | ~self.decided).double().mean()),
-                "test/certified_share": self.spared,
             }
+        if self.spared is not None:
+            found["test/certified_share"] = self.spared
         if self.linear_asked:
             found["theory/linear_one_pixel_rate"] = self.linear_fooled / self.linear_asked
         if math.isfinite(self.slope):

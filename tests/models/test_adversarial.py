@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from models.adversarial import AdversarialTask
 from models.convnet import CNN
 from models.robustness.attacks import changed, evolve_one_pixel, exhaustive_one_pixel, fgsm, loss_gradient, pgd
 from models.robustness.certificate import certify_pixels, exact_one_pixel, network_bounds
-from models.robustness.results import margin_slope
+from models.robustness.results import attack, margin_slope
 from models.robustness.victim import linear_victim, on_pixels
 from tests.conftest import Trained
 from tests.models.small_victims import IMAGES, LABELS, QUICK, VALUES, linear, network
@@ -134,6 +135,21 @@ def test_the_spared_search_finds_what_the_whole_search_finds() -> None:
     bounds = exact_one_pixel(*parts, search=False)
     assert (whole.fooled | ~bounds.best.fooled).all()
     assert torch.equal(whole.fooled & bounds.decided, bounds.best.fooled & bounds.decided)
+
+
+def test_a_search_of_nothing_spares_nothing() -> None:
+    """Where the extremes fool every picture, no pixel was left to be certified."""
+    victim, wrong = network(), torch.full_like(LABELS, 2)
+    fooled = margins(victim(IMAGES), wrong) <= 0
+    images, labels = IMAGES[fooled], wrong[fooled]
+    found = exact_one_pixel(victim, victim.network, victim.mean, victim.std, images, labels, VALUES)
+    assert found.best.fooled.all()
+    assert found.spared is None
+    kept = attack(victim, linear(), IMAGES, LABELS, VALUES, [0.1], 2, 6, False, 8, 2, 0)
+    assert ("certificate" in dict(kept.findings())) == ("test/certified_share" in kept.metrics()) is True
+    nothing = replace(kept, spared=None)
+    assert "certificate" not in dict(nothing.findings())
+    assert "test/certified_share" not in nothing.metrics()
 
 
 def test_a_small_step_costs_what_the_gradient_says() -> None:
