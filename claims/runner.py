@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import Any
@@ -132,9 +133,7 @@ def run_all(claims: Sequence[Claim], jobs: int) -> Iterator[Outcome]:
         torch.set_num_threads(1)
         yield from map(run_claim, claims)
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare)
-    try:
+    with processes(jobs) as pool:
         # The long ones first, so that no process idles at the end; the results are asked for in order.
         futures: dict[str, Future[Outcome]] = {}
         for claim in sorted(claims, key=lambda one: not one.long):
@@ -144,15 +143,25 @@ def run_all(claims: Sequence[Claim], jobs: int) -> Iterator[Outcome]:
                 yield futures[claim.id].result()
             except BrokenProcessPool:
                 yield run_alone(claim)
+
+
+@contextmanager
+def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool of fresh processes, which ends at once with what it is in, whatever they are doing."""
+    context = multiprocessing.get_context("spawn")
+    before = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare)
+    try:
+        yield pool
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
+        for child in set(multiprocessing.active_children()) - before:
             child.terminate()
 
 
 def run_alone(claim: Claim) -> Outcome:
     """Runs one check in a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare) as pool:
+    with processes(1) as pool:
         try:
             return pool.submit(_run_by_id, claim.id).result()
         except BrokenProcessPool:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -259,6 +260,30 @@ def test_a_process_that_dies_takes_only_its_own_claim_with_it(monkeypatch: pytes
     found = {one.id: one for one in runner.run_all([REGISTERED[id] for id in (SMALL, "001-13", "000-32")], 2)}
     assert found["001-13"].error == "its process ended: killed, out of memory, or crashed in a library"
     assert found["000-32"].state == found[SMALL].state == "passed"
+
+
+def test_a_claim_that_runs_alone_can_be_stopped_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    body = f"r.run_claim = lambda claim: pathlib.Path({str(tmp_path / 'runs')!r}).touch() or time.sleep(60)\n"
+    (tmp_path / "sitecustomize.py").write_text(f"import pathlib, time, claims.runner as r\n{body}")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path(catalogue.__file__).parents[1]}")
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    stopped = []
+
+    def stop() -> None:
+        while not (tmp_path / "runs").exists():
+            time.sleep(0.05)
+        stopped.append(time.monotonic())
+        signal.pthread_kill(main_thread, signal.SIGINT)
+
+    threading.Thread(target=stop, daemon=True).start()
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            runner.run_alone(REGISTERED[SMALL])
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert time.monotonic() - stopped[0] < 30, "the check would have slept for a minute"
 
 
 def test_a_topic_that_cannot_be_imported_fails_and_the_others_run(
