@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from models import MODELS
 from trainer.arguments import refuse_to_overwrite
 from trainer.errors import RunFailed, UserError, expand, one_line
-from trainer.folder import no_run
+from trainer.folder import CHECKPOINTS, RunFolder, no_run
 from trainer.interrupt import Interrupted
 from trainer.notice import notice
 from trainer.predict_arguments import read_arguments, read_export_arguments
@@ -51,7 +51,7 @@ class Classifier(NamedTuple):
 
 
 def find_checkpoint(path: str) -> str:
-    """The checkpoint that a run folder stands for: the best, else the last.
+    """The checkpoint that a run folder, or the folder of its checkpoints, stands for: the best, else the last.
 
     Raises:
         UserError: If it is a folder without one.
@@ -59,8 +59,8 @@ def find_checkpoint(path: str) -> str:
     place = expand(path)
     if not place.is_dir():
         return path if "://" in path else str(place)
-    kept = [place / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
-    found = next((str(file) for file in kept if file.is_file()), "")
+    run = RunFolder(place.parent if place.name == CHECKPOINTS else place)
+    found = next((str(file) for file in (run.best, run.last) if file.is_file()), "")
     if not found:
         raise UserError(no_run(place))
     return found
@@ -110,7 +110,7 @@ def load_classifier(path: str, device: str, precision: str | None = None) -> Cla
         temperature = float(house.get("temperature") or 1.0)
         if not 0 < temperature < math.inf:
             raise ValueError(f"its temperature is {temperature}")
-        mirrors = bool(house.get("recipe", {}).get("data", {}).get("flip"))
+        mirrors = bool(house.get("mirrors"))
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:  # of another version, or altered
         reason = str(error).splitlines()
         raise UserError(f"{path} does not fit the model {name!r}: {reason[min(1, len(reason) - 1)].strip()}") from error

@@ -54,7 +54,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     from trainer.idle import check_given
     from trainer.interrupt import resumable
     from trainer.lock import locked
-    from trainer.options import as_yaml, build_parser, check_test, group_help, load_class, parse, wanted_facts
+    from trainer.options import as_yaml, build_parser, check_test, load_class, parse, wanted_facts
     from trainer.report import announce, conclude, house_record, layout, user_mistakes
     from trainer.resume import check_compatible, check_unfinished, find_resume, logged_step
     from trainer.safe_file import load_checkpoint
@@ -62,7 +62,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     folder, path = None, None
     if request.resume:
         epochs = request.overrides.get("trainer.max_epochs", "")
-        wanted_epochs = int(epochs) if epochs.isdecimal() else None  # what is no number is refused below
+        wanted_epochs = int(epochs) if epochs.isdecimal() and len(epochs) < 19 else None  # others are refused below
         folder, path = find_resume(request.resume, request.root, request.model, request.data, wanted_epochs)
         request = read(words, MODELS, DATA, RECIPES, replay=folder.config)
 
@@ -72,6 +72,8 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         settings, namespace = parse(request, parser)
         for group in ("model", "data", "trainer"):
             if f"{group}.help" in request.switches:
+                from trainer.help import group_help
+
                 print(group_help(request, parser, namespace, group), end="")
                 return 0
         config = as_yaml(request, parser, namespace)
@@ -92,17 +94,18 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         data.prepare_data()
         data.setup("fit")
         facts = data.facts()
-        check_test(task_class, data.summary()["splits"], request.model, str(settings.data.get("path") or request.data))
+        check_test(task_class, data.summary()["splits"], settings, request.model, request.data)
     with user_mistakes("model", settings.model):
         options = {**settings.model, **{name: facts[name] for name in wanted_facts(task_class, data_class)}}
         task = task_class(**{**options, **held})
         task.hparams.update({name: options[name] for name in held})
     settings.trainer["precision"] = precision_of(task, settings.trainer["precision"])
 
-    house = house_record(request, settings, data)
-    checkpoint = None
-    if path is not None and folder is not None:
-        checkpoint = load_checkpoint(path)
+    checkpoint = None if path is None else load_checkpoint(path)
+    if checkpoint is not None:  # the commands that made the run, one after the other
+        request.command = "; ".join([*filter(None, [checkpoint.get("house", {}).get("command")]), request.command])
+    house = house_record(request, settings, data, task)
+    if checkpoint is not None and folder is not None:
         check_compatible(checkpoint, dict(task.hparams), house)
         check_unfinished(checkpoint, settings.trainer["max_epochs"], folder)
     fresh = folder is None

@@ -228,10 +228,10 @@ class Augmentation:
             raise ValueError(f"flip must be in [0, 1], got {self.flip}")
         if not 0 < self.smoothness <= 1e6:
             raise ValueError(f"smoothness must be above 0 and at most 1e6, got {self.smoothness}")
-        if self.degrees > 180 or self.shear >= 90:
-            raise ValueError(
-                f"degrees must be at most 180 and shear below 90, got degrees {self.degrees} and shear {self.shear}"
-            )
+        if self.degrees > 180:
+            raise ValueError(f"degrees must be at most 180, got {self.degrees}")
+        if self.shear >= 90:
+            raise ValueError(f"shear must be below 90, got {self.shear}")
         if self.kind not in ("none", "shift", "affine", "elastic"):
             raise ValueError(f"aug must be 'none', 'shift', 'affine' or 'elastic', got {self.kind!r}")
 

@@ -44,6 +44,7 @@ class Collection:
         self.cache_works = True
         self.decoded = 0  # files decoded by this object
         self._arrays: Arrays = {}
+        self._asked: dict[tuple[Form, tuple[int, ...]], tuple[dict[int, int], Tensor]] = {}  # later, in another form
 
     def scan(self, forms: Sequence[Form]) -> list[Scanned]:
         """Learn what every file is, and keep the pixels of each in the form given for it.
@@ -88,7 +89,10 @@ class Collection:
             ValueError: If a file was changed since the scan and is bad now.
         """
         rows, pixels = self._arrays.get(form, ({}, None))
-        if pixels is None or any(position not in rows for position in positions):
+        asked = form, tuple(positions)
+        if asked in self._asked:
+            rows, pixels = self._asked[asked]
+        elif pixels is None or any(position not in rows for position in positions):
             digests = [self.scanned[position].digest for position in positions]
             stored = self.store.load(form, digests)
             rows = {position: row for row, position in enumerate(positions)}
@@ -102,7 +106,7 @@ class Collection:
                 self.cache_works &= self.store.save(form, digests, pixels)
             else:
                 pixels = stored
-            self._arrays.setdefault(form, (rows, pixels))
+            self._asked[asked] = rows, pixels
         return pixels, torch.tensor([rows[position] for position in positions], dtype=torch.int64)
 
     def _decode(

@@ -7,7 +7,6 @@ Training points are random in [0, 1], test points a regular grid between them: t
 Letters: N points, k stages.
 """
 
-import warnings
 from typing import Any, Literal
 
 import torch
@@ -96,8 +95,6 @@ class DepthTargets(LightningDataModule):
 
     def val_dataloader(self) -> list[TensorLoader]:
         """None: the run's last networks are tested, and nothing is chosen."""
-        # Lightning asks whether an empty list was intended.
-        warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
         return []
 
     def test_dataloader(self) -> TensorLoader:

@@ -8,16 +8,16 @@ Letters: N pictures, H height, W width, S splits.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from data.loader import EpochSampler
-from data.olivetti import Olivetti
-from data.ranges import check_within
+from data.loader import WholeSetLoader
+from data.olivetti import READ_BY_PROTOCOL, Olivetti
+from data.ranges import check_within, given_of
 from data.run import run_device
 from data.split import identification_split, verification_split
 
@@ -68,45 +68,6 @@ def split_roles(
     return roles
 
 
-class WholeSetLoader:
-    """Yields the same batch again and again, once a step; resumes exactly.
-
-    Args:
-        batch: What each step gets.
-        steps: Steps an epoch, at least 1.
-    """
-
-    batch_sampler = None  # Lightning asks every loader that has a sampler for it
-
-    def __init__(self, batch: tuple[Tensor, ...], steps: int = 1) -> None:
-        self.batch, self.steps = batch, steps
-        self.sampler = EpochSampler()
-        self.position = 0
-        self._resume: tuple[int, int] | None = None
-
-    def __len__(self) -> int:
-        """Steps an epoch."""
-        return self.steps
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        """The rest of the epoch after a resume, else all of it."""
-        resume, self._resume = self._resume, None
-        # A state stored after the last batch starts the next epoch at its beginning.
-        first = resume[1] % self.steps if resume is not None and resume[0] == self.sampler.epoch else 0
-        for step in range(first, self.steps):
-            self.position = step + 1
-            yield self.batch
-
-    def state_dict(self) -> dict[str, int]:
-        """Where the loader stands."""
-        return {"epoch": self.sampler.epoch, "batch": self.position}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on after the steps that ``state`` says were taken."""
-        self.sampler.epoch, self.position = state["epoch"], state["batch"]
-        self._resume = (state["epoch"], state["batch"])
-
-
 class FaceSplits(LightningDataModule):
     """The Olivetti faces with many splits at once.
 
@@ -155,6 +116,12 @@ class FaceSplits(LightningDataModule):
         self.per_person_train, self.steps = per_person_train, steps
         self.people_counts = (train_people, val_people, test_people)
         self._batch: SplitBatch | None = None
+
+    @classmethod
+    def unused(cls, options: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
+        """Options of the other protocol on the command line, and which it is; see `data.images.Images.unused`."""
+        other = "verification" if options["protocol"] == "identification" else "identification"
+        return given_of(READ_BY_PROTOCOL[other], given), f"only for --data.protocol {other}"
 
     def prepare_data(self) -> None:
         """Download the set when it is missing; see ``data.olivetti``."""

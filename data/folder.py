@@ -8,6 +8,7 @@ tensors: after the first pass nothing is decoded again. Validation and predictio
 import hashlib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from data.images import DEFAULT_ROOT, channel_statistics
 from data.layout import Entry, list_folder
 from data.loader import TensorLoader
 from data.preprocess import preprocessing
+from data.ranges import given_of
 from data.report import found_lines, remarks
 from data.run import order_seed, resident, run_device
 from data.split import balanced
@@ -143,6 +145,27 @@ class Folder(LightningDataModule):
         """The folder or CSV file as it was given."""
         return str(self.csv or self.path)
 
+    @classmethod
+    def unused(cls, options: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
+        """Options of the command line that describe views where none are drawn, and why they are not read.
+
+        Args:
+            options: Of the data.
+            given: Dotted names and texts of the command line.
+        """
+        drawn = ["min_area", *(["flip"] if options["flip"] else [])]
+        return given_of(drawn if options["aug"] == "none" else [], given), "not used by --data.aug none"
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether training sees mirror images too."""
+        return self.flip > 0 and self.aug != "none" and not self._plain
+
+    @property
+    def _plain(self) -> bool:
+        """Whether the task of the run learns from features of the plain pictures."""
+        return bool(getattr(getattr(self.trainer, "lightning_module", None), "fixed_features", False))
+
     def prepare_data(self) -> None:
         """Read every file once, in the first process; the others find the result in the cache."""
         self.setup()
@@ -234,7 +257,7 @@ class Folder(LightningDataModule):
             "classes": len(self.class_names),
             "shape": f"{self.settings['channels']}×{height}×{width}",
             "split_seed": self.rule.seed,
-            "augmentation": self.aug,
+            "augmentation": "none: a head is fitted on features of the plain pictures" if self._plain else self.aug,
             "bad": [f"{path}: {cause}" for path, cause in self.bad],
             "warnings": list(self.warnings),
             "notes": list(self.notes),
@@ -264,7 +287,7 @@ class Folder(LightningDataModule):
         # Trainer(overfit_batches=...) wants the same batches in every epoch.
         shuffle = not getattr(self.trainer, "overfit_batches", 0)
         seed = order_seed(self.seed)
-        if getattr(getattr(self.trainer, "lightning_module", None), "fixed_features", False):
+        if self._plain:
             # Such a task asks for one batch, to show it: `plain` is what it learns from.
             return TensorLoader(
                 torch.arange(len(labels)), labels, self.batch_size, shuffle=shuffle, seed=seed, augment=self._stored

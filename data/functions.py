@@ -10,6 +10,7 @@ Letters: M samples, T places of the test, D variables.
 import difflib
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,14 +18,15 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from data.face_splits import WholeSetLoader
 from data.function_files import LEAST, MOST, PICTURE_FILES, PICTURES, read_grey_square, read_pairs
-from data.ranges import MOST_NOISE, check_within
+from data.loader import WholeSetLoader
+from data.ranges import MOST_NOISE, check_within, given_of
 from data.run import run_device
 from theory.expression import Expression
 from theory.named_functions import TARGETS, Target, variables_of
 from theory.seeds import mix_seed
 
+LONGEST_NAME = 255  # of a file, in bytes, on the usual file systems
 MOST_STEPS = 100_000  # of an epoch; more epochs go on from there, and say how far they are
 
 
@@ -119,6 +121,14 @@ def find_target(text: str, low: float | None, high: float | None) -> tuple[str, 
     return text, Target(known.formula, known.about, left, right, known.constant if unchanged else None, jump)
 
 
+def is_table(function: str) -> bool:
+    """Whether a function is given as a file of x, y; a formula may be longer than any file's name."""
+    place = Path(function)
+    return place.suffix.lower() in (".csv", ".tsv", ".txt") or (
+        len(function) < LONGEST_NAME and place.expanduser().is_file()
+    )
+
+
 class Functions(LightningDataModule):
     """A function of one or two variables by its samples.
 
@@ -158,17 +168,29 @@ class Functions(LightningDataModule):
             self.function = Path(function).stem
             if low is not None or high is not None:
                 raise ValueError("--data.low and --data.high: a picture fills the unit square")
-        elif Path(function).suffix.lower() in (".csv", ".tsv", ".txt") or Path(function).is_file():
+        elif is_table(function):
             self.path = Path(function).expanduser()
             self.function = self.path.name
             if low is not None or high is not None:
                 raise ValueError("--data.low and --data.high: a CSV file brings its own interval")
-        elif Path(function).is_dir():
+        elif len(function) < LONGEST_NAME and Path(function).expanduser().is_dir():
             raise ValueError(f"--data.function {function} is a folder: give a formula, a CSV file or a picture")
         else:
             self.function, self.target = find_target(function, low, high)
         self._samples: Samples | None = None
         self._interval = (0.0, 1.0)
+
+    @classmethod
+    def unused(cls, options: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
+        """Options of the command line that a table of pairs or values without noise have no use for, and why.
+
+        Args:
+            options: Of the data.
+            given: Dotted names and texts of the command line.
+        """
+        if is_table(str(options["function"])) and (names := given_of(["num_samples"], given)):
+            return names, "a file of x, y brings its own samples"
+        return given_of([] if options["noise"] else ["noise_seed"], given), "only with --data.noise above 0"
 
     def setup(self, stage: str | None = None) -> None:
         """Computes or reads the samples; a second call does nothing.
@@ -248,7 +270,7 @@ class Picture(Functions):
 
     Args:
         function: camera or face (bundled with scikit-image), or the file of a picture.
-        num_samples: Pixels at most, 4 to 8,192: larger pictures are reduced to a square of about so many.
+        num_samples: Pixels at most, 2 to 8,192: larger pictures are reduced to a square of about so many, at least 4.
         noise: Standard deviation of Gaussian noise on the values to learn from, in units of the picture's own.
         noise_seed: Seed of the noise.
         steps: Training steps an epoch, at most 100,000, each a round of every search.

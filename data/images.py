@@ -17,6 +17,7 @@ from torch import Tensor
 from data.augment import Augmentation, Padding
 from data.binarise import Scheme, binarise, draw, in_words
 from data.loader import TensorLoader
+from data.ranges import given_of
 from data.run import order_seed, run_device
 from data.split import stratified_split
 from theory.seeds import mix_seed
@@ -158,8 +159,13 @@ class Images(LightningDataModule, ABC):
             given: Dotted names and texts of the command line.
         """
         read = READ_BY[options["aug"]]
-        names = [f"data.{name}" for name in READ_BY["elastic"] if name not in read and f"data.{name}" in given]
+        names = given_of([name for name in READ_BY["elastic"] if name not in read], given)
         return names, f"not used by --data.aug {options['aug']}; --data.aug elastic uses all of them"
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether training sees mirror images too."""
+        return self.augmentation.flip > 0
 
     @abstractmethod
     def read(self) -> dict[str, Pictures]:

@@ -41,16 +41,15 @@ def epoch_order(size: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(size, generator=generator)
 
 
-def batch_bounds(size: int, batch_size: int, drop_last: bool, world_size: int = 1, equal: bool = False) -> list[int]:
+def batch_bounds(size: int, batch_size: int, world_size: int = 1, equal: bool = False) -> list[int]:
     """Where batches begin and end: batch k is ``bounds[k]:bounds[k + 1]`` of the order.
 
-    There is always at least one batch: ``drop_last`` drops a remainder, never the only batch. With several processes
-    all get the same number of batches and none gets an empty one.
+    There is always at least one batch. With several processes all get the same number of batches and none gets an empty
+    one.
 
     Args:
         size: Number of pictures, at least 1.
         batch_size: Pictures a batch, over all processes together.
-        drop_last: Leave out a last batch smaller than ``batch_size``.
         world_size: Number of processes.
         equal: For training. Cut the last batch to a multiple of ``world_size`` (at most ``world_size - 1`` pictures of
             an epoch are left out), so that the mean of the processes' gradients is the gradient of the whole batch. In
@@ -64,7 +63,7 @@ def batch_bounds(size: int, batch_size: int, drop_last: bool, world_size: int = 
     if equal:
         rest -= rest % world_size
     bounds = [batch * batch_size for batch in range(full + 1)]
-    if rest and not (drop_last and full):
+    if rest:
         alone = equal and rest == world_size == 1
         if full and (rest < world_size or alone):
             bounds[-1] += rest
@@ -84,10 +83,58 @@ class EpochSampler:
         self.epoch = epoch
 
 
-class TensorLoader:
-    """Iterable over ``(images, labels)`` batches of resident tensors; resumes exactly.
+class ResumableLoader:
+    """Knows how many batches of which epoch it has handed out; Lightning keeps that in its checkpoints by itself."""
 
-    Lightning stores ``state_dict`` in its checkpoints and restores it by itself.
+    batch_sampler = None  # Lightning asks every loader that has a sampler for it
+
+    def __init__(self) -> None:
+        self.sampler = EpochSampler()
+        self.position = 0  # batches of this epoch already handed out
+        self._resume: tuple[int, int] | None = None
+
+    def first_batch(self, count: int) -> int:
+        """The batch, of ``count`` an epoch, to begin the sampler's epoch with: the next one after a resume, else 0."""
+        resume, self._resume = self._resume, None
+        # Another epoch than the stored one starts afresh (limit_train_batches stores a position below count); the
+        # modulo does the same for a state stored after the last batch, when this epoch is repeated.
+        return resume[1] % count if resume is not None and resume[0] == self.sampler.epoch else 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the loader stands: the epoch, and how many of its batches were handed out."""
+        return {"epoch": self.sampler.epoch, "batch": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after the batches that ``state`` says were handed out."""
+        self.sampler.epoch, self.position = state["epoch"], state["batch"]
+        self._resume = (state["epoch"], state["batch"])
+
+
+class WholeSetLoader(ResumableLoader):
+    """Yields the same batch again and again, once a step.
+
+    Args:
+        batch: What each step gets.
+        steps: Steps an epoch, at least 1.
+    """
+
+    def __init__(self, batch: tuple[Tensor, ...], steps: int = 1) -> None:
+        super().__init__()
+        self.batch, self.steps = batch, steps
+
+    def __len__(self) -> int:
+        """Steps an epoch."""
+        return self.steps
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        """The rest of the epoch after a resume, else all of it."""
+        for step in range(self.first_batch(self.steps), self.steps):
+            self.position = step + 1
+            yield self.batch
+
+
+class TensorLoader(ResumableLoader):
+    """Iterable over ``(images, labels)`` batches of resident tensors.
 
     Args:
         images: Pictures, uint8 in 0..255 or floating point in 0..1, shape (N, C, H, W).
@@ -96,7 +143,6 @@ class TensorLoader:
         shuffle: A new order each epoch; otherwise the order of the tensors, sliced without copying.
         seed: Seed of the order and of the augmentation.
         augment: Function of a batch and a generator on the batch's device; gives the pictures to train on.
-        drop_last: Leave out a last batch smaller than ``batch_size`` (unless it is the only one).
         rank: This process among ``world_size``; None asks ``torch.distributed``, when it is initialised.
         world_size: Number of processes; None asks ``torch.distributed``.
 
@@ -104,9 +150,6 @@ class TensorLoader:
         ValueError: If a size does not fit: no pictures, not a label for each, ``batch_size`` below 1 or, when
             shuffling for several processes, not a multiple of ``world_size``.
     """
-
-    # Lightning asks every loader that has a sampler for its batch_sampler too.
-    batch_sampler = None
 
     def __init__(
         self,
@@ -117,10 +160,10 @@ class TensorLoader:
         shuffle: bool = False,
         seed: int = 0,
         augment: Augment | None = None,
-        drop_last: bool = False,
         rank: int | None = None,
         world_size: int | None = None,
     ) -> None:
+        super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if len(images) != len(labels):
@@ -141,11 +184,8 @@ class TensorLoader:
         self.images, self.labels, self.batch_size = images, labels, batch_size
         self.shuffle, self.seed, self.augment = shuffle, seed, augment
         self.rank, self.world_size = rank, world_size
-        self.sampler = EpochSampler()
-        self.bounds = batch_bounds(len(images), batch_size, drop_last, world_size, equal=shuffle)
-        self.position = 0  # batches of this epoch already handed out
+        self.bounds = batch_bounds(len(images), batch_size, world_size, equal=shuffle)
         self.last_indices: slice | Tensor = slice(0, 0)  # the pictures of the batch handed out last
-        self._resume: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         """Number of batches of an epoch."""
@@ -156,10 +196,7 @@ class TensorLoader:
         # A generator: nothing below runs before the first batch is asked for. Lightning makes the iterator of the
         # first epoch before it calls set_epoch.
         epoch = self.sampler.epoch
-        resume, self._resume = self._resume, None
-        # Another epoch than the stored one starts afresh (limit_train_batches stores a position below len); the
-        # modulo does the same for a state stored after the last batch, when this epoch is repeated.
-        first = resume[1] % len(self) if resume is not None and resume[0] == epoch else 0
+        first = self.first_batch(len(self))
         order = epoch_order(len(self.images), self.seed, epoch).to(self.images.device) if self.shuffle else None
         for batch in range(first, len(self)):
             part = slice(self.bounds[batch] + self.rank, self.bounds[batch + 1], self.world_size)
@@ -179,12 +216,3 @@ class TensorLoader:
         """Generator of one batch's augmentation; each process draws its own numbers."""
         seed = mix_seed(self.seed, epoch, _AUGMENT, batch, self.rank)
         return torch.Generator(self.images.device).manual_seed(seed)
-
-    def state_dict(self) -> dict[str, int]:
-        """Where the loader stands: the epoch, and how many of its batches were handed out."""
-        return {"epoch": self.sampler.epoch, "batch": self.position}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on after the batches that ``state`` says were handed out."""
-        self.sampler.epoch, self.position = state["epoch"], state["batch"]
-        self._resume = (state["epoch"], state["batch"])

@@ -11,6 +11,7 @@ Workshop on Applications of Computer Vision; AT&T Laboratories Cambridge.
 
 import re
 import warnings
+from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +22,13 @@ from torch import Tensor
 
 from data.augment import Padding
 from data.images import Images, Pictures
+from data.ranges import given_of
 from data.split import identification_split, verification_split
 
+READ_BY_PROTOCOL = {
+    "identification": ("per_person_train",),
+    "verification": ("train_people", "val_people", "test_people"),
+}
 _SUFFIXES = {".pgm", ".png", ".jpg", ".jpeg", ".bmp"}
 _CACHE = Path("scikit_learn_data", "olivetti_py3.pkz")
 
@@ -199,6 +205,13 @@ class Olivetti(Images):
         self.form, self.protocol, self.per_person_train = form, protocol, per_person_train
         self.people_counts = (train_people, val_people, test_people)
         self._faces: Faces | None = None
+
+    @classmethod
+    def unused(cls, options: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
+        """Options of the command line that belong to the other protocol, or to another augmentation; and to which."""
+        other = "verification" if options["protocol"] == "identification" else "identification"
+        names = given_of(READ_BY_PROTOCOL[other], given)
+        return (names, f"only for --data.protocol {other}") if names else super().unused(options, given)
 
     def locate(self) -> Path | None:
         """The cache file or the folder of people that ``form`` and ``root`` lead to; None when there is none."""

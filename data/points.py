@@ -9,7 +9,6 @@ Letters: N points, D coordinates.
 """
 
 import math
-import warnings
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -203,8 +202,6 @@ class Points(LightningDataModule):
     def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
         """The validation points in order; an empty list, which Lightning skips, when there are none."""
         if self.sizes["val"] == 0:
-            # Lightning asks whether this was intended; num_val=0 said so.
-            warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
             return []
         return self._loader("val")
 

@@ -86,7 +86,7 @@ def identification_split(people: Tensor, per_person_train: int, seed: int) -> tu
     sizes = torch.bincount(people)
     fewest = int(sizes[sizes > 0].min())
     if not 1 <= per_person_train < fewest:
-        raise ValueError(f"training pictures a person must be in 1..{fewest - 1}, got {per_person_train}")
+        raise ValueError(f"per_person_train must be in 1..{fewest - 1}, got {per_person_train}")
     generator = torch.Generator().manual_seed(seed)
     train = torch.zeros(len(people), dtype=torch.bool)
     for person in torch.unique(people).tolist():
@@ -116,7 +116,10 @@ def verification_split(
     names = torch.unique(people)
     wanted = {"train": num_train, "val": num_val, "test": num_test}
     if num_train < 1 or num_val < 0 or num_test < 1 or sum(wanted.values()) > len(names):
-        raise ValueError(f"people must be at least 1 train, 0 val, 1 test and {len(names)} together, got {wanted}")
+        given = ", ".join(f"{count} {name}" for name, count in wanted.items())
+        raise ValueError(
+            f"train_people must be at least 1, val_people 0, test_people 1, together at most {len(names)}; got {given}"
+        )
     order = names[torch.randperm(len(names), generator=torch.Generator().manual_seed(seed))]
     groups = order[: sum(wanted.values())].split(list(wanted.values()))
     train, val, test = (torch.nonzero(torch.isin(people, group))[:, 0] for group in groups)

@@ -45,6 +45,8 @@ def list_csv(
         columns = [name.strip() for name in reader.fieldnames or []]
         if not is_utf_8(heading):
             raise LayoutError(f"{table}, row 1: is not UTF-8")
+        if twice := [name for name in columns if columns.count(name) > 1]:
+            raise LayoutError(f"{table}, row 1: the column {twice[0]!r} stands there twice")
         reader.fieldnames = columns
         for needed in ("path", "label", *([group_column] if group_column else [])):
             if needed not in columns:
@@ -64,7 +66,9 @@ def list_csv(
         split = SPLITS.get(cells.get("split", "").lower())
         path = _resolve(root, cells["path"])
         real = os.path.realpath(path)
-        if not is_utf_8("".join(cells.values())) and not (os.path.lexists(path) and is_utf_8(_but_path(cells))):
+        if surplus := cell_of.get(None):
+            errors.append(f"row {number}: has {len(columns) + len(surplus)} cells, the heading {len(columns)}")
+        elif not is_utf_8("".join(cells.values())) and not (os.path.lexists(path) and is_utf_8(_but_path(cells))):
             errors.append(f"row {number}: is not UTF-8")
         elif not cells["path"] or not cells["label"]:
             errors.append(f"row {number}: empty {'label' if cells['path'] else 'path'}")

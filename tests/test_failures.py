@@ -6,11 +6,13 @@ import errno
 import importlib
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -21,6 +23,7 @@ from tests.conftest import Trained
 from trainer.errors import UserError, expand
 from trainer.figures import FigureMissing
 from trainer.folder import RunFolder
+from trainer.program import run_program
 
 FAST = ["--model", "gradient-descent", "--epochs", "1", "--device", "cpu"]
 CNN = ["--model", "cnn", "--epochs", "1", "--device", "cpu", "--report", "none", "--trainer.limit_train_batches", "2"]
@@ -149,6 +152,60 @@ def test_an_error_in_the_first_batch_keeps_its_traceback(
     assert capsys.readouterr().err == (
         f"train.py: ValueError: no such thing; the traceback is in {run}/crash.txt; {run} holds no checkpoint yet\n"
     )
+
+
+def test_no_memory_in_the_middle_says_what_is_kept_and_at_the_start_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step, when = CNNTask.training_step, 1
+
+    def failing(self: CNNTask, batch: Any, batch_idx: int) -> Any:
+        if self.current_epoch == when:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB.")
+        return step(self, batch, batch_idx)
+
+    said = "train.py: out of memory, 3.00 GiB were asked for: a smaller model, batch or set of data fits"
+    monkeypatch.setattr(CNNTask, "training_step", failing)
+    assert train.main([*CNN[:2], *CNN[4:], "--epochs", "2", "--root", str(tmp_path / "later")]) == 1
+    run = only_run(tmp_path / "later")
+    assert capsys.readouterr().err == f"{said}; python train.py --resume {run} goes on\n"
+    monkeypatch.setattr(CNNTask, "on_train_start", raising(MemoryError()))
+    assert train.main([*CNN, "--root", str(tmp_path / "first")]) == 1
+    assert capsys.readouterr().err.endswith(
+        "out of memory: a smaller model, batch or set of data fits; nothing had begun\n"
+    )
+    assert not (tmp_path / "first").exists()
+
+
+def stopping_in_test(self: CNNTask, batch: Any, batch_idx: int) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_run_that_is_stopped_in_its_test_takes_it_when_resumed_also_after_more_epochs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main([*CNN, "--root", str(tmp_path)]) == 0
+    run = only_run(tmp_path)
+    first = json.loads((run / "metrics.json").read_text())
+    with monkeypatch.context() as patch:
+        patch.setattr(CNNTask, "test_step", stopping_in_test)
+        assert train.main(["--resume", str(run), "--epochs", "2"]) == 143
+    kept = f"the state is in {run / 'checkpoints/last.ckpt'}; python train.py --resume {run} goes on"
+    assert capsys.readouterr().err.endswith(f"train.py: stopped by SIGTERM: {kept}\n")
+    assert train.main(["--resume", str(run)]) == 0
+    last = json.loads((run / "metrics.json").read_text())
+    assert last["test/loss"] != first["test/loss"]
+    begun = f"{first['command']}; python train.py --resume {run}"
+    assert last["command"] == f"{begun} --epochs 2; python train.py --resume {run}"  # all that made it
+    assert last["command"] in (run / "report.md").read_text()
+    capsys.readouterr()
+    assert train.main(["--resume", str(run)]) == 2
+    assert "has 2 epochs" in capsys.readouterr().err
+
+
+def test_a_reader_that_went_away_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.program.close_stdout", lambda: None)
+    assert run_program("predict.py", raising(BrokenPipeError())) == 141
 
 
 def full(path: Path) -> OSError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from PIL import Image
 
 import predict
 from data.digits import Digits
+from data.folder import Folder
 from data.preprocess import preprocess
 from models.classification.deployment import Deployed, export_checked
 from models.classification.gradcam import grad_cam
@@ -46,6 +48,19 @@ def test_views_begin_with_the_picture_and_move_by_whole_pixels() -> None:
     assert all(torch.equal(two, one.flip(-1)) for one, two in zip(mirrored[::2], mirrored[1::2], strict=True))
     with pytest.raises(ValueError, match=r"in 1\.\.9, got 10"):
         picture_views(ramp, 10, mirror=False)
+
+
+def test_mirror_images_are_views_only_of_what_was_trained_on_them(trained: Trained, files: list[str]) -> None:
+    classifier = predict.load_classifier(str(trained.folder), "cpu")
+    assert classifier.mirrors is False
+    assert Digits(flip=0.5).mirrors
+    assert not Digits().mirrors
+    folder = {"path": str(Path(files[0]).parent), "image_size": 8}
+    assert Folder(**folder).mirrors
+    assert not Folder(**folder, aug="none").mirrors
+    data = Folder(**folder)
+    data.trainer = SimpleNamespace(lightning_module=SimpleNamespace(fixed_features=True))  # type: ignore[assignment]
+    assert not data.mirrors
 
 
 def test_one_view_is_the_plain_answer_and_several_are_its_mean(trained: Trained, files: list[str]) -> None:

@@ -214,10 +214,16 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
         ),
         (["--model", "cnn", "--lr", "big"], "--lr (--model.lr): expected float or auto, got 'big'"),
         (["--model", "cnn", "--lr", "-1"], "--model.lr must be between 0 and 1000, got -1.0"),
-        (["--model", "cnn", "--epochs", "0"], "--epochs: expected at least 1, got 0"),
+        (["--model", "cnn", "--epochs", "0"], "--epochs (--trainer.max_epochs): expected at least 1, got 0"),
         (["--model", "cnn", "--batch_size", "0"], "--data.batch_size must be at least 1, got 0"),
-        (["--model", "cnn", "--seed", "-3"], "--seed: expected a whole number from 0 to 4294967295, got -3"),
-        (["--model", "cnn", "--seed", "4294967296"], "--seed: expected a whole number from 0 to 4294967295, got 42949"),
+        (
+            ["--model", "cnn", "--seed", "-3"],
+            "--seed (--seed_everything): expected a whole number from 0 to 4294967295, got -3",
+        ),
+        (
+            ["--model", "cnn", "--seed", "4294967296"],
+            "--seed (--seed_everything): expected a whole number from 0 to 4294967295, got 429",
+        ),
         (["--model", "cnn", "--lr", "nan"], "--lr (--model.lr): expected a finite number, got 'nan'"),
         (["--model", "cnn", "--epochs", "1.5"], "--epochs (--trainer.max_epochs): expected int or none, got '1.5'"),
         (["--model", "cnn", "--seed", "1e3"], "--seed (--seed_everything): expected int, got '1e3'"),
@@ -243,13 +249,19 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
             ["--model", "cnn", "--trainer.gradient_clip_algorithm", "x"],
             "trainer options: `gradient_clip_algorithm` x is",
         ),
-        (["--model", "cnn", "--report", "long"], "--report: expected full, brief or none, got 'long'"),
+        (["--model", "cnn", "--report", "long"], "--report: expected full, brief, none, got 'long'"),
         (["--model", "cnn", "--model.class_names", "[a,b]"], "no option '--model.class_names'"),
         (["--model", "cnn", "--model.widths", "[2,2,2,2]"], "4 stages are too many for pictures of 8×8"),
-        (["--model", "cnn", "--device", "tpu"], "--device must be one of auto, cpu, cuda, gpu, mps, got 'tpu'"),
+        (
+            ["--model", "cnn", "--device", "tpu"],
+            "--device (--trainer.accelerator): expected auto, cpu, cuda, gpu, mps, got 'tpu'",
+        ),
         (["--resume", "nowhere"], "no run at nowhere"),
         (["--model", "cnn", "--data", "x" * 5000], "a path is too long: xxx"),
-        (["--model", "cnn", "--model.widths", "[1000000000000]"], "this model and data do not fit into memory"),
+        (
+            ["--model", "cnn", "--model.widths", "[1000000000000]"],
+            "out of memory, 36000000000000 bytes were asked for: a smaller model",
+        ),
     ],
 )
 def test_wrong_input_is_one_line_and_status_2(

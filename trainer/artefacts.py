@@ -81,10 +81,8 @@ def card_text(
         facts: How it was made: command, seed, versions.
         checkpoint: What to predict with.
     """
-    summary = dict(data.summary())
+    summary = data.summary()
     head_alone = getattr(getattr(task, "finetuning", None), "head_only", False)
-    if head_alone and "augmentation" in summary:
-        summary["augmentation"] = "none: the head is fitted on features of the pictures as they are"
     names = list(task.hparams["class_names"])
     origin = getattr(task, "weights_origin", lambda: "trained from random weights; no foreign weights are in it")()
     parts = [

@@ -147,13 +147,13 @@ def fit(
     """
     stopper: StopOnSignal = _find(trainer, StopOnSignal)
     path = None if ckpt_path is None else str(ckpt_path)
-    with stopper.signals.installed() as signals:
+    last: LastCheckpoint | None = _find(trainer, LastCheckpoint)
+    with stopper.signals.installed(None if last is None else last.path) as signals:
         try:
             trainer.fit(task, datamodule=datamodule, ckpt_path=path, weights_only=True if path else None)
         except (KeyboardInterrupt, SystemExit) as error:
             raise RunFailed(f"stopped by {type(error).__name__}: nothing was saved", SIGINT_EXIT) from error
         check_training_batches(trainer)
-        last: LastCheckpoint | None = _find(trainer, LastCheckpoint)
         written = last is not None and last.path.is_file()
         dry = trainer.fast_dev_run  # type: ignore[attr-defined]
         if last is not None and not written and trainer.current_epoch and not dry:
@@ -191,7 +191,7 @@ def test(
         "ckpt_path": None if path is None else str(path),
         "weights_only": True if path else None,
     }
-    with stopper.signals.installed():
+    with stopper.signals.installed(None if kept["last"] is None else kept["last"].path):
         if validate:
             trainer.validate(task, datamodule=datamodule, verbose=False, **checkpoint)
             checkpoint = {}  # the weights are loaded

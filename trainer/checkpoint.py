@@ -45,7 +45,7 @@ def check_monitor(monitor: str, logged: dict[str, Any]) -> None:
     if monitor not in logged:
         near = difflib.get_close_matches(monitor, logged, n=1)
         hint = f", did you mean {near[0]!r}?" if near else ""
-        raise UserError(f"no metric {monitor!r} to choose the best by{hint} Logged: {', '.join(sorted(logged))}")
+        raise UserError(f"no metric {monitor!r} to choose the best by{hint}; logged: {', '.join(sorted(logged))}")
 
 
 @lean

@@ -72,8 +72,8 @@ def accounted(run: RunFolder, fresh: bool) -> Iterator[Progress]:
             raise
         raise crashed(run, error) from error
     except Exception as error:
-        if isinstance(error, MemoryError | RuntimeError) and out_of_memory(error):
-            raise
+        if isinstance(error, MemoryError | RuntimeError) and (what := out_of_memory(error)):
+            raise RunFailed(f"{what}; {_discard(run, fresh, progress) or way_on(run)}") from error
         raise crashed(run, error) from error
 
 

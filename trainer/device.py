@@ -21,7 +21,7 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-t
 _SHORT_NAMES = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "64": "64-true"}
 _DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16, "64": torch.float64}
 _CUDA_NAMES = ("cuda", "gpu")
-_DEVICES = ("auto", "cpu", "cuda", "gpu", "mps")
+DEVICES = ("auto", "cpu", "cuda", "gpu", "mps")
 
 
 def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
@@ -47,8 +47,8 @@ def check_device(device: str) -> str:
     Raises:
         UserError: If PyTorch sees no such device.
     """
-    if device not in _DEVICES:
-        raise UserError(f"--device must be one of {', '.join(_DEVICES)}, got {device!r}")
+    if device not in DEVICES:
+        raise UserError(f"--device must be one of {', '.join(DEVICES)}, got {device!r}")
     if device in _CUDA_NAMES and not torch.cuda.is_available():
         build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for the CPU only"
         raise UserError(

@@ -1,6 +1,6 @@
 """The two ways in which a run ends badly, each with its exit status.
 
-0 success, 1 the run failed, 2 the user's input is wrong (one line, no traceback), 130 SIGINT, 143 SIGTERM.
+0 success, 1 the run failed, 2 the user's input is wrong (one line, no traceback), 130 SIGINT, 141 SIGPIPE, 143 SIGTERM.
 
 Source:
     The exit statuses 128 + n of a process ended by signal n are those of POSIX shells.
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 SIGINT_EXIT = 130
+SIGPIPE_EXIT = 141
 SIGTERM_EXIT = 143
 
 
@@ -24,12 +25,13 @@ class UserError(ValueError):
 
 
 def out_of_memory(error: BaseException) -> str:
-    """How much was asked for when an error says that there was no memory left, as far as it tells; else empty."""
+    """What to do about an error that says that there was no memory left, and how much it asked for; else empty."""
     text = str(error)
     if not isinstance(error, MemoryError) and "allocate memory" not in text and "out of memory" not in text:
         return ""
     asked = re.search(r"tried to allocate ([\d.]+ ?\w+)", text, re.IGNORECASE)
-    return f"out of memory, {asked[1]} were asked for" if asked else "out of memory"
+    size = f", {asked[1]} were asked for" if asked else ""
+    return f"out of memory{size}: a smaller model, batch or set of data fits"
 
 
 def expand(path: str | os.PathLike[str]) -> Path:

@@ -186,8 +186,8 @@ def read(
 
     files = [*([replay] if replay else []), *(expand(name) for name in options.pop("config", []))]
     contents = [(file, read_yaml(file)) for file in files]
-    request.root = str(expand(options.pop("root", [request.root])[0]))
     request.resume = options.pop("resume", [None])[0]
+    request.root = str(expand(options.pop("root", [request.root])[0]))
 
     given_model = options.pop("model", [None])[0]
     given_data = options.pop("data", [None])[0]

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+    from trainer.front import Request
 
 SCREEN = """\
 usage: python train.py --model NAME [--data NAME|PATH] [options]
@@ -46,3 +54,30 @@ def screen(models: dict[str, str], data: dict[str, str]) -> str:
     lines = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in models.items())
     names = textwrap.wrap(", ".join(name for name in data if name != "folder"), 100, break_on_hyphens=False)
     return SCREEN.format(models=lines, data="\n  ".join(names))
+
+
+def group_help(request: Request, parser: ArgumentParser, final: Namespace, group: str) -> str:
+    """Every option of one group: its type, the value in force and where it is from, its default, what it means."""
+    lines, chosen = [], final.as_dict()
+    for action in parser._actions:
+        own, _, name = action.dest.partition(".")
+        if name and name != "help" and (own == group or (group == "trainer" and own == "early_stopping")):
+            kind = _type_name(getattr(action, "_typehint", None) or action.type or "text")
+            value, default = chosen.get(own, {}).get(name), action.default
+            facts = [] if default in (None, "") else [f"default {default}"]
+            if value != default:
+                file = request.origin.get(action.dest, "")
+                by = "the command line" if action.dest in request.overrides else Path(file).name
+                facts.insert(0, f"{value} by {by}")
+            lines.append(f"--{action.dest}  ({', '.join([kind, *facts])})")
+            text = str(action.help or "").replace("``", "").strip()
+            lines += textwrap.wrap(text, 110, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines) + "\n"
+
+
+def _type_name(hint: Any) -> str:
+    """``int``, ``float | None``, ``cd|pcd``."""
+    if get_origin(hint) is Union:
+        return " | ".join(_type_name(kind) for kind in get_args(hint)).replace("NoneType", "None")
+    text = re.sub(r"<class '(\w+)'>|typing\.", r"\1", str(hint))
+    return re.sub(r"Literal\[([^\]]*)\]", lambda choice: choice[1].replace("'", "").replace(", ", "|"), text)

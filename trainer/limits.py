@@ -40,16 +40,22 @@ def check_number(where: str, value: Any) -> None:
     for number in numbers(value):
         if isinstance(number, int):
             if abs(number) > LONGEST:
-                raise UserError(f"{where}: expected a whole number of at most 2^63 - 1 in size, got {number:.4g}")
+                given = f"one of {len(str(abs(number)))} digits"
+                raise UserError(f"{where}: expected a whole number of at most 2^63 - 1 in size, got {given}")
         elif not math.isfinite(number):
             raise UserError(f"{where}: expected a finite number, got {number}")
         elif abs(number) > LARGEST:
             raise UserError(f"{where}: expected a number of at most {LARGEST:g} in size, got {number:g}")
 
 
-def share_or_count(value: float) -> bool:
+def share_or_count(value: Any) -> bool:
     """Whether it is a share above 0 up to 1, or a whole number from 1."""
     return 0 < value <= 1 if isinstance(value, float) else value >= 1
+
+
+def none_or_some(value: Any) -> bool:
+    """Whether it is 0, a share up to 1, or a whole number."""
+    return value == 0 or share_or_count(value)
 
 
 def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
@@ -66,9 +72,12 @@ def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
     rules = {
         "limit_train_batches": (share_or_count, "a share above 0 to 1, or a number of batches from 1"),
         "limit_test_batches": (share_or_count, "a share above 0 to 1, or a number of batches from 1"),
-        "limit_val_batches": (lambda value: value >= 0, "a share, or a number of batches from 0"),
-        "overfit_batches": (lambda value: value >= 0, "a share, or a number of batches from 0"),
-        "val_check_interval": (lambda value: isinstance(value, str) or share_or_count(value), "a share or a number"),
+        "limit_val_batches": (none_or_some, "a share from 0 to 1, or a number of batches from 0"),
+        "overfit_batches": (none_or_some, "a share from 0 to 1, or a number of batches from 0"),
+        "val_check_interval": (
+            lambda value: isinstance(value, str) or share_or_count(value),
+            "a share above 0 to 1, or a number of batches from 1",
+        ),
         "max_steps": (lambda value: value == -1 or value >= 1, "a number of steps from 1, or -1 for no limit"),
         "min_epochs": (lambda value: 0 <= value <= (epochs or value), "0 to the number of epochs"),
         "min_steps": (lambda value: value >= 0, "a number of steps from 0"),

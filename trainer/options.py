@@ -11,23 +11,21 @@ import importlib
 import inspect
 import operator
 import re
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from jsonargparse import ArgumentParser, Namespace
 
-from trainer.device import check_device
+from trainer.device import DEVICES, check_device
 from trainer.errors import UserError
 from trainer.front import ALIASES, Request, flatten, nearest, nest
 from trainer.limits import check_number, check_trainer
 
 # What the house decides itself: run folder, callbacks and logging are not the user's to replace from the command line.
 TRAINER_SKIPPED = {
-    "barebones", "callbacks", "default_root_dir", "enable_autolog_hparams", "enable_checkpointing",
+    "accelerator", "barebones", "callbacks", "default_root_dir", "enable_autolog_hparams", "enable_checkpointing",
     "enable_model_summary", "enable_progress_bar", "fast_dev_run", "logger", "model_registry",
     "num_sanity_val_steps", "plugins", "precision", "profiler", "reload_dataloaders_every_n_epochs",
     "use_distributed_sampler",
@@ -91,23 +89,28 @@ def wanted_facts(task: type, data: type, model_name: str = "", data_name: str = 
     return [name for name in offered if name in parameters]
 
 
-def check_test(task: type, splits: Mapping[str, int], model_name: str, source: str) -> None:
-    """Refuses data without test pictures for a task that measures on nothing else.
+def check_test(task: type, splits: Mapping[str, int], settings: Settings, model_name: str, data_name: str) -> None:
+    """Refuses, before the training, a test of nothing: data without test pictures, or a share of less than a batch.
 
     Args:
         task: The task's class; one that reports validation pictures instead has ``judges_validation``.
         splits: Samples of each part.
+        settings: What will be used.
         model_name: What the user calls the model.
-        source: What the user calls the data.
+        data_name: What the user calls the data.
 
     Raises:
-        UserError: Naming both, and where test pictures go.
+        UserError: Naming them and where test pictures go, or the share.
     """
-    if splits.get("test", 1) == 0 and not getattr(task, "judges_validation", False):
+    count, limit = splits.get("test"), settings.trainer.get("limit_test_batches")
+    if count == 0 and not getattr(task, "judges_validation", False):
         raise UserError(
-            f"--model {model_name} measures on test pictures, and {source} has none: "
+            f"--model {model_name} measures on test pictures, and {settings.data.get('path') or data_name} has none: "
             "put some into a folder test/ beside train/ and val/"
         )
+    batches = -(-(count or 0) // settings.data.get("batch_size", 1))
+    if isinstance(limit, float) and batches and limit * batches < 1:
+        raise UserError(f"--trainer.limit_test_batches {limit}: not one of the {batches} batches of the test")
 
 
 def build_parser(
@@ -128,7 +131,13 @@ def build_parser(
         "32-true, but for a classifier of pictures where bf16 is fast",
     )
     parser.add_argument("--seed_everything", type=int, default=0, help="seed of weights, order and augmentation")
-    parser.add_argument("--report", type=str, default="full", help="what is drawn at the end: full, brief or none")
+    parser.add_argument("--report", type=Literal["full", "brief", "none"], default="full", help="what the end draws")
+    parser.add_argument(
+        "--trainer.accelerator",
+        type=Literal[DEVICES],
+        default="auto",
+        help="where to compute; gpu is another word for cuda",
+    )
     parser.add_argument(
         "--early_stopping.patience",
         type=int | None,
@@ -193,17 +202,18 @@ def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace
     values = final.as_dict()
     for key, value in flatten(values).items():
         check_number(_where(key, request), value)
-    check_trainer(values["trainer"], {key.partition(".")[2]: _where(key, request) for key in known})
+    own = ("trainer", "early_stopping", "seed_everything")
+    where = {key.partition(".")[2]: _where(key, request) for key in known if key.partition(".")[0] in own}
+    check_trainer(values["trainer"], where)
     check_device(str(values["trainer"].get("accelerator") or "auto"))
-    if values["report"] not in ("full", "brief", "none"):
-        raise UserError(f"--report: expected full, brief or none, got {values['report']!r}")
     if not values["trainer"].get("max_steps", -1) > 0 and (values["trainer"]["max_epochs"] or 0) < 1:
-        raise UserError(f"--epochs: expected at least 1, got {values['trainer']['max_epochs']}")
+        raise UserError(f"{where['max_epochs']}: expected at least 1, got {values['trainer']['max_epochs']}")
     patience = values["early_stopping"]["patience"]
     if patience is not None and patience < 1:
-        raise UserError(f"--early_stopping.patience: expected at least 1 epoch, got {patience}")
+        raise UserError(f"{where['patience']}: expected at least 1 epoch, got {patience}")
     if not 0 <= values["seed_everything"] <= HIGHEST_SEED:
-        raise UserError(f"--seed: expected a whole number from 0 to {HIGHEST_SEED}, got {values['seed_everything']}")
+        given = values["seed_everything"]
+        raise UserError(f"{where['']}: expected a whole number from 0 to {HIGHEST_SEED}, got {given}")
     return (
         Settings(
             model=values.get("model") or {},
@@ -268,30 +278,3 @@ def as_yaml(request: Request, parser: ArgumentParser, final: Namespace) -> str:
     }
     text: str = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
     return text
-
-
-def group_help(request: Request, parser: ArgumentParser, final: Namespace, group: str) -> str:
-    """Every option of one group: its type, the value in force and where it is from, its default, what it means."""
-    lines, chosen = [], final.as_dict()
-    for action in parser._actions:
-        own, _, name = action.dest.partition(".")
-        if name and name != "help" and (own == group or (group == "trainer" and own == "early_stopping")):
-            kind = _type_name(getattr(action, "_typehint", None) or action.type or "text")
-            value, default = chosen.get(own, {}).get(name), action.default
-            facts = [] if default in (None, "") else [f"default {default}"]
-            if value != default:
-                file = request.origin.get(action.dest, "")
-                by = "the command line" if action.dest in request.overrides else Path(file).name
-                facts.insert(0, f"{value} by {by}")
-            lines.append(f"--{action.dest}  ({', '.join([kind, *facts])})")
-            text = str(action.help or "").replace("``", "").strip()
-            lines += textwrap.wrap(text, 110, initial_indent="    ", subsequent_indent="    ")
-    return "\n".join(lines) + "\n"
-
-
-def _type_name(hint: Any) -> str:
-    """``int``, ``float | None``, ``cd|pcd``."""
-    if get_origin(hint) is Union:
-        return " | ".join(_type_name(kind) for kind in get_args(hint)).replace("NoneType", "None")
-    text = re.sub(r"<class '(\w+)'>|typing\.", r"\1", str(hint))
-    return re.sub(r"Literal\[([^\]]*)\]", lambda choice: choice[1].replace("'", "").replace(", ", "|"), text)

@@ -1,6 +1,7 @@
 """What every program of the house does around its work: one line for each way in which it ends badly.
 
-Exit status: 0 success, 1 failed, 2 wrong input, 130 SIGINT, 143 SIGTERM. An error that nobody foresaw keeps its
+Exit status: 0 success, 1 failed, 2 wrong input, 130 SIGINT, 141 the reader of the output went away, 143 SIGTERM. An
+error that nobody foresaw keeps its
 traceback: `trainer.crash` writes that of a run into its folder, any other goes to stderr.
 """
 
@@ -11,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from trainer.errors import RunFailed, UserError, not_installed, one_line, out_of_memory
+from trainer.errors import SIGPIPE_EXIT, RunFailed, UserError, not_installed, one_line, out_of_memory
 from trainer.interrupt import Interrupted, interruptible
 
 
@@ -43,10 +44,10 @@ def run_program(name: str, work: Callable[[], int], interrupted: str = "") -> in
             return _ended(name, "a path begins with ~ and a name, and there is no home folder of that name", 2)
         if not out_of_memory(error):
             raise
-        return _ended(name, f"{out_of_memory(error)}: a smaller model, batch or set of data fits", 1)
-    except BrokenPipeError:  # whoever read the output has enough
+        return _ended(name, out_of_memory(error), 1)
+    except BrokenPipeError:  # whoever read the output has enough; what was left to do is not done
         close_stdout()
-        return 0
+        return SIGPIPE_EXIT
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             return _ended(name, f"a path is too long: {str(error.filename)[:60]}…", 2)

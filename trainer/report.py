@@ -46,6 +46,10 @@ class Task(Protocol):
         weighs_classes: Optional; True when it heeds ``--data.balance loss``. Any other task refuses that.
         unused: Optional class method of (options of the task, names and texts of the command line) → (dotted names that
             this run would not read, why): such a run is refused, nothing that was given is dropped in silence.
+        check: Optional class method of the options of the task: refuses by a ValueError what is wrong without the data.
+        wanted_pictures: Optional class method of the options of the task → options of the data (``image_size``, …) that
+            are taken where they are None.
+        fixed_features: Optional; True when it learns from features of the plain pictures, so that no views are drawn.
         failure: Optional; one line when the run did not show what it set out to show, such as a descent that diverged.
             All is reported as usual, then the line goes to stderr and the exit status is 1.
     """
@@ -70,7 +74,17 @@ class Task(Protocol):
 
 
 class Data(Protocol):
-    """What a LightningDataModule of the house offers beside Lightning's own methods."""
+    """What a LightningDataModule of the house offers beside Lightning's own methods.
+
+    Attributes:
+        FACTS: Names of the arguments of a task that `facts` answers; they are no options of the command line.
+        facts: Method → those arguments by name.
+        unused: Optional class method, as that of a task.
+        preprocessing: Optional method → how a picture is prepared, for the checkpoint and ``predict.py``; it goes with
+            ``labels(split)``, the class of each sample, and ``paths(split)``, the files, where there are any.
+        mirrors: Optional; whether training sees mirror images, which are then views for ``predict.py --tta``.
+        save_split: Optional method of a file: writes the split as CSV.
+    """
 
     def summary(self) -> dict[str, Any]:
         """Name, source, shape, classes if there are any, and under ``splits`` the number of samples of each part."""
@@ -99,7 +113,7 @@ def user_mistakes(group: str = "", options: Mapping[str, Any] | None = None) -> 
                 expand(value if isinstance(value, str) else "")
         if not out_of_memory(error):
             raise
-        raise UserError("this model and data do not fit into memory") from error
+        raise UserError(out_of_memory(error)) from error
 
 
 def versions() -> dict[str, str]:
@@ -107,12 +121,13 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
-def house_record(request: Request, settings: Settings, data: Data) -> dict[str, Any]:
-    """What every checkpoint carries: names, settings, versions and how a picture is prepared, as primitives."""
+def house_record(request: Request, settings: Settings, data: Data, task: Task) -> dict[str, Any]:
+    """What every checkpoint carries: names, command, settings, versions, how pictures are prepared, as primitives."""
     record: dict[str, Any] = {"model": request.model, "data": request.data, "recipe": asdict(settings)}
-    record["versions"] = versions()
+    record |= {"command": request.command, "versions": versions()}
     if hasattr(data, "preprocessing"):
         record["preprocessing"] = data.preprocessing()
+        record["mirrors"] = getattr(data, "mirrors", False) and not getattr(task, "fixed_features", False)
     return record
 
 
@@ -186,7 +201,7 @@ def conclude(
     def write(drawn: list[str], again: bool) -> str:
         metrics["time/process_s"] = round(time.perf_counter() - started, 3)
         folder.write_metrics({**dict(sorted(metrics.items())), **names}, again)
-        text = report_text(request, folder, data, trainer, findings, metrics, drawn)
+        text = report_text(request, data, trainer, findings, metrics, drawn)
         write_atomically(folder.report, text)
         return text
 
@@ -194,7 +209,7 @@ def conclude(
     classifier = bool(getattr(task, "classifies", False) and hasattr(data, "preprocessing"))
     left = [folder.top_losses] if save_top_losses(folder, task, data) else []
     if classifier:
-        made = [*commands(request, folder), ("seed", str(settings.seed)), ("device", describe_device(trainer))]
+        made = [("command", f"`{request.command}`"), ("seed", str(settings.seed)), ("device", describe_device(trainer))]
         title, facts = f"{request.model} on {request.data}", [*made, *versions().items()]
         write_atomically(folder.card, card_text(title, task, data, findings, metrics, facts, best))
         left.append(folder.card)
@@ -231,14 +246,8 @@ def keep_in_checkpoint(path: Path, values: dict[str, Any]) -> None:
     save_safely(checkpoint, path)
 
 
-def commands(request: Request, folder: RunFolder) -> list[tuple[str, str]]:
-    """What was typed last, and what repeats the run, also one that was stopped and resumed."""
-    return [("command", f"`{request.command}`"), ("repeat", f"`python train.py -c {folder.config}`")]
-
-
 def report_text(
     request: Request,
-    folder: RunFolder,
     data: Data,
     trainer: Trainer,
     findings: list[tuple[str, str]],
@@ -248,7 +257,7 @@ def report_text(
     """The run as a page of Markdown."""
     summary = data.summary()
     environment = {"platform": platform.platform(), **versions()}
-    facts = [*commands(request, folder), ("device", describe_device(trainer)), *environment.items()]
+    facts = [("command", f"`{request.command}`"), ("device", describe_device(trainer)), *environment.items()]
     parts = [
         f"# {request.model} on {request.data}",
         "## Result",

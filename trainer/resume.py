@@ -161,12 +161,12 @@ def epochs_done(checkpoint: dict[str, Any]) -> int:
 def nothing_left(checkpoint: dict[str, Any], max_epochs: int | None, run: RunFolder) -> bool:
     """Whether a run has all the epochs asked for, and was tested.
 
-    A run that was stopped before its test has no metrics yet, and may still take it.
+    A run that was stopped before its test may still take it, and one that was extended a second test.
     """
     done = epochs_done(checkpoint)
     if max_epochs is None or max_epochs < 1:
         return False
-    return done > max_epochs or (done == max_epochs and run.metrics.is_file())
+    return done > max_epochs or (done == max_epochs and run.finished)
 
 
 def check_unfinished(checkpoint: dict[str, Any], max_epochs: int | None, run: RunFolder) -> None:

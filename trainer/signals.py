@@ -27,10 +27,11 @@ from trainer.notice import notice
 
 
 class Signals:
-    """Notes the first signal; before training starts, there is nothing to save and it raises at once."""
+    """Notes the first signal; while no batch is trained there is nothing new to save, and it raises at once."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self.kept: Path | None = None  # a checkpoint from before the signal
         self.can_wait = False  # whether somebody looks at ``received`` soon
         self._process = os.getpid()
 
@@ -49,7 +50,7 @@ class Signals:
             return
         self.received = received
         if not self.can_wait:
-            self.stop(None)
+            self.stop(self.kept)
         notice(f"{received.name} received: saving after this batch")
 
     def install(self) -> None:
@@ -71,10 +72,15 @@ class Signals:
         raise RunFailed(f"stopped by {self.received.name}: {what}", STATUS[self.received])
 
     @contextlib.contextmanager
-    def installed(self) -> Iterator[Signals]:
-        """Take over both signals for a while, then give them back to their former handlers."""
+    def installed(self, kept: Path | None) -> Iterator[Signals]:
+        """Take over both signals for a while, then give them back to their former handlers.
+
+        Args:
+            kept: Where a checkpoint lies, if the file is there.
+        """
         former = {number: signal.getsignal(number) for number in STATUS}
         self.received, self.can_wait = None, False
+        self.kept = kept if kept is not None and kept.is_file() else None
         self.install()
         try:
             yield self

@@ -13,6 +13,7 @@ cross-validation).
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import sys
@@ -24,6 +25,7 @@ from theory.intervals import Summary, summarise, wilson_interval
 from trainer.arguments import Arguments
 from trainer.errors import UserError
 from trainer.front import flatten
+from trainer.program import run_program
 from trainer.settings_file import read_yaml
 
 # What may differ between runs of one setting.
@@ -102,8 +104,10 @@ def pooled(metrics: Sequence[Mapping[str, Any]], sizes: Sequence[int]) -> tuple[
 def validated(run: Path) -> list[str]:
     """Pictures that a run validated on, from its ``split.csv``; empty when it has none."""
     file = run / "split.csv"
-    lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()[1:] if file.is_file() else []
-    return [line for line in lines if line.endswith(",val") or ",val," in line]
+    if not file.is_file():
+        return []
+    with file.open(encoding="utf-8", errors="surrogateescape", newline="") as lines:
+        return [row["path"] for row in csv.DictReader(lines) if row["split"] == "val"]
 
 
 def folds_line(
@@ -132,8 +136,8 @@ def text_of(runs: Sequence[Path]) -> str:
         UserError: If a file is damaged or the runs are not of one setting.
     """
     try:
-        metrics = [json.loads((run / "metrics.json").read_text(encoding="utf-8")) for run in runs]
-    except ValueError as error:
+        metrics = [dict(json.loads((run / "metrics.json").read_text(encoding="utf-8"))) for run in runs]
+    except (ValueError, TypeError) as error:
         raise UserError(f"a metrics.json is damaged: {error}") from error
     settings = [flatten(read_yaml(run / "config.yaml")) for run in runs]
     different = differences(settings)
@@ -153,13 +157,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prints the summary of the runs named; returns the exit status."""
     parser = Arguments("python -m trainer.summary", "Mean ± deviation over runs of one setting: seeds or folds.")
     parser.add_argument("runs", nargs="+", help="run folders, or folders that hold them")
-    try:
+
+    def work() -> int:
         arguments = parser.read(list(sys.argv[1:] if argv is None else argv))
         print(text_of(find_runs(arguments.runs)), end="")
-    except UserError as error:
-        print(f"summary: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return 0
+
+    return run_program("summary", work)
 
 
 if __name__ == "__main__":

@@ -18,14 +18,14 @@ STEPS = (
         "optimizer", "lr", "momentum", "weight_decay", "schedule", "warmup", "label_smoothing", "freeze_epochs",
         "unfreeze_milestones", "layer_decay", "norm", "ema_decay", "mixup", "cutmix", "mix_off_epochs", "compile",
     )),
-    "data.aug", "data.min_area", "early_stopping.patience",
+    "data.aug", "data.flip", "data.min_area", "early_stopping.patience",
     *(f"trainer.{name}" for name in (
         "max_epochs", "min_epochs", "max_steps", "min_steps", "limit_train_batches", "overfit_batches",
         "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "check_val_every_n_epoch",
         "val_check_interval",
     )),
 )  # fmt: skip
-HARMLESS = {"data.aug": "none", "model.weights": "none"}  # what is the case anyway
+HARMLESS = {"data.aug": "none", "data.flip": "0", "model.weights": "none"}  # what is the case anyway
 
 # What no recipe sets, so that a value other than these is the user's, wherever it stands.
 UNTOUCHED: dict[str, tuple[Any, ...]] = {

@@ -222,8 +222,8 @@ def test_identity_is_known() -> None:
         ({"scale": 1.0}, r"scale must be in \[0, 1\), got 1.0"),
         ({"flip": 1.5}, r"flip must be in \[0, 1\], got 1.5"),
         ({"smoothness": 0.0}, "smoothness must be above 0 and at most 1e6, got 0.0"),
-        ({"degrees": 1e12}, "degrees must be at most 180 and shear below 90, got degrees 1000000000000.0"),
-        ({"shear": 90.0}, "degrees must be at most 180 and shear below 90, got degrees 10.0 and shear 90.0"),
+        ({"degrees": 1e12}, "degrees must be at most 180, got 1000000000000.0"),
+        ({"shear": 90.0}, "shear must be below 90, got 90.0"),
         ({"kind": "twist"}, "aug must be 'none', 'shift', 'affine' or 'elastic', got 'twist'"),
     ],
 )

@@ -117,6 +117,8 @@ def test_csv_dialects(tmp_path: Path, mark: bytes, end: bytes, comma: bytes) -> 
         ("path,label\n,a\n", "row 2: empty path"),
         ("path,label,split\np/0.png,a,dev\n", "row 2: split must be train, val or test, got 'dev'"),
         ("path,label\n", "has a heading but no rows"),
+        ("path,label\np/0.png,a\np/1.png,b, grey\n", "row 3: has 3 cells, the heading 2"),
+        ("path,label,label\np/0.png,a,b\n", "row 1: the column 'label' stands there twice"),
         (b"path,label\np/0.png,caf\xe9\n", "row 2: is not UTF-8"),
     ],
 )

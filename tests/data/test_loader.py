@@ -123,11 +123,11 @@ def test_augmentation_gets_a_generator_of_its_own_batch() -> None:
     assert not set(draws[12:]) & set(draws[:12])
 
 
-@given(st.integers(1, 300), st.integers(1, 64), st.integers(1, 5), st.booleans(), st.booleans())
-def test_bounds(size: int, batch_size: int, world_size: int, drop_last: bool, equal: bool) -> None:
+@given(st.integers(1, 300), st.integers(1, 64), st.integers(1, 5), st.booleans())
+def test_bounds(size: int, batch_size: int, world_size: int, equal: bool) -> None:
     if min(size, batch_size) < world_size or (equal and batch_size % world_size):
         return
-    bounds = batch_bounds(size, batch_size, drop_last, world_size, equal)
+    bounds = batch_bounds(size, batch_size, world_size, equal)
     sizes = [stop - start for start, stop in pairwise(bounds)]
     assert bounds[0] == 0
     assert sizes
@@ -137,10 +137,7 @@ def test_bounds(size: int, batch_size: int, world_size: int, drop_last: bool, eq
         assert all(count % world_size == 0 for count in sizes)
         if len(sizes) > 1 and batch_size > world_size == 1:
             assert min(sizes) > 1  # nobody normalises by the statistics of one picture
-    if not drop_last:
-        assert 0 <= size - bounds[-1] <= (world_size - 1 if equal else 0)
-    elif size >= batch_size:
-        assert size - bounds[-1] < batch_size
+    assert 0 <= size - bounds[-1] <= (world_size - 1 if equal else 0)
 
 
 @pytest.mark.parametrize(
@@ -148,12 +145,11 @@ def test_bounds(size: int, batch_size: int, world_size: int, drop_last: bool, eq
 )
 def test_a_remainder_of_one_joins_the_batch_before_it_in_training_only(size: int, batch_size: int, last: int) -> None:
     """Recipes with other remainders keep their batches: digits 1293 = 20·64 + 13, MNIST 60000 = 468·128 + 96."""
-    bounds = batch_bounds(size, batch_size, drop_last=False, equal=True)
+    bounds = batch_bounds(size, batch_size, equal=True)
     assert bounds[-1] == size
     assert bounds[-1] - bounds[-2] == last
-    shown = batch_bounds(size, batch_size, drop_last=False)
+    shown = batch_bounds(size, batch_size)
     assert shown[-1] - shown[-2] == (size % batch_size or batch_size)
-    assert batch_bounds(size, batch_size, drop_last=True, equal=True)[-1] == max(size // batch_size * batch_size, 1)
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -171,11 +167,6 @@ def test_processes_share_the_batches_of_a_single_one(size: int, shuffle: bool) -
         assert sorted(chain(*together)) == list(range(size))
     for batch, due in list(zip(together, single, strict=False))[:-1]:
         assert batch == sorted(due)
-
-
-def test_drop_last_never_drops_the_only_batch() -> None:
-    assert [len(batch) for batch in seen(TensorLoader(*numbered(16), 32, drop_last=True))] == [16]
-    assert [len(batch) for batch in seen(TensorLoader(*numbered(19), 8, drop_last=True))] == [8, 8]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from data.face_splits import TEST, TRAIN, VAL, FaceSplits, WholeSetLoader
+from data.face_splits import TEST, TRAIN, VAL, FaceSplits
+from data.loader import WholeSetLoader
 from data.olivetti import Olivetti
 from models import MODELS
 from models.face import pictures_of
@@ -204,8 +205,9 @@ def test_shortened_pictures_give_the_same_answers(faces_root: Path) -> None:
 
 @pytest.mark.parametrize("protocol", ["identification", "verification"])
 def test_one_command(faces_root: Path, tmp_path: Path, protocol: str, capsys: pytest.CaptureFixture[str]) -> None:
-    sizes = ["--data.num_splits", "2", "--data.per_person_train", "4", "--data.steps", "2", "--model.cells", "[6, 8]"]
+    sizes = ["--data.num_splits", "2", "--data.steps", "2", "--model.cells", "[6, 8]"]
     people = ["--data.train_people", "4", "--data.val_people", "2", "--data.test_people", "2"]
+    people = ["--data.per_person_train", "4"] if protocol == "identification" else people
     places = ["--data.root", str(faces_root), "--root", str(tmp_path)]
     command = ["--model", "face", "--data", "olivetti", "--epochs", "1", "--data.protocol", protocol]
     assert main([*command, *sizes, *people, *places]) == 0

@@ -147,6 +147,31 @@ def test_options_of_an_augmentation_that_is_not_done_are_refused(
     assert capsys.readouterr().err.startswith("" if said is None else f"train.py: {said}")
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("cnn --data PICTURES --model.tune all --data.aug none --data.flip 0.9 --data.min_area 0.5",
+         "--data.min_area, --data.flip: not used by --data.aug none"),
+        ("cnn --data PICTURES --data.flip 0.9", "--data.flip: without effect with --model.tune head"),
+        ("cnn --data olivetti --data.train_people 5", "--data.train_people: only for --data.protocol verification"),
+        ("cnn --data olivetti --data.protocol verification --data.per_person_train 5",
+         "--data.per_person_train: only for --data.protocol identification"),
+        ("cnn --data olivetti --data.aug none --data.shear 5", "--data.shear: not used by --data.aug none"),
+        ("face --data.val_people 5", "--data.val_people: only for --data.protocol verification"),
+        ("mlp --data.noise_seed 1", "--data.noise_seed: only with --data.noise above 0"),
+        ("mlp --data.function TABLE --data.num_samples 100", "--data.num_samples: a file of x, y brings its own"),
+    ],
+)  # fmt: skip
+def test_options_of_data_that_nothing_reads_are_refused(
+    pictures: Path, given: str, said: str, tmp_path: Path, capsys: Any
+) -> None:
+    (tmp_path / "t.csv").write_text("0,0\n1,1\n2,0\n")
+    places = {"PICTURES": str(pictures), "TABLE": str(tmp_path / "t.csv")}
+    given_words = [places.get(word, word) for word in given.split()]
+    assert train.main(["--model", *given_words, "--root", str(tmp_path / "runs")]) == 2
+    assert capsys.readouterr().err.startswith(f"train.py: {said}")
+
+
 @pytest.mark.parametrize(("option", "value"), [("freeze_epochs", "2"), ("unfreeze_milestones", "[5]")])
 def test_a_body_that_stays_frozen_is_refused(
     pictures: Path, tmp_path: Path, option: str, value: str, capsys: Any

@@ -40,7 +40,7 @@ def test_handlers_are_given_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_before_training_ends_at_once(number: signal.Signals, code: int) -> None:
-    with pytest.raises(RunFailed, match=number.name) as caught, Signals().installed():
+    with pytest.raises(RunFailed, match=number.name) as caught, Signals().installed(None):
         os.kill(os.getpid(), number)
     assert caught.value.exit_code == code
 
