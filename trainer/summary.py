@@ -19,7 +19,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from theory.intervals import Summary, summarise, wilson_interval
 from trainer.arguments import Arguments
@@ -76,8 +76,16 @@ def check_same(runs: Sequence[Path], different: Mapping[str, list[Any]]) -> None
             raise UserError(f"{runs[number]} repeats {runs[repeated.index(one)]}: the same settings and seed")
 
 
-def repeated_figures(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Summary]:
-    """Mean, sample deviation and number of runs of every figure that at least two runs have; times too.
+class Repeated(NamedTuple):
+    """One figure over several runs: mean, deviation and number, and its smallest and largest value."""
+
+    summary: Summary
+    least: float
+    most: float
+
+
+def repeated_figures(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Repeated]:
+    """Every figure that at least two runs have; times too.
 
     Args:
         metrics: What each ``metrics.json`` holds.
@@ -86,7 +94,7 @@ def repeated_figures(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Summary]
     for tag in sorted({tag for one in metrics for tag in one}):
         values = [one[tag] for one in metrics if isinstance(one.get(tag), int | float) and tag != "seed"]
         if len(values) > 1:
-            table[tag] = summarise(values)
+            table[tag] = Repeated(summarise(values), min(values), max(values))
     return table
 
 
@@ -144,12 +152,13 @@ def text_of(runs: Sequence[Path]) -> str:
     check_same(runs, different)
     lines = [f"{len(runs)} runs of {settings[0].get('model.name')} on {settings[0].get('data.name')}"]
     lines += [f"{key}: {', '.join(map(str, values))}" for key, values in different.items()]
-    rows = [(tag, *row) for tag, row in repeated_figures(metrics).items()]
-    width = max((len(tag) for tag, *_ in rows), default=0)
-    for tag, mean, deviation, count in rows:
+    figures = repeated_figures(metrics)
+    width = max(map(len, figures), default=0)
+    for tag, ((mean, deviation, count), least, most) in figures.items():
         some = "" if count == len(runs) else f"   ({count} runs)"
         if math.isfinite(mean):
-            lines.append(f"{tag:<{width}}  {mean:>12.6g} ± {deviation:.3g}{some}")
+            ends = f"{least:.4g} to {most:.4g}"
+            lines.append(f"{tag:<{width}}  {mean:>12.6g} ± {deviation:<9.3g}  {ends:<22}{some}".rstrip())
     return "\n".join(lines) + "\n" + folds_line(runs, metrics, settings)
 
 

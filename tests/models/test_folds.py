@@ -71,7 +71,8 @@ def test_mean_and_deviation_are_those_of_numpy() -> None:
     values = [0.1, 0.4, 0.35]
     table = repeated_figures([{"a": value, "seed": number, "model": "cnn"} for number, value in enumerate(values)])
     assert set(table) == {"a"}
-    assert table["a"] == pytest.approx((np.mean(values), np.std(values, ddof=1), 3))
+    assert table["a"].summary == pytest.approx((np.mean(values), np.std(values, ddof=1), 3))
+    assert table["a"][1:] == (0.1, 0.4)
     assert differences([{"a": 1, "b": 2}, {"a": 1, "b": 3}]) == {"b": [2, 3]}
 
 
