@@ -27,7 +27,8 @@ from models.coding.linear import LinearAutoencoder, lbfgs
 from models.coding.networks import Activation, Autoencoder, Convolutional, Dense
 from models.coding.reference import Reference, check_code
 from models.coding.results import Result, squared_errors
-from models.optimisation import build_optimiser, check_ranges, may_fuse, parameter_groups, with_schedule
+from models.limits import MOST_STEPS, check_optimiser, check_within
+from models.optimisation import build_optimiser, may_fuse, parameter_groups, with_schedule
 from models.pixels import pictures_of, unit_range
 from theory.linear_autoencoder import least_loss
 
@@ -111,17 +112,13 @@ class AutoencoderTask(LightningModule):
         Raises:
             ValueError: If an option is out of range or two do not go together.
         """
-        check_ranges(options)
+        check_optimiser(options)
         sizes, kind = options["sizes"], options["kind"]
         if not sizes or min(sizes) < 1:
             raise ValueError(f"--model.sizes needs widths of at least 1, the last being the code's, got {sizes}")
-        if not 0 <= options["noise"] <= 10:
-            raise ValueError(f"--model.noise must be between 0 and 10, got {options['noise']}")
-        if not 0 < options["pretrain_share"] < 1:
-            raise ValueError(f"--model.pretrain_share must be between 0 and 1, got {options['pretrain_share']}")
-        if options["iterations"] < 1 or not 0 <= options["polish"] <= 1:
-            given = f"{options['iterations']} and {options['polish']}"
-            raise ValueError(f"--model.iterations must be at least 1 and --model.polish in 0..1, got {given}")
+        check_within(options, {
+            "noise": (0, 10), "pretrain_share": (0, 1, "()"), "iterations": (1, MOST_STEPS), "polish": (0, 1),
+        })  # fmt: skip
         if options["pretrain"] == "greedy" and kind != "deep":
             raise ValueError(f"--model.pretrain greedy needs --model.kind deep, got {kind}")
         if options["tied"] and kind == "convolutional":

@@ -24,7 +24,8 @@ from models.finetune.compilation import compile_if_possible, forget_compiled
 from models.finetune.folds import class_weights
 from models.finetune.idle import check_own, unused
 from models.finetune.mixing import smooth_targets, soft_cross_entropy
-from models.optimisation import build_optimiser, check_ranges, cycle, may_fuse, parameter_groups
+from models.limits import check_optimiser
+from models.optimisation import build_optimiser, cycle, may_fuse, parameter_groups
 from models.pixels import normalise
 
 
@@ -125,7 +126,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         super().__init__()
         self.save_hyperparameters()
         options = self.hparams
-        check_ranges(options)
+        check_optimiser(options)
         self.finetuning: Any = None
         if backbone == "cnn":
             if lr == "auto":
@@ -158,7 +159,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         Raises:
             ValueError: If a number is out of its range, or there is no such backbone or weights file.
         """
-        check_ranges(options)
+        check_optimiser(options)
         if options["backbone"] == "cnn":
             return check_own(options)
         from models.finetune.early import check_names

@@ -28,11 +28,11 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from models.energy.bounds import bounds
-from models.energy.machine import Algorithm
+from models.energy.machine import RANGES, Algorithm
 from models.energy.naming import Names, choose_labelled, phase
-from models.energy.pictures import check_sizes, grey_in_training, unit_pixels
+from models.energy.pictures import grey_in_training, unit_pixels
 from models.energy.stack import DBN, SigmoidNet
-from models.limits import HIGHEST_RATE, HIGHEST_SEED, MOST_LAYERS, MOST_UNITS
+from models.limits import HIGHEST_RATE, HIGHEST_SEED, MOST_LAYERS, MOST_UNITS, SHARE, check_within
 from models.optimisation import learning_rate_factor, may_fuse, parameter_groups
 
 MOST_SEEN = 5000  # pictures from which the biases of a new layer are set
@@ -106,10 +106,11 @@ class DBNTask(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.automatic_optimization = False
-        check_sizes(self.hparams, {"sizes": (1, MOST_UNITS), "pretraining_lr": (0, HIGHEST_RATE), "warmup": (0, 1),
-                                   "pretraining_decay": (0, HIGHEST_RATE), "labels_seed": (0, HIGHEST_SEED),
-                                   "record_error": (0, 1)},
-                    ("momentum", "pretraining", "dropout", "input_dropout", "label_smoothing"))  # fmt: skip
+        check_within(self.hparams, {
+            **RANGES, "sizes": (1, MOST_UNITS), "pretraining_lr": (0, HIGHEST_RATE), "warmup": (0, 1),
+            "pretraining_decay": (0, HIGHEST_RATE), "labels_seed": (0, HIGHEST_SEED), "record_error": (0, 1),
+            "pretraining": SHARE, "dropout": SHARE, "input_dropout": SHARE, "label_smoothing": SHARE,
+        })  # fmt: skip
         if not 1 <= len(sizes) <= MOST_LAYERS:
             raise ValueError(f"--model.sizes needs 1 to {MOST_LAYERS:,} layers, got {len(sizes)}")
         if labels is not None and (labels < len(class_names) or labels % len(class_names)):

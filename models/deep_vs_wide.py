@@ -89,13 +89,10 @@ class DeepVsWideTask(LightningModule):
         if image_size:
             in_features = picture_inputs(in_features, in_channels, image_size)
         check_within(self.hparams, {"num_networks": (1, MOST_COPIES), "max_regions": (1, MOST_REGIONS),
-                                    "neurons": (1, MOST_UNITS), "depths": (1, MOST_LAYERS)})  # fmt: skip
+                                    "neurons": (1, MOST_UNITS), "depths": (1, MOST_LAYERS), "lr": (0, 10, "(]"),
+                                    "slope": (-1, 1, "()")})  # fmt: skip
         if in_features < 1:
             raise ValueError(f"--model.in_features must be at least 1, got {in_features}")
-        if not 0 < lr <= 10:
-            raise ValueError(f"--model.lr must be above 0 and at most 10, got {lr}")
-        if not -1 < slope < 1:
-            raise ValueError(f"--model.slope must be above -1 and below 1, got {slope}")
         self.slope = slope if activation == "leaky_relu" else 0.0
         self.num_outputs = len(class_names) or 1
         self.shapes = same_budget(budget, neurons, depths, in_features, self.num_outputs)

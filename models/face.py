@@ -23,6 +23,7 @@ from models.faces.baselines import baseline_features, by_person, identification_
 from models.faces.front import view_grid
 from models.faces.net import FaceNet, hold_out_people, hold_out_pictures, pair_loss, take
 from models.faces.results import NETWORK, ONE_VIEW, UNTRAINED, Identification, Verification
+from models.limits import HIGHEST_RATE, MOST_COPIES, check_within
 from theory.verification import equal_error_rate, pair_scores
 
 Batch = tuple[Tensor, Tensor, Tensor]  # pictures (N, 1, H, W), people (N,), roles (S, N): 0 train, 1 validation, 2 test
@@ -68,9 +69,9 @@ class FaceTask(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        for name, value, low in (("train_views", train_views, 1), ("lr", lr, 0), ("pull", pull, 0)):
-            if value < low:
-                raise ValueError(f"--model.{name} must be at least {low}, got {value}")
+        check_within(
+            self.hparams, {"train_views": (1, MOST_COPIES), "lr": (0, HIGHEST_RATE), "pull": (0, HIGHEST_RATE)}
+        )
         self.verify = protocol == "verification"
         self.views = view_grid(shift, scale)
         self.network = self.new_network()

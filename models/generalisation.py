@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 
 from models.capacity.learners import Networks, Polynomials
 from models.capacity.results import Evidence, Risks, Sweep, no_free_lunch
-from models.limits import check_within
+from models.limits import SHARE, check_within
 
 MOST_STEPS = 1_000_000  # in an epoch, a quarter of an hour; more epochs go on from there
 MOST_DRAWS = 100_000  # data sets solved together: of 30 samples they take 2 GB
@@ -76,12 +76,10 @@ class GeneralisationTask(LightningModule):
             raise ValueError(f"--model.max_size must be between 1 and {most} for {num_samples} points, got {max_size}")
         if not 0 < rate < edge:
             raise ValueError(f"--model.lr of a {learner} must be above 0 and below {edge:g}, got {lr}")
-        for name, value in (("weight_decay", weight_decay), ("augmentation", augmentation)):
-            if not 0 <= value < 1e6:
-                raise ValueError(f"--model.{name} must be at least 0, got {value}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"--model.dropout must be at least 0 and below 1, got {dropout}")
-        check_within(self.hparams, {"steps": (1, MOST_STEPS), "draw_samples": (5, 200)})
+        check_within(self.hparams, {
+            "weight_decay": (0, 1e6), "augmentation": (0, 1e6), "dropout": SHARE, "steps": (1, MOST_STEPS),
+            "draw_samples": (5, 200),
+        })  # fmt: skip
         if draws and not 100 <= draws <= MOST_DRAWS:
             raise ValueError(f"--model.draws must be 0, or between 100 and {MOST_DRAWS:,}, got {draws}")
         self.rate = rate

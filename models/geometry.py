@@ -19,6 +19,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from models.limits import check_optimiser
 from models.point_network import PointNetwork, Stage, anatomy, grid_lines, look
 from theory.intervals import wilson_interval
 from theory.random_matrices import stable_rank
@@ -51,9 +52,7 @@ class GeometryTask(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        for name, value in (("lr", lr), ("weight_decay", weight_decay)):
-            if not 0 <= value <= 1000:
-                raise ValueError(f"--model.{name} must be 0 to 1000, got {value}")
+        check_optimiser(self.hparams)
         if len(class_names) != 2:
             raise ValueError(f"geometry separates 2 classes, this data has {len(class_names)}")
         self.network = PointNetwork(in_features, widths, activation)

@@ -23,7 +23,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from models.limits import check_within
+from models.limits import POSITIVE, check_within
 from models.regression.adjustment import Adjustment, Collider
 from models.regression.convergence import TOO_FAR, Convergence
 from models.regression.likelihood import Likelihood
@@ -89,11 +89,9 @@ class GLMTask(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        if not lr > 0 or not lr < float("inf"):
-            raise ValueError(f"--model.lr must be above 0 and finite, got {lr}")
         if prior_deviation is not None and not prior_deviation > 0:
             raise ValueError(f"--model.prior_deviation must be above 0, or none, got {prior_deviation}")
-        check_within(self.hparams, {"history_size": (1, 1000), "steps": (1, MOST_STEPS)})
+        check_within(self.hparams, {"lr": POSITIVE, "history_size": (1, 1000), "steps": (1, MOST_STEPS)})
         self.automatic_optimization = False
         self.family: Family = family
         self.precision = 0.0 if prior_deviation is None else prior_deviation**-2

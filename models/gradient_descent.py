@@ -14,7 +14,6 @@ Source:
 """
 # n variables, K steps
 
-import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 
 from dashboard.descent import factor_figure, path_figure, shrinking_figure
 from models.descending import Course, runs_away
-from models.limits import check_within
+from models.limits import POSITIVE, SHARE, check_within
 from theory.descent import gradient, hessian
 from theory.landscape import Account, account_of, as_function
 
@@ -60,11 +59,7 @@ class GradientDescentTask(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        if lr is not None and not 0 < lr < math.inf:
-            raise ValueError(f"--model.lr must be above 0 and finite, got {lr}")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"--model.momentum must be in [0, 1), got {momentum}")
-        check_within(self.hparams, {"steps": (1, MOST_STEPS)})
+        check_within(self.hparams, {"lr": POSITIVE, "momentum": SHARE, "steps": (1, MOST_STEPS)})
         self.automatic_optimization = False
         self.lr = lr if lr is not None else 1.0 if rule == "newton" else 0.1
         self.function = as_function(formula)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from dashboard.curves import beside_theory_figure
 from dashboard.losses import minimisers_figure
+from models.limits import POSITIVE, check_within
 from models.optimisation import with_schedule
 from theory.losses import (
     absolute_error,
@@ -54,8 +55,7 @@ class LossesTask(LightningModule):
     def __init__(self, means: list[float], probabilities: list[float], lr: float = 0.4) -> None:
         super().__init__()
         self.save_hyperparameters()
-        if not 0 < lr < math.inf:
-            raise ValueError(f"--model.lr must be above 0 and finite, got {lr}")
+        check_within(self.hparams, {"lr": POSITIVE})
         groups = len(means)
         self.numbers = nn.ParameterDict(
             {name: nn.Parameter(torch.zeros(groups, dtype=torch.float64)) for name in NUMBERS}

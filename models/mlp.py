@@ -26,6 +26,7 @@ from models.approximation.reference import Floors, find_floors, one_network
 from models.approximation.results import Result
 from models.approximation.search import Line
 from models.approximation.searches import Searches
+from models.limits import MOST_STEPS, check_within
 
 MOST_WIDTH = 512
 MOST_NUMBERS = 4096
@@ -84,12 +85,9 @@ class MLPTask(LightningModule):
         self.save_hyperparameters()
         self.automatic_optimization = False
         self.widths = check_widths(widths, hidden)
-        for name, value, least, most in (
-            ("seeds", seeds, 1, 50), ("degree", degree, 1, 20), ("rounds", rounds, 1, 10**7), ("lr", lr, 1e-9, 100),
-            ("depth", depth, 1, 8),
-        ):  # fmt: skip
-            if not least <= value <= most:
-                raise ValueError(f"--model.{name} must be {least:g} to {most:g}, got {value}")
+        check_within(self.hparams, {
+            "seeds": (1, 50), "degree": (1, 20), "rounds": (1, MOST_STEPS), "lr": (1e-9, 100), "depth": (1, 8),
+        })  # fmt: skip
         numbers = count_numbers(self.widths[-1], num_inputs, depth)
         if method == "varpro" and numbers > MOST_NUMBERS:
             raise ValueError(
@@ -217,9 +215,7 @@ def check_widths(widths: list[int], hidden: int | None) -> list[int]:
     Raises:
         ValueError: If one is not 1 to 512, or there is none.
     """
-    option, chosen = ("hidden", [hidden]) if hidden is not None else ("widths", sorted(set(widths)))
-    if not chosen or not all(1 <= width <= MOST_WIDTH for width in chosen):
-        raise ValueError(
-            f"--model.{option} must be 1 to {MOST_WIDTH} units, got {hidden if hidden is not None else widths}"
-        )
-    return chosen
+    check_within({"hidden": hidden, "widths": widths}, {"hidden": (1, MOST_WIDTH), "widths": (1, MOST_WIDTH)})
+    if hidden is None and not widths:
+        raise ValueError(f"--model.widths needs at least one number of units, got {widths}")
+    return [hidden] if hidden is not None else sorted(set(widths))

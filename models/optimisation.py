@@ -13,39 +13,13 @@ Source:
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.optim import Optimizer
-
-HIGHEST = {
-    "lr": 1e3,
-    "weight_decay": 1e3,
-    "warmup": 1,
-    "label_smoothing": 0.999,
-    "momentum": 0.999999,
-    "ema_decay": 0.999999,
-    "logit_scale": 100,
-    "norm_momentum": 1,
-}
-
-
-def check_ranges(options: Mapping[str, Any]) -> None:
-    """Refuses numbers that no optimiser can use.
-
-    Args:
-        options: Those of a task; the ones in `HIGHEST` are looked at, where it has them. ``lr`` may be ``auto``.
-
-    Raises:
-        ValueError: If one is below 0 or above its highest value.
-    """
-    for name, high in HIGHEST.items():
-        value = options.get(name, 0)
-        if value != "auto" and not 0 <= value <= high:
-            raise ValueError(f"--model.{name} must be between 0 and {high:g}, got {value}")
 
 
 def learning_rate_factor(step: int, total: int, warmup: float, schedule: Literal["linear", "cosine"]) -> float:

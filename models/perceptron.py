@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dashboard.perceptron import Line, decision_figure, learning_figure, separable_figure
-from models.limits import HIGHEST_RATE, check_within
+from models.limits import HIGHEST_RATE, Range, check_within
 from theory.gates import GATES, truth_table
 from theory.intervals import wilson_interval
 from theory.separability import separating_plane
@@ -96,9 +96,10 @@ class PerceptronTask(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        check_within(self.hparams, {"hidden": (1, MOST_HIDDEN), "starts": (1, MOST_STARTS)})
-        if not 0 < lr <= HIGHEST_RATE:
-            raise ValueError(f"--model.lr must be above 0 and at most {HIGHEST_RATE:g}, got {lr}")
+        ranges: dict[str, Range] = {
+            "hidden": (1, MOST_HIDDEN), "starts": (1, MOST_STARTS), "lr": (0, HIGHEST_RATE, "(]")
+        }  # fmt: skip
+        check_within(self.hparams, ranges)
         self.seed = torch.initial_seed()  # of the random starts; told in the title of a figure
         self.networks = Perceptrons(starts, in_features, hidden)
         self.register_buffer("plane", torch.zeros(in_features + 1, dtype=torch.float64))  # Rosenblatt's (w, b)

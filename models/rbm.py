@@ -20,9 +20,9 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from models.energy.judgement import Judgement, countable, judge
-from models.energy.machine import RBM, Algorithm, Ascent, climb, coin
-from models.energy.pictures import are_grey, check_sizes, grey_in_training, pixel_means, unit_pixels
-from models.limits import MOST_UNITS
+from models.energy.machine import RANGES, RBM, Algorithm, Ascent, climb, coin
+from models.energy.pictures import are_grey, grey_in_training, pixel_means, unit_pixels
+from models.limits import MOST_UNITS, check_within
 from models.optimisation import learning_rate_factor, may_fuse, parameter_groups, with_schedule
 from models.pixels import pictures_of
 from theory.rbm import check_countable, log_partition, pseudo_log_likelihood
@@ -88,7 +88,7 @@ class RBMTask(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.automatic_optimization = False
-        check_sizes(self.hparams, {"hidden": (1, MOST_UNITS), "scale": (0, 1000), "record": (-1e9, 0)})
+        check_within(self.hparams, {**RANGES, "hidden": (1, MOST_UNITS), "scale": (0, 1000), "record": (-1e9, 0)})
         visible = in_channels * math.prod(image_size)
         if log_z == "exact":
             check_countable(min(visible, hidden), "--model.log_z exact: the smaller side")

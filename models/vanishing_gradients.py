@@ -17,6 +17,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from models.deep_mlp import DeepMLP, Gradients, Setting, losses, measure_gradients
+from models.limits import HIGHEST_RATE, SHARE, check_within
 from models.pixels import unit_range
 from theory.intervals import summarise, wilson_interval
 from theory.seeds import mix_seed
@@ -74,14 +75,11 @@ class VanishingGradientsTask(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        for name, low, high in (
-            ("depth", 3, 100), ("measured_depth", 3, 100), ("width", 2, 4096), ("measured_width", 2, 4096),
-            ("measured_batch", 2, 4096), ("copies", 1, 100), ("draws", 1, 1000), ("lr", 0, 1000),
-        ):  # fmt: skip
-            if not low <= self.hparams[name] <= high:
-                raise ValueError(f"--model.{name} must be {low} to {high}, got {self.hparams[name]}")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"--model.momentum must be at least 0 and below 1, got {momentum}")
+        check_within(self.hparams, {
+            "depth": (3, 100), "measured_depth": (3, 100), "width": (2, 4096), "measured_width": (2, 4096),
+            "measured_batch": (2, 4096), "copies": (1, 100), "draws": (1, 1000), "lr": (0, HIGHEST_RATE),
+            "momentum": SHARE,
+        })  # fmt: skip
         if not settings or len(set(settings)) < len(settings):
             raise ValueError(f"--model.settings must name at least one setting, and each once, got {settings}")
         try:

@@ -24,10 +24,24 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from models.limits import HIGHEST_RATE, HIGHEST_SEED, MOST_COPIES, MOST_STEPS, SHARE, Range
 from theory.rbm import Moments, free_energy, hidden_probabilities, visible_probabilities
 
 Algorithm = Literal["cd", "pcd"]
 OFFSET_RATE = 0.01
+
+# Of options that all tasks with such a machine have.
+RANGES: dict[str, Range] = {
+    "sweeps": (1, MOST_STEPS),
+    "chains": (1, MOST_COPIES),
+    "ais_temperatures": (20, MOST_STEPS),
+    "ais_chains": (2, MOST_COPIES),
+    "burn_in": (1, MOST_STEPS),
+    "lr": (0, HIGHEST_RATE),
+    "momentum": SHARE,
+    "weight_decay": (0, HIGHEST_RATE),
+    "pixels_seed": (0, HIGHEST_SEED),
+}
 
 
 def coin(probabilities: Tensor) -> Tensor:

@@ -1,15 +1,13 @@
-"""Pictures as visible units, and the sizes that may be asked for.
+"""Pictures as visible units: their scale, their means, and whether they are black and white.
 
 Letters: N pictures, C colours, H height, W width, V = C·H·W.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from models.limits import HIGHEST_RATE, HIGHEST_SEED, MOST_COPIES, MOST_STEPS, Range, check_within
 from models.pixels import first_pictures
 
 _PART = 5000  # pictures at a time: a whole set in float32 would take four times its memory
@@ -66,23 +64,3 @@ def pixel_means(images: Tensor) -> Tensor:
     total = sum(unit_pixels(part).sum(0, dtype=torch.float64) for part in images.split(_PART))
     assert isinstance(total, Tensor)
     return (total / len(images)).float()
-
-
-def check_sizes(options: Mapping[str, Any], ranges: Mapping[str, Range], shares: Sequence[str] = ("momentum",)) -> None:
-    """Refuses options that cannot be.
-
-    Args:
-        options: Those of a task.
-        ranges: The least and the highest value of each, beside those that all such tasks have.
-        shares: Names of those that must lie from 0 to below 1.
-
-    Raises:
-        ValueError: Naming the option, the limits and the value given.
-    """
-    common = {"sweeps": (1, MOST_STEPS), "chains": (1, MOST_COPIES), "ais_temperatures": (20, MOST_STEPS),
-              "ais_chains": (2, MOST_COPIES), "burn_in": (1, MOST_STEPS), "lr": (0, HIGHEST_RATE),
-              "weight_decay": (0, HIGHEST_RATE), "pixels_seed": (0, HIGHEST_SEED)}  # fmt: skip
-    check_within(options, {**common, **ranges})
-    for name in shares:
-        if not 0 <= options[name] < 1:
-            raise ValueError(f"--model.{name} must be at least 0 and below 1, got {options[name]}")

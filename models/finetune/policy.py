@@ -36,6 +36,7 @@ from models.finetune.head_start import HeadFit
 from models.finetune.memory import loss_within_memory
 from models.finetune.mixing import mix, smooth_targets, soft_cross_entropy
 from models.finetune.start import balances, find_lr, fit_head_of, say
+from models.limits import check_within
 
 if TYPE_CHECKING:
     from models.cnn import CNNTask
@@ -74,9 +75,7 @@ class FineTuning(Callback):
         self.num_stages = num_stages
         self.schedule: tuple[int, list[int]] = options["freeze_epochs"], options["unfreeze_milestones"]
         first_trainable_stage(0, num_stages, *self.schedule)
-        for name, high in {"mixup": 100, "cutmix": 100, "mix_off_epochs": 10**6}.items():
-            if not 0 <= options[name] <= high:
-                raise ValueError(f"--model.{name} must be between 0 and {high}, got {options[name]}")
+        check_within(options, {"mixup": (0, 100), "cutmix": (0, 100), "mix_off_epochs": (0, 10**6)})
         if self.head_only and not options["head_start"]:
             raise ValueError(
                 "--model.head_start false leaves --model.tune head nothing to train; --model.tune all trains on"

@@ -235,8 +235,8 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
         ),
         (["--model.kind", "linear", "--model.pretrain", "greedy"], "--model.pretrain greedy needs --model.kind deep"),
         (["--model.noise", "-0.1"], "--model.noise must be between 0 and 10, got -0.1"),
-        (["--model.pretrain_share", "1"], "--model.pretrain_share must be between 0 and 1, got 1.0"),
-        (["--model.polish", "1.5"], "--model.polish in 0..1, got 10 and 1.5"),
+        (["--model.pretrain_share", "1"], "--model.pretrain_share must be above 0 and below 1, got 1.0"),
+        (["--model.polish", "1.5"], "--model.polish must be between 0 and 1, got 1.5"),
         (
             ["--model.kind", "linear", "--model.sizes", "[80]", "--model.noise", "0.1"],
             "it would only copy; give at most 64\n",

@@ -171,8 +171,10 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
     [
         (["--model.max_size", "30"], "--model.max_size must be between 1 and 29 for 30 points, got 30"),
         (["--lr", "2"], "--model.lr of a polynomial must be above 0 and below 2, got 2.0"),
+        (["--model.weight_decay", "1000001"], "--model.weight_decay must be between 0 and 1,000,000, got 1000001"),
+        (["--model.augmentation", "-1"], "--model.augmentation must be between 0 and 1,000,000, got -1"),
         (["--model.dropout", "1"], "--model.dropout must be at least 0 and below 1, got 1.0"),
-        (["--model.weight_decay", "-1"], "--model.weight_decay must be at least 0, got -1.0"),
+        (["--model.weight_decay", "-1"], "--model.weight_decay must be between 0 and 1,000,000, got -1.0"),
         (["--model.draws", "3"], "--model.draws must be 0, or between 100 and 100,000, got 3"),
         (["--model.draws", "-1"], "--model.draws must be 0, or between 100 and 100,000, got -1"),
         (["--model.steps", "0"], "--model.steps must be between 1 and 1,000,000, got 0"),

@@ -90,7 +90,7 @@ def test_gates_of_three_inputs_and_one_unit_are_drawn(tmp_path: Path) -> None:
         (["--model.widths", "[]"], "--model.widths must be one or more numbers in 1..256, got []"),
         (["--model.widths", "[0]"], "--model.widths must be one or more numbers in 1..256, got [0]"),
         (["--model.activation", "gelu"], "--model.activation: expected tanh, sigmoid, relu, leaky, linear, got 'gelu'"),
-        (["--lr", "-1"], "--model.lr must be 0 to 1000, got -1"),
+        (["--lr", "-1"], "--model.lr must be between 0 and 1,000, got -1"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -110,9 +110,9 @@ def test_the_same_settings_give_the_same_weights_and_another_seed_others(tmp_pat
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--model.hidden", "0"), "--model.hidden must be 1 to 512 units, got 0"),
-        (("--model.widths", "[]"), "--model.widths must be 1 to 512 units"),
-        (("--model.seeds", "0"), "--model.seeds must be 1 to 50"),
+        (("--model.hidden", "0"), "--model.hidden must be between 1 and 512, got 0"),
+        (("--model.widths", "[]"), "--model.widths needs at least one number of units, got []"),
+        (("--model.seeds", "0"), "--model.seeds must be between 1 and 50, got 0"),
         (("--model.activation", "relo"), "expected"),
         (("--data.function", "sinee"), "did you mean 'sine'"),
         (("--data.function", "log(x-2)"), "is nan at x ="),

@@ -106,9 +106,9 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
         (["--model.settings", "[x-he]"], "--model.settings: setting 'x-he': 'x' is none of linear, "),
         (["--model.settings", "[]"], "--model.settings must name at least one"),
         (["--model.settings", "[relu-he, relu-he]"], "--model.settings must name at least one setting, and each once"),
-        (["--model.depth", "2"], "--model.depth must be 3 to 100, got 2"),
-        (["--model.draws", "0"], "--model.draws must be 1 to 1000, got 0"),
-        (["--lr", "-1"], "--model.lr must be 0 to 1000, got -1"),
+        (["--model.depth", "2"], "--model.depth must be between 3 and 100, got 2"),
+        (["--model.draws", "0"], "--model.draws must be between 1 and 1,000, got 0"),
+        (["--lr", "-1"], "--model.lr must be between 0 and 1,000, got -1"),
         (["--model.momentum", "1"], "--model.momentum must be at least 0 and below 1, got 1"),
     ],
 )
