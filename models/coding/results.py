@@ -215,7 +215,9 @@ class Result:
             gap = f"relative gap {(loss - least) / least:.2g}" if least > 0 else f"gap {loss - least:.2g}"
             lines.append(("exact loss", f"{loss:.12g} on the training pictures, least possible {least:.12g}: {gap}"))
         if self.known_answer is not None:
-            text = f"PCA with 30 numbers on MNIST, fitted to all 60,000: {self.known_answer:.4f}, due {MNIST_PCA_30}"
+            text = (
+                f"PCA with 30 numbers on MNIST, fitted to all 60,000: {self.known_answer:.4f}, published {MNIST_PCA_30}"
+            )
             lines.append(("known answer", text))
             if self.k == 30:
                 text = f"{MNIST_DEEP_30:.2f} (Hinton, Salakhutdinov 2006, pretrained)"
