@@ -239,7 +239,7 @@ class VanishingGradientsTask(LightningModule):
         """Ratios measured and due, and the gap between them."""
         metrics = {
             "theory/chance_loss": math.log(len(self.hparams["class_names"])),
-            "theory/chance_accuracy": self.largest,
+            "theory/largest_class_share": self.largest,
         }
         for name, setting, found, gap in zip(self.names, self.settings, self.gradients, self.deviations(), strict=True):
             theory = setting.theory(self.hparams["measured_depth"])

@@ -33,6 +33,8 @@ def test_a_run_sets_gradients_beside_theory(tmp_path: Path, capsys: pytest.Captu
     weights = metrics["test/weight_ratio_relu_he"]
     assert metrics["gap/weight_ratio_relu_he"] == pytest.approx(weights - 1, abs=1e-6)
     assert "theory/weight_ratio_relu_glorot_batch" not in metrics
+    assert "theory/chance_accuracy" not in metrics, "1 / classes elsewhere"
+    assert 0.1 < metrics["theory/largest_class_share"] < 0.12, "of the digits of the test"
     output = capsys.readouterr().out
     assert "gradient law" in output
     assert f"weights {weights:.3g} (1);" in output
