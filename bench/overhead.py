@@ -145,7 +145,7 @@ class Size:
         task.trainer = SimpleNamespace(estimated_stepping_batches=self.epochs * len(loader), precision="32-true")
         configured = task.configure_optimizers()
         optimiser, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
-        precision = resolve_precision(str(self.settings.trainer.get("precision") or "auto"), "cpu")[0]
+        precision = resolve_precision(str(self.settings.trainer.get("precision") or "auto"), "cpu")
         smoothing = task.hparams["label_smoothing"]
         mixed = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed")
         for epoch in range(self.epochs):

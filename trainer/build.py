@@ -83,7 +83,7 @@ def make_trainer(
     accelerator = options.get("accelerator") or "auto"
     if isinstance(accelerator, str):
         accelerator = options["accelerator"] = check_device(accelerator)
-        options["precision"], _ = resolve_precision(str(options.get("precision") or "auto"), accelerator)
+        options["precision"] = resolve_precision(str(options.get("precision") or "auto"), accelerator)
 
     # Lightning would take every GPU of the machine, and cut each batch into as many parts.
     options["devices"] = 1 if options.get("devices") in (None, "auto") else options["devices"]
@@ -155,8 +155,7 @@ def fit(
             raise RunFailed(f"stopped by {type(error).__name__}: nothing was saved", SIGINT_EXIT) from error
         check_training_batches(trainer)
         written = last is not None and last.path.is_file()
-        dry = trainer.fast_dev_run  # type: ignore[attr-defined]
-        if last is not None and not written and trainer.current_epoch and not dry:
+        if last is not None and not written and trainer.current_epoch:
             raise RunFailed(f"training ended, but {last.path} does not exist")
         if stopper.asked(trainer):
             signals.stop(last.path if last is not None and written else None)

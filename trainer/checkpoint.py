@@ -88,10 +88,8 @@ class LastCheckpoint(Checkpoint):
             for path in [*remove_litter(self.run.path), *remove_litter(self.path.parent)]:
                 notice(f"removed {path}, left by an interrupted save")
 
-    def save(self, trainer: Trainer) -> Path | None:
-        """Write the present state; None in a dry run (``fast_dev_run``)."""
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]
-            return None
+    def save(self, trainer: Trainer) -> Path:
+        """Write the present state; gives the path."""
         trainer.save_checkpoint(self.path, weights_only=False)
         return self.path
 
@@ -165,7 +163,7 @@ class BestCheckpoint(Checkpoint):
         check_monitor(self.monitor, trainer.callback_metrics)
         value = float(torch.as_tensor(trainer.callback_metrics[self.monitor]))
         end = trainer.callback_metrics.get(f"{self.monitor}_{'high' if self.mode == 'max' else 'low'}")
-        if self.better(value, None if end is None else float(end)) and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if self.better(value, None if end is None else float(end)):
             better = max if self.mode == "max" else min
             self.score = value if self.score is None else better(self.score, value)
             self.epoch = trainer.current_epoch

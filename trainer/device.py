@@ -92,7 +92,7 @@ def precision_of(task: Any, wanted: str) -> str:
     return wanted
 
 
-def resolve_precision(precision: str, accelerator: str = "auto") -> tuple[str, str]:
+def resolve_precision(precision: str, accelerator: str = "auto") -> str:
     """Turn ``auto`` into the fastest precision that is safe on the device, and a short name into the full one.
 
     Args:
@@ -100,23 +100,16 @@ def resolve_precision(precision: str, accelerator: str = "auto") -> tuple[str, s
         accelerator: Lightning's name, or ``auto``.
 
     Returns:
-        Lightning's full name of the precision, and one line that says why.
+        Lightning's full name of the precision: bfloat16 where the hardware computes in it, float16 on older GPUs.
 
     Raises:
         UserError: If there is no such precision.
     """
     if precision != "auto":
-        return precision_name(precision), f"precision {precision_name(precision)}: as asked"
+        return precision_name(precision)
     if accelerator in _CUDA_NAMES or (accelerator == "auto" and torch.cuda.is_available()):
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return "bf16-mixed", "precision bf16-mixed: the GPU computes bfloat16 in hardware"
-        return "16-mixed", "precision 16-mixed: the GPU has no bfloat16"
-    if accelerator in ("auto", "cpu"):
-        fast = sorted(_FAST_BF16 & cpu_flags())
-        if fast:
-            return "bf16-mixed", f"precision bf16-mixed: the CPU has {', '.join(fast)}"
-        return "32-true", "precision 32-true: the CPU has neither AVX512-BF16 nor AMX, bfloat16 would be emulated"
-    return "32-true", f"precision 32-true: the safe choice on {accelerator}"
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+    return "bf16-mixed" if accelerator in ("auto", "cpu") and _FAST_BF16 & cpu_flags() else "32-true"
 
 
 def answering_precision(trained: str, device: str) -> tuple[str, str]:

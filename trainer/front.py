@@ -111,10 +111,11 @@ def read_tokens(argv: Sequence[str]) -> tuple[dict[str, list[str]], set[str]]:
         if name in SWITCHES and not equals:
             switches.add(name)
             continue
+        group, dot, _ = name.partition(".")
+        if name not in {*OWN, *ALIASES, *TOP_LEVEL} and not (dot and group in ("model", "data", "trainer")):
+            raise UserError(f"no option '--{name}'{_suggest_option(name)}")
         if not equals:
             if not words or (words[0].startswith("--") and len(words[0]) > 2):
-                if name not in {*OWN, *ALIASES, *TOP_LEVEL} and "." not in name:
-                    raise UserError(f"no option '--{name}'{_suggest_option(name)}")
                 raise UserError(f"--{name} needs a value")
             value = words.pop(0)
         if not value:
@@ -195,9 +196,6 @@ def read(
                 for group in ("model", "data")}  # fmt: skip
     request.model = given_model or in_files["model"] or ""
     if not request.model and not request.resume:
-        for name in options:
-            if (hint := _suggest_option(name)).endswith("'--model'?"):
-                raise UserError(f"no option '--{name}'{hint}")
         raise UserError(f"--model is missing; known: {', '.join(models)} (python train.py --help shows more)")
     if request.model and request.model not in models:
         raise UserError(
@@ -237,13 +235,5 @@ def read(
             raise UserError("--data PATH and --data.path say the same thing: give one of them")
         options["data.path"] = [path]
     request.settings = nest(request.settings)
-    return _with_overrides(request, options)
-
-
-def _with_overrides(request: Request, options: dict[str, list[str]]) -> Request:
-    for key in options:
-        group = key.partition(".")[0]
-        if key not in TOP_LEVEL and (group not in ("model", "data", "trainer") or "." not in key):
-            raise UserError(f"no option '--{key}'{_suggest_option(key)}")
     request.overrides = {key: values[0] for key, values in options.items()}
     return request

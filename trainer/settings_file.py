@@ -33,12 +33,23 @@ def yaml_problem(error: yaml.YAMLError) -> str:
     return where + (getattr(error, "problem", None) or " ".join(str(error).split()))
 
 
-def contains_itself(value: Any, inside: tuple[int, ...] = ()) -> bool:
+def contains_itself(value: Any) -> bool:
     """Whether a value of lists and mappings has itself as a part, as YAML's aliases allow."""
-    if not isinstance(value, dict | list):
-        return False
-    parts = value.values() if isinstance(value, dict) else value
-    return id(value) in inside or any(contains_itself(part, (*inside, id(value))) for part in parts)
+    inside: set[int] = set()
+    done: set[int] = set()  # each part is looked into once, however many aliases it has
+
+    def found(part: Any) -> bool:
+        if not isinstance(part, dict | list) or id(part) in done:
+            return False
+        if id(part) in inside:
+            return True
+        inside.add(id(part))
+        again = any(found(each) for each in (part.values() if isinstance(part, dict) else part))
+        inside.discard(id(part))
+        done.add(id(part))
+        return again
+
+    return found(value)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def test_what_validation_cannot_tell_from_the_best_counts_as_equal(tmp_path: Pat
     saved: list[int] = []
     for epoch, right in enumerate([120, 143, 142, 141, 130]):
         metrics = {"val/x": torch.tensor(right / 144), "val/x_high": torch.tensor(wilson_interval(right, 144)[1])}
-        trainer: Any = SimpleNamespace(callback_metrics=metrics, current_epoch=epoch, fast_dev_run=False)
+        trainer: Any = SimpleNamespace(callback_metrics=metrics, current_epoch=epoch)
         trainer.save_checkpoint = lambda *_, epoch=epoch, **__: saved.append(epoch)
         best._measured = True
         best.on_train_epoch_end(trainer, torch.nn.Identity())  # type: ignore[arg-type]

@@ -109,12 +109,6 @@ def test_options_of_the_trainer_are_checked(tmp_path: Path) -> None:
     assert list(run.checkpoints.iterdir()) == []
 
 
-def test_a_dry_run_writes_no_checkpoint(tmp_path: Path) -> None:
-    run = new_run(tmp_path)
-    build.fit(small_trainer(run, options={"fast_dev_run": True}), small_task(), SmallData())
-    assert list(run.checkpoints.iterdir()) == []
-
-
 def test_unused_hooks_are_passed_over() -> None:
     @lean
     class One(Callback):
@@ -205,13 +199,13 @@ def test_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert cpu_flags(info) == {"fpu", "avx2", "avx512_bf16"}
     for flags, expected in (({"avx2"}, "32-true"), ({"avx512_bf16"}, "bf16-mixed"), ({"amx_bf16"}, "bf16-mixed")):
         monkeypatch.setattr("trainer.device.cpu_flags", lambda found=flags: frozenset(found))
-        assert resolve_precision("auto", "cpu")[0] == resolve_precision("auto", "auto")[0] == expected
-    assert resolve_precision("64-true", "cpu")[0] == resolve_precision("64", "cpu")[0] == "64-true"
+        assert resolve_precision("auto", "cpu") == resolve_precision("auto", "auto") == expected
+    assert resolve_precision("64-true", "cpu") == resolve_precision("64", "cpu") == "64-true"
     with pytest.raises(UserError, match=r"--trainer\.precision: expected auto, 32-true, .*, got 'half'"):
         resolve_precision("half", "cpu")
     for supported, expected in ((True, "bf16-mixed"), (False, "16-mixed")):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda answer=supported, **_: answer)
-        assert resolve_precision("auto", "cuda")[0] == expected
+        assert resolve_precision("auto", "cuda") == expected
 
 
 def test_numbers_beside_exact_ones_are_computed_in_float32(

@@ -85,6 +85,9 @@ def test_an_alias_inside_itself_is_refused_and_one_beside_it_is_not(tmp_path: Pa
         read_yaml(file)
     file.write_text("model: {name: perceptron, x: &b [1], y: *b}\n")
     assert read_yaml(file)["model"]["y"] == [1]
+    nested = "".join(f"a{level}: &a{level} [*a{level - 1}, *a{level - 1}]\n" for level in range(1, 60))
+    file.write_text(f"a0: &a0 [1]\n{nested}")
+    assert "a59" in read_yaml(file)  # 2^59 parts, each looked at once
 
 
 def test_a_limit_of_one_batch_stays_one_in_whichever_order_the_union_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
