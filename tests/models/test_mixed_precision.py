@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import inspect
 import math
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,14 +12,16 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch.plugins import MixedPrecision
+from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities import GradClipAlgorithmType
-from torch import nn
+from torch import Tensor, nn
 
 import train
 from models import MODELS
+from models.convnet import CNN
 from models.finetune.backbones import build_backbone
 from models.optimisation import build_optimiser, may_fuse, parameter_groups
-from tests.models.small_folder import BACKBONE, SIDE, last, only_run, words
+from tests.models.small_folder import BACKBONE, SIDE, last, metrics, only_run, words
 from trainer.options import load_class
 
 # Of every model whose optimiser Lightning drives: what makes it tiny, for bfloat16 is emulated on most CPUs.
@@ -42,28 +45,76 @@ MIXED = ["--trainer.precision", "bf16-mixed", "--trainer.gradient_clip_val", "1"
 def test_every_model_is_in_one_of_the_two_lists() -> None:
     assert AUTOMATIC.keys() | BY_HAND == MODELS.keys()
     for name in MODELS:
-        source = Path(load_class(MODELS[name]).__module__.replace(".", "/") + ".py").read_text(encoding="utf-8")
+        source = inspect.getsource(sys.modules[load_class(MODELS[name]).__module__])
         assert ("automatic_optimization = False" in source) == (name in BY_HAND), name
 
 
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
+    """Precision and largest norm of every step whose gradients were clipped."""
+    clip, seen = Precision.clip_grad_by_norm, list[tuple[str, float]]()
+
+    def clipping(self: Precision, optimizer: Any, clip_val: float) -> None:
+        seen.append((str(self.precision), clip_val))
+        clip(self, optimizer, clip_val)
+
+    monkeypatch.setattr(Precision, "clip_grad_by_norm", clipping)
+    return seen
+
+
 @pytest.mark.parametrize("model", AUTOMATIC)
-def test_a_model_trains_in_bfloat16_with_clipped_gradients(model: str, tmp_path: Path, faces_root: Path) -> None:
+def test_a_model_trains_in_bfloat16_with_clipped_gradients(
+    model: str, tmp_path: Path, faces_root: Path, steps: list[tuple[str, float]]
+) -> None:
     small = [str(faces_root) if word == "FACES" else word for word in AUTOMATIC[model]]
     given = ["--model", model, *small, *MIXED, "--trainer.limit_train_batches", "2", "--epochs", "1"]
     assert train.main([*given, "--device", "cpu", "--report", "brief", "--root", str(tmp_path)]) == 0
-    (record,) = tmp_path.glob("*/*/metrics.json")
-    measured: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    assert steps == [("bf16-mixed", 1.0)] * len(steps)
+    assert steps
+    measured: dict[str, Any] = metrics(tmp_path)
     assert all(math.isfinite(value) for name, value in measured.items() if name.startswith(("test/", "val/")))
+    assert last(tmp_path)["house"]["precision"] == "bf16-mixed"
+
+
+@pytest.mark.parametrize("clip", [None, 0.5])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
+def test_loss_is_computed_and_gradients_are_clipped_as_asked(
+    precision: str, clip: float | None, tmp_path: Path, steps: list[tuple[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, computed = CNN.forward, set[torch.dtype]()
+
+    def watching(self: CNN, x: Tensor) -> Tensor:
+        logits = forward(self, x)
+        computed.add(logits.dtype)
+        return logits
+
+    monkeypatch.setattr(CNN, "forward", watching)
+    given = ["--model", "cnn", *AUTOMATIC["cnn"], "--trainer.precision", precision, "--epochs", "1", "--report", "none"]
+    given += [] if clip is None else ["--trainer.gradient_clip_val", str(clip)]
+    given += ["--trainer.limit_train_batches", "2", "--device", "cpu", "--root", str(tmp_path)]
+    assert train.main(given) == 0
+    assert steps == ([] if clip is None else [(precision, clip)] * 2)
+    assert computed == {torch.float32 if precision == "32-true" else torch.bfloat16}
+    assert last(tmp_path)["house"]["precision"] == precision
+    assert types(tmp_path) == {torch.bfloat16 if precision == "bf16-true" else torch.float32}
+
+
+def types(root: Path) -> set[torch.dtype]:
+    """Of the weights of the only run."""
+    return {value.dtype for value in last(root)["state_dict"].values() if value.is_floating_point()}
 
 
 @pytest.mark.parametrize(("tune", "more"), [("all", ["--model.mixup", "0.2", "--lr", "auto"]), ("head", [])])
 def test_a_folder_is_fine_tuned_in_bfloat16_with_every_figure(
-    pictures: Path, tmp_path: Path, tune: str, more: list[str]
+    pictures: Path, tmp_path: Path, tune: str, more: list[str], steps: list[tuple[str, float]]
 ) -> None:
     given = words(pictures, tmp_path, "--model.tune", tune, *more, "--trainer.precision", "bf16-mixed", epochs=1)
     given[given.index("--report") + 1] = "full"
     given[given.index(BACKBONE)] = "squeezenet1_1"
-    assert train.main(given) == 0  # the recipe itself clips the gradients
+    assert train.main(given) == 0
+    assert set(steps) == {("bf16-mixed", 1.0)}, "the recipe itself clips the gradients"
+    assert last(tmp_path)["house"]["precision"] == "bf16-mixed"
+    assert types(tmp_path) == {torch.float32}
     assert (only_run(tmp_path) / "figures/grad_cam.png").is_file()
     assert last(tmp_path)["house"]["preprocessing"]["image_size"] == [SIDE, SIDE]
 
@@ -77,6 +128,8 @@ def test_a_folder_is_fine_tuned_with_weights_of_16_or_64_bits(
     given[given.index("--report") + 1] = "full"
     given[given.index(BACKBONE)] = "squeezenet1_1"
     assert train.main(given) == 0
+    assert last(tmp_path)["house"]["precision"] == precision
+    assert types(tmp_path) == {torch.bfloat16 if precision == "bf16-true" else torch.float64}
     assert (only_run(tmp_path) / "figures/grad_cam.png").is_file()
     assert not (only_run(tmp_path) / "crash.txt").exists()
 
