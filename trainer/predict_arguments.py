@@ -18,19 +18,26 @@ def read_arguments(argv: Sequence[str]) -> Namespace:
         "predict.py",
         "Predicts the class of pictures with a checkpoint of train.py. 'predict.py export' makes a file of the "
         "classifier for other programs; see 'predict.py export --help'.",
-        "exit status: 0 all went well; 1 no picture could be read, or with --strict not all; 2 wrong input",
+        "exit status: 0 all went well; 1 no picture could be read, or with --strict not all; 2 wrong input; "
+        "141 whoever read the output went away",
     )
     parser.add_argument(
         "checkpoint", help="a run folder, or a checkpoint such as runs/cnn-digits/RUN/checkpoints/best.ckpt"
     )
     parser.add_argument("paths", nargs="+", help="pictures, or folders that are searched for pictures")
-    parser.add_argument("--out", help="file to write, .csv or .jsonl (default: CSV on standard output)")
+    parser.add_argument("--out", metavar="FILE", help="file to write, .csv or .jsonl (default: CSV on standard output)")
     parser.add_argument("--overwrite", action="store_true", help="replace what --out and --explain name")
-    parser.add_argument("--top_k", type=at_least(1), default=1, help="classes listed for each picture (default: 1)")
-    parser.add_argument("--tta", type=at_least(1), help="views of each picture averaged (default: as in validation)")
+    parser.add_argument(
+        "--top_k", metavar="K", type=at_least(1), default=1, help="classes listed for each picture (default: 1)"
+    )
+    parser.add_argument(
+        "--tta", metavar="N", type=at_least(1), help="views of each picture averaged (default: as in validation)"
+    )
     parser.add_argument("--explain", metavar="FOLDER", help="write each picture with its Grad-CAM heat there, as PNG")
-    parser.add_argument("--batch_size", type=at_least(1), default=64, help="pictures per step (default: 64)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default: auto)")
+    parser.add_argument(
+        "--batch_size", metavar="N", type=at_least(1), default=64, help="pictures per step (default: 64)"
+    )
+    parser.add_argument("--device", metavar="D", default="auto", help="cpu, cuda, mps or auto (default: auto)")
     parser.add_argument("--strict", action="store_true", help="exit with status 1 when a picture could not be read")
     arguments = parser.read(argv)
     arguments.out, arguments.explain = at_home(arguments.out), at_home(arguments.explain)
@@ -55,7 +62,7 @@ def read_export_arguments(argv: Sequence[str]) -> Namespace:
     )
     parser.add_argument("checkpoint", help="a run folder, or a checkpoint")
     parser.add_argument("--to", choices=FORMATS, required=True, help="onnx (needs pip install '.[export]'), ...")
-    parser.add_argument("--out", help="file to write (default: model.SUFFIX in the run folder)")
+    parser.add_argument("--out", metavar="FILE", help="file to write (default: model.SUFFIX in the run folder)")
     parser.add_argument("--overwrite", action="store_true", help="replace the file")
     arguments = parser.read(argv)
     arguments.out = at_home(arguments.out)
