@@ -182,8 +182,12 @@ class Folder(LightningDataModule):
             return
         key = hashlib.sha256(os.fsencode(self.root.absolute()) + os.fsencode(self.csv or "")).hexdigest()[:32]
         store = PixelStore(self.cache, self.settings, round(self.settings["image_size"][0] * _SOURCE_SHARE))
+        listing = list_folder(self.path or "") if self.csv is None else list_csv(self.csv, self.path, self.group_column)
+        for name in sorted({entry.label for entry in listing.entries}):
+            if not is_utf_8(name):
+                raise ValueError(f"{self.source}: the name of the class {name!r} is not UTF-8; rename its folder")
         gathered = gather(
-            list_folder(self.path or "") if self.csv is None else list_csv(self.csv, self.path, self.group_column),
+            listing,
             self.source,
             store,
             self.cache / f"scan-{key}.json",
@@ -195,9 +199,6 @@ class Folder(LightningDataModule):
         self.entries, self.class_names, self.collection = gathered.entries, gathered.class_names, gathered.collection
         self.notes, self.warnings, self.bad = gathered.notes, gathered.warnings, gathered.bad
         self._positions = gathered.positions
-        for name in self.class_names:
-            if not is_utf_8(name):
-                raise ValueError(f"{self.source}: the name of the class {name!r} is not UTF-8; rename its folder")
         notes, warnings = remarks(self.collection.scanned, self.warnings)
         self.notes, self.warnings = [*self.notes, *notes], [*self.warnings, *warnings]
         if not getattr(rank_zero_only, "rank", 0):

@@ -82,11 +82,14 @@ def test_bytes_that_are_no_utf_8_are_refused_outside_of_a_path(tmp_path: Path) -
             list_csv(table, root)
 
 
-def test_a_class_whose_name_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+def test_a_class_whose_name_is_not_utf_8_is_refused_before_a_picture_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = folder(tmp_path / "p", {"a": 2, "b": 2})
     try:
         (root / "a").rename(root / os.fsdecode(b"caf\xe9"))
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
+    monkeypatch.setattr("data.folder.gather", lambda *_, **__: pytest.fail("it was read"))
     with pytest.raises(ValueError, match=r"the name of the class .* is not UTF-8; rename its folder"):
         made(root)
