@@ -9,18 +9,17 @@ from torch import Tensor
 MOST_PICTURES, PER_CLASS = 1_000, 10  # with which the strength of a head is chosen
 
 
-def stratified_folds(labels: Tensor, num_folds: int, seed: int = 0) -> Tensor:
+def stratified_folds(labels: Tensor, num_folds: int) -> Tensor:
     """Fold of each picture; the pictures of a class are spread evenly, and so are the remainders of the classes.
 
     Args:
         labels: Class of each picture, shape (N,).
         num_folds: M, at least 2.
-        seed: Seed of the order.
 
     Returns:
         int64 in 0..M-1, shape (N,).
     """
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     order = order[torch.argsort(labels[order], stable=True)]  # class by class, shuffled inside
     folds = torch.empty_like(order)
     folds[order] = torch.arange(len(labels)) % num_folds
@@ -47,18 +46,17 @@ def choice_size(count: int, num_classes: int) -> int:
     return min(count, max(MOST_PICTURES, PER_CLASS * num_classes))
 
 
-def stratified_part(labels: Tensor, size: int, seed: int = 0) -> Tensor:
+def stratified_part(labels: Tensor, size: int) -> Tensor:
     """Some of the pictures, each class in proportion, but of none fewer than `PER_CLASS`, or all that it has.
 
     Args:
         labels: Shape (N,).
         size: From `PER_CLASS` for each class, as `choice_size` gives it, to N.
-        seed: Of the order.
 
     Returns:
         Boolean, shape (N,), with ``size`` of them chosen.
     """
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     order = order[torch.argsort(labels[order], stable=True)]
     counts = torch.bincount(labels)
     least = counts.clamp_max(PER_CLASS)

@@ -32,6 +32,7 @@ from models.finetune.folds import choice_size, class_weights, stratified_folds, 
 
 STRENGTHS = [10.0 ** (exponent / 2) for exponent in range(0, -13, -1)]  # strong to weak: each starts at the one before
 PATIENCE = 3  # weaker strengths tried after the best one
+NUM_FOLDS = 5  # M; fewer when there are fewer pictures
 MOST_WORK = 10**9  # N * D * K * M above which one fold in M must do
 
 
@@ -163,10 +164,7 @@ def fit_head(
     features: Tensor,
     labels: Tensor,
     num_classes: int,
-    pictures: Tensor | None = None,
     balance: bool = False,
-    num_folds: int = 5,
-    seed: int = 0,
     tried: Callable[[int], None] = lambda count: None,
 ) -> HeadFit:
     """The head with the smallest regularised loss, at the strength with the smallest held-out loss.
@@ -175,10 +173,7 @@ def fit_head(
         features: Shape (N, D), on the device that is to compute.
         labels: Shape (N,).
         num_classes: K.
-        pictures: Number of the picture that each row is a view of, shape (N,): views of one picture share a fold.
         balance: Whether all classes count alike.
-        num_folds: M; fewer when there are fewer pictures.
-        seed: Seed of the folds.
         tried: Called with the number of strengths tried so far.
 
     Returns:
@@ -187,20 +182,13 @@ def fit_head(
     Raises:
         ValueError: If there are fewer than 2 pictures.
     """
-    device, labels = features.device, labels.cpu()
-    pictures = torch.arange(len(labels)) if pictures is None else pictures.cpu()
-    first = torch.full((int(pictures.max()) + 1,), len(labels)).scatter_reduce(
-        0, pictures, torch.arange(len(labels)), "amin"
-    )
-    count = len(first)
+    device, labels, count = features.device, labels.cpu(), len(labels)
     if count < 2:
         raise ValueError(f"a head needs at least 2 pictures, got {count}")
     size = choice_size(count, num_classes)
-    rows = (stratified_part(labels[first], size, seed) if size < count else torch.ones(count).bool())[pictures]  # (N,)
-    numbers = pictures[rows].unique(return_inverse=True)[1]  # of the pictures that choose, without gaps
-    firsts = torch.full((size,), int(rows.sum())).scatter_reduce(0, numbers, torch.arange(len(numbers)), "amin")
-    folds = stratified_folds(labels[rows][firsts], min(num_folds, size), seed)[numbers].to(device)
-    importance = class_weights(labels, num_classes)[labels].double() if balance else torch.ones(len(labels)).double()
+    rows = stratified_part(labels, size) if size < count else torch.ones(count, dtype=torch.bool)  # those that choose
+    folds = stratified_folds(labels[rows], min(NUM_FOLDS, size)).to(device)
+    importance = class_weights(labels, num_classes)[labels].double() if balance else torch.ones(count).double()
     labels, importance, rows = labels.to(device), importance.to(device), rows.to(device)
 
     z, centre, basis = coordinates(features)

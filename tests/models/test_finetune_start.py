@@ -69,15 +69,6 @@ def test_the_part_that_chooses_keeps_pictures_of_rare_classes(counts: list[int],
     assert (found >= torch.tensor(counts).clamp_max(10)).all()
 
 
-def test_views_of_a_picture_choose_together() -> None:
-    features, labels = clouds(1500, 3)
-    pictures = torch.arange(1500).repeat(2)
-    head = fit_head(features.repeat(2, 1), labels.repeat(2), 4, pictures)
-    once = fit_head(features, labels, 4)
-    assert head.strength == once.strength  # copies of the same pictures, in the same folds
-    torch.testing.assert_close(head.weight, once.weight, atol=2e-3, rtol=0)
-
-
 class Narrow:
     """A body through which few pictures go at a time."""
 
