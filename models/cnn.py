@@ -12,18 +12,16 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from models.classification.evaluation import Evaluation, Outcome, Point, further_views
 from models.classification.reporting import ClassifierReporting
+from models.classification.targets import class_weights, smoothed_cross_entropy
 from models.convnet import CNN
 from models.finetune.compilation import compile_if_possible, forget_compiled
-from models.finetune.folds import class_weights
 from models.finetune.idle import check_own, unused
-from models.finetune.mixing import smooth_targets, soft_cross_entropy
 from models.limits import check_optimiser
 from models.optimisation import build_optimiser, cycle, may_fuse, parameter_groups
 from models.pixels import normalise
@@ -196,11 +194,8 @@ class CNNTask(ClassifierReporting, LightningModule):
             self.first_batch = images.detach().cpu(), labels.cpu()
         if self.finetuning is not None:
             return self.finetuning.training_step(self, batch)
-        logits, smoothing = self(images), self.hparams["label_smoothing"]
-        if self.class_weights is None:
-            loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
-        else:
-            loss = soft_cross_entropy(logits, smooth_targets(labels, logits.shape[1], smoothing), self.class_weights)
+        logits = self(images)
+        loss = smoothed_cross_entropy(logits, labels, self.hparams["label_smoothing"], self.class_weights)
         return self.count(loss, logits, labels)
 
     def count(self, loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which training pictures judge which head: folds, or a part of them, each class in proportion; what a class weighs."""
+"""Which training pictures judge which head: folds, or a part of them, each class in proportion."""
 # N pictures, K classes, M folds
 
 from __future__ import annotations
@@ -24,21 +24,6 @@ def stratified_folds(labels: Tensor, num_folds: int) -> Tensor:
     folds = torch.empty_like(order)
     folds[order] = torch.arange(len(labels)) % num_folds
     return folds
-
-
-def class_weights(labels: Tensor, num_classes: int) -> Tensor:
-    """Weight of each class that makes all classes count alike, with mean 1 over the pictures: N / (K N_k).
-
-    Args:
-        labels: Classes of the training pictures, shape (N,).
-        num_classes: K; a class without pictures has weight 0.
-
-    Returns:
-        Shape (K,).
-    """
-    counts = torch.bincount(labels, minlength=num_classes).float()
-    present = int((counts > 0).sum())
-    return torch.where(counts > 0, len(labels) / (present * counts.clamp_min(1)), 0.0)
 
 
 def choice_size(count: int, num_classes: int) -> int:

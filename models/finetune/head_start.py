@@ -28,7 +28,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.finetune.folds import choice_size, class_weights, stratified_folds, stratified_part
+from models.classification.targets import class_weights
+from models.finetune.folds import choice_size, stratified_folds, stratified_part
 
 STRENGTHS = [10.0 ** (exponent / 2) for exponent in range(0, -13, -1)]  # strong to weak: each starts at the one before
 PATIENCE = 3  # weaker strengths tried after the best one

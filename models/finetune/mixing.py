@@ -9,7 +9,7 @@ it gets right on such pictures says nothing about accuracy, so no training accur
 
 Source:
     Zhang, Cisse, Dauphin, Lopez-Paz (2018), mixup: beyond empirical risk minimization.
-    Yun et al. (2019), CutMix. Szegedy et al. (2016), Rethinking the inception architecture, section 7 (smoothing).
+    Yun et al. (2019), CutMix.
 """
 # N batch, C channels, H height, W width, K classes
 
@@ -19,37 +19,6 @@ import math
 
 import torch
 from torch import Tensor
-
-
-def smooth_targets(labels: Tensor, num_classes: int, smoothing: float = 0.0) -> Tensor:
-    """Labels as probabilities: 1 - s + s/K for the right class, s/K for the others.
-
-    Args:
-        labels: Shape (N,).
-        num_classes: K.
-        smoothing: s in [0, 1).
-
-    Returns:
-        float32, shape (N, K); each row sums to 1.
-    """
-    targets = torch.full((len(labels), num_classes), smoothing / num_classes, device=labels.device)
-    return targets.scatter_add_(1, labels[:, None], targets.new_full((len(labels), 1), 1 - smoothing))
-
-
-def soft_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean cross-entropy with probabilities as targets, -sum_k w_k t_k log p_k.
-
-    Args:
-        logits: Shape (N, K).
-        targets: Shape (N, K).
-        weights: Weight of each class with mean 1 over the training pictures, shape (K,).
-
-    Returns:
-        Scalar in nats.
-    """
-    logs = logits.float().log_softmax(1)
-    weighted = targets if weights is None else targets * weights
-    return -(weighted * logs).sum(1).mean()
 
 
 def beta(alpha: float) -> float:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models.classification.evaluation import resident_pictures
+from models.classification.targets import smooth_targets, soft_cross_entropy
 from models.finetune.averaging import WeightAverage
 from models.finetune.backbones import Backbone, build_backbone
 from models.finetune.features import FeatureCache
@@ -34,7 +35,7 @@ from models.finetune.freezing import (
 )
 from models.finetune.head_start import HeadFit
 from models.finetune.memory import loss_within_memory
-from models.finetune.mixing import mix, smooth_targets, soft_cross_entropy
+from models.finetune.mixing import mix
 from models.finetune.start import balances, find_lr, fit_head_of, say
 from models.limits import check_within
 

@@ -16,12 +16,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
 
+from models.classification.targets import smooth_targets
 from models.finetune.features import PRECISIONS, extract_features
 from models.finetune.folds import choice_size
 from models.finetune.freezing import layerwise_groups
 from models.finetune.head_start import STRENGTHS, HeadFit, fit_best_head
 from models.finetune.lr_finder import run_trial, suggest, trial_rates
-from models.finetune.mixing import smooth_targets
 from models.optimisation import build_optimiser
 
 if TYPE_CHECKING:

@@ -11,13 +11,14 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
+from models.classification.targets import class_weights, smooth_targets, smoothed_cross_entropy, soft_cross_entropy
 from models.finetune.averaging import decay_at
 from models.finetune.compilation import compile_if_possible
-from models.finetune.folds import class_weights, stratified_folds
+from models.finetune.folds import stratified_folds
 from models.finetune.head_start import coordinates, fit_head, minimise
 from models.finetune.lr_finder import run_trial, smoothed, suggest, trial_rates
 from models.finetune.memory import loss_in_parts, loss_within_memory
-from models.finetune.mixing import beta, box, mix, smooth_targets, soft_cross_entropy
+from models.finetune.mixing import beta, box, mix
 
 
 def clouds(per_class: list[int], dimensions: int = 6, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -114,6 +115,9 @@ def test_smoothed_targets_give_torchs_loss() -> None:
     weights = torch.tensor([0.5, 1.0, 2.0, 0.7])
     targets = smooth_targets(labels, 4, 0.2)
     assert torch.allclose(soft_cross_entropy(logits, targets), F.cross_entropy(logits, labels, label_smoothing=0.2))
+    ours = [smoothed_cross_entropy(logits, labels, 0.2, given) for given in (None, torch.ones(4))]
+    assert torch.allclose(*ours), "weights of 1 are none"
+    assert torch.allclose(ours[0], soft_cross_entropy(logits, targets))
     plain = soft_cross_entropy(logits, smooth_targets(labels, 4), weights)
     expected = F.cross_entropy(logits, labels, weights, reduction="none").mean()
     assert torch.allclose(plain, expected)
