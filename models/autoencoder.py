@@ -30,6 +30,7 @@ from models.coding.results import Result, squared_errors
 from models.limits import MOST_STEPS, check_optimiser, check_within
 from models.optimisation import build_optimiser, may_fuse, parameter_groups, with_schedule
 from models.pixels import pictures_of, unit_range
+from models.resuming import resumes
 from theory.linear_autoencoder import least_loss
 
 
@@ -278,7 +279,7 @@ class AutoencoderTask(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what `on_save_checkpoint` kept."""
         self.resumed = True
-        if self._trainer is not None and self.trainer.state.fn == "fit":
+        if resumes(self):
             self.sums, self.history = checkpoint["sums"].to(self.device), [tuple(p) for p in checkpoint["history"]]
 
     def describe(self) -> str:

@@ -25,6 +25,7 @@ from models.finetune.idle import check_own, unused
 from models.limits import check_optimiser
 from models.optimisation import build_optimiser, cycle, may_fuse, parameter_groups
 from models.pixels import normalise
+from models.resuming import resumes
 
 
 class CNNTask(ClassifierReporting, LightningModule):
@@ -309,6 +310,6 @@ class CNNTask(ClassifierReporting, LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what `on_save_checkpoint` kept."""
-        if self._trainer is not None and self.trainer.state.fn == "fit":
+        if resumes(self):
             self.train_sums = checkpoint["train_sums"].to(self.device)
             self.history = [Point(*point) for point in checkpoint["history"]]

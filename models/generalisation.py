@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 from models.capacity.learners import Networks, Polynomials
 from models.capacity.results import Evidence, Risks, Sweep, no_free_lunch
 from models.limits import SHARE, check_within
+from models.resuming import resumes
 
 MOST_STEPS = 1_000_000  # in an epoch, a quarter of an hour; more epochs go on from there
 MOST_DRAWS = 100_000  # data sets solved together: of 30 samples they take 2 GB
@@ -161,7 +162,7 @@ class GeneralisationTask(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what `on_save_checkpoint` kept."""
-        if self._trainer is not None and self.trainer.state.fn == "fit":
+        if resumes(self):
             self.filters = [(steps, list(shares)) for steps, shares in checkpoint["filters"]]
 
     def describe(self) -> str:

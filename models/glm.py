@@ -27,6 +27,7 @@ from models.limits import POSITIVE, check_within
 from models.regression.adjustment import Adjustment, Collider
 from models.regression.convergence import TOO_FAR, Convergence
 from models.regression.likelihood import Likelihood
+from models.resuming import resumes
 from theory.exponential_family import Family, Fit, backtrack, fit, mean, negative_log_likelihood, newton_step
 
 # torch's L-BFGS learns nothing from a step whose curvature y.s is below 1e-10, an absolute number: without a scale it
@@ -256,7 +257,7 @@ class GLMTask(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what `on_save_checkpoint` kept."""
-        if self._trainer is not None and self.trainer.state.fn == "fit":
+        if resumes(self):
             self.history, self.stopped = checkpoint["history"], checkpoint.get("stopped")
 
     def describe(self) -> str:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from models.deep_mlp import DeepMLP, Gradients, Setting, losses, measure_gradients
 from models.limits import HIGHEST_RATE, SHARE, check_within
 from models.pixels import unit_range
+from models.resuming import resumes
 from theory.intervals import summarise, wilson_interval
 from theory.seeds import mix_seed
 
@@ -185,7 +186,7 @@ class VanishingGradientsTask(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what `on_save_checkpoint` kept."""
-        if self._trainer is not None and self.trainer.state.fn == "fit":
+        if resumes(self):
             self.train_sums, self.history = checkpoint["train_sums"].to(self.device), checkpoint["history"]
 
     def describe(self) -> str:
