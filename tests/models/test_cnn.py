@@ -2,12 +2,16 @@
 
 import math
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import train
+from data.digits import Digits
 from models.classification.gradcam import grad_cam
 from models.cnn import CNNTask, further_views
 from models.convnet import CNN
@@ -85,7 +89,15 @@ def test_impossible_networks_are_refused(options: dict[str, object], message: st
 
 
 @pytest.mark.parametrize(("name", "value"), [("logit_scale", -1.0), ("norm_momentum", 1.5), ("momentum", 1.0)])
-def test_numbers_out_of_their_range_are_refused_before_data_are_read(name: str, value: float) -> None:
+def test_numbers_out_of_their_range_are_refused_before_data_are_read(
+    name: str, value: float, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("data are read")
+
+    monkeypatch.setattr(Digits, "setup", read)
+    assert train.main(["--model", "cnn", f"--model.{name}", str(value), "--root", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"train.py: --model.{name} must be between 0 and")
     with pytest.raises(ValueError, match=rf"--model\.{name} must be between 0 and"):
         task(**{name: value})
 
@@ -103,6 +115,32 @@ def test_loss_at_the_start_is_that_of_chance_when_the_logits_are_zero() -> None:
     loss = model.training_step((torch.rand(6, 1, 8, 8), torch.arange(6) % 3), 0)
     assert float(loss.detach()) == pytest.approx(math.log(3), rel=1e-6)
     assert model.train_sums[2] == 6
+
+
+def test_classes_are_weighed_in_the_loss(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """12 blue pictures and 8 red ones: the weights are N / (K N_k), and the loss is their weighted mean."""
+    given = ["--model", "cnn", "--data", str(pictures), "--model.backbone", "cnn", "--model.widths", "[4]", "--epochs",
+             "1", "--data.image_size", "16", "--data.cache_dir", str(tmp_path / "cache"), "--device", "cpu",
+             "--report", "none", "--data.aug", "none"]  # fmt: skip
+    step, seen = CNNTask.training_step, list[Tensor | None]()
+
+    def watching(self: CNNTask, *arguments: Any) -> Tensor:
+        seen.append(self.class_weights)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(CNNTask, "training_step", watching)
+    for balance in ("none", "loss"):
+        assert train.main([*given, "--data.balance", balance, "--root", str(tmp_path / balance)]) == 0
+    plain, weighed = seen
+    assert plain is None
+    assert weighed is not None
+    assert weighed.tolist() == pytest.approx([20 / 24, 20 / 16])
+    model = task(label_smoothing=0.0).eval()
+    model.class_weights = torch.tensor([0.5, 1.5, 1.0])
+    images, labels = torch.rand(6, 1, 8, 8), torch.tensor([0, 0, 0, 2, 1, 1])
+    losses = F.cross_entropy(model(images), labels, reduction="none")
+    expected = (losses * model.class_weights[labels]).mean()
+    assert model.training_step((images, labels), 0).item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_every_parameter_gets_a_finite_gradient() -> None:

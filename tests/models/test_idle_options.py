@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor
 
 import train
 from models.cnn import CNNTask
 from models.finetune.idle import BACKBONE, OWN, STEPS, UNTOUCHED, unused
-from tests.models.small_folder import metrics, only_run, words
+from tests.models.small_folder import only_run, words
 
 DEFAULTS = {name: one.default for name, one in inspect.signature(CNNTask.__init__).parameters.items()}
 
@@ -101,25 +99,6 @@ def test_every_name_is_an_option() -> None:
     assert {name.removeprefix("model.") for name in STEPS if name.startswith("model.")} <= DEFAULTS.keys()
 
 
-def test_classes_are_weighed_in_the_loss_of_our_own_network(pictures: Path, tmp_path: Path) -> None:
-    """12 blue pictures and 8 red ones: N / (K N_k), and the loss is their weighted mean."""
-    given = ["--model", "cnn", "--data", str(pictures), "--model.backbone", "cnn", "--model.widths", "[4]", "--epochs",
-             "2", "--data.image_size", "16", "--data.cache_dir", str(tmp_path / "cache"), "--device", "cpu",
-             "--report", "none", "--data.aug", "none"]  # fmt: skip
-    losses = {}
-    for balance in ("none", "loss"):
-        assert train.main([*given, "--data.balance", balance, "--root", str(tmp_path / balance)]) == 0
-        losses[balance] = metrics(tmp_path / balance)["best/val_loss"]
-    assert losses["none"] != losses["loss"]
-    torch.manual_seed(0)
-    task = CNNTask(["a", "b"], 1, [8, 8], [0.3], [0.2], widths=[4], label_smoothing=0.0).eval()
-    task.class_weights = torch.tensor([0.5, 1.5])
-    images, labels = torch.rand(6, 1, 8, 8), torch.tensor([0, 0, 0, 0, 1, 1])
-    plain: Tensor = torch.nn.functional.cross_entropy(task(images), labels, reduction="none")
-    expected = (plain * task.class_weights[labels]).mean()
-    assert task.training_step((images, labels), 0).item() == pytest.approx(expected.item(), rel=1e-6)
-
-
 def test_a_model_that_weighs_no_classes_refuses_to(pictures: Path, tmp_path: Path, capsys: Any) -> None:
     given = ["--model", "autoencoder", "--data", str(pictures), "--data.balance", "loss", "--root", str(tmp_path)]
     assert train.main(given) == 2
@@ -144,7 +123,8 @@ def test_options_of_an_augmentation_that_is_not_done_are_refused(
 ) -> None:
     quick = ["--epochs", "1", "--report", "none", "--device", "cpu", "--root", str(tmp_path)]
     assert train.main(["--model", "cnn", *quick, *given]) == (0 if said is None else 2)
-    assert capsys.readouterr().err.startswith("" if said is None else f"train.py: {said}")
+    error = capsys.readouterr().err
+    assert error == "" if said is None else error.startswith(f"train.py: {said}")
 
 
 @pytest.mark.parametrize(
