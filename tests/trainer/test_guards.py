@@ -143,6 +143,11 @@ def test_the_pictures_of_a_batch_are_named(tmp_path: Path, balance: str) -> None
             assert named == [], "another order than that of the files: better no name than a wrong one"
         else:
             assert torch.equal(torch.stack([preprocess(path, data.preprocessing()) for path in named]), images)
+    loader = data.train_dataloader()
+    loader.labels = loader.labels.flip(0)
+    next(iter(loader))
+    shuffled: Any = SimpleNamespace(datamodule=data, train_dataloader=loader)
+    assert picture_paths(shuffled, (images, labels)) == [], "as many pictures, in another order"
     assert picture_paths(SimpleNamespace(datamodule=None, train_dataloader=[]), (images, labels)) == []  # type: ignore[arg-type]
 
 
