@@ -7,8 +7,10 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -19,6 +21,7 @@ from trainer.folder import RunFolder
 from trainer.lock import locked, started
 
 PROJECT = Path(__file__).parent.parent.parent
+ROUNDS = 5
 
 
 @pytest.fixture
@@ -83,48 +86,91 @@ def test_a_damaged_lock_is_stale_and_other_ranks_share_the_first_ones(
 RACE = """
 import sys, time
 from pathlib import Path
+import trainer.lock
 from trainer.errors import UserError
 from trainer.folder import RunFolder
-from trainer.lock import locked
+
+holder = trainer.lock.holder
+
+def slow_holder(text):  # what two processes may do at once lasts long enough to happen
+    time.sleep(0.02)
+    return holder(text)
+
+def wait(for_what, path):
+    end = time.monotonic() + 60
+    while not path.exists():
+        if time.monotonic() > end:
+            sys.exit(f"waited too long for {for_what}")
+        time.sleep(0.001)
+
+trainer.lock.holder = slow_holder
 run = RunFolder(sys.argv[1])
 print("ready", flush=True)
 for round in range(int(sys.argv[2])):
-    start = run.path / f"start{round}"
-    while not start.exists():
-        pass
+    wait("the start", run.path / f"start{round}")
     try:
-        with locked(run):
+        with trainer.lock.locked(run):
             (run.path / f"held{round}").mkdir()  # fails for the second holder
             print("held", flush=True)
-            while not (run.path / f"done{round}").exists():
-                time.sleep(0.001)
+            wait("the end", run.path / f"done{round}")
     except UserError:
         print("refused", flush=True)
 """
 
 
-@pytest.mark.parametrize("stale", ["", "{", '{"pid": 4194303, "host": "HOST", "started": "1"}'], ids=repr)
-def test_of_several_that_start_at_once_one_gets_the_run(run: RunFolder, stale: str) -> None:
-    rounds = 10
-    words = [sys.executable, "-c", RACE, str(run.path), str(rounds)]
-    processes = [
+@pytest.fixture
+def racers(run: RunFolder) -> Iterator[list[subprocess.Popen[str]]]:
+    """Three processes that want the run; none outlives the test."""
+    words = [sys.executable, "-c", RACE, str(run.path), str(ROUNDS)]
+    started = [
         subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    outputs = [process.stdout for process in processes]
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.parametrize("stale", ["", "{", '{"pid": 4194303, "host": "HOST", "started": "1"}'], ids=repr)
+def test_of_several_that_start_at_once_one_gets_the_run(
+    run: RunFolder, racers: list[subprocess.Popen[str]], stale: str
+) -> None:
+    outputs = [process.stdout for process in racers]
     assert all(output is not None and output.readline() == "ready\n" for output in outputs)
-    for round in range(rounds):
+    for round in range(ROUNDS):
         (run.path / ".lock").write_text(stale.replace("HOST", socket.gethostname()))
         (run.path / f"start{round}").touch()
         said = sorted(output.readline() for output in outputs if output is not None)
         (run.path / f"done{round}").touch()
         assert said == ["held\n", "refused\n", "refused\n"], round
+        end = time.monotonic() + 60
         while (run.path / ".lock").exists():
-            pass
-    for process in processes:
+            assert time.monotonic() < end, "the lock is not removed"
+            time.sleep(0.001)
+    for process in racers:
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
         assert "Traceback" not in errors
+
+
+def test_a_lock_that_its_holder_removed_while_it_was_opened_is_none(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name written into it would be seen by nobody."""
+    path, waited = run.path / ".lock", list[str]()
+
+    def wait(file: TextIO) -> None:
+        if not waited:
+            path.unlink()  # the holder is done
+        waited.append(file.name)
+
+    monkeypatch.setattr("trainer.lock._alone", wait)
+    with locked(run):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert waited == [str(path)] * 2, "it is opened again"
 
 
 def test_a_second_resume_is_locked_out(trained: Trained, other: int, capsys: pytest.CaptureFixture[str]) -> None:
