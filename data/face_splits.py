@@ -153,11 +153,11 @@ class FaceSplits(LightningDataModule):
         """What a model must know: names of the people, size of the pictures, number of splits and protocol.
 
         They are told by names of their own: a batch holds all splits at once, which only ``--model face`` can take.
-        olivetti_halves says whether these are 40 people of 10 pictures, of the size of the original or of
-        scikit-learn's form, 5 of each for training: what figures are published for.
+        olivetti_halves says whether these are 40 people of 10 original pictures, 5 of each for training: what a
+        figure is published for. scikit-learn's form is cut to the face, which is easier.
         """
         images, people, _ = self.batch()
-        original = torch.bincount(people).tolist() == [10] * 40 and tuple(images.shape[2:]) in ((112, 92), (64, 64))
+        original = torch.bincount(people).tolist() == [10] * 40 and tuple(images.shape[2:]) == (112, 92)
         return {
             "people": list(self.faces.pictures()[2]),
             "image_size": list(images.shape[2:]),
