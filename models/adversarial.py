@@ -19,7 +19,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from models.limits import HIGHEST_RATE, MOST_UNITS, check_within
-from models.optimisation import build_optimiser, learning_rate_factor, may_fuse, parameter_groups, with_schedule
+from models.optimisation import build_optimiser, cycle, may_fuse, parameter_groups
 from models.pixels import unit_range
 from models.robustness.attacks import pgd
 from models.robustness.results import Attacked, attack
@@ -181,8 +181,7 @@ class AdversarialTask(LightningModule):
         modules = [self.linear] if self.frozen else [self.linear, self.victim]
         groups = parameter_groups(modules, options["weight_decay"])
         optimiser = build_optimiser("sgd", groups, options["lr"], 0.9, may_fuse(self.trainer))
-        total = int(self.trainer.estimated_stepping_batches)
-        return with_schedule(optimiser, lambda step: learning_rate_factor(step, total, 0.25, "linear"))
+        return cycle(optimiser, self.trainer, 0.25, "linear")
 
     def describe(self) -> str:
         """What is attacked, for the first lines of a run."""

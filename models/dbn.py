@@ -204,10 +204,14 @@ class DBNTask(LightningModule):
             suffix = "" if name == "pretrained" else f"_{name}"
             values = {f"train/loss{suffix}": losses[-1].detach(), f"train/accuracy{suffix}": accuracies[-1]}
             self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(v))
+        self.log_mean("train", accuracies, len(v))
+        return torch.stack(losses).sum()
+
+    def log_mean(self, part: str, accuracies: list[Tensor], count: int) -> None:
+        """Logs the mean accuracy of the two networks, where there are two, on ``count`` pictures."""
         if len(accuracies) > 1:
             mean = torch.stack(accuracies).mean()
-            self.log("train/accuracy_mean", mean, on_step=False, on_epoch=True, batch_size=len(v))
-        return torch.stack(losses).sum()
+            self.log(f"{part}/accuracy_mean", mean, on_step=False, on_epoch=True, batch_size=count)
 
     def on_train_epoch_end(self) -> None:
         """Logs the learning rates."""
@@ -225,8 +229,7 @@ class DBNTask(LightningModule):
                 self.log(tag, accuracies[-1], on_epoch=True, batch_size=len(v))
                 if name == "pretrained":
                     self.log("val/loss", F.cross_entropy(logits, batch[1]), on_epoch=True, batch_size=len(v))
-            if len(accuracies) > 1:
-                self.log("val/accuracy_mean", torch.stack(accuracies).mean(), on_epoch=True, batch_size=len(v))
+            self.log_mean("val", accuracies, len(v))
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Keeps the test pictures for the end."""

@@ -23,7 +23,7 @@ from models.energy.judgement import Judgement, countable, judge
 from models.energy.machine import RANGES, RBM, Algorithm, Ascent, climb, coin
 from models.energy.pictures import are_grey, grey_in_training, pixel_means, unit_pixels
 from models.limits import MOST_UNITS, check_within
-from models.optimisation import learning_rate_factor, may_fuse, parameter_groups, with_schedule
+from models.optimisation import cycle, may_fuse, parameter_groups
 from models.pixels import pictures_of
 from theory.rbm import check_countable, log_partition, pseudo_log_likelihood
 from theory.seeds import mix_seed
@@ -135,10 +135,7 @@ class RBMTask(LightningModule):
             v = coin(v) if self.grey else v
             climb(self.rbm, self.ascent.gradient(self.rbm, v))
             if batch_idx % LOOK_EVERY == 0:
-                persistent = len(self.ascent.chains) > 0
-                chains = self.ascent.chains if persistent else coin(self.rbm(v))
-                model_v, _, _ = self.rbm.gibbs(chains, 1 if persistent else self.ascent.sweeps)
-                gap = self.rbm.free_energy(v).mean() - self.rbm.free_energy(model_v).mean()
+                gap = self.rbm.free_energy(v).mean() - self.rbm.free_energy(self.ascent.look(self.rbm, v)).mean()
                 self.log("train/loss", gap, on_step=False, on_epoch=True, batch_size=len(v))
         optimiser: Any = self.optimizers()
         scheduler: Any = self.lr_schedulers()
@@ -207,8 +204,7 @@ class RBMTask(LightningModule):
         optimiser = torch.optim.SGD(
             groups, lr=options["lr"], momentum=options["momentum"], fused=may_fuse(self.trainer)
         )
-        total = int(self.trainer.estimated_stepping_batches)
-        return with_schedule(optimiser, lambda step: learning_rate_factor(step, total, 0.0, "linear"))
+        return cycle(optimiser, self.trainer, 0.0, "linear")
 
     def describe(self) -> str:
         """Sizes of the machine, for the first lines of a run."""

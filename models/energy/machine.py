@@ -141,6 +141,15 @@ class Ascent(nn.Module):
         if self.centre:
             self.visible_offset.copy_(mean)
 
+    def start(self, h: Tensor) -> Tensor:
+        """Hidden states from which the chains of a step go on, shape (C, H). Args: h, p(h = 1) of the data, (N, H)."""
+        return self.chains if self.algorithm == "pcd" else coin(h)
+
+    def look(self, rbm: RBM, v: Tensor) -> Tensor:
+        """Samples of the model to set beside a batch v (N, V), shape (C, V); the chains stay where they are."""
+        model_v, _, _ = rbm.gibbs(self.start(rbm(v)), 1 if self.algorithm == "pcd" else self.sweeps)
+        return model_v
+
     @torch.no_grad()
     def gradient(self, rbm: RBM, v: Tensor) -> Moments:
         """Ascent direction of the mean log-likelihood; moves the chains and the offsets.
@@ -153,8 +162,7 @@ class Ascent(nn.Module):
             Estimates of the derivatives by W, a and b.
         """
         h = rbm(v)
-        start = self.chains if self.algorithm == "pcd" else coin(h)
-        model_v, model_h, last = rbm.gibbs(start, self.sweeps)
+        model_v, model_h, last = rbm.gibbs(self.start(h), self.sweeps)
         if self.algorithm == "pcd":
             self.chains.copy_(last)
         data_mean, model_mean = (v.mean(0), h.mean(0)), (model_v.mean(0), model_h.mean(0))

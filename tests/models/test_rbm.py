@@ -5,7 +5,7 @@ import math
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -81,6 +81,17 @@ def test_persistent_chains_reach_the_gradient_of_the_likelihood_centred_or_not()
         # The offsets move by a hundredth of their distance before they are used: not visible within the errors.
         due = centred(exact, ascent.visible_offset, ascent.hidden_offset) if centre else flat(exact)
         assert ((mean - due).abs() / (error + 2e-3)).max() < 4.5
+
+
+@pytest.mark.parametrize("algorithm", ["cd", "pcd"])
+def test_a_look_leaves_the_chains_where_they_are(algorithm: Literal["cd", "pcd"]) -> None:
+    rbm, v = machine(), pictures()
+    ascent = Ascent(8, 4, algorithm, 2, 7).double()
+    before = ascent.chains.clone()
+    seen = ascent.look(rbm, v)
+    assert torch.equal(ascent.chains, before)
+    assert seen.shape == (7 if algorithm == "pcd" else len(v), 8)
+    assert set(seen.unique().tolist()) <= {0.0, 1.0}
 
 
 def test_centred_direction_is_the_product_of_centred_units() -> None:
