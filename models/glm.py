@@ -25,7 +25,7 @@ from torch.optim import Optimizer
 
 from models.limits import POSITIVE, check_within
 from models.regression.adjustment import Adjustment, Collider
-from models.regression.convergence import TOO_FAR, Convergence
+from models.regression.convergence import Convergence, too_far
 from models.regression.likelihood import Likelihood
 from models.resuming import resumes
 from theory.exponential_family import Family, Fit, backtrack, fit, mean, negative_log_likelihood, newton_step
@@ -98,6 +98,7 @@ class GLMTask(LightningModule):
         self.precision = 0.0 if prior_deviation is None else prior_deviation**-2
         self.newton, self.lbfgs, self.descent = (GLM(family, len(feature_names), num_outputs) for _ in range(3))
         self.maximum: Fit | None = None  # of the training sample, found before the first step
+        self.curvatures: list[float] = []  # eigenvalues of the information there, summed over the samples, increasing
         self.sample: Batch | None = None
         self.history: list[list[float]] = []  # per step: excess objective of the three, then distances
         self.stopped: int | None = None  # step after which gradient descent had run away
@@ -139,6 +140,7 @@ class GLMTask(LightningModule):
             except ValueError as error:
                 way = "--data.num_samples, --data.signal" if self.hparams["question"] == "fit" else "--data.num_samples"
                 raise ValueError(f"{error}: {way}, --model.prior_deviation") from error
+            self.curvatures = torch.linalg.eigvalsh(self.maximum.information).tolist()
 
     def step(self, x: Tensor, y: Tensor) -> None:
         """One step of each solver."""
@@ -168,24 +170,19 @@ class GLMTask(LightningModule):
         descent.zero_grad()
         self.manual_backward(self.objective(x, y, theta))
         # The step is relative to the curvature at the maximum, where the rate of convergence is decided.
-        descent.param_groups[0]["lr"] = self.hparams["lr"] * len(x) / float(self.curvatures()[-1])
+        descent.param_groups[0]["lr"] = self.hparams["lr"] * len(x) / self.curvatures[-1]
         descent.step()
         with torch.no_grad():
             finite = bool(torch.isfinite(torch.cat([theta.flatten(), self.objective(x, y, theta)[None]])).all())
             if not finite:
                 theta.copy_(before)
-            if not finite or float((theta - self.maximum.theta).norm()) > TOO_FAR * max(self.history[0][5], 1.0):
+            if not finite or too_far(float((theta - self.maximum.theta).norm()), self.history[0][5]):
                 self.stopped = len(self.history)
 
     def two_optimizers(self) -> tuple[Optimizer, Optimizer]:
         """L-BFGS and gradient descent as Lightning wraps them."""
         optimizers: Any = self.optimizers()
         return optimizers[0], optimizers[1]
-
-    def curvatures(self) -> Tensor:
-        """Eigenvalues of the information at the maximum, summed over the samples, in increasing order."""
-        assert self.maximum is not None
-        return torch.linalg.eigvalsh(self.maximum.information)
 
     @torch.no_grad()
     def look(self, x: Tensor, y: Tensor) -> None:
@@ -198,10 +195,14 @@ class GLMTask(LightningModule):
 
     def on_train_start(self) -> None:
         """Finds the maximum, or that there is none, before the first step."""
-        self.on_test_start()
+        self.take_sample()
 
     def on_test_start(self) -> None:
-        """Takes the training sample, again where a resumed run had nothing left to train."""
+        """As before the first step, where a resumed run had nothing left to train."""
+        self.take_sample()
+
+    def take_sample(self) -> None:
+        """Takes the training sample, and finds its maximum."""
         loader: Any = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
         self.know(self.transfer_batch_to_device(next(iter(loader)), self.device, 0))
 
@@ -231,7 +232,7 @@ class GLMTask(LightningModule):
 
     def convergence(self) -> Convergence:
         """The way of the solvers so far."""
-        return Convergence(self.history, self.curvatures().tolist(), self.hparams["lr"], self.stopped)
+        return Convergence(self.history, self.curvatures, self.hparams["lr"], self.stopped)
 
     @property
     def failure(self) -> str:

@@ -12,9 +12,14 @@ from dataclasses import dataclass
 
 SOLVERS = ("IRLS", "L-BFGS", "gradient descent")
 ARRIVED = 1e-8  # distance to the maximum, relative to that of the start
-TOO_FAR = 1e9  # times the distance of the start, or 1: gradient descent has run away, and takes no further step
+TOO_FAR = 1e9  # times the distance of the start, or 1: from there gradient descent takes no further step
 ROUNDING = 1e-9  # of a distance, where the maximum is at the start
 EDGE = 2.0  # α λ_max from which it does not settle
+
+
+def too_far(distance: float, first: float) -> bool:
+    """Whether gradient descent has run away. Args: distance from the maximum now; first, that of the start."""
+    return distance > TOO_FAR * max(first, 1.0)
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Convergence:
         if self.diverged is None:
             return ""
         text = f"gradient descent diverged at step {self.diverged}: "
-        if self.stopped and self.distances[-1] <= TOO_FAR * max(self.distances[0], 1.0):
+        if self.stopped and not too_far(self.distances[-1], self.distances[0]):
             text += f"step {self.stopped} led to where the likelihood is not finite; "
         else:
             text += (f"from there on it is farther from the maximum than it began, {self.distances[-1]:.1e} after step "

@@ -50,6 +50,13 @@ def test_three_solvers_meet_beside_the_truth(family: str, tmp_path: Path) -> Non
     assert metrics["test/descent_rate"] <= metrics["theory/descent_rate"] + 1e-3
 
 
+def test_the_curvatures_of_the_maximum_are_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, asked = torch.linalg.eigvalsh, []
+    monkeypatch.setattr(torch.linalg, "eigvalsh", lambda matrix: asked.append(matrix) or found(matrix))
+    run(tmp_path, "--epochs", "2", "--model.steps", "5")
+    assert len(asked) == 1
+
+
 def test_the_estimate_is_that_of_scikit_learn(tmp_path: Path) -> None:
     folder, metrics = run(tmp_path, "--data.sample_seed", "3")
     data = Samples(sample_seed=3)
