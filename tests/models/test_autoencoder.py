@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -20,7 +18,9 @@ from models.coding.linear import LinearAutoencoder, lbfgs
 from models.coding.networks import Autoencoder, Convolutional, Dense
 from models.coding.reference import HALF_WIDTH, MNIST_DEEP_30, MNIST_PCA_30, Reference, is_mnist
 from models.coding.results import Result, agreement, gaussian_twins, squared_errors
-from tests.test_train import difference, lasting, only_run
+from tests.models.resuming import assert_equal_runs, stopped_and_resumed
+from tests.refusals import refused
+from tests.test_train import only_run
 from theory.linear_autoencoder import least_loss
 from theory.principal import mean_and_covariance, principal, projection_errors
 
@@ -207,33 +207,17 @@ def test_a_linear_run_reaches_pca_to_ten_digits(tmp_path: Path) -> None:
     ids=["greedy", "linear", "convolutional"],
 )
 def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
-    step = AutoencoderTask.training_step
-    whole = run(tmp_path / "whole", "--epochs", "3", *words)
-
-    def stopping(self: AutoencoderTask, batch: Any, batch_idx: int) -> torch.Tensor:
-        if (self.current_epoch, batch_idx) == (1, 1) and not self.__dict__.setdefault("stopped", False):
-            self.__dict__["stopped"] = True
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(AutoencoderTask, "training_step", stopping)
-        command = ["--model", "autoencoder", "--root", str(tmp_path / "cut"), *QUICK, "--epochs", "3", *words]
-        assert train.main(command) == 143
-    folder = only_run(tmp_path / "cut")
-    assert train.main(["--resume", str(folder), "--root", str(tmp_path / "cut"), *QUICK]) == 0
-    assert difference(folder, only_run(tmp_path / "whole")) == 0
-    assert lasting(folder) == lasting(only_run(tmp_path / "whole"))
-    assert np.isfinite(whole["test/squared_error"])
+    given = ["--model", "autoencoder", *QUICK, "--epochs", "3", *words]
+    assert_equal_runs(*stopped_and_resumed(AutoencoderTask, given, tmp_path, (1, 1), monkeypatch))
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--model.sizes", "[100]"], "a code of 100 numbers, more than the 64 of a picture"),
+        (["--model.sizes", "[100]"], "…a code of 100 numbers, more than the 64 of a picture"),
         (["--model.sizes", "[]"], "--model.sizes needs widths of at least 1, the last being the code's, got []"),
         (["--model.sizes", "[9,0]"], "--model.sizes needs widths of at least 1, the last being the code's, got [9, 0]"),
-        (["--model.kind", "convolutional", "--model.sizes", "[8]"], "needs channels before the code, got [8]"),
+        (["--model.kind", "convolutional", "--model.sizes", "[8]"], "…needs channels before the code, got [8]"),
         (
             ["--model.kind", "convolutional", "--model.sizes", "[4,4,4,4,4]"],
             "4 stages are too many for pictures of 8×8",
@@ -248,7 +232,7 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
         (["--model.polish", "1.5"], "--model.polish must be between 0 and 1, got 1.5"),
         (
             ["--model.kind", "linear", "--model.sizes", "[80]", "--model.noise", "0.1"],
-            "it would only copy; give at most 64\n",
+            "…it would only copy; give at most 64\n",
         ),
         (["--model.activation", "step"], "--model.activation: expected"),
     ],
@@ -256,11 +240,7 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
 def test_wrong_input_is_one_line(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert train.main(["--model", "autoencoder", "--root", str(tmp_path), *words]) == 2
-    captured = capsys.readouterr().err
-    assert message in captured
-    assert captured.count("\n") == 1
-    assert not list(tmp_path.iterdir())
+    refused(["--model", "autoencoder", *words], message, tmp_path, capsys)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pytest
 
 import train
 from models.deep_vs_wide import DeepVsWideTask
+from tests.refusals import refused
 
 SMALL = ["--model.neurons", "8", "--model.depths", "[1,2]", "--model.num_networks", "2", "--data.num_points", "80"]
 SMALL += ["--data.num_test", "50", "--device", "cpu"]
@@ -43,10 +44,7 @@ def test_wrong_input_is_one_line(
         if option in given:
             place = given.index(option)
             del given[place : place + 2]
-    assert train.main(["--model", "deep-vs-wide", *given, *words, "--root", str(tmp_path / "runs")]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"train.py: {message}"), error
-    assert error.count("\n") == 1
+    refused(["--model", "deep-vs-wide", *given, *words], message, tmp_path, capsys)
 
 
 def test_a_picture_network_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,11 +53,12 @@ def test_a_picture_network_is_refused_by_name(tmp_path: Path, capsys: pytest.Cap
         == 0
     )
     (folder,) = tmp_path.glob("*/*")
-    words = ["--model", "deep-vs-wide", *SMALL, "--model.checkpoint", str(folder), "--root", str(tmp_path / "no")]
-    assert train.main(words) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"train.py: --model.checkpoint {folder}: network.")
-    assert " is Conv2d; regions are counted for Linear, ReLU and LeakyReLU only" in error
+    capsys.readouterr()
+    words = ["--model", "deep-vs-wide", *SMALL, "--model.checkpoint", str(folder)]
+    message = (
+        f"--model.checkpoint {folder}: network.… is Conv2d; regions are counted for Linear, ReLU and LeakyReLU only"
+    )
+    refused(words, message, tmp_path / "no", capsys)
 
 
 @pytest.mark.parametrize("size", ["[0]", "[-1]", "[3, 3]"])
@@ -69,9 +68,8 @@ def test_a_size_of_pictures_in_a_file_is_refused_for_points(
     (tmp_path / "points.yaml").write_text(
         f"model:\n  name: deep-vs-wide\n  image_size: {size}\ndata:\n  name: points\ntrainer:\n  max_epochs: 1\n"
     )
-    assert train.main(["-c", str(tmp_path / "points.yaml"), "--root", str(tmp_path / "runs")]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("train.py: --model.image_size is that of pictures, and these data are points, got [")
+    message = "--model.image_size is that of pictures, and these data are points, got ["
+    refused(["-c", str(tmp_path / "points.yaml")], message, tmp_path / "runs", capsys)
     with pytest.raises(ValueError, match=r"--model\.image_size must be \[height, width\]"):
         DeepVsWideTask(["a", "b"], image_size=[0, 3])
 
@@ -82,9 +80,8 @@ def test_a_run_without_layers_is_refused_by_what_was_given(tmp_path: Path, capsy
     assert train.main([*words, "--root", str(root)]) == 0
     (folder,) = root.glob("*/*")
     capsys.readouterr()
-    words = ["--model", "deep-vs-wide", *SMALL, "--model.checkpoint", str(folder), "--root", str(tmp_path / "no")]
-    assert train.main(words) == 2
-    assert capsys.readouterr().err == (
-        f"train.py: --model.checkpoint {folder}: gradient-descent of {folder.name} has no layers; "
+    message = (
+        f"--model.checkpoint {folder}: gradient-descent of {folder.name} has no layers; "
         "regions are counted for Linear, ReLU and LeakyReLU\n"
     )
+    refused(["--model", "deep-vs-wide", *SMALL, "--model.checkpoint", str(folder)], message, tmp_path / "no", capsys)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,9 @@ import torch
 import train
 from models.capacity.learners import Networks, Polynomials
 from models.capacity.results import Risks, Sweep
+from models.generalisation import GeneralisationTask
+from tests.models.resuming import assert_equal_runs, stopped_and_resumed
+from tests.refusals import refused
 from theory.evidence import legendre
 from theory.regularisation import descent_iterate, ridge, spectral_filter
 
@@ -32,11 +33,6 @@ def run(root: Path, options: dict[str, str]) -> tuple[Path, dict[str, Any]]:
     assert train.main(words(root, options)) == 0
     (folder,) = root.glob("*/*")
     return folder, json.loads((folder / "metrics.json").read_text())
-
-
-def state(folder: Path) -> dict[str, torch.Tensor]:
-    weights: dict[str, torch.Tensor] = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
-    return weights
 
 
 def trained(steps: int, **options: float) -> tuple[Polynomials, torch.Tensor, torch.Tensor]:
@@ -143,27 +139,10 @@ def test_the_law_is_tested_at_the_peak_too() -> None:
 
 
 def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from models.generalisation import GeneralisationTask
-
-    dropout = {"--model.dropout": "0.2"}
-    straight, due = run(tmp_path / "straight", dropout)
-    step = GeneralisationTask.training_step
-
-    def stopping(self: GeneralisationTask, batch: Any, batch_idx: int) -> torch.Tensor:
-        if self.current_epoch == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, batch, batch_idx)
-
-    root = tmp_path / "stopped"
-    with monkeypatch.context() as patch:
-        patch.setattr(GeneralisationTask, "training_step", stopping)
-        assert train.main(words(root, dropout)) == 143
-    (folder,) = root.glob("*/*")
-    assert train.main(["--resume", str(folder), "--root", str(root), "--device", "cpu", "--report", "none"]) == 0
-    assert all(torch.equal(value, state(folder)[name]) for name, value in state(straight).items())
-    found = json.loads((folder / "metrics.json").read_text())
-    lasting = [name for name in due if name.startswith(("test/", "theory/", "gap/", "val/"))]
-    assert {name: found[name] for name in lasting} == {name: due[name] for name in lasting}
+    """Masks of dropout are drawn in every step; an epoch is one batch."""
+    pairs = {"--model": "generalisation", **QUICK, **SMALL, "--model.dropout": "0.2"}
+    given = [word for pair in pairs.items() for word in pair]
+    assert_equal_runs(*stopped_and_resumed(GeneralisationTask, given, tmp_path, (1, 0), monkeypatch))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +167,4 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
 def test_wrong_input_is_one_line(
     given: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train.main(["--model", "generalisation", "--root", str(tmp_path / "runs"), *given]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"train.py: {message}"), error
-    assert error.count("\n") == 1
+    refused(["--model", "generalisation", *given], message, tmp_path, capsys)

@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser
 import train
 from data import DATA
 from models import MODELS
+from tests.refusals import refused
 from trainer.errors import UserError
 from trainer.front import read
 from trainer.limits import check_number, check_trainer
@@ -38,12 +39,7 @@ def test_one_line_names_the_option(
     words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert train.main(["--model", "perceptron", *words]) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith(f"train.py: {said}")
-    assert captured.err.count("\n") == 1
-    assert not captured.out
-    assert not list(tmp_path.iterdir())
+    refused(["--model", "perceptron", *words], said, tmp_path, capsys)
 
 
 def test_a_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
