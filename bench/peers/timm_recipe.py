@@ -28,7 +28,6 @@ def loaders(data: Path, preprocessing: dict[str, Any], workers: int) -> tuple[An
     from timm.data import create_dataset, create_loader
 
     size = (3, *preprocessing["image_size"])
-    names = sorted(folder.name for folder in (data / "train").iterdir() if folder.is_dir())
     common: dict[str, Any] = {
         "input_size": size, "batch_size": BATCH, "mean": tuple(preprocessing["mean"]),
         "std": tuple(preprocessing["std"]), "num_workers": workers, "persistent_workers": workers > 0,
@@ -37,9 +36,13 @@ def loaders(data: Path, preprocessing: dict[str, Any], workers: int) -> tuple[An
     train, val = (create_dataset("", str(data / part)) for part in ("train", "val"))
     training = create_loader(train, is_training=True, interpolation="random", **common)
     validation = create_loader(
-        val, is_training=False, interpolation="bicubic", crop_pct=preprocessing["crop_fraction"], **common
+        val,
+        is_training=False,
+        interpolation=preprocessing["interpolation"],
+        crop_pct=preprocessing["crop_fraction"],
+        **common,
     )
-    return training, validation, len(names)
+    return training, validation, len(train.reader.class_to_idx)
 
 
 def main() -> None:
