@@ -1,6 +1,11 @@
-"""Each recipe reaches the figure that its head states: minutes, so `make slow`; MNIST is looked for in DATA_ROOT."""
+"""Recipes of the convolutional network reach the figure that README or their head states, over the seeds named there.
+
+Covered are the bundled digits and faces, and MNIST to 99 % and to 99.5 %, which is looked for in DATA_ROOT. The tests
+of the models `mlp`, `autoencoder` and `face` hold their own recipes. Minutes, so `make slow`.
+"""
 
 import json
+import math
 import os
 import statistics
 from pathlib import Path
@@ -12,29 +17,29 @@ import train
 pytestmark = pytest.mark.slow
 
 
-def accuracies(words: list[str], seeds: int, root: Path) -> list[float]:
-    """Test accuracy of a recipe for each seed; the split, where there is a choice, changes with it."""
+def check(words: list[str], stated: tuple[float, float], root: Path, seeds: int = 5) -> None:
+    """The mean test accuracy is no worse than 3 standard errors below the stated mean ± deviation, in percent."""
     found = []
     for seed in range(seeds):
         seeded = [word.format(seed=seed) for word in words]
         assert train.main([*seeded, "--seed", str(seed), "--root", str(root / str(seed)), "--report", "none"]) == 0
         (metrics,) = (root / str(seed)).glob("*/*/metrics.json")
-        found.append(json.loads(metrics.read_text())["test/accuracy"])
-    return found
+        found.append(100 * json.loads(metrics.read_text())["test/accuracy"])
+    mean, deviation = stated
+    assert statistics.mean(found) >= mean - 3 * deviation / math.sqrt(seeds), found
 
 
-@pytest.mark.parametrize(("data", "due"), [("digits", 0.989), ("faces", 0.95)])
-def test_bundled_sets(tmp_path: Path, data: str, due: float) -> None:
-    words = ["--model", "cnn", "--data", data, "--data.split_seed", "{seed}"]
-    found = accuracies(words, 5, tmp_path)
-    assert statistics.mean(found) >= due, found
+@pytest.mark.parametrize(
+    ("data", "more", "stated"),
+    [("digits", ["--data.split_seed", "{seed}"], (99.83, 0.25)), ("faces", [], (98.8, 1.1))],
+)
+def test_bundled_sets(tmp_path: Path, data: str, more: list[str], stated: tuple[float, float]) -> None:
+    check(["--model", "cnn", "--data", data, *more], stated, tmp_path)
 
 
 @pytest.mark.skipif("DATA_ROOT" not in os.environ, reason="MNIST is looked for in DATA_ROOT, which is not set")
 @pytest.mark.parametrize(
-    ("recipe", "seeds", "due"),
-    [("cnn-mnist-99.yaml", 5, 0.990), ("cnn-mnist-99.5.yaml", 5, 0.995)],
+    ("recipe", "stated"), [("cnn-mnist-99.yaml", (99.12, 0.05)), ("cnn-mnist-99.5.yaml", (99.57, 0.03))]
 )
-def test_mnist(tmp_path: Path, recipe: str, seeds: int, due: float) -> None:
-    found = accuracies(["-c", str(train.RECIPES / recipe)], seeds, tmp_path)
-    assert statistics.mean(found) >= due, found
+def test_mnist(tmp_path: Path, recipe: str, stated: tuple[float, float]) -> None:
+    check(["-c", str(train.RECIPES / recipe)], stated, tmp_path)
