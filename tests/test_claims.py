@@ -10,9 +10,7 @@ from claims.registry import Number, at_least, at_most, claim, equals
 from claims.report import as_text, digits_for
 from claims.runner import run_claim
 from claims.sources import FILES, missing
-
-REGISTERED, BROKEN = catalogue.load()
-SMALL = "000-28"
+from tests.one_claim import BROKEN, REGISTERED, SMALL
 
 
 def case(id: str) -> object:

@@ -18,9 +18,7 @@ from claims import catalogue, runner
 from claims.__main__ import main
 from claims.registry import CLAIMS, Claim, Number, Numbers, equals
 from claims.sources import FILES
-
-REGISTERED, _ = catalogue.load()
-SMALL = "000-28"  # a quick check, in whose place others are put
+from tests.one_claim import REGISTERED, SMALL, run
 
 
 @pytest.fixture
@@ -32,13 +30,6 @@ def replaced(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setitem(CLAIMS, SMALL, one)
 
     return put
-
-
-def run(*words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    """Exit status, stdout, stderr."""
-    status = main([*words, "--jobs", "1"])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
 
 
 def test_a_claim_is_printed_with_all_it_says(capsys: pytest.CaptureFixture[str]) -> None:
