@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import yaml
-
 from bench.child import HERE, python, require_data, require_recipe, run_child, train, warm_train
 from bench.digits import verdict
 from bench.harness import (
@@ -32,6 +30,7 @@ from bench.harness import (
     seconds_row,
     spread,
 )
+from trainer.settings_file import read_yaml
 
 RECIPE = "models/cnn-folder.yaml"
 PICTURES = "hymenoptera_data"
@@ -97,8 +96,7 @@ def backbone_of(recipe: str, passed: Sequence[str]) -> str:
     Raises:
         BenchError: With exit status 2, if it is our own network, which has no weights to start from.
     """
-    settings = yaml.safe_load((HERE / recipe).read_text("utf-8"))
-    backbone = str(settings.get("model", {}).get("backbone", "cnn"))
+    backbone = str(read_yaml(HERE / recipe).get("model", {}).get("backbone", "cnn"))
     for word, after in pairwise([*passed, ""]):
         option, _, value = word.partition("=")
         if option == "--model.backbone":

@@ -4,9 +4,13 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
+from bench import __main__ as bench
+from claims import __main__ as claims
 from trainer.errors import not_installed
 
 PROJECT = Path(__file__).parent.parent
@@ -51,3 +55,23 @@ def test_a_missing_module_of_our_own_is_no_matter_of_installing() -> None:
     assert not_installed(ModuleNotFoundError(name="json.nothing")) == ""
     line = f"the package 'timm' is not installed for this Python ({sys.executable}); run `make train` once, then"
     assert not_installed(ModuleNotFoundError(name="timm.models")).startswith(line)
+
+
+@pytest.mark.parametrize(("program", "words"), [(bench, ["digits"]), (claims, ["000-01"])], ids=["bench", "claims"])
+def test_a_library_that_is_missed_on_the_way_is_one_line_too(
+    program: ModuleType, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missed(name: str) -> Any:
+        def run(*_: Any) -> None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+        return run
+
+    monkeypatch.setattr(program, "run", missed("timm.data"))
+    assert program.main(words) == 2
+    said = capsys.readouterr().err
+    assert "not installed for this Python" in said
+    assert said.count("\n") == 1
+    monkeypatch.setattr(program, "run", missed("theory.nothing"))
+    with pytest.raises(ModuleNotFoundError):
+        program.main(words)
