@@ -25,9 +25,9 @@ from torch import Tensor
 from models.coding.layerwise import layer_error, stage_at, staged_factor
 from models.coding.linear import LinearAutoencoder, lbfgs
 from models.coding.networks import Activation, Autoencoder, Convolutional, Dense
-from models.coding.reference import Reference, check_code
+from models.coding.options import check_code, check_options
+from models.coding.reference import Reference
 from models.coding.results import Result, squared_errors
-from models.limits import MOST_STEPS, check_optimiser, check_within
 from models.optimisation import build_optimiser, may_fuse, parameter_groups, with_schedule
 from models.pixels import pictures_of, unit_range
 from models.resuming import resumes
@@ -113,19 +113,7 @@ class AutoencoderTask(LightningModule):
         Raises:
             ValueError: If an option is out of range or two do not go together.
         """
-        check_optimiser(options)
-        sizes, kind = options["sizes"], options["kind"]
-        if not sizes or min(sizes) < 1:
-            raise ValueError(f"--model.sizes needs widths of at least 1, the last being the code's, got {sizes}")
-        check_within(options, {
-            "noise": (0, 10), "pretrain_share": (0, 1, "()"), "iterations": (1, MOST_STEPS), "polish": (0, 1),
-        })  # fmt: skip
-        if options["pretrain"] == "greedy" and kind != "deep":
-            raise ValueError(f"--model.pretrain greedy needs --model.kind deep, got {kind}")
-        if options["tied"] and kind == "convolutional":
-            raise ValueError("--model.tied true needs --model.kind deep or linear, got convolutional")
-        if kind == "convolutional" and len(sizes) < 2:
-            raise ValueError(f"--model.sizes of a convolutional network needs channels before the code, got {sizes}")
+        check_options(options)
 
     def pixels(self, images: Tensor) -> Tensor:
         """Pictures in 0..1. Args: uint8 in 0..255 or float in 0..1, shape (N, C, H, W). Returns: float, same shape."""

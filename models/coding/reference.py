@@ -32,31 +32,6 @@ MNIST_DEEP_30 = 3.00
 MOST_VALUES = 8192  # of a picture, for a D×D covariance: 512 MB
 
 
-def check_code(code: int, pixels: int, linear: bool, noise: float) -> None:
-    """Refuses a code that would only copy the picture, and pictures too large for their covariance.
-
-    Args:
-        code: Numbers of the code.
-        pixels: Values of a picture.
-        linear: Whether the network is the linear one, which needs the covariance.
-        noise: Standard deviation of the noise on the input; with noise a deep network may have a larger code.
-
-    Raises:
-        ValueError: Naming the option and what it may be.
-    """
-    if code > pixels and (linear or not noise):
-        other = "" if linear else ", or --model.noise above 0"
-        raise ValueError(
-            f"--model.sizes ends in a code of {code} numbers, more than the {pixels} of a picture: it would only copy; "
-            f"give at most {pixels}{other}"
-        )
-    if linear and pixels > MOST_VALUES:
-        raise ValueError(
-            f"--model.kind linear needs the covariance of all pairs of pixels: at most {MOST_VALUES:,} values a "
-            f"picture, got {pixels:,}; give a smaller --data.image_size"
-        )
-
-
 def is_mnist(test: Tensor) -> bool:
     """Whether these are the published test pictures, pixel by pixel and in order. Args: uint8, (N, 1, H, W)."""
     if test.dtype != torch.uint8 or test.shape != (10_000, 1, 28, 28):
