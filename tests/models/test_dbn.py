@@ -124,6 +124,25 @@ def test_options_that_cannot_be_are_named() -> None:
             DBNTask(**facts, **{name: value})
 
 
+def test_grey_pixels_are_drawn_with_the_seed_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    class SeenError(Exception):
+        pass
+
+    def bounds(stack: Any, drawn: torch.Tensor, *_: Any) -> None:
+        raise SeenError(drawn)
+
+    monkeypatch.setattr("models.dbn.bounds", bounds)
+    drawn = []
+    for seed in (0, 0, 1):
+        task = DBNTask(["a", "b"], 1, [2, 2], sizes=[3], pixels_seed=seed)
+        task.seen.append((torch.full((500, 4), 0.5), torch.zeros(500, dtype=torch.int64)))
+        with pytest.raises(SeenError) as caught:
+            task.on_test_epoch_end()
+        drawn.append(caught.value.args[0])
+    assert torch.equal(drawn[0], drawn[1])
+    assert abs(float((drawn[1] != drawn[2]).float().mean()) - 0.5) < 4.5 * 0.5 / 2000**0.5
+
+
 @pytest.mark.parametrize("labels", ["1000000000000", "1430"])
 def test_more_labels_than_there_are_is_one_line(
     tmp_path: Path, labels: str, capsys: pytest.CaptureFixture[str]

@@ -2,11 +2,8 @@
 
 import json
 import math
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +19,7 @@ from models.depth.pictures import pictures
 from models.depth.results import Result, standard_errors
 from models.depth.shapes import equal_neurons, equal_parameters, parameters, same_budget, shape_name
 from models.depth.stack import Stack, sequential_layers
+from tests.models.resuming import assert_equal_runs, stopped_and_resumed
 from theory.regions.bounds import arrangement
 from theory.regions.count import count_regions, square
 from theory.regions.network import outputs
@@ -150,27 +148,15 @@ def test_other_data(data: str, tmp_path: Path) -> None:
 
 
 def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = [*SMALL, "--data.batch_size", "20", "--epochs", "3", "--report", "none"]
-    whole = run(words, tmp_path / "whole")
-    step = DeepVsWideTask.training_step
-
-    def stopping(self: DeepVsWideTask, batch: Any, batch_idx: int) -> torch.Tensor:
-        if (self.current_epoch, batch_idx) == (1, 2) and not self.__dict__.setdefault("stopped", False):
-            self.__dict__["stopped"] = True
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(DeepVsWideTask, "training_step", stopping)
-        folder = run(words, tmp_path / "parts", status=143)
-    assert train.main(["--resume", str(folder), "--root", str(tmp_path / "parts"), "--report", "none"]) == 0
-    one, other = (torch.load(f / "checkpoints/last.ckpt", weights_only=True) for f in (whole, folder))
-    assert all(torch.equal(one["state_dict"][name], other["state_dict"][name]) for name in one["state_dict"])
+    words = ["--model", "deep-vs-wide", *SMALL, "--data.batch_size", "20", "--epochs", "3", "--report", "none"]
+    whole, half = stopped_and_resumed(DeepVsWideTask, words, tmp_path, (1, 2), monkeypatch)
+    assert_equal_runs(whole, half)
+    one, other = (torch.load(run / "checkpoints/last.ckpt", weights_only=True) for run in (whole, half))
     assert one["regions"] == other["regions"]
     assert one["regions"]["epochs"] == [0, 1, 2, 3]
 
 
-def findings_of(neurons: int, shapes: list[list[int]], slope: float = 0.0) -> tuple[Result, dict[str, str]]:
+def findings_of(shapes: list[list[int]], slope: float = 0.0) -> tuple[Result, dict[str, str]]:
     """Of networks whose counts and errors are all the same."""
     where, history = Slice(-1.0, 1.0, 2, 1000), History()
     history.epochs, history.counts = [0, 1], [[[5.0, 5.0]] * len(shapes)] * 2
@@ -180,15 +166,15 @@ def findings_of(neurons: int, shapes: list[list[int]], slope: float = 0.0) -> tu
 
 
 def test_orders_and_bounds_are_those_of_each_shape() -> None:
-    equal, lines = findings_of(48, [[48], [24, 24]])
+    equal, lines = findings_of([[48], [24, 24]])
     assert "at random weights of order 1,152 whatever the depth" in lines["regions"]
     assert "(some network of the shape has 43,344)" in lines["2×24 neurons"]
     assert "48 has 5 ± 0 of 1,177, 2×24 has 5 ± 0 of 90,601" in equal.bounds_text()
-    # As many parameters as 48 neurons in one layer: 48, 11 + 11, 8 + 8 + 8 … by the budget, fewer neurons with depth.
-    _, lines = findings_of(48, [[48], [12, 13]])
+    # At most as many parameters as 48 neurons in one layer: fewer neurons with depth.
+    _, lines = findings_of([[48], [12, 13]])
     assert "at random weights of order 1,152, 312, by the number of neurons alone" in lines["regions"]
     # 4 neurons: 11 regions at most in one layer and in two, fewer in four; a layer of one unit folds nothing.
-    small, lines = findings_of(4, [[4], [2, 2], [1, 1, 1, 1]])
+    small, lines = findings_of([[4], [2, 2], [1, 1, 1, 1]])
     assert [one.upper for one in small.bounds] == [11, 11, 5]
     assert "some network" not in lines["4×1 neurons"]
     assert "theory/regions_lower_depth_4" not in small.metrics()
@@ -197,7 +183,7 @@ def test_orders_and_bounds_are_those_of_each_shape() -> None:
 
 def test_a_title_of_counts_that_are_not_known_or_of_bounds_beyond_a_float() -> None:
     shapes = [[4], [2, 2]]
-    found, _ = findings_of(4, shapes)
+    found, _ = findings_of(shapes)
     found.history.counts, found.errors = [[[math.nan], [8.0]]] * 2, [[0.1]] * 2
     found.bounds[1] = replace(found.bounds[1], upper=10**400)
     title = found.bounds_text()
@@ -209,7 +195,7 @@ def test_a_title_of_counts_that_are_not_known_or_of_bounds_beyond_a_float() -> N
 
 
 def test_the_lower_bound_is_that_of_relu_only() -> None:
-    leaky, lines = findings_of(48, [[48], [24, 24]], slope=0.2)
+    leaky, lines = findings_of([[48], [24, 24]], slope=0.2)
     assert not any("some network" in text for text in lines.values())
     assert not any(name.startswith("theory/regions_lower") for name in leaky.metrics())
 

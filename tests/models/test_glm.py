@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,11 @@ from sklearn.linear_model import LogisticRegression
 import train
 from data.samples import Samples
 from data.tables import Tables, saturated_rows
+from models.glm import GLMTask
 from models.regression.adjustment import set_treatment
+from tests.models.resuming import assert_equal_runs, stopped_and_resumed
+from tests.refusals import refused
+from tests.runs import weights
 from theory.causality import TABLES
 from theory.exponential_family import FAMILIES, fit
 
@@ -29,15 +31,6 @@ def run(root: Path, *words: str) -> tuple[Path, dict[str, Any]]:
     assert train.main(["--model", "glm", "--root", str(root), *QUICK, *words]) == 0
     (folder,) = root.glob("*/*")
     return folder, json.loads((folder / "metrics.json").read_text())
-
-
-def state(folder: Path) -> dict[str, torch.Tensor]:
-    weights: dict[str, torch.Tensor] = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
-    return weights
-
-
-def lasting(metrics: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in metrics.items() if not k.startswith(("time/", "sys/")) and k != "command"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -63,7 +56,7 @@ def test_the_estimate_is_that_of_scikit_learn(tmp_path: Path) -> None:
     data.setup()
     x, y = next(iter(data.train_dataloader()))
     theirs = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-12, solver="newton-cholesky").fit(x, y[:, 0])
-    np.testing.assert_allclose(state(folder)["newton.theta"][:, 0], theirs.coef_[0], atol=1e-9)
+    np.testing.assert_allclose(weights(folder)["newton.theta"][:, 0], theirs.coef_[0], atol=1e-9)
     away = theirs.coef_[0] - np.array(data.facts()["truth"])[:, 0]
     p = theirs.predict_proba(x)[:, 1]
     information = (x.numpy() * (p * (1 - p))[:, None]).T @ x.numpy()
@@ -129,29 +122,8 @@ def test_every_figure_is_drawn(words: list[str], figure: str, tmp_path: Path) ->
 
 
 def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from models.glm import GLMTask
-
-    straight, due = run(tmp_path / "straight", "--epochs", "4")
-    step = GLMTask.training_step
-
-    def stopping(self: GLMTask, batch: Any, batch_idx: int) -> torch.Tensor:
-        if self.current_epoch == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(GLMTask, "training_step", stopping)
-        words = ["--model", "glm", "--epochs", "4", "--root", str(tmp_path / "stopped"), *QUICK]
-        assert train.main(words) == 143
-    (folder,) = (tmp_path / "stopped").glob("*/*")
-    assert train.main(["--resume", str(folder), "--root", str(tmp_path / "stopped"), *QUICK]) == 0
-    for name, value in state(straight).items():
-        assert torch.equal(value, state(folder)[name]), name
-    assert lasting(json.loads((folder / "metrics.json").read_text())) == lasting(due)
-    replay = ["-c", str(straight / "config.yaml"), "--root", str(tmp_path / "replay"), "--report", "none"]
-    assert train.main(replay) == 0
-    (again,) = (tmp_path / "replay").glob("*/*")
-    assert all(torch.equal(value, state(again)[name]) for name, value in state(straight).items())
+    words = ["--model", "glm", "--epochs", "4", *QUICK]
+    assert_equal_runs(*stopped_and_resumed(GLMTask, words, tmp_path, (1, 0), monkeypatch))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +139,6 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
         (["--data", "tables", "--data.noise", "2"], "--data.noise is only for --data.table collider, got 2.0"),
         (["--data.test_samples", "0"], "--data.test_samples must be between 1 and 1,000,000, got 0"),
         (["--data.signal", "5"], "--data.signal must be above 0 and at most 3, got 5.0"),
-        (["--data.num_samples", "5", "--data.num_features", "5"], "bernoulli has no finite maximum of the likelihood"),
         (["--lr", "0"], "--model.lr must be above 0 and finite, got 0.0"),
         (["--model.prior_deviation", "-1"], "--model.prior_deviation must be above 0, or none, got -1.0"),
         (["--model.steps", "0"], "--model.steps must be between 1 and 100,000, got 0"),
@@ -179,11 +150,7 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
 def test_wrong_input_is_one_line(
     words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train.main(["--model", "glm", "--root", str(tmp_path / "runs"), *words]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"train.py: {message}"), error
-    assert error.count("\n") == 1
-    assert not (tmp_path / "runs").exists()
+    refused(["--model", "glm", *words], message, tmp_path, capsys)
 
 
 def test_separable_samples_name_the_way_out_and_a_prior_is_one(
@@ -192,7 +159,8 @@ def test_separable_samples_name_the_way_out_and_a_prior_is_one(
     words = ["--model", "glm", "--data.num_samples", "2", *QUICK]
     assert train.main([*words, "--root", str(tmp_path / "none")]) == 2
     said = capsys.readouterr().err
-    assert "no finite maximum of the likelihood on these 2 samples" in said
+    assert said.startswith("train.py: bernoulli has no finite maximum of the likelihood on these 2 samples")
+    assert said.count("\n") == 1
     assert said.endswith("help: --data.num_samples, --data.signal, --model.prior_deviation\n")
     assert not (tmp_path / "none").exists()
     _, metrics = run(tmp_path / "prior", "--data.num_samples", "2", "--model.prior_deviation", "2")
@@ -233,7 +201,7 @@ def test_a_step_to_where_nothing_is_finite_is_undone_and_said(
     said = capsys.readouterr().err
     assert said.startswith("train.py: gradient descent diverged at step 1: step 1 led to where the likelihood is not ")
     (folder,) = tmp_path.glob("*/*")
-    assert (state(folder)["descent.theta"] == 0).all()
+    assert (weights(folder)["descent.theta"] == 0).all()
 
 
 @pytest.mark.parametrize(("lr", "due"), [("1e-30", "1 − 5.2e-31"), ("1e-8", "1 − 5.2e-09")])

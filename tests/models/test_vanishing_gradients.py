@@ -1,8 +1,6 @@
 """The whole run of --model vanishing-gradients: what it prints, resumes and refuses."""
 
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,9 @@ import torch
 
 import train
 from models.vanishing_gradients import VanishingGradientsTask
-from tests.trainer.exact import assert_equal, run_below
+from tests.models.resuming import assert_equal_runs, stopped_and_resumed
+from tests.refusals import refused
+from tests.trainer.exact import run_below
 from trainer.safe_file import load_checkpoint
 
 SMALL = [
@@ -66,34 +66,23 @@ def test_naming_the_largest_class_is_chance() -> None:
     assert task.verdict([0.99]).endswith(": trains")
 
 
-def test_the_gradients_measured_are_drawn_with_the_seed_of_the_run() -> None:
-    seeds = []
+def test_the_gradients_measured_are_drawn_with_the_seed_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = list[int]()
+    monkeypatch.setattr("models.vanishing_gradients.measure_gradients", lambda *given: seeds.append(given[-1]))
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        seeds.append(small_task().seed)
+        task = small_task()
+        monkeypatch.setattr(task, "shares", lambda: (torch.ones(1, 1), torch.ones(1, 3)))
+        monkeypatch.setattr(task, "log_dict", lambda _: None)
+        task.on_test_epoch_end()
     assert seeds[0] == seeds[1] != seeds[2]
 
 
 def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = [*SMALL, "--report", "none"]
-    assert train.main([*words, "--root", str(tmp_path / "whole")]) == 0
-    step = VanishingGradientsTask.training_step
-
-    def stopping(self: VanishingGradientsTask, batch: Any, batch_idx: int) -> torch.Tensor:
-        if (self.current_epoch, batch_idx) == (1, 2):
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(VanishingGradientsTask, "training_step", stopping)
-        assert train.main([*words, "--root", str(tmp_path / "cut")]) == 143
-    folder = run_below(tmp_path / "cut").path
-    assert train.main(["--resume", str(folder), "--report", "none"]) == 0
-    ours, theirs = (
-        load_checkpoint(folder / "checkpoints/last.ckpt"),
-        load_checkpoint(run_below(tmp_path / "whole").last),
-    )
-    assert_equal(ours["state_dict"], theirs["state_dict"])
+    whole, half = stopped_and_resumed(VanishingGradientsTask, words, tmp_path, (1, 2), monkeypatch)
+    assert_equal_runs(whole, half)
+    ours, theirs = (load_checkpoint(run / "checkpoints/last.ckpt") for run in (whole, half))
     assert ours["history"] == theirs["history"]
 
 
@@ -104,7 +93,10 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
             ["--model.settings", "[relu]"],
             "--model.settings: a setting is ACTIVATION-INITIALISATION[-WIRING] of li",
         ),
-        (["--model.settings", '["x"]'], "sigmoid; glorot, he, orthogonal; plain, residual, batch; got 'x'"),
+        (
+            ["--model.settings", '["x"]'],
+            "--model.settings: …sigmoid; glorot, he, orthogonal; plain, residual, batch; got 'x'",
+        ),
         (["--model.settings", "[x-he]"], "--model.settings: setting 'x-he': 'x' is none of linear, "),
         (["--model.settings", "[]"], "--model.settings must name at least one"),
         (["--model.settings", "[relu-he, relu-he]"], "--model.settings must name at least one setting, and each once"),
@@ -117,10 +109,7 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
 def test_mistakes_are_one_line(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert train.main(["--model", "vanishing-gradients", *words, "--root", str(tmp_path)]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+    refused(["--model", "vanishing-gradients", *words], message, tmp_path, capsys)
 
 
 def test_divergence_is_said_with_its_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
