@@ -20,6 +20,7 @@ import train
 from models.cnn import CNNTask
 from models.gradient_descent import GradientDescentTask
 from tests.conftest import Trained
+from tests.runs import only_run
 from trainer.errors import UserError, expand
 from trainer.figures import FigureMissing
 from trainer.folder import RunFolder
@@ -27,11 +28,6 @@ from trainer.program import run_program
 
 FAST = ["--model", "gradient-descent", "--epochs", "1", "--device", "cpu"]
 CNN = ["--model", "cnn", "--epochs", "1", "--device", "cpu", "--report", "none", "--trainer.limit_train_batches", "2"]
-
-
-def only_run(root: Path) -> Path:
-    (folder,) = root.glob("*/*")
-    return folder
 
 
 def raising(error: BaseException) -> Callable[..., Any]:

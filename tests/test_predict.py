@@ -1,6 +1,5 @@
 """Prediction from a checkpoint: the same answers as in validation, a row for every file, one line for every mistake."""
 
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image, ImageDraw
 import predict
 from data.digits import Digits
 from tests.conftest import Trained
+from tests.runs import table
 
 
 @pytest.fixture
@@ -26,11 +26,6 @@ def pictures(tmp_path: Path) -> tuple[Path, list[int]]:
     for number, image in enumerate(part.images):
         Image.fromarray(image[0].numpy()).save(folder / f"{number:03d}.png")
     return folder, part.labels.tolist()
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def run(trained: Trained, *words: str | Path) -> int:

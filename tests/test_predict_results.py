@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ from models.classification.gradcam import grad_cam
 from models.classification.views import most_views, picture_views
 from models.cnn import CNNTask
 from tests.conftest import Trained
+from tests.runs import table
 
 
 @pytest.fixture
@@ -29,11 +29,6 @@ def files(tmp_path: Path) -> list[str]:
     for number, image in enumerate(images):
         Image.fromarray(image[0].numpy()).save(tmp_path / f"{number}.png")
     return [str(tmp_path / f"{number}.png") for number in range(4)]
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def test_views_begin_with_the_picture_and_move_by_whole_pixels() -> None:

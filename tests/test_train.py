@@ -1,6 +1,5 @@
 """The whole program through its front door: runs, replays, resumes, and says what is wrong in one line."""
 
-import json
 import os
 import re
 import signal
@@ -15,6 +14,7 @@ from data import DATA
 from models import MODELS
 from tests.conftest import Trained
 from tests.models.small_folder import make_pictures
+from tests.runs import lasting, only_run, weights
 from trainer.front import read
 from trainer.options import build_parser, load_class, parse
 
@@ -22,28 +22,10 @@ RECIPES = sorted(path.name for path in train.RECIPES.glob("*.yaml"))
 QUICK = ["--device", "cpu", "--report", "none"]
 
 
-def weights(folder: Path, name: str = "last") -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = torch.load(folder / f"checkpoints/{name}.ckpt", weights_only=True)["state_dict"]
-    return state
-
-
 def difference(first: Path, second: Path) -> float:
     one, other = weights(first), weights(second)
     assert one.keys() == other.keys()
     return max(float((one[key].double() - other[key].double()).abs().max()) for key in one)
-
-
-def lasting(folder: Path) -> dict[str, Any]:
-    """What two equal runs must agree on: all figures but times, names of folders and speeds."""
-    metrics = json.loads((folder / "metrics.json").read_text())
-    return {
-        name: value for name, value in metrics.items() if not name.startswith(("time/", "sys/")) and name != "command"
-    }
-
-
-def only_run(root: Path) -> Path:
-    (folder,) = root.glob("*/*")
-    return folder
 
 
 def test_a_run_leaves_what_it_promises(trained: Trained) -> None:
@@ -213,7 +195,7 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
             "no option '--trainer.max_epoch', did you mean '--trainer.max_epochs'",
         ),
         (["--model", "cnn", "--lr", "big"], "--lr (--model.lr): expected float or auto, got 'big'"),
-        (["--model", "cnn", "--lr", "-1"], "--model.lr must be between 0 and 1000, got -1.0"),
+        (["--model", "cnn", "--lr", "-1"], "--model.lr must be between 0 and 1,000, got -1.0"),
         (["--model", "cnn", "--epochs", "0"], "--epochs (--trainer.max_epochs): expected at least 1, got 0"),
         (["--model", "cnn", "--batch_size", "0"], "--data.batch_size must be at least 1, got 0"),
         (

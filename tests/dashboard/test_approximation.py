@@ -5,12 +5,9 @@ import pytest
 
 from dashboard.approximation import error_figure, fit_figure, knots_figure, surface_figure, units_figure
 from dashboard.style import to_image
+from tests.dashboard.titles import title
 
 X = np.linspace(0, 1, 101)
-
-
-def title(figure) -> str:  # type: ignore[no-untyped-def]
-    return figure.get_suptitle().replace("\n", " ").replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_the_fit_stands_over_its_error() -> None:

@@ -13,10 +13,7 @@ from dashboard.coding import (
 )
 from dashboard.compression import anomalies_figure, compression_figure, convergence_figure
 from dashboard.style import to_image
-
-
-def title(figure):
-    return figure.get_suptitle().replace("\n", " ")
+from tests.dashboard.titles import title
 
 
 def pictures(*shape):

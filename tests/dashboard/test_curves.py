@@ -10,6 +10,7 @@ from dashboard.curves import beside_theory_figure, learning_figure, neural_dista
 from dashboard.layout import exactly, overview
 from dashboard.roc import roc_figure
 from dashboard.style import to_image
+from tests.dashboard.titles import title
 from theory.verification import equal_error_rate, receiver_curve
 
 
@@ -19,10 +20,6 @@ def dashed_heights(axes):
 
 def drawn(axes):
     return [line for line in axes.lines if not line.is_dashed()]
-
-
-def title(figure):
-    return figure.get_suptitle().replace("\n", " ").replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_learning_curves_share_a_panel_by_the_last_part_of_the_tag():

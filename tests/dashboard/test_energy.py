@@ -4,10 +4,7 @@ import numpy as np
 
 from dashboard.energy import bounds_figure, dreams_figure, filters_figure, two_sided_figure
 from dashboard.style import to_image
-
-
-def title(figure: object) -> str:
-    return " ".join(figure._suptitle.get_text().split())  # type: ignore[attr-defined]
+from tests.dashboard.titles import title
 
 
 def test_two_sides_tell_their_distance() -> None:

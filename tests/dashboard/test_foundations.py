@@ -12,11 +12,8 @@ from dashboard.geometry import anatomy_figure, flatten_space, layers_figure
 from dashboard.gradient_flow import profile_figure, ratio_figure, trainability_figure
 from dashboard.style import to_image
 from models.point_network import Stage
+from tests.dashboard.titles import title
 from theory.separability import separating_plane
-
-
-def title(figure: Any) -> str:
-    return str(figure.get_suptitle()).replace("\n", " ")
 
 
 def test_profiles_are_drawn_beside_their_dashed_closed_form() -> None:

@@ -7,10 +7,7 @@ from dashboard import style
 from dashboard.adjustment import collider_figure, simpson_figure
 from dashboard.generalisation import capacity_figure, double_descent_figure, filter_figure
 from dashboard.regression import fit_figure, solvers_figure
-
-
-def title(figure: object) -> str:
-    return " ".join(figure.get_suptitle().split())  # type: ignore[attr-defined]
+from tests.dashboard.titles import title
 
 
 def inside(figure: object) -> bool:

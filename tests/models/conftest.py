@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from models.finetune.backbones import Backbone, build_backbone
 from tests.models.face_pictures import make_faces, write_faces
 from tests.models.small_folder import make_pictures
 
@@ -18,3 +20,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def faces_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Invented people as a folder; see `tests.models.face_pictures.make_faces`."""
     return write_faces(tmp_path_factory.mktemp("faces"), make_faces())
+
+
+@pytest.fixture
+def backbone() -> Backbone:
+    """A residual network that tells 3 classes, always with the same first weights."""
+    torch.manual_seed(0)
+    return build_backbone("resnet18", 3, weights="none")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.runs import lasting, only_run, weights
 from train import main
 
 
@@ -30,20 +30,15 @@ def stopped_and_resumed(
     with patch.context() as local:
         local.setattr(task, "training_step", stopping)
         assert main([*words, "--root", str(root / "half")]) == 143
-    (whole,), (half,) = (root / "whole").glob("*/*"), (root / "half").glob("*/*")
+    whole, half = only_run(root / "whole"), only_run(root / "half")
     assert main(["--resume", str(half), "--report", "none"]) == 0
     return whole, half
 
 
 def assert_equal_runs(whole: Path, half: Path) -> None:
     """All weights and chains bit for bit, and all figures but times."""
-    states = [torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for run in (whole, half)]
+    states = [weights(run) for run in (whole, half)]
     assert states[0].keys() == states[1].keys()
     for name, tensor in states[0].items():
         assert torch.equal(tensor, states[1][name]), name
-    figures = [json.loads((run / "metrics.json").read_text()) for run in (whole, half)]
-    kept = [
-        {name: value for name, value in each.items() if not name.startswith(("time/", "sys/")) and name != "command"}
-        for each in figures
-    ]
-    assert kept[0] == kept[1]
+    assert lasting(whole) == lasting(half)

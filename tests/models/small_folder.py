@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 import models.finetune.policy
+from tests.runs import metrics_of, only_run
 from trainer.safe_file import load_checkpoint
 
 BACKBONE = "shufflenet_v2_x0_5"  # the smallest with batch normalisation
@@ -57,14 +57,8 @@ def run_out_of_memory_once(patch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def only_run(root: Path) -> Path:
-    (folder,) = root.glob("*/*")
-    return folder
-
-
 def metrics(root: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((only_run(root) / "metrics.json").read_text())
-    return found
+    return metrics_of(only_run(root))
 
 
 def last(root: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from models.coding.reference import HALF_WIDTH, MNIST_DEEP_30, MNIST_PCA_30, Ref
 from models.coding.results import Result, agreement, gaussian_twins, squared_errors
 from tests.models.resuming import assert_equal_runs, stopped_and_resumed
 from tests.refusals import refused
-from tests.test_train import only_run
+from tests.runs import only_run
 from theory.linear_autoencoder import least_loss
 from theory.principal import mean_and_covariance, principal, projection_errors
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 import predict
 import train
 from models.finetune.compilation import compile_if_possible
-from tests.models.small_folder import BACKBONE, metrics, only_run, words
+from tests.models.small_folder import BACKBONE, metrics, words
+from tests.runs import only_run
 
 
 @pytest.fixture

@@ -11,12 +11,6 @@ from models.pixels import normalise
 
 
 @pytest.fixture(scope="module")
-def backbone():
-    torch.manual_seed(0)
-    return build_backbone("resnet18", 3, weights="none")
-
-
-@pytest.fixture(scope="module")
 def pictures():
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (7, 3, 40, 40), dtype=torch.uint8, generator=generator), torch.arange(7) % 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ import predict
 import train
 from models.finetune.backbones import Backbone
 from models.finetune.origin import weights_origin
-from tests.models.small_folder import metrics, only_run, words
+from tests.models.small_folder import metrics, words
+from tests.runs import only_run, table
 from trainer.safe_file import load_checkpoint
 
 
@@ -38,11 +38,6 @@ def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory, seen: list[int
         patch.setattr(Backbone, "features", counting)
         assert train.main(words(pictures, root, "--model.tune", "head")) == 0
     return only_run(root)
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_frozen_body_sees_each_validation_picture_once(run: Path, seen: list[int]) -> None:

@@ -10,7 +10,8 @@ from torch import Tensor
 import models.finetune.policy
 import train
 from models.cnn import CNNTask
-from tests.models.small_folder import BACKBONE, SIDE, last, metrics, only_run, run_out_of_memory_once, words
+from tests.models.small_folder import BACKBONE, SIDE, last, metrics, run_out_of_memory_once, words
+from tests.runs import only_run
 from tests.trainer.exact import assert_equal
 from trainer.signals import StopOnSignal
 

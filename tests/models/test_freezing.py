@@ -23,12 +23,6 @@ def frozen_normalisation(backbone: nn.Module) -> list[str]:
     ]
 
 
-@pytest.fixture
-def backbone() -> Backbone:
-    torch.manual_seed(0)
-    return build_backbone("resnet18", 3, weights="none")
-
-
 def snapshot(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 

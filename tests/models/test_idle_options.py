@@ -12,7 +12,8 @@ import pytest
 import train
 from models.cnn import CNNTask
 from models.finetune.idle import BACKBONE, OWN, STEPS, UNTOUCHED, unused
-from tests.models.small_folder import only_run, words
+from tests.models.small_folder import words
+from tests.runs import only_run
 
 DEFAULTS = {name: one.default for name, one in inspect.signature(CNNTask.__init__).parameters.items()}
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import train
-from tests.models.small_folder import last, metrics, only_run, words
+from tests.models.small_folder import last, metrics, words
+from tests.runs import only_run
 
 
 @pytest.fixture(scope="module")

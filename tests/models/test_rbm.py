@@ -19,6 +19,7 @@ from models.energy.pictures import grey_in_training, pixel_means, unit_pixels
 from models.rbm import RBMTask
 from tests.models.resuming import assert_equal_runs, stopped_and_resumed
 from tests.models.small_folder import make_pictures
+from tests.theory.machines import pictures
 from theory.ais import LogZ
 from theory.gibbs import contrastive_moments, flat
 from theory.rbm import Moments, likelihood_gradient, log_likelihood
@@ -34,10 +35,6 @@ def machine(visible: int = 8, hidden: int = 4) -> RBM:
         rbm.visible_bias.normal_()
         rbm.hidden_bias.normal_()
     return rbm
-
-
-def pictures(count: int = 5, visible: int = 8) -> Tensor:
-    return torch.randint(2, (count, visible), generator=torch.Generator().manual_seed(1)).double()
 
 
 def mean_direction(rbm: RBM, v: Tensor, ascent: Ascent, draws: int) -> tuple[Tensor, Tensor]:
@@ -144,9 +141,6 @@ def test_coin_is_fair_and_certain_at_the_ends() -> None:
     assert abs(float(coin(torch.full((40_000,), 0.3)).mean()) - 0.3) < 4.5 * (0.21 / 40_000) ** 0.5
 
 
-# --- bad input ---
-
-
 def test_values_outside_the_unit_interval_are_refused_with_their_range() -> None:
     with pytest.raises(ValueError, match=r"needs values in \[0, 1\].*found -0\.5 to 3"):
         unit_pixels(torch.tensor([[[[-0.5, 3.0]]]]))
@@ -180,9 +174,6 @@ def test_a_single_picture_of_constant_pixels_gives_finite_steps() -> None:
         assert all(bool(torch.isfinite(slope).all()) for slope in slopes)
         climb(rbm, slopes)
     assert torch.isfinite(rbm.visible_bias).all()
-
-
-# --- runs ---
 
 
 def run(root: Path, *words: str) -> dict[str, Any]:
@@ -245,6 +236,19 @@ def test_grey_pixels_are_drawn_once_for_the_judgement(tmp_path: Path, capsys: py
     assert "grey pixels drawn once, seed 0, those of training anew in each batch" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_grey_pixels_are_drawn_with_the_seed_that_was_given(part: str) -> None:
+    """The same ones in each epoch, so that epochs are compared on the same pictures."""
+    grey = torch.full((2000, 1, 2, 3), 128, dtype=torch.uint8)
+    drawn = []
+    for task in [RBMTask(in_channels=1, image_size=[2, 3])] * 2 + [RBMTask(1, [2, 3], pixels_seed=1)]:
+        getattr(task, f"on_{part}_epoch_start")()
+        drawn.append(task.binary(grey))
+    assert torch.equal(drawn[0], drawn[1])
+    # Two independent draws of a fair coin differ in half of the 12,000 pixels.
+    assert abs(float((drawn[1] != drawn[2]).double().mean()) - 0.5) < 4.5 * 0.5 / 12_000**0.5
+
+
 def test_the_pixels_say_whether_they_are_drawn_not_the_words_about_them() -> None:
     """Pictures of 0 and 1 under any name are used as they are; grey ones under any name are drawn."""
     black_and_white, grey = torch.randint(2, (40, 1, 2, 3)).float(), torch.rand(40, 1, 2, 3)
@@ -252,8 +256,8 @@ def test_the_pixels_say_whether_they_are_drawn_not_the_words_about_them() -> Non
         task = RBMTask(1, [2, 3], words)
         assert torch.equal(task.binary(black_and_white), black_and_white.flatten(1))
         assert set(task.binary(grey).unique().tolist()) == {0.0, 1.0}
-        for pictures, drawn in ((black_and_white, False), (grey, True)):
-            loader = TensorLoader(pictures, torch.zeros(40, dtype=torch.int64), 8)
+        for pixels, drawn in ((black_and_white, False), (grey, True)):
+            loader = TensorLoader(pixels, torch.zeros(40, dtype=torch.int64), 8)
             assert grey_in_training(loader, 0) == drawn
             assert loader.state_dict() == {"epoch": 0, "batch": 0}, "looking does not move the run"
 

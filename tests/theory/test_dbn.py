@@ -1,10 +1,9 @@
 """The variational bound of two layers, counted: exact where it must be, never above the likelihood."""
 
 import torch
-from torch import Tensor
 
+from tests.theory.machines import machine, pictures
 from theory.dbn import (
-    Machine,
     bernoulli_entropy,
     bernoulli_log_probability,
     exact_bound,
@@ -13,16 +12,6 @@ from theory.dbn import (
     variational_bound,
 )
 from theory.rbm import binary_states, log_likelihood, log_partition
-
-
-def machine(visible: int, hidden: int, seed: int) -> Machine:
-    generator = torch.Generator().manual_seed(seed)
-    shapes = ((visible, hidden), (visible,), (hidden,))
-    return Machine(*(torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes))
-
-
-def pictures(count: int, visible: int) -> Tensor:
-    return torch.randint(2, (count, visible), generator=torch.Generator().manual_seed(1)).double()
 
 
 def test_a_layer_turned_upside_down_changes_nothing() -> None:

@@ -8,6 +8,7 @@ import torch
 from sklearn.neural_network import BernoulliRBM
 from torch import Tensor
 
+from tests.theory.machines import machine, pictures
 from theory.gibbs import contrastive_bias, contrastive_moments, flat, gibbs_eigenvalues, gibbs_kernel, joint
 from theory.rbm import (
     binary_states,
@@ -22,17 +23,6 @@ from theory.rbm import (
 )
 
 Terms = tuple[Tensor, Tensor, Tensor]
-
-
-def machine(visible: int = 8, hidden: int = 4, seed: int = 0) -> Terms:
-    generator = torch.Generator().manual_seed(seed)
-    shapes = ((visible, hidden), (visible,), (hidden,))
-    weight, a, b = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
-    return weight, a, b
-
-
-def pictures(count: int = 5, visible: int = 8) -> Tensor:
-    return torch.randint(2, (count, visible), generator=torch.Generator().manual_seed(1)).double()
 
 
 def counted_log_z(weight: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -111,9 +101,6 @@ def test_pseudo_likelihood_against_the_definition_and_scikit_learn() -> None:
     np.testing.assert_allclose(theirs, mean.numpy(), rtol=0.15)
     with pytest.raises(ValueError, match="needs pixels of 0 and 1"):
         pseudo_log_likelihood(v * 0.5, torch.zeros(6, dtype=torch.int64), weight, a, b)
-
-
-# --- the Gibbs kernel ---
 
 
 def test_kernel_leaves_the_model_as_it_is_and_its_eigenvalues_are_those_of_the_matrix() -> None:

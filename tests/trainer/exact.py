@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from tests.runs import only_run
 from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
 from trainer import build
 from trainer.folder import RunFolder
@@ -16,8 +17,7 @@ from trainer.safe_file import load_checkpoint
 
 def run_below(root: Path) -> RunFolder:
     """The only run below ``root``."""
-    (path,) = root.glob("*/*")
-    return RunFolder(path)
+    return RunFolder(only_run(root))
 
 
 def uninterrupted(root: Path, epochs: int = 3) -> tuple[RunFolder, SmallTask]:

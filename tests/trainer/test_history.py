@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,8 @@ import pytest
 import train
 import trainer.history
 from tests.conftest import Trained
+from tests.runs import table
 from trainer.history import History, read_rows
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_run_has_a_row_for_each_epoch_and_the_last_is_what_it_printed(trained: Trained) -> None:
