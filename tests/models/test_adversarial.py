@@ -158,9 +158,6 @@ def test_a_small_step_costs_what_the_gradient_says() -> None:
     assert margin_slope(victim, IMAGES.double(), LABELS, 1e-6) == pytest.approx(1, abs=1e-3)
 
 
-# --- runs ---
-
-
 def test_a_run_trains_attacks_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--model", "adversarial", "--model.widths", "[4, 8]", "--epochs", "3", "--root", str(tmp_path), *QUICK]
     assert train.main(words) == 0

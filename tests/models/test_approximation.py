@@ -221,6 +221,3 @@ def test_ratios_and_slopes() -> None:
     assert ratio(1e-3, 0.0, 1.0) == float("inf")
     assert fitted_slope([8, 16, 32], [8.0**-2, 16.0**-2, 32.0**-2]) == pytest.approx(-2)
     assert np.isnan(fitted_slope([8], [1.0]))
-
-
-# --- runs ---

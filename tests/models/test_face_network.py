@@ -122,9 +122,6 @@ def test_views_begin_with_the_picture_itself(shift: float, scale: float, count: 
     assert grid[0] == (1.0, 0.0, 0.0)
 
 
-# --- the network ---
-
-
 def test_splits_do_not_influence_each_other() -> None:
     generator = torch.Generator().manual_seed(4)
     network = FaceNet([SIZE, SIZE], 2, [8])
