@@ -14,6 +14,7 @@ from data import DATA
 from models import MODELS
 from tests.conftest import Trained
 from tests.models.small_folder import make_pictures
+from tests.refusals import refused
 from tests.runs import lasting, only_run, weights
 from trainer.front import read
 from trainer.options import build_parser, load_class, parse
@@ -249,10 +250,7 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
 def test_wrong_input_is_one_line_and_status_2(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert train.main([*words, "--root", str(tmp_path / "runs")]) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith(f"train.py: {message}"), captured.err
-    assert captured.err.count("\n") == 1
+    refused(words, message, tmp_path / "runs", capsys)
     assert not (tmp_path / "runs").exists(), "nothing is left of a run that could not start"
 
 
