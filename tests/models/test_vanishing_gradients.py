@@ -84,6 +84,7 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
     assert_equal_runs(whole, half)
     ours, theirs = (load_checkpoint(run / "checkpoints/last.ckpt") for run in (whole, half))
     assert ours["history"] == theirs["history"]
+    assert len(ours["history"]) == 2
 
 
 @pytest.mark.parametrize(
