@@ -38,7 +38,7 @@ class FaceTask(LightningModule):
         num_splits: Splits trained at once.
         protocol: ``identification`` (known people) or ``verification`` (new people).
         olivetti_halves: Whether the pictures are the Olivetti faces and half of each person's are for training, as in
-            the published figure.
+            the published figure, at its size of 92×112 pixels.
         cells: Edges of the cells in which gradients are counted, in pixels; about a tenth of the picture's width.
         shrinkage: Share of the identity in the covariance to begin with, between 0 and 1.
         sharpness: Scale of the cosines, and how hard the best view is chosen; 10 to 50.

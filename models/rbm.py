@@ -92,7 +92,7 @@ class RBMTask(LightningModule):
         visible = in_channels * math.prod(image_size)
         if log_z == "exact":
             check_countable(min(visible, hidden), "--model.log_z exact: the smaller side")
-        self.grey = False  # whether pixels of training must be drawn; the first batch shows it
+        self.grey = False  # whether all batches of training are drawn: the first one is grey
         self.judged = torch.Generator()  # draws grey pixels of validation and test
         self.drawn = False  # whether it drew any of the test
         self.exact = log_z != "ais" and countable(visible, hidden)
@@ -132,7 +132,7 @@ class RBMTask(LightningModule):
             self.start()
         with self.full_digits():
             v = unit_pixels(batch[0])  # (N, V)
-            v = coin(v) if self.grey else v
+            v = coin(v) if self.grey or are_grey(v) else v
             climb(self.rbm, self.ascent.gradient(self.rbm, v))
             if batch_idx % LOOK_EVERY == 0:
                 gap = self.rbm.free_energy(v).mean() - self.rbm.free_energy(self.ascent.look(self.rbm, v)).mean()

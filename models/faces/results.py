@@ -51,8 +51,8 @@ class Identification:
     Attributes:
         errors: Of each method: ``errors["network"]`` is a list of S shares in 0..1.
         num_test: Test pictures of a split.
-        olivetti_halves: Whether these are the Olivetti faces, 5 of 10 a person for training: the published figure
-            is for no other.
+        olivetti_halves: Whether these are the Olivetti faces of 92×112 pixels, 5 of 10 a person for training: the
+            published figure is for no other.
     """
 
     errors: dict[str, list[float]]

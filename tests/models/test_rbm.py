@@ -262,6 +262,23 @@ def test_the_pixels_say_whether_they_are_drawn_not_the_words_about_them() -> Non
             assert loader.state_dict() == {"epoch": 0, "batch": 0}, "looking does not move the run"
 
 
+def test_grey_pixels_after_a_first_batch_without_any_are_drawn_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = RBMTask(1, [2, 3], hidden=4)
+    task.count.fill_(1)
+    seen: list[Tensor] = []
+
+    def remember(rbm: Any, v: Tensor) -> None:
+        seen.append(v)
+        raise StopIteration
+
+    monkeypatch.setattr(task.ascent, "gradient", remember)
+    for pixels in (torch.ones(5, 1, 2, 3), torch.full((5, 1, 2, 3), 0.5)):
+        with pytest.raises(StopIteration):
+            task.training_step((pixels, torch.zeros(5)), 0)
+    assert torch.equal(seen[0], torch.ones(5, 6))
+    assert set(seen[1].unique().tolist()) == {0.0, 1.0}
+
+
 @pytest.mark.parametrize("model", ["rbm", "dbn"])
 @pytest.mark.parametrize("scheme", ["threshold", "redraw"])
 def test_a_seed_for_pixels_that_are_not_grey_is_refused(
