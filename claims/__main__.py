@@ -163,6 +163,8 @@ def select(options: argparse.Namespace, claims: dict[str, Claim]) -> tuple[list[
     ]
     if not chosen and not without:
         raise WrongInput(f"no statement fits {' '.join([*options.ids, *options.words, *options.article])!r}")
+    if options.words and set(options.ids) >= {*(one.id for one in chosen), *without}:
+        raise WrongInput(f"no statement fits {' '.join(options.words)!r}")
     return chosen, without
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NoReturn
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -138,12 +139,20 @@ def summary(claims: Sequence[Claim], outcomes: Sequence[Outcome], seconds: float
     return lines
 
 
+class OpenConsole(Console):
+    """Lets the program say that its reader has gone; rich would end it with status 1."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Raised while a BrokenPipeError is handled: that one goes on."""
+        raise
+
+
 def consoles(width: int = 110) -> tuple[Console, Console]:
     """Where results and where progress are written: the same terminal, or stdout and stderr apart.
 
     A pipe or a file gets lines of ``width`` characters; a terminal its own.
     """
-    out = Console(highlight=False)
+    out = OpenConsole(highlight=False)
     if out.is_terminal:
         return out, out
-    return Console(highlight=False, width=width), Console(stderr=True)
+    return OpenConsole(highlight=False, width=width), Console(stderr=True)

@@ -111,10 +111,14 @@ class Folder(LightningDataModule):
         for option, (value, allowed) in (choices | {"balance": (balance, ("none", "sampler", "loss"))}).items():
             if value not in allowed:
                 raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
-        if group_column is not None and csv is None:
-            raise ValueError(f"group_column {group_column!r} needs --data.csv: a folder has no columns")
-        if path is not None and csv is None and path.lower().endswith(".csv"):
+        if path is not None and path.lower().endswith(".csv") and not Path(path).expanduser().is_dir():
+            if csv is not None:
+                raise ValueError(
+                    f"csv {csv}: --data {path} is a list already; give one of them, or the pictures' folder"
+                )
             path, csv = None, path
+        if group_column is not None and csv is None:
+            raise ValueError(f"group_column {group_column!r} needs a list, --data FILE.csv: a folder has no columns")
         self.path, self.csv, self.group_column = path, csv, group_column
         self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
         self.aug, self.min_area, self.flip, self.balance, self.on_bad = aug, min_area, flip, balance, on_bad

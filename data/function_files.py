@@ -12,6 +12,7 @@ from torch import Tensor
 from data import decode
 from data.bundled import package_file
 
+LARGEST = 1e100  # value in a table
 LEAST, MOST = 2, 8192
 PICTURES = {"camera": "data/camera.png", "face": "data/lfw_subset.npy"}  # bundled with scikit-image
 PICTURE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm")
@@ -21,7 +22,8 @@ def read_pairs(path: Path) -> tuple[Tensor, Tensor]:
     """Places and values of a table with two columns, sorted by place.
 
     Args:
-        path: Text, numbers parted by commas, semicolons, tabs or blanks; the first line may name the columns.
+        path: Text, numbers parted by commas, semicolons, tabs or blanks; the first line may name the columns, of which
+            x stands first unless the names are y and x.
 
     Returns:
         x and y, float64, each of shape (M,), 2 to 8,192 of them.
@@ -36,7 +38,7 @@ def read_pairs(path: Path) -> tuple[Tensor, Tensor]:
         raise ValueError(f"{named} is no text file") from None
     except OSError as error:
         raise ValueError(f"{named}: {error.strerror}") from None
-    rows = []
+    rows, swapped = [], False
     for number, line in enumerate(lines, 1):
         fields = next(csv.reader([line.replace(";", ",").replace("\t", ",")]), [])
         fields = fields if len(fields) > 1 else line.split()
@@ -46,11 +48,14 @@ def read_pairs(path: Path) -> tuple[Tensor, Tensor]:
             x, y = (float(field) for field in fields)
         except ValueError:
             if number == 1 and not any(map(_is_number, fields)):
+                swapped = [field.strip().lower() for field in fields] == ["y", "x"]
                 continue
             raise ValueError(f"{named}, line {number}: expected two numbers x, y, got {line[:60]!r}") from None
         if not (math.isfinite(x) and math.isfinite(y)):
             raise ValueError(f"{named}, line {number}: {line[:60]!r} is not finite")
-        rows.append((x, y))
+        if max(abs(x), abs(y)) > LARGEST:
+            raise ValueError(f"{named}, line {number}: {line[:60]!r} is beyond {LARGEST:g}, whose square overflows")
+        rows.append((y, x) if swapped else (x, y))
     if not LEAST <= len(rows) <= MOST:
         raise ValueError(f"{named}: the number of samples is {len(rows):,}; allowed: {LEAST} to {MOST:,}")
     pairs = torch.tensor(sorted(rows), dtype=torch.float64)

@@ -121,6 +121,12 @@ def find_target(text: str, low: float | None, high: float | None) -> tuple[str, 
     return text, Target(known.formula, known.about, left, right, known.constant if unchanged else None, jump)
 
 
+def places_with_several_values(x: Tensor, y: Tensor) -> int:
+    """How many places stand there with values that differ. Args: x ascending, y, both of shape (M,)."""
+    torn = (x.diff() == 0) & (y.diff() != 0)
+    return len(x[1:][torn].unique())
+
+
 def is_table(function: str) -> bool:
     """Whether a function is given as a file of x, y; a formula may be longer than any file's name."""
     place = Path(function)
@@ -243,6 +249,8 @@ class Functions(LightningDataModule):
         samples, (low, high) = self.samples(), self._interval
         square = "²" if samples.x.ndim == 2 else ""
         source = "read from a file" if self.target is None else self.target.about
+        if self.path is not None and (several := places_with_several_values(samples.x, samples.clean)):
+            source += f"; {several} of its places x have several values, which no function takes"
         return {
             "name": self.function,
             "source": f"{source}, noise of {self.noise:g} deviations" if self.noise else source,

@@ -20,7 +20,7 @@ def list_csv(
     r"""The labelled files of a CSV file with the columns ``path,label[,split]``.
 
     Args:
-        file: UTF-8, with or without a byte order mark; comma or semicolon between columns; "/" or "\" in paths.
+        file: UTF-8, with or without a byte order mark; comma, semicolon or tab between columns; "/" or "\" in paths.
         folder: Where relative paths begin; the CSV file's own folder without it.
         group_column: Column whose equal values stay in one split.
 
@@ -39,7 +39,7 @@ def list_csv(
     root = Path(folder).expanduser() if folder is not None else table.parent
     heading = text.split("\n", 1)[0]
     reader = csv.DictReader(
-        io.StringIO(text, newline=""), delimiter=";" if ";" in heading and "," not in heading else ","
+        io.StringIO(text, newline=""), delimiter=next((mark for mark in ",;\t" if mark in heading), ",")
     )
     try:
         columns = [name.strip() for name in reader.fieldnames or []]

@@ -214,6 +214,7 @@ def test_a_claim_without_its_data_is_skipped_with_the_reason(
         (["000-28", "--article", "003"], "no statement fits '000-28 003'"),
         (["--jobs", "0"], "--jobs: expected a whole number from 1, got '0'"),
         (["--json", "nowhere/at/all.json"], "--json nowhere/at/all.json: expected a file in an existing folder"),
+        ([SMALL, "zzz"], "no statement fits 'zzz'"),
         (["--data_root", "nowhere"], "--data_root nowhere: there is no such folder"),
         (["--markdown", "page.md", SMALL], "--markdown writes the page of all statements"),
         (["--long"], "unrecognized arguments: --long"),

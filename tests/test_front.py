@@ -85,6 +85,7 @@ def test_flatten_and_nest_are_inverse() -> None:
         ("--modle cnn", "no option '--modle', did you mean '--model'?"),
         ("--model cnn --data mnis", "no data named 'mnis', did you mean 'mnist'?"),
         ("--model cnn --data /nowhere/at/all", "--data /nowhere/at/all: there is no such folder"),
+        ("--model cnn --data /nowhere/list.csv", "--data /nowhere/list.csv: there is no such file"),
         ("--model cnn --data folder", "--data folder: give the path of the folder itself"),
         ("--model cnn --epoch 3", "no option '--epoch', did you mean '--epochs'?"),
         ("--model cnn --epochs", "--epochs needs a value"),
@@ -117,6 +118,18 @@ def test_a_damaged_settings_file_is_named(recipes: Path, tmp_path: Path, content
     with pytest.raises(UserError, match=r"broken\.yaml") as caught:
         read(["--model", "cnn", "-c", str(file)], MODELS, DATA, recipes)
     assert message in str(caught.value)
+
+
+def test_a_file_that_names_its_model_alone_gets_the_data_of_the_recipe(recipes: Path, tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("model: cnn\ntrainer: {max_epochs: 3}\n")
+    request = read(["-c", str(file)], MODELS, DATA, recipes)
+    assert request.data == "digits"
+    assert request.settings["trainer"] == {"max_epochs": 3}
+    file.write_text("model: cnm\n")
+    for words in ([], ["--model", "cnn"]):
+        with pytest.raises(UserError, match=r"own\.yaml: no model named 'cnm', did you mean 'cnn'"):
+            read([*words, "-c", str(file)], MODELS, DATA, recipes)
 
 
 def test_resume_waits_for_the_settings_of_its_run(recipes: Path) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from trainer.errors import RunFailed, UserError, one_line, out_of_memory
+from trainer.errors import SIGPIPE_EXIT, RunFailed, UserError, one_line, out_of_memory
 from trainer.folder import RunFolder
 from trainer.interrupt import way_on
 from trainer.program import close_stdout
@@ -58,7 +58,7 @@ def accounted(run: RunFolder, fresh: bool) -> Iterator[Progress]:
         raise
     except BrokenPipeError as error:
         close_stdout()
-        raise RunFailed(f"nobody reads the output any more: {way_on(run)}") from error
+        raise RunFailed(f"nobody reads the output any more: {way_on(run)}", SIGPIPE_EXIT) from error
     except OSError as error:
         way = _discard(run, fresh, progress) or way_on(run)
         raise RunFailed(f"{one_line(error)}; {way}") from error

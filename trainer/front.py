@@ -160,7 +160,7 @@ def name_data(value: str, known: dict[str, str]) -> tuple[str, str | None]:
             f"{', '.join(sorted(set(known) - {'folder'}))}, or the path of a folder of pictures"
         )
     if not path.exists():
-        raise UserError(f"--data {value}: there is no such folder")
+        raise UserError(f"--data {value}: there is no such {'file' if path.suffix else 'folder'}")
     return "folder", str(path)
 
 
@@ -197,6 +197,10 @@ def read(
     request.model = given_model or in_files["model"] or ""
     if not request.model and not request.resume:
         raise UserError(f"--model is missing; known: {', '.join(models)} (python train.py --help shows more)")
+    for file, content in contents:
+        named = content.get("model", {}).get("name")
+        if named is not None and named not in models:
+            raise UserError(f"{file}: no model named {named!r}{nearest(named, models)}")
     if request.model and request.model not in models:
         raise UserError(
             f"no model named {request.model!r}{nearest(request.model, models) or ', known: ' + ', '.join(models)}"
@@ -213,7 +217,8 @@ def read(
             f"--resume {request.resume}: that run is {in_files['model']} on {in_files['data']}, "
             f"not {request.model} on {request.data or in_files['data']}"
         )
-    if in_files["model"] != request.model:  # a file that names the model stands alone; otherwise the recipe comes first
+    # A file that names model and data stands alone; otherwise the recipe comes first.
+    if in_files["model"] != request.model or not (given_data or in_files["data"]):
         recipe = recipe_file(request.model, request.data or in_files["data"], recipes)
         contents.insert(0, (recipe, read_yaml(recipe)))
         request.usual_data = contents[0][1].get("data", {}).get("name", "")

@@ -68,7 +68,8 @@ def resumable(run: RunFolder) -> Iterator[None]:
     try:
         yield
     except Interrupted as stop:
-        raise RunFailed(f"{stop}: {way_on(run)}", stop.exit_code) from stop
+        drawn = "; figures may be missing" if run.finished else ""
+        raise RunFailed(f"{stop}: {way_on(run)}{drawn}", stop.exit_code) from stop
 
 
 def way_on(run: RunFolder) -> str:

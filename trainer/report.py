@@ -154,7 +154,7 @@ def announce(request: Request, folder: RunFolder, data: Data, task: Task, traine
     """Prints what is about to run, before the first step; what is allowed but hardly meant gets a note."""
     summary = data.summary()
     batch, count = settings.data.get("batch_size"), summary["splits"].get("train", 0)
-    if isinstance(batch, int) and 0 < count < batch:
+    if isinstance(batch, int) and 0 < count < batch and not getattr(task, "fixed_features", False):
         notice(f"note: --batch_size {batch} is more than there is to train on ({count:,}): a step sees all of it")
     if settings.model.get("lr") == 0:
         notice("note: --lr 0 changes no weight: the run only measures")

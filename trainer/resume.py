@@ -183,8 +183,8 @@ def check_unfinished(checkpoint: dict[str, Any], max_epochs: int | None, run: Ru
     if nothing_left(checkpoint, max_epochs, run):
         done = epochs_done(checkpoint)
         raise UserError(
-            f"{run.path} has {done} epoch{'s' * (done != 1)}, "
-            f"--epochs {max_epochs} leaves nothing to train: ask for more"
+            f"{run.path} has {done} epoch{'s' * (done != 1)} and was tested: "
+            f"--epochs N goes on if N is more, here it is {max_epochs}"
         )
 
 

@@ -32,6 +32,9 @@ from theory.targets import DEGREES, Target, target
 # Points around p = n, as shares of n; the peak is taken whole.
 SHARES = (0.04, 0.1, 0.2, 0.33, 0.47, 0.6, 0.7, 0.77, 1.23, 1.33, 1.5, 1.67, 2.0, 2.5, 3.0, 4.0)
 
+FAR = 6.0  # standard errors: beyond, chance is no explanation, over however many sizes
+FEW = 10  # replicas, whose deviation is known to about a quarter
+
 
 @dataclass(frozen=True)
 class Due:
@@ -172,9 +175,16 @@ class Sweep:
                 f"mean weights within {values['gap/iterate_scores']:.1f} standard errors of the closed form ({count})"
             )
         else:
+            away = values["gap/risk_scores"]
+            told = (
+                f"within {away:.1f} standard errors of"
+                if away <= FAR
+                else f"NOT as due, {away:.1f} standard errors from"
+            )
             text = (
-                f"weights = (I − (I − ηA)^t) A⁻¹c within {values['gap/iterate']:.1e}; test errors within "
-                f"{values['gap/risk_scores']:.1f} standard errors of noise + bias² + variance ({len(sizes)} sizes)"
+                f"weights = (I − (I − ηA)^t) A⁻¹c within {values['gap/iterate']:.1e}; test errors {told} "
+                f"noise + bias² + variance ({len(sizes)} sizes)"
+                + (f"; {self.test.shape[1]} replicas give no sure standard error" if self.test.shape[1] < FEW else "")
             )
         return [*lines, ("closed form", text)]
 

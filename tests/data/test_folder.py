@@ -120,6 +120,19 @@ def test_without_a_writable_cache_it_works_and_says_so(
     assert len(next(iter(data.val_dataloader()))[0]) == 3
 
 
+def test_a_list_is_a_list_however_it_is_given(flat: Path, tmp_path: Path) -> None:
+    files = sorted(flat.glob("*/*.png"))
+    table = tmp_path / "list.csv"
+    for mark in ",;\t":
+        rows = [f"{file}{mark}{file.parent.name}{mark}{number // 2}" for number, file in enumerate(files)]
+        table.write_text("\n".join([f"path{mark}label{mark}who", *rows]) + "\n")
+        grouped = Folder(str(table), group_column="who", image_size=16)
+        assert len(grouped.labels("train")) + len(grouped.labels("val")) == len(files)
+        assert {entry.group for entry in grouped.entries} == {str(number // 2) for number in range(len(files))}
+    with pytest.raises(ValueError, match=rf"csv other.csv: --data {table} is a list already"):
+        Folder(str(table), csv="other.csv")
+
+
 def test_a_cache_that_was_named_must_be_writable(flat: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ValueError, match=r"^cache_dir .*file/cache cannot be written to: Not a directory"):
@@ -264,7 +277,7 @@ def test_wrong_options_are_named(make: Make, flat: Path) -> None:
         ({"channels": 4}, "channels must be 1 or 3"),
         ({"image_size": 0}, "image_size must be at least 1"),
         ({"background": "nocolour"}, "background must be a colour"),
-        ({"group_column": "x"}, "group_column 'x' needs --data.csv"),
+        ({"group_column": "x"}, "group_column .x. needs a list"),
     ]
     for options, message in wrong:
         with pytest.raises(ValueError, match=message):

@@ -78,6 +78,7 @@ def test_a_table_is_sorted_and_scaled(tmp_path: Path) -> None:
         ("1,2\n", "samples is 1; allowed: 2 to"),
         ("", "samples is 0; allowed"),
         ("1,2\n1,3\n", "all samples lie at x = 1"),
+        ("1,2\n3,1e300\n", "line 2.*beyond 1e.100, whose square overflows"),
         ("0,1o\n1,2\n2,3\n", "line 1: expected two numbers"),  # a slip, no names of columns
     ],
 )
@@ -153,3 +154,19 @@ def test_pictures_that_are_none(tmp_path: Path) -> None:
         Picture("square")
     with pytest.raises(ValueError, match="unit square"):
         Functions("camera", low=0.0)
+
+
+def test_a_heading_that_names_y_first_is_heeded(tmp_path: Path) -> None:
+    file = tmp_path / "swapped.csv"
+    file.write_text("y,x\n5,0\n7,1\n")
+    x, y = read_pairs(file)
+    assert (x.tolist(), y.tolist()) == ([0, 1], [5, 7])
+
+
+def test_a_table_that_is_no_function_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "torn.csv"
+    file.write_text("0,1\n0.5,2\n0.5,7\n1,3\n1,3\n")
+    source = Functions(str(file)).summary()["source"]
+    assert source == "read from a file; 1 of its places x have several values, which no function takes"
+    file.write_text("0,1\n0.5,2\n1,3\n1,3\n")
+    assert Functions(str(file)).summary()["source"] == "read from a file"
