@@ -6,6 +6,7 @@ tensors: after the first pass nothing is decoded again. Validation and predictio
 """
 
 import hashlib
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -23,12 +24,12 @@ from data.images import DEFAULT_ROOT, channel_statistics
 from data.layout import Entry, list_folder
 from data.loader import TensorLoader
 from data.preprocess import preprocessing
-from data.ranges import given_of
+from data.ranges import check_within, given_of
 from data.report import found_lines, remarks
 from data.run import order_seed, resident, run_device
 from data.split import balanced
 from data.store import PixelStore, check_cache
-from data.table import is_utf_8, list_csv, split_csv
+from data.table import folder_or_list, is_utf_8, list_csv, split_csv
 from data.views import Views
 
 _SOURCE_SHARE = 1.25  # side of a stored training picture over the network's: room to crop from
@@ -96,29 +97,15 @@ class Folder(LightningDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        if path is None and csv is None:
-            raise ValueError("--data.path (a folder of pictures) or --data.csv (a file with path,label) is needed")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if num_workers is not None and num_workers < 0:
-            raise ValueError(f"num_workers must be at least 0, got {num_workers}")
+        check_within(locals(), {"batch_size": (1, math.inf), "num_workers": (0, math.inf), "flip": (0, 1)})
         self.rule = SplitRule(val_fraction, test_fraction, split_seed, num_folds, fold)
-        if not 0 <= flip <= 1:
-            raise ValueError(f"flip must be in [0, 1], got {flip}")
         if not 0 < min_area <= 1:
             raise ValueError(f"min_area must be in (0, 1], got {min_area}")
         choices = {"aug": (aug, ("none", "light", "trivial", "rand")), "on_bad": (on_bad, ("skip", "error"))}
         for option, (value, allowed) in (choices | {"balance": (balance, ("none", "sampler", "loss"))}).items():
             if value not in allowed:
                 raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
-        if path is not None and path.lower().endswith(".csv") and not Path(path).expanduser().is_dir():
-            if csv is not None:
-                raise ValueError(
-                    f"csv {csv}: --data {path} is a list already; give one of them, or the pictures' folder"
-                )
-            path, csv = None, path
-        if group_column is not None and csv is None:
-            raise ValueError(f"group_column {group_column!r} needs a list, --data FILE.csv: a folder has no columns")
+        path, csv = folder_or_list(path, csv, group_column)
         self.path, self.csv, self.group_column = path, csv, group_column
         self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
         self.aug, self.min_area, self.flip, self.balance, self.on_bad = aug, min_area, flip, balance, on_bad

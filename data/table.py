@@ -91,6 +91,25 @@ def list_csv(
     return listing
 
 
+def folder_or_list(path: str | None, csv_file: str | None, group_column: str | None) -> tuple[str | None, str | None]:
+    """The folder of the pictures, or None, and the list of them, or None: a path that ends in .csv is a list.
+
+    Raises:
+        ValueError: If there is neither, two lists, or a column without a list.
+    """
+    if path is None and csv_file is None:
+        raise ValueError("--data.path (a folder of pictures) or --data.csv (a file with path,label) is needed")
+    if path is not None and path.lower().endswith(".csv") and not Path(path).expanduser().is_dir():
+        if csv_file is not None:
+            raise ValueError(
+                f"csv {csv_file}: --data {path} is a list already; give one of them, or the pictures' folder"
+            )
+        path, csv_file = None, path
+    if group_column is not None and csv_file is None:
+        raise ValueError(f"group_column {group_column!r} needs a list, --data FILE.csv: a folder has no columns")
+    return path, csv_file
+
+
 def is_utf_8(text: str) -> bool:
     """Whether text, read with ``surrogateescape``, came from UTF-8."""
     try:

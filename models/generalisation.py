@@ -20,8 +20,9 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 
+from models.capacity.evidence import Evidence
 from models.capacity.learners import Networks, Polynomials
-from models.capacity.results import Evidence, Risks, Sweep, no_free_lunch
+from models.capacity.results import Risks, Sweep, no_free_lunch
 from models.limits import SHARE, check_within
 from models.resuming import resumes
 

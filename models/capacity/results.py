@@ -18,7 +18,7 @@ from torch import Tensor
 from dashboard.generalisation import capacity_figure, double_descent_figure, filter_figure
 from models.capacity.learners import Networks, Polynomials
 from theory.double_descent import draw_excess_risk, excess_risk_quantile, fits_law, mean_excess_risk
-from theory.evidence import legendre, log_evidence
+from theory.evidence import legendre
 from theory.no_free_lunch import TARGETS, error_counts, nearest_neighbours
 from theory.regularisation import (
     descent_iterate,
@@ -27,7 +27,7 @@ from theory.regularisation import (
     linear_training_error,
     spectral_filter,
 )
-from theory.targets import DEGREES, Target, target
+from theory.targets import Target, target
 
 # Points around p = n, as shares of n; the peak is taken whole.
 SHARES = (0.04, 0.1, 0.2, 0.33, 0.47, 0.6, 0.7, 0.77, 1.23, 1.33, 1.5, 1.67, 2.0, 2.5, 3.0, 4.0)
@@ -210,45 +210,6 @@ class Sweep:
         for steps, shares in (filters[place - 1] for place in chosen):
             curves.append((steps, shares, spectral_filter(grid.double(), rate, steps).numpy()))
         yield "spectral_filter", filter_figure(eigenvalues.numpy(), grid.numpy(), curves)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Which degree the Bayesian evidence chooses, replica by replica.
-
-    Attributes:
-        chosen: Degree with the highest evidence, shape (R,).
-        degree: The true one, or None.
-    """
-
-    chosen: Tensor
-    degree: int | None
-
-    @classmethod
-    def of(cls, sample: tuple[Tensor, Tensor], function: Target, noise: float, max_degree: int) -> Evidence:
-        """Compares the degrees 0..max_degree; the prior's variance of each is the one with the highest evidence."""
-        grid = torch.logspace(-3, 2, 26, dtype=torch.float64).tolist()
-        tables = []
-        for degree in range(min(max_degree, 20) + 1):
-            features = legendre(sample[0], degree)
-            tables.append(torch.stack([log_evidence(features, sample[1], value, noise**2) for value in grid]).amax(0))
-        return cls(torch.stack(tables).argmax(0), DEGREES[function])
-
-    def metrics(self) -> dict[str, float]:
-        """Tags and values."""
-        values = {"test/evidence_degree": float(self.chosen.double().median())}
-        if self.degree is not None:
-            values["theory/evidence_degree"] = float(self.degree)
-            values["test/evidence_right"] = float((self.chosen == self.degree).double().mean())
-        return values
-
-    def findings(self) -> list[tuple[str, str]]:
-        """The choice, and the truth."""
-        text = f"the evidence chooses degree {self.metrics()['test/evidence_degree']:.0f} (median of the replicas)"
-        if self.degree is not None:
-            right = 100 * self.metrics()["test/evidence_right"]
-            text += f"; the true degree {self.degree} is chosen in {right:.0f} % of them"
-        return [("Occam's razor", text)]
 
 
 @dataclass(frozen=True)

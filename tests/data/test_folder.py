@@ -269,7 +269,7 @@ def test_wrong_options_are_named(make: Make, flat: Path) -> None:
         ({"num_folds": 1}, "num_folds must be 0 or at least 2, got 1"),
         ({"num_folds": 3, "fold": 3}, r"fold must be in 0\.\.2, got 3"),
         ({"fold": 1}, r"fold 1 needs the number of folds"),
-        ({"flip": 2.0}, r"flip must be in \[0, 1\]"),
+        ({"flip": 2.0}, "flip must be between 0 and 1, got 2.0"),
         ({"min_area": 0.0}, r"min_area must be in \(0, 1\]"),
         ({"aug": "heavy"}, "aug must be one of none, light, trivial, rand, got 'heavy'"),
         ({"on_bad": "ignore"}, "on_bad must be one of skip, error"),

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import train
+from models.capacity.evidence import Evidence
 from models.capacity.learners import Networks, Polynomials
 from models.capacity.results import Risks, Sweep
 from models.generalisation import GeneralisationTask
@@ -168,3 +169,10 @@ def test_wrong_input_is_one_line(
     given: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refused(["--model", "generalisation", *given], message, tmp_path, capsys)
+
+
+def test_a_degree_that_was_not_compared_is_not_said_to_be_missed() -> None:
+    places = torch.linspace(-0.9, 0.9, 12, dtype=torch.float64)
+    sample = places, (places**3)[:, None].expand(-1, 3)
+    assert Evidence.of(sample, "cubic", 0.1, 2).degree is None
+    assert Evidence.of(sample, "cubic", 0.1, 3).degree == 3
