@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from models.finetune.backbones import Backbone, build_backbone
 from models.finetune.channels import adapt_channels, channel_values
 from models.finetune.features import extract_features
 from models.pixels import normalise
-
-torchvision = pytest.importorskip("torchvision")
 
 REGISTRY = torchvision.models.list_models(module=torchvision.models)
 # One of each family runs in every test run; all of them run among the slow tests.
