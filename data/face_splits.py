@@ -16,8 +16,8 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.loader import WholeSetLoader
-from data.olivetti import READ_BY_PROTOCOL, Olivetti
-from data.ranges import check_within, given_of
+from data.olivetti import Olivetti, unused_by_protocol
+from data.ranges import check_within
 from data.run import run_device
 from data.split import identification_split, verification_split
 
@@ -120,8 +120,7 @@ class FaceSplits(LightningDataModule):
     @classmethod
     def unused(cls, options: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
         """Options of the other protocol on the command line, and which it is; see `data.images.Images.unused`."""
-        other = "verification" if options["protocol"] == "identification" else "identification"
-        return given_of(READ_BY_PROTOCOL[other], given), f"only for --data.protocol {other}"
+        return unused_by_protocol(options, given)
 
     def prepare_data(self) -> None:
         """Download the set when it is missing; see ``data.olivetti``."""

@@ -150,7 +150,7 @@ class Folder(LightningDataModule):
     @property
     def mirrors(self) -> bool:
         """Whether training sees mirror images too."""
-        return self.flip > 0 and self.aug != "none" and not self._plain
+        return self.flip > 0 and self.aug != "none"
 
     @property
     def _plain(self) -> bool:

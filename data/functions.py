@@ -9,6 +9,7 @@ Letters: M samples, T places of the test, D variables.
 
 import difflib
 import math
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +27,6 @@ from theory.expression import Expression
 from theory.named_functions import TARGETS, Target, variables_of
 from theory.seeds import mix_seed
 
-LONGEST_NAME = 255  # of a file, in bytes, on the usual file systems
 MOST_STEPS = 100_000  # of an epoch; more epochs go on from there, and say how far they are
 
 
@@ -128,11 +128,9 @@ def places_with_several_values(x: Tensor, y: Tensor) -> int:
 
 
 def is_table(function: str) -> bool:
-    """Whether a function is given as a file of x, y; a formula may be longer than any file's name."""
-    place = Path(function)
-    return place.suffix.lower() in (".csv", ".tsv", ".txt") or (
-        len(function) < LONGEST_NAME and place.expanduser().is_file()
-    )
+    """Whether a function is given as a file of x, y."""
+    table = Path(function).suffix.lower() in (".csv", ".tsv", ".txt")
+    return table or os.path.isfile(os.path.expanduser(function))  # which a name too long is not
 
 
 class Functions(LightningDataModule):
@@ -179,7 +177,7 @@ class Functions(LightningDataModule):
             self.function = self.path.name
             if low is not None or high is not None:
                 raise ValueError("--data.low and --data.high: a CSV file brings its own interval")
-        elif len(function) < LONGEST_NAME and Path(function).expanduser().is_dir():
+        elif os.path.isdir(os.path.expanduser(function)):
             raise ValueError(f"--data.function {function} is a folder: give a formula, a CSV file or a picture")
         else:
             self.function, self.target = find_target(function, low, high)

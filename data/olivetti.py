@@ -35,6 +35,12 @@ _CACHE = Path("scikit_learn_data", "olivetti_py3.pkz")
 Faces = tuple[Tensor, Tensor, list[str]]  # pictures (N, 1, H, W), person of each (N,), names of the people
 
 
+def unused_by_protocol(options: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
+    """Options of the other protocol on the command line, and which it is; see `data.images.Images.unused`."""
+    other = "verification" if options["protocol"] == "identification" else "identification"
+    return given_of(READ_BY_PROTOCOL[other], given), f"only for --data.protocol {other}"
+
+
 def _natural(path: Path) -> list[tuple[int, str]]:
     """Sorting key that puts s2 before s10."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.name)]
@@ -209,9 +215,8 @@ class Olivetti(Images):
     @classmethod
     def unused(cls, options: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
         """Options of the command line that belong to the other protocol, or to another augmentation; and to which."""
-        other = "verification" if options["protocol"] == "identification" else "identification"
-        names = given_of(READ_BY_PROTOCOL[other], given)
-        return (names, f"only for --data.protocol {other}") if names else super().unused(options, given)
+        names, why = unused_by_protocol(options, given)
+        return (names, why) if names else super().unused(options, given)
 
     def locate(self) -> Path | None:
         """The cache file or the folder of people that ``form`` and ``root`` lead to; None when there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,9 @@ from models.classification.views import most_views, picture_views
 from models.cnn import CNNTask
 from tests.conftest import Trained
 from tests.runs import table
+from trainer.front import Request
+from trainer.options import Settings
+from trainer.report import house_record
 
 
 @pytest.fixture
@@ -53,9 +57,10 @@ def test_mirror_images_are_views_only_of_what_was_trained_on_them(trained: Train
     folder = {"path": str(Path(files[0]).parent), "image_size": 8}
     assert Folder(**folder).mirrors
     assert not Folder(**folder, aug="none").mirrors
-    data = Folder(**folder)
-    data.trainer = SimpleNamespace(lightning_module=SimpleNamespace(fixed_features=True))  # type: ignore[assignment]
-    assert not data.mirrors
+    for fixed in (True, False):
+        task: Any = SimpleNamespace(fixed_features=fixed)
+        record = house_record(Request(), Settings({}, {}, {}, 0, "none", None), Folder(**folder), task)
+        assert record["mirrors"] is not fixed
 
 
 def test_one_view_is_the_plain_answer_and_several_are_its_mean(trained: Trained, files: list[str]) -> None:

@@ -82,7 +82,7 @@ def card_text(
         checkpoint: What to predict with.
     """
     summary = data.summary()
-    head_alone = getattr(getattr(task, "finetuning", None), "head_only", False)
+    head_alone = getattr(task, "fixed_features", False)
     names = list(task.hparams["class_names"])
     origin = getattr(task, "weights_origin", lambda: "trained from random weights; no foreign weights are in it")()
     parts = [

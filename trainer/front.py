@@ -160,7 +160,7 @@ def name_data(value: str, known: dict[str, str]) -> tuple[str, str | None]:
             f"{', '.join(sorted(set(known) - {'folder'}))}, or the path of a folder of pictures"
         )
     if not path.exists():
-        raise UserError(f"--data {value}: there is no such {'file' if path.suffix else 'folder'}")
+        raise UserError(f"--data {value}: there is no such {'file' if path.suffix.lower() == '.csv' else 'folder'}")
     return "folder", str(path)
 
 
@@ -187,8 +187,8 @@ def read(
 
     files = [*([replay] if replay else []), *(expand(name) for name in options.pop("config", []))]
     contents = [(file, read_yaml(file)) for file in files]
-    request.resume = options.pop("resume", [None])[0]
     request.root = str(expand(options.pop("root", [request.root])[0]))
+    request.resume = options.pop("resume", [None])[0]
 
     given_model = options.pop("model", [None])[0]
     given_data = options.pop("data", [None])[0]

@@ -111,7 +111,7 @@ def read_weights(path: Path, digest: str = "") -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the pickle's protocol; what matters is refused below
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except (pickle.UnpicklingError, KeyError) as error:  # KeyError: a text whose first byte is no instruction
         if "GLOBAL" in str(error):
             raise ValueError(
                 f"refused to read {path}: it holds Python code or objects beside tensors, and reading them could "
@@ -119,7 +119,7 @@ def read_weights(path: Path, digest: str = "") -> Any:
             ) from None
         what = "no weights file, or a truncated one; nothing was executed"
         raise ValueError(f"{path} ({size} bytes) is {what}") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
         raise ValueError(f"{path} ({size} bytes) is no weights file, or a truncated one: {_first(error)}") from None
     except Exception as error:
         if type(error).__name__ != "SafetensorError":

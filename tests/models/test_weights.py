@@ -166,9 +166,10 @@ def test_a_truncated_file_is_named_with_its_size(suffix, kept, tmp_path):
         read_weights(file)
 
 
-def test_a_text_is_no_weights_file_and_no_attack(tmp_path):
+@pytest.mark.parametrize("text", ["import os\n", "hello all\n"])
+def test_a_text_is_no_weights_file_and_no_attack(text, tmp_path):
     file = tmp_path / "notes.txt"
-    file.write_text("import os\n")
+    file.write_text(text)
     with pytest.raises(ValueError, match=r"notes\.txt \(10 bytes\) is no weights file, .*; nothing was executed$"):
         read_weights(file)
 
