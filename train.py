@@ -94,7 +94,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         data.prepare_data()
         data.setup("fit")
         facts = data.facts()
-        check_test(task_class, data.summary()["splits"], settings, request.model, request.data)
+        check_test(task_class, data, settings, request.model, request.data)
     with user_mistakes("model", settings.model):
         options = {**settings.model, **{name: facts[name] for name in wanted_facts(task_class, data_class)}}
         task = task_class(**{**options, **held})

@@ -234,6 +234,10 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
             ["--model", "cnn", "--trainer.gradient_clip_algorithm", "x"],
             "trainer options: `gradient_clip_algorithm` x is",
         ),
+        (
+            ["--model", "mlp", "--trainer.limit_test_batches", "0.5"],
+            "--trainer.limit_test_batches 0.5: not one of the 1 batches of the test",
+        ),
         (["--model", "cnn", "--report", "long"], "--report: expected full, brief, none, got 'long'"),
         (["--model", "cnn", "--model.class_names", "[a,b]"], "no option '--model.class_names'"),
         (["--model", "cnn", "--model.widths", "[2,2,2,2]"], "4 stages are too many for pictures of 8×8"),

@@ -11,7 +11,6 @@ import importlib
 import inspect
 import operator
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -89,12 +88,12 @@ def wanted_facts(task: type, data: type, model_name: str = "", data_name: str = 
     return [name for name in offered if name in parameters]
 
 
-def check_test(task: type, splits: Mapping[str, int], settings: Settings, model_name: str, data_name: str) -> None:
+def check_test(task: type, data: Any, settings: Settings, model_name: str, data_name: str) -> None:
     """Refuses, before the training, a test of nothing: data without test pictures, or a share of less than a batch.
 
     Args:
         task: The task's class; one that reports validation pictures instead has ``judges_validation``.
-        splits: Samples of each part.
+        data: The data module.
         settings: What will be used.
         model_name: What the user calls the model.
         data_name: What the user calls the data.
@@ -102,14 +101,13 @@ def check_test(task: type, splits: Mapping[str, int], settings: Settings, model_
     Raises:
         UserError: Naming them and where test pictures go, or the share.
     """
-    count, limit = splits.get("test"), settings.trainer.get("limit_test_batches")
-    if count == 0 and not getattr(task, "judges_validation", False):
+    limit = settings.trainer.get("limit_test_batches")
+    if data.summary()["splits"].get("test", 1) == 0 and not getattr(task, "judges_validation", False):
         raise UserError(
             f"--model {model_name} measures on test pictures, and {settings.data.get('path') or data_name} has none: "
             "put some into a folder test/ beside train/ and val/"
         )
-    batches = -(-(count or 0) // settings.data.get("batch_size", 1))
-    if isinstance(limit, float) and batches and limit * batches < 1:
+    if isinstance(limit, float) and limit < 1 and 0 < (batches := len(data.test_dataloader())) < 1 / limit:
         raise UserError(f"--trainer.limit_test_batches {limit}: not one of the {batches} batches of the test")
 
 
