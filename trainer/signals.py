@@ -133,8 +133,14 @@ class StopOnSignal(Callback):
             self._save_and_stop(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Before a validation that would take long."""
+        """Before a validation that would take long; one of its own brings Lightning's handlers back to the front."""
+        if trainer.state.fn != "fit":
+            self.signals.install()
         self._stop_in_validation(trainer)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lightning has put its handlers in front again."""
+        self.signals.install()
 
     def on_validation_batch_end(
         self,

@@ -13,8 +13,10 @@ import pytest
 import predict
 import train
 from data.landscape import Landscape
+from models.cnn import CNNTask
 from models.gradient_descent import GradientDescentTask
 from trainer.interrupt import Interrupted, interruptible
+from trainer.signals import Signals
 
 WORDS = ["--model", "gradient-descent", "--epochs", "1", "--device", "cpu", "--report", "none"]
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
@@ -64,6 +66,28 @@ def test_after_the_training_the_run_goes_on_with_its_test(
     assert capsys.readouterr().err == f"train.py: stopped by {number.name}: {way_on} goes on\n"
     assert train.main(way_on.split()[2:]) == 0
     assert (run / "metrics.json").is_file()
+
+
+@pytest.mark.parametrize("step", ["validation_step", "test_step"])
+def test_during_the_test_no_handler_of_lightning_stands_before_ours(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning's would print a line of its own, and wait for the other processes of a run."""
+    fitted: list[bool] = []
+    seen: list[list[Any]] = []
+    monkeypatch.setattr(CNNTask, "on_fit_end", lambda task: fitted.append(True))
+    plain = getattr(CNNTask, step)
+
+    def look(task: CNNTask, *batch: Any) -> None:
+        if fitted:
+            seen.append([getattr(signal.getsignal(one), "__self__", None) for one, _ in SIGNALS])
+        plain(task, *batch)
+
+    monkeypatch.setattr(CNNTask, step, look)
+    quick = ["--epochs", "1", "--device", "cpu", "--report", "none", "--trainer.limit_train_batches", "1"]
+    assert train.main(["--model", "cnn", *quick, "--root", str(tmp_path)]) == 0
+    assert seen
+    assert all(isinstance(one, Signals) for handlers in seen for one in handlers)
 
 
 def test_predict_stops_in_one_line(
