@@ -96,6 +96,8 @@ def read_options(words: Sequence[str]) -> argparse.Namespace:
         "--markdown", type=Path, metavar="FILE", help="write the page of all statements, docs/claims.md"
     )
     options = parser.parse_args(words)
+    if not all(map(str.strip, [*options.which, *options.search])):
+        raise WrongInput("an empty word fits no statement; leave it out to run all")
     for article in options.article:
         if article not in catalogue.ARTICLES:
             raise WrongInput(catalogue.unknown_article(article))

@@ -101,11 +101,11 @@ def find_target(text: str, low: float | None, high: float | None) -> tuple[str, 
     """
     known = TARGETS.get(text)
     if known is None:
-        match = difflib.get_close_matches(text, [*TARGETS, *PICTURES], n=1, cutoff=0.6)
         try:
             Expression(text, variables_of(text))
         except ValueError as error:
-            if text.isidentifier() or match:
+            if re.fullmatch(r"[\w-]+", text):  # a name, as step-sine
+                match = difflib.get_close_matches(text, [*TARGETS, *PICTURES], n=1, cutoff=0.6)
                 hint = f", did you mean {match[0]!r}?" if match else ","
                 raise ValueError(
                     f"--data.function: no function named {text!r}{hint} known: {', '.join([*TARGETS, *PICTURES])}; "

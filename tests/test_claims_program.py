@@ -205,6 +205,8 @@ def test_a_claim_without_its_data_is_skipped_with_the_reason(
         (["003"], "003 is a whole article: --article 003"),
         (["--article", "7"], "no article '7'; known: 000 (Mathematical"),
         (["zeppelin"], "no statement fits 'zeppelin'"),
+        ([""], "an empty word fits no statement"),
+        (["--search", " "], "an empty word fits no statement"),
         (["000-28", "--article", "003"], "no statement fits '000-28 003'"),
         (["--jobs", "0"], "--jobs: expected a whole number from 1, got '0'"),
         (["--json", "nowhere/at/all.json"], "--json nowhere/at/all.json: expected a file in an existing folder"),
