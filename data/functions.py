@@ -104,7 +104,7 @@ def find_target(text: str, low: float | None, high: float | None) -> tuple[str, 
         try:
             Expression(text, variables_of(text))
         except ValueError as error:
-            if re.fullmatch(r"[\w-]+", text):  # a name, as step-sine
+            if re.fullmatch(r"[^\W\d][\w-]*", text):  # a name, as step-sine
                 match = difflib.get_close_matches(text, [*TARGETS, *PICTURES], n=1, cutoff=0.6)
                 hint = f", did you mean {match[0]!r}?" if match else ","
                 raise ValueError(

@@ -38,9 +38,10 @@ def list_csv(
         raise LayoutError(f"{table} cannot be read: {error.strerror or error}") from None
     root = Path(folder).expanduser() if folder is not None else table.parent
     heading = text.split("\n", 1)[0]
-    reader = csv.DictReader(
-        io.StringIO(text, newline=""), delimiter=next((mark for mark in ",;\t" if mark in heading), ",")
-    )
+    lines = io.StringIO(text, newline="").readlines()
+    reader = csv.DictReader(lines, delimiter=next((mark for mark in ",;\t" if mark in heading), ","), strict=True)
+    rows: list[tuple[int, dict[str, str]]] = []
+    read = 0  # lines
     try:
         columns = [name.strip() for name in reader.fieldnames or []]
         if not is_utf_8(heading):
@@ -53,9 +54,13 @@ def list_csv(
                 near = difflib.get_close_matches(needed, columns, 1)
                 hint = f"; is {near[0]!r} meant to be it?" if near else ""
                 raise LayoutError(f"{table}, row 1: no column {needed!r} among {', '.join(columns) or 'none'}{hint}")
-        rows = [(reader.line_num, row) for row in reader]
+        read = reader.line_num
+        for row in reader:
+            rows.append((_next_row(lines, read), row))
+            read = reader.line_num
     except csv.Error as error:
-        raise LayoutError(f"{table}, row {reader.line_num}: {error}") from None
+        cause = "a quotation mark is not closed" if "end of data" in str(error) else error
+        raise LayoutError(f"{table}, row {_next_row(lines, read)}: {cause}") from None
     listing, errors = Listing(), list[str]()
     first: dict[str, int] = {}  # row of each file
     extra = [name for name in columns if name not in ("path", "label", "split", group_column)]
@@ -68,6 +73,8 @@ def list_csv(
         real = os.path.realpath(path)
         if surplus := cell_of.get(None):
             errors.append(f"row {number}: has {len(columns) + len(surplus)} cells, the heading {len(columns)}")
+        elif "\0" in "".join(cells.values()):
+            errors.append(f"row {number}: holds a zero byte")
         elif not is_utf_8("".join(cells.values())) and not (os.path.lexists(path) and is_utf_8(_but_path(cells))):
             errors.append(f"row {number}: is not UTF-8")
         elif not cells["path"] or not cells["label"]:
@@ -117,6 +124,13 @@ def is_utf_8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _next_row(lines: Sequence[str], read: int) -> int:
+    """Number of the first line, from 1, that is not empty and comes after so many that were read."""
+    while read < len(lines) and not lines[read].strip("\r\n"):
+        read += 1
+    return read + 1
 
 
 def _but_path(cells: dict[str, str]) -> str:

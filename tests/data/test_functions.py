@@ -95,6 +95,8 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         ({"function": "runeg"}, "did you mean 'runge'"),
         ({"function": "zzz"}, "known: square"),
         ({"function": "2x"}, "is no formula"),
+        ({"function": "sin(x"}, "is no formula"),
+        ({"function": "step-sin"}, "did you mean 'step-sine'"),
         ({"num_samples": 1}, "--data.num_samples must be between 2 and 8,192, got 1"),
         ({"noise": -1.0}, "noise"),
         ({"steps": 10**12}, "--data.steps must be between 1 and 100,000, got 1000000000000"),
