@@ -10,6 +10,7 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from data.layout import SPLITS, Entry, LayoutError, Listing, some
 
@@ -40,7 +41,7 @@ def list_csv(
     heading = text.split("\n", 1)[0]
     lines = io.StringIO(text, newline="").readlines()
     reader = csv.DictReader(lines, delimiter=next((mark for mark in ",;\t" if mark in heading), ","), strict=True)
-    rows: list[tuple[int, dict[str, str]]] = []
+    rows: list[tuple[int, dict[Any, Any]]] = []
     read = 0  # lines
     try:
         columns = [name.strip() for name in reader.fieldnames or []]

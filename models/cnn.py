@@ -77,6 +77,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         compile: Compile the network; where that fails, one line says so and training goes on without.
     """
 
+    FROM_DATA = ("reference",)
     monitor, mode = "val/accuracy", "max"
     classifies = judges_validation = weighs_classes = tolerates_mixed_precision = True
     mean: Tensor

@@ -30,7 +30,6 @@ from models.limits import MOST_COPIES, MOST_LAYERS, MOST_UNITS, check_within
 from models.pixels import unit_range
 from theory.regions.planar_map import TooManyRegionsError
 
-FROM_DATA = ("in_features", "box", "target", "circles", "in_channels", "image_size")  # only where the data has them
 MOST_REGIONS = 1_000_000_000  # of one network: a terabyte of corners
 Batch = tuple[Tensor, Tensor]  # inputs (N, …), classes (N,) int64 or values (N,) float
 
@@ -60,6 +59,7 @@ class DeepVsWideTask(LightningModule):
             of mlp (with data of one input), or of another model of Linear, ReLU and LeakyReLU layers.
     """
 
+    FROM_DATA = ("in_features", "box", "target", "circles", "in_channels", "image_size")
     monitor, mode = "val/loss", "min"
     plane: Tensor
     stacks: Any  # ModuleList of Stack
@@ -92,7 +92,7 @@ class DeepVsWideTask(LightningModule):
                                     "neurons": (1, MOST_UNITS), "depths": (1, MOST_LAYERS), "lr": (0, 10, "(]"),
                                     "slope": (-1, 1, "()")})  # fmt: skip
         if in_features < 1:
-            raise ValueError(f"--model.in_features must be at least 1, got {in_features}")
+            raise ValueError(f"in_features must be at least 1, got {in_features}")
         self.slope = slope if activation == "leaky_relu" else 0.0
         self.num_outputs = len(class_names) or 1
         self.shapes = same_budget(budget, neurons, depths, in_features, self.num_outputs)
@@ -114,9 +114,6 @@ class DeepVsWideTask(LightningModule):
     @classmethod
     def unused(cls, options: dict[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
         """What was given in vain, see `trainer.report.Task`."""
-        told = [f"model.{name}" for name in FROM_DATA if f"model.{name}" in given]
-        if told:
-            return told, "no option: it comes from the data, and these have none"
         idle = options["activation"] != "leaky_relu" and "model.slope" in given
         return ["model.slope"] if idle else [], "only for --model.activation leaky_relu"
 

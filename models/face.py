@@ -49,6 +49,7 @@ class FaceTask(LightningModule):
         pull: Weight of the squared distance from the closed form in the loss.
     """
 
+    FROM_DATA = ("olivetti_halves",)
     monitor, mode = "val/loss", "min"
 
     def __init__(

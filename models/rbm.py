@@ -58,6 +58,7 @@ class RBMTask(LightningModule):
         record_source: Where it was published.
     """
 
+    FROM_DATA = ("binarised",)
     mode = "max"
     mean: Tensor
     pictures: Tensor

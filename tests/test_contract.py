@@ -6,6 +6,7 @@ if even that takes more than some ten seconds of one core, `SLOW` keeps it out o
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import os
@@ -19,11 +20,12 @@ import pytest
 from lightning.pytorch import LightningModule
 
 import train
+from data import DATA
 from models import MODELS, SUMMARIES
 from tests.models.face_pictures import make_faces, write_faces
 from tests.models.resuming import assert_equal_runs
 from trainer.folder import RunFolder
-from trainer.options import load_class
+from trainer.options import build_parser, load_class, option_names
 from trainer.safe_file import load_checkpoint
 
 # What makes a recipe small; --epochs 1 (or 2, for a stop between them) comes by itself. FACES is a folder made here.
@@ -139,3 +141,15 @@ def test_a_task_keeps_the_protocol(model: str) -> None:
     assert issubclass(task, LightningModule)
     for method in ("describe", "findings", "final_metrics", "figures", "show"):
         assert callable(getattr(task, method)), method
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_what_some_data_tell_a_model_is_an_option_beside_none(model: str) -> None:
+    task = load_class(MODELS[model])
+    defaults = {name: one.default for name, one in inspect.signature(task.__init__).parameters.items()}  # type: ignore[misc]
+    needed = {name for name, default in defaults.items() if default is inspect.Parameter.empty} - {"self"}
+    fitting = [data for data in map(load_class, DATA.values()) if needed <= set(data.FACTS)]
+    told = {name for data in fitting for name in data.FACTS if name in defaults}
+    assert told - needed == set(getattr(task, "FROM_DATA", ()))
+    for data in fitting:
+        assert not {f"model.{name}" for name in told} & option_names(build_parser(task, data))

@@ -118,7 +118,8 @@ def build_parser(
     from lightning.pytorch import Trainer
 
     parser = ArgumentParser(prog="train.py", exit_on_error=False, add_help=False)
-    parser.add_class_arguments(task, "model", skip=set(wanted_facts(task, data, model_name, data_name, usual_data)))
+    facts = {*wanted_facts(task, data, model_name, data_name, usual_data), *getattr(task, "FROM_DATA", ())}
+    parser.add_class_arguments(task, "model", skip=facts)
     parser.add_class_arguments(data, "data")
     parser.add_class_arguments(Trainer, "trainer", skip=TRAINER_SKIPPED)
     parser.add_argument(

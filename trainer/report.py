@@ -44,6 +44,7 @@ class Task(Protocol):
         judges_validation: Optional; True when it reports the validation pictures of data that have no test pictures.
             For any other task such data are refused.
         weighs_classes: Optional; True when it heeds ``--data.balance loss``. Any other task refuses that.
+        FROM_DATA: Optional; names of arguments that only some data answer. They have defaults, and are no options.
         unused: Optional class method of (options of the task, names and texts of the command line) → (dotted names that
             this run would not read, why): such a run is refused, nothing that was given is dropped in silence.
         check: Optional class method of the options of the task: refuses by a ValueError what is wrong without the data.
