@@ -14,7 +14,9 @@ processes each takes every W-th picture of the *same* batch: the batch the optim
 Letters: N pictures, C channels, H height, W processes, B batch size.
 """
 
+import copy
 from collections.abc import Callable, Iterator
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -92,6 +94,12 @@ class ResumableLoader:
         self.sampler = EpochSampler()
         self.position = 0  # batches of this epoch already handed out
         self._resume: tuple[int, int] | None = None
+
+    def from_the_start(self) -> Self:
+        """A copy before its first epoch; the place of this one in the run stays as it is."""
+        again = copy.copy(self)
+        again.sampler, again.position, again._resume = EpochSampler(), 0, None
+        return again
 
     def first_batch(self, count: int) -> int:
         """The batch, of ``count`` an epoch, to begin the sampler's epoch with: the next one after a resume, else 0."""

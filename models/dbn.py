@@ -192,7 +192,10 @@ class DBNTask(LightningModule):
         loader: Any = self.trainer.train_dataloader
         drawn = torch.randint(len(self.labelled), (min(len(images), len(self.labelled)),))
         chosen = self.labelled[drawn].to(loader.images.device)
-        return loader.images[chosen], loader.labels[chosen]
+        images = loader.images[chosen]
+        if loader.augment is not None:
+            images = loader.augment(images, loader.generator(self.current_epoch, loader.position))
+        return images, loader.labels[chosen]
 
     def naming_loss(self, v: Tensor, labels: Tensor) -> Tensor:
         """Cross entropy, summed over the networks, which do not influence each other."""

@@ -27,7 +27,7 @@ from models.depth.results import Result
 from models.depth.shapes import parameters, picture_inputs, same_budget, shape_name
 from models.depth.stack import Stack
 from models.limits import MOST_COPIES, MOST_LAYERS, MOST_UNITS, check_within
-from models.pixels import unit_range
+from models.pixels import from_the_start, unit_range
 from theory.regions.planar_map import TooManyRegionsError
 
 MOST_REGIONS = 1_000_000_000  # of one network: a terabyte of corners
@@ -108,6 +108,7 @@ class DeepVsWideTask(LightningModule):
         if in_features <= 2:
             self.check_limit()
         self.errors: list[list[float]] = []
+        self.trained: list[list[float]] = []  # regions of the networks that are tested, by shape
         self.samples: Any = None  # test points and values of a function of one number
         self.sums = torch.zeros(0)
 
@@ -151,7 +152,8 @@ class DeepVsWideTask(LightningModule):
         if self.history.epochs or self.trainer.global_step:
             return
         if self.plane.shape[1] > 2:
-            self.plane.copy_(three_points(self.inputs(batch[0]), batch[1]))
+            points, labels = first_batches(self.trainer.train_dataloader, 3)
+            self.plane.copy_(three_points(self.inputs(points), labels))
         self.history.add(0, list(self.stacks), self.where())
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -194,11 +196,14 @@ class DeepVsWideTask(LightningModule):
             self.sums[place, -1] += len(x)
 
     def on_test_epoch_end(self) -> None:
-        """Error of each shape: share of wrong classes, or root mean square."""
+        """Error of each shape: share of wrong classes, or root mean square; and the regions of these networks."""
         errors = self.sums[:, :-1] / self.sums[:, -1:]
         self.errors = (errors if self.hparams["class_names"] else errors.sqrt()).tolist()
         for widths, values in zip(self.shapes, self.errors, strict=True):
             self.log(f"test/error_depth_{len(widths)}", sum(values) / len(values))
+        now = History()  # the weights that are tested need not be the last ones
+        now.add(self.current_epoch, list(self.stacks), self.where())
+        self.trained, self.history.most = now.counts[0], now.most or self.history.most
 
     def configure_optimizers(self) -> Any:
         """Adam, which treats every number by itself, so that networks trained together are as if trained alone."""
@@ -228,6 +233,7 @@ class DeepVsWideTask(LightningModule):
         return Result(
             self.shapes,
             self.errors,
+            self.trained,
             self.history,
             [bounds_of(widths, where, self.slope) for widths in self.shapes],
             where,
@@ -254,10 +260,21 @@ class DeepVsWideTask(LightningModule):
 
     def show(self, writer: Any, step: int) -> list[str]:
         """Regions of the networks of each shape, as histograms."""
-        for widths, counts in zip(self.shapes, torch.tensor(self.history.counts[-1]), strict=True):
+        for widths, counts in zip(self.shapes, torch.tensor(self.trained), strict=True):
             if torch.isfinite(counts).all():
                 writer.add_histogram(f"regions/all_of_depth_{len(widths)}", counts, step)
         return []
+
+
+def first_batches(loader: Any, least: int) -> Batch:
+    """The first batches of the training together: as many as it takes for ``least`` points, where there are so many."""
+    batches: list[Batch] = []
+    for batch in from_the_start(loader):
+        batches.append(batch)
+        if sum(len(labels) for _, labels in batches) >= least:
+            break
+    points, labels = (torch.cat(tensors) for tensors in zip(*batches, strict=True))
+    return points, labels
 
 
 def three_points(points: Tensor, labels: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ class PerceptronTask(LightningModule):
         self.register_buffer("losses", torch.zeros(starts))  # of each start, a running mean over the steps
         self.bound = float("nan")  # Novikoff's, of the training points; infinite where no plane separates them
         self.separable = False
-        self.training_points: Batch | None = None
+        self.batches: list[Batch] = []  # of the test
         self.tested: Batch | None = None
 
     def on_fit_start(self) -> None:
@@ -115,7 +115,6 @@ class PerceptronTask(LightningModule):
         datamodule: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         batches = list(datamodule.train_dataloader())
         points, classes = (torch.cat(tensors).cpu() for tensors in zip(*batches, strict=True))
-        self.training_points = points, classes
         inputs, labels = points.double().numpy(), 2.0 * classes.numpy() - 1
         self.separable = separating_plane(inputs, labels).separable
         self.bound = novikoff_bound(inputs, labels) if self.separable else float("inf")
@@ -148,12 +147,21 @@ class PerceptronTask(LightningModule):
         accuracy = ((logits > 0) == (y == 1)).float().mean()
         self.log_dict({"val/loss": loss, "val/accuracy": accuracy}, batch_size=len(x))
 
+    def on_test_start(self) -> None:
+        """Nothing has been tested yet."""
+        self.batches = []
+
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Accuracy of both on the test points."""
         x, y = batch
-        self.tested = x.cpu(), y.cpu()
+        self.batches.append((x.cpu(), y.cpu()))
         metrics = {"test/accuracy": (self(x) > 0) == (y == 1), "test/accuracy_one_layer": self.one_layer(x) == (y == 1)}
         self.log_dict({name: right.float().mean() for name, right in metrics.items()}, batch_size=len(x))
+
+    def on_test_epoch_end(self) -> None:
+        """Puts the batches together."""
+        points, classes = (torch.cat(tensors) for tensors in zip(*self.batches, strict=True))
+        self.tested, self.batches = (points, classes), []
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, whose step does not depend on how many networks are summed."""

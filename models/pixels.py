@@ -1,6 +1,5 @@
 """Pixels on the scale 0..1 or normalised, whatever the loader gives, and all the pictures behind it."""
 
-import copy
 from typing import Any
 
 import torch
@@ -43,24 +42,20 @@ def pictures_of(loader: Any) -> Tensor:
     """The pictures behind a loader, without augmentation where it keeps them, shape (N, C, H, W), on the CPU.
 
     Args:
-        loader: A `TensorLoader` of pictures, or any loader of (pictures, labels), whose first epoch is then taken.
+        loader: A `TensorLoader` of pictures, or any loader of (pictures, labels), of which an epoch is then taken.
     """
     images = getattr(loader, "images", None)
     if isinstance(images, Tensor) and images.ndim == 4:
         return images.cpu()
-    return torch.cat([batch[0].cpu() for batch in _from_the_start(loader)])
+    return torch.cat([batch[0].cpu() for batch in from_the_start(loader)])
 
 
 def first_pictures(loader: Any) -> Tensor:
     """The first batch of pictures as training will see it, shape (N, C, H, W). Args: a loader of (pictures, labels)."""
-    images: Tensor = next(iter(_from_the_start(loader)))[0]
+    images: Tensor = next(iter(from_the_start(loader)))[0]
     return images
 
 
-def _from_the_start(loader: Any) -> Any:
-    """A copy of a loader before its first epoch; the place of the other one in the run stays as it is."""
-    again = copy.copy(loader)
-    if hasattr(again, "sampler"):
-        again.sampler = copy.copy(again.sampler)
-        again.sampler.epoch = 0
-    return again
+def from_the_start(loader: Any) -> Any:
+    """A loader of ours before its first epoch, however far it is; any other as it stands."""
+    return loader.from_the_start() if hasattr(loader, "from_the_start") else loader

@@ -4,10 +4,10 @@
 
 Power iteration v ← A v / ‖A v‖ turns to the dominant eigenvector if |λ_1| > |λ_2|; the angle shrinks by |λ_2 / λ_1|.
 
-The sample covariance S = XᵀX / n of noise of variance σ² in p dimensions, γ = p/n, has full rank and is far from σ² I:
-its eigenvalues fill [σ² (1 - √γ)², σ² (1 + √γ)²] (Marchenko and Pastur), and a true direction of variance ℓ σ² leaves
-that bulk only if ℓ > 1 + √γ, then at σ² ℓ (1 + γ / (ℓ - 1)), with the squared cosine (1 - γ/(ℓ-1)²) / (1 + γ/(ℓ-1)) to
-the truth (Baik, Ben Arous, Péché).
+The sample covariance S = XᵀX / n of noise of variance σ² in p dimensions, γ = p/n, is far from σ² I: it has rank
+min(n, p), and those of its eigenvalues that are not 0 fill [σ² (1 - √γ)², σ² (1 + √γ)²] (Marchenko and Pastur). A true
+direction of variance ℓ σ² leaves that bulk only if ℓ > 1 + √γ, then at σ² ℓ (1 + γ / (ℓ - 1)), with the squared cosine
+(1 - γ/(ℓ-1)²) / (1 + γ/(ℓ-1)) to the truth (Baik, Ben Arous, Péché).
 
 Sources:
     von Mises, Pollaczek-Geiringer (1929), Praktische Verfahren der Gleichungsauflösung.
@@ -45,7 +45,7 @@ class Spike(NamedTuple):
 
 
 def bulk_edges(ratio: float, variance: float = 1.0) -> tuple[float, float]:
-    """Smallest and largest eigenvalue of pure noise, σ² (1 ∓ √γ)². Args: ratio γ = p/n above 0; variance σ²."""
+    """Smallest and largest eigenvalue of pure noise that is not 0, σ² (1 ∓ √γ)². Args: ratio γ = p/n; variance σ²."""
     if ratio <= 0 or variance <= 0:
         raise ValueError(f"ratio and variance must be above 0, got {ratio} and {variance}")
     low, high = (variance * (1 + sign * ratio**0.5) ** 2 for sign in (-1, 1))

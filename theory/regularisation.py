@@ -7,6 +7,7 @@ c = X^T y / n. Every switch only changes the matrix: the *mean* iterate (over ma
     weight decay lambda                      penalty = lambda I                         ridge
     Gaussian noise of variance s^2 on x      penalty = s^2 I                            Tikhonov
     dropout, keep probability p (inverted)   penalty = (1 - p) / p diag(C)              ridge scaled by feature
+    noise, then dropout                      penalty = (s^2 I + (1 - p) diag(C)) / p
     early stopping                           filter 1 - (1 - eta lambda_i)^t on each eigenvector of A
 
 because the gradient is linear in w and each step's mask is independent of w.
@@ -103,10 +104,10 @@ def penalty_diagonal(gram: Tensor, weight_decay: float = 0.0, noise: float = 0.0
     Args:
         gram: C = X^T X / n, shape (d, d).
         weight_decay: lambda, at least 0.
-        noise: Standard deviation of Gaussian noise on the features.
+        noise: Standard deviation of Gaussian noise on the features, added before any is dropped.
         keep: Probability with which dropout keeps a feature, in (0, 1]; what is kept is divided by it.
     """
-    return weight_decay + noise**2 + (1 - keep) / keep * gram.diagonal()
+    return weight_decay + noise**2 / keep + (1 - keep) / keep * gram.diagonal()
 
 
 def dropout_loss_enumerated(x: Tensor, y: Tensor, w: Tensor, keep: float) -> Tensor:

@@ -36,6 +36,18 @@ FAR = 6.0  # standard errors: beyond, chance is no explanation, over however man
 FEW = 10  # replicas, whose deviation is known to about a quarter
 
 
+def distance(scores: float) -> str:
+    """Words for the largest distance from what is due, in standard errors."""
+    return (
+        f"within {scores:.1f} standard errors of" if scores <= FAR else f"NOT as due, {scores:.1f} standard errors from"
+    )
+
+
+def above_rounding(eigenvalues: Tensor) -> Tensor:
+    """Eigenvalues of a positive definite matrix, ascending; what rounding has made less, or negative, is raised."""
+    return eigenvalues.clamp_min(torch.finfo(eigenvalues.dtype).eps * float(eigenvalues[-1]))
+
+
 @dataclass(frozen=True)
 class Due:
     """Exact expectations over the noise, one number a degree: shape (K,) each."""
@@ -104,6 +116,7 @@ class Sweep:
         """The share of each component of the penalised solution that the largest polynomial has reached, shape (d,)."""
         features = legendre(x, learner.sizes[-1])
         eigenvalues, vectors = torch.linalg.eigh(learner.matrix(x, learner.sizes[-1]))
+        eigenvalues = above_rounding(eigenvalues)
         solution = vectors.T @ (features.T @ y / len(x)) / eigenvalues[:, None]  # (d, R)
         reached = vectors.T @ learner.weight[-1].T
         return (reached * solution).sum(1) / solution.square().sum(1)
@@ -169,23 +182,16 @@ class Sweep:
                 f"(exact {values['theory/least_squares_largest']:.4g}): overfitting without a regulariser",
             ),
         ]
-        count = sum(len(score) for score in self.scores)
         if self.random:
-            text = (
-                f"mean weights within {values['gap/iterate_scores']:.1f} standard errors of the closed form ({count})"
-            )
+            count = sum(len(score) for score in self.scores)
+            text = f"mean weights {distance(values['gap/iterate_scores'])} (I − (I − ηA)^t) A⁻¹c ({count} weights)"
         else:
-            away = values["gap/risk_scores"]
-            told = (
-                f"within {away:.1f} standard errors of"
-                if away <= FAR
-                else f"NOT as due, {away:.1f} standard errors from"
-            )
             text = (
-                f"weights = (I − (I − ηA)^t) A⁻¹c within {values['gap/iterate']:.1e}; test errors {told} "
-                f"noise + bias² + variance ({len(sizes)} sizes)"
-                + (f"; {self.test.shape[1]} replicas give no sure standard error" if self.test.shape[1] < FEW else "")
+                f"weights = (I − (I − ηA)^t) A⁻¹c within {values['gap/iterate']:.1e}; test errors "
+                f"{distance(values['gap/risk_scores'])} noise + bias² + variance ({len(sizes)} sizes)"
             )
+        if self.test.shape[1] < FEW:
+            text += f"; {self.test.shape[1]} replicas give no sure standard error"
         return [*lines, ("closed form", text)]
 
     def figures(self, filters: list[tuple[int, list[float]]]) -> Iterator[tuple[str, Any]]:
@@ -202,7 +208,7 @@ class Sweep:
         panels = {"least squares": plain, title: trained}
         due = {"least squares": (self.due_plain.train, self.due_plain.test), title: (self.due.train, self.due.test)}
         yield "capacity", capacity_figure(self.learner.sizes, panels, due, self.floor, unit=self.learner.unit)
-        eigenvalues = torch.linalg.eigvalsh(self.learner.matrix(self.x, self.learner.sizes[-1])).cpu()
+        eigenvalues = above_rounding(torch.linalg.eigvalsh(self.learner.matrix(self.x, self.learner.sizes[-1])).cpu())
         rate = float(self.learner.steps(self.x)[-1])
         chosen = sorted({round(place) for place in np.geomspace(1, len(filters), 4)})
         grid = torch.logspace(math.log10(float(eigenvalues[0])), math.log10(float(eigenvalues[-1])), 200)

@@ -49,7 +49,7 @@ def pictures(result: Result, stacks: list[Stack]) -> Iterator[tuple[str, Any]]:
         "regions_beside_bounds",
         draw.bounds_figure(
             depths,
-            {"random start": counts[0], "trained": counts[-1]},
+            {"random start": counts[0], "trained": np.asarray(result.trained)},
             known,
             result.bounds_text(),
         ),

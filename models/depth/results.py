@@ -37,7 +37,8 @@ class Result:
     Attributes:
         shapes: Hidden widths of each shape, by depth.
         errors: Test error of every network, by shape.
-        history: Counts of regions.
+        trained: Regions of every network tested, by shape; NaN where there were too many.
+        history: Counts while they trained.
         bounds: What theory says, by shape.
         where: The slice.
         classifies: Whether errors are shares of wrong classes; otherwise root mean squares.
@@ -49,6 +50,7 @@ class Result:
 
     shapes: list[list[int]]
     errors: list[list[float]]
+    trained: list[list[float]]
     history: History
     bounds: list[Bounds]
     where: Slice
@@ -100,9 +102,8 @@ class Result:
     def findings(self) -> list[tuple[str, str]]:
         """Lines for the end of a run."""
         lines = [(f"deep or wide on {self.target}" if self.target else "deep or wide", self.verdict())]
-        counts = self.history.array()  # (T, shapes, S)
         for place, (widths, said) in enumerate(zip(self.shapes, self.bounds, strict=True)):
-            start, end = self.count_text(counts[0, place].tolist()), self.count_text(counts[-1, place].tolist())
+            start, end = (self.count_text(row[place]) for row in (self.history.counts[0], self.trained))
             due = f" (its mean must be {said.expected:,.1f})" if said.expected is not None else ""
             error = self.error_text(self.errors[place]) + self.beside_wide(place)
             text = f"error {error}; regions {start} at the start{due}, {end} trained; at most {said.upper:,}"
@@ -129,12 +130,12 @@ class Result:
     def bounds_text(self) -> str:
         """What the shapes can have, and what the trained networks have of it; for a title."""
         parts = []
-        for widths, counts, said in zip(self.shapes, self.history.array()[-1], self.bounds, strict=True):
+        for widths, counts, said in zip(self.shapes, self.trained, self.bounds, strict=True):
             most = f"{said.upper:,}" if said.upper < 10**6 else f"{bounded(said.upper):.1e}"
             if math.isinf(bounded(said.upper)):
                 most = f"10^{math.log10(said.upper):.0f}"
-            beside = " of" if np.isfinite(counts.mean()) else ", at most"
-            parts.append(f"{shape_name(widths)} has {self.count_text(counts.tolist())}{beside} {most}")
+            beside = " of" if np.isfinite(counts).all() else ", at most"
+            parts.append(f"{shape_name(widths)} has {self.count_text(counts)}{beside} {most}")
         return f"regions of the trained networks beside the most possible: {', '.join(parts)}"
 
     def construction_text(self) -> str:
@@ -160,11 +161,10 @@ class Result:
     def metrics(self) -> dict[str, float]:
         """Tags of the result."""
         found = self.constructed()
-        counts = self.history.array()
         for place, (widths, said) in enumerate(zip(self.shapes, self.bounds, strict=True)):
             tag = f"depth_{len(widths)}"
             mean, deviation, _ = summarise(self.errors[place])
-            start, end = (summarise(counts[time, place].tolist()).mean for time in (0, -1))
+            start, end = (summarise(row[place]).mean for row in (self.history.counts[0], self.trained))
             found |= {
                 f"test/error_{tag}": mean,
                 f"test/error_deviation_{tag}": deviation,

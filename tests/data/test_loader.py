@@ -104,6 +104,14 @@ def test_state_of_another_epoch_skips_nothing() -> None:
     assert len(seen(loader)) == 5
 
 
+def test_a_copy_from_the_start_is_at_the_start_and_moves_nothing() -> None:
+    loader = TensorLoader(*numbered(10), 2, shuffle=True, seed=3)
+    whole = seen(loader)
+    loader.load_state_dict({"epoch": 0, "batch": 2})
+    assert seen(loader.from_the_start()) == whole
+    assert seen(loader) == whole[2:]
+
+
 def test_augmentation_gets_a_generator_of_its_own_batch() -> None:
     draws: list[float] = []
 

@@ -3,11 +3,13 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from data.loader import TensorLoader
 from models.dbn import DBNTask
 from models.energy.bounds import bounds
 from models.energy.naming import Names, choose_labelled, phase
@@ -43,6 +45,16 @@ def test_labelled_pictures_are_as_many_of_each_class() -> None:
     assert not torch.equal(chosen, choose_labelled(labels, 12, 1))
     with pytest.raises(ValueError, match=r"--model\.labels must be at most 12: .* has 4 of the 84 .* got 15"):
         choose_labelled(labels, 15, 0)
+
+
+def test_few_labelled_pictures_are_augmented_like_all_of_them() -> None:
+    task = DBNTask(["a", "b"], 1, [2, 2], sizes=[3], labels=2)
+    images, labels = torch.arange(16, dtype=torch.uint8).view(4, 1, 2, 2), torch.tensor([0, 1, 0, 1])
+    loader = TensorLoader(images, labels, 4, augment=lambda pictures, generator: pictures + 100)
+    task._trainer = SimpleNamespace(train_dataloader=loader, current_epoch=0)  # type: ignore[assignment]
+    task.labelled = torch.tensor([0, 1])
+    drawn, _ = task.labelled_batch((images, labels))
+    assert bool((drawn >= 100).all())
 
 
 def test_a_layer_of_the_size_below_begins_without_changing_the_bound() -> None:

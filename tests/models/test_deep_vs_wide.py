@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +141,24 @@ def test_a_run_counts_within_its_bounds_and_draws(tmp_path: Path, capsys: pytest
     assert len(lines) == 2
 
 
+def test_the_regions_told_are_those_of_the_networks_that_were_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``best.ckpt`` is tested, and need not be the last."""
+    monkeypatch.setattr(DeepVsWideTask, "validation_step", lambda task, *_: task.log("val/loss", task.current_epoch))
+    words = ["--data", "digits", "--epochs", "8", "--report", "none", *SMALL[:6], "--device", "cpu"]
+    more = ["--data.batch_size", "2", "--trainer.limit_train_batches", "20", "--data.val_fraction", "0.1"]
+    folder = run([*words, *more], tmp_path)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    best = DeepVsWideTask.load_from_checkpoint(folder / "checkpoints/best.ckpt", weights_only=True)
+    last = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["regions"]["counts"][-1]
+    assert best.plane.unique(dim=0).shape[0] == 3
+    for depth, stack, late in zip((1, 2), best.stacks, last, strict=True):
+        counts = [best.where().count(stack.layers(network)) for network in range(len(stack.weights[0]))]
+        assert metrics[f"test/regions_depth_{depth}"] == pytest.approx(statistics.mean(counts))
+        assert counts != late
+
+
 @pytest.mark.parametrize("data", ["depth-targets", "digits"])
 def test_other_data(data: str, tmp_path: Path) -> None:
     words = ["--data", data, "--epochs", "1", "--report", "none", *SMALL[:6], "--device", "cpu"]
@@ -159,9 +178,10 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
 def findings_of(shapes: list[list[int]], slope: float = 0.0) -> tuple[Result, dict[str, str]]:
     """Of networks whose counts and errors are all the same."""
     where, history = Slice(-1.0, 1.0, 2, 1000), History()
-    history.epochs, history.counts = [0, 1], [[[5.0, 5.0]] * len(shapes)] * 2
+    counts = [[5.0, 5.0]] * len(shapes)
+    history.epochs, history.counts = [0, 1], [counts] * 2
     bounds = [bounds_of(widths, where, slope) for widths in shapes]
-    result = Result(shapes, [[0.1, 0.1]] * len(shapes), history, bounds, where, True, "rings", {})
+    result = Result(shapes, [[0.1, 0.1]] * len(shapes), counts, history, bounds, where, True, "rings", {})
     return result, dict(result.findings())
 
 
@@ -184,7 +204,8 @@ def test_orders_and_bounds_are_those_of_each_shape() -> None:
 def test_a_title_of_counts_that_are_not_known_or_of_bounds_beyond_a_float() -> None:
     shapes = [[4], [2, 2]]
     found, _ = findings_of(shapes)
-    found.history.counts, found.errors = [[[math.nan], [8.0]]] * 2, [[0.1]] * 2
+    found.trained, found.errors = [[math.nan], [8.0]], [[0.1]] * 2
+    found.history.counts = [found.trained] * 2
     found.bounds[1] = replace(found.bounds[1], upper=10**400)
     title = found.bounds_text()
     assert title.endswith("4 has too many to count, at most 11, 2×2 has 8 of 10^400")

@@ -115,7 +115,12 @@ def test_errors_are_the_exact_risks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "switch", [{"--model.dropout": "0.2"}, {"--model.augmentation": "0.3", "--data.function": "step"}]
+    "switch",
+    [
+        {"--model.dropout": "0.2"},
+        {"--model.augmentation": "0.3", "--data.function": "step"},
+        {"--model.dropout": "0.5", "--model.augmentation": "1.0"},
+    ],
 )
 def test_random_regularisers_have_the_mean_of_the_closed_form(switch: dict[str, str], tmp_path: Path) -> None:
     _, metrics = run(tmp_path, switch)

@@ -1,6 +1,7 @@
 """The perceptron through the front door: what one layer can do, what it cannot, and that two hidden units can."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,14 @@ def test_points_without_a_truth_table(tmp_path: Path) -> None:
     metrics = run(tmp_path, "--data.points", "moons", "--epochs", "2", report="full")
     assert "theory/rows_right" not in metrics
     assert list((tmp_path / "runs").glob("*/*/figures/decision.png"))
+
+
+def test_every_test_point_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """More than one batch of them."""
+    metrics = run(tmp_path, "--data.points", "moons", "--data.num_test", "10010", "--epochs", "1")
+    told = re.search(r"test accuracy (0\.\d{4}) \(95", capsys.readouterr().out)
+    assert told is not None
+    assert float(told[1]) == pytest.approx(metrics["test/accuracy"], abs=6e-5)
 
 
 def test_networks_do_not_influence_each_other() -> None:

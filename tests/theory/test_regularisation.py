@@ -108,6 +108,10 @@ def test_the_mean_gradient_under_noise_and_masks_has_the_penalty(problem: tuple[
     gradients = torch.einsum("rnd,rn->rd", dropped, dropped @ w - y) / 25
     due = (gram + torch.diag(penalty_diagonal(gram, keep=keep))) @ w - x.T @ y / 25
     assert float(((gradients.mean(0) - due) / (gradients.std(0) / draws**0.5)).abs().max()) < 4
+    both = seen * (dropped != 0) / keep
+    gradients = torch.einsum("rnd,rn->rd", both, both @ w - y) / 25
+    due = (gram + torch.diag(penalty_diagonal(gram, noise=noise, keep=keep))) @ w - x.T @ y / 25
+    assert float(((gradients.mean(0) - due) / (gradients.std(0) / draws**0.5)).abs().max()) < 4
 
 
 def test_risks_are_means_over_the_noise(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
