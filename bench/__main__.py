@@ -2,7 +2,7 @@
 
 python -m bench                    what there is
 python -m bench NAME [options]     run one (NAME --help shows its options; `all` runs each with its defaults)
-python -m bench NAME -- --epochs 1 what stands behind -- goes to train.py
+python -m bench NAME -- --epochs 1 what stands behind -- goes to train.py, where there is one
 
 Exit status: 0, 1 when a side failed, 2 when something needed is missing or an option is wrong.
 """
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from bench.arguments import from_zero, positive
 from bench.child import threads
 from bench.harness import BenchError, hardware, hardware_lines
 from trainer.errors import RunFailed, UserError, not_installed
@@ -42,22 +43,6 @@ def listing() -> str:
     return "\n".join(f"{name:<{width}}  {line}" for name, line in BENCHMARKS.items())
 
 
-def positive(text: str) -> int:
-    """A whole number from 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
-    return number
-
-
-def from_zero(text: str) -> int:
-    """A whole number from 0, for argparse."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"must be 0 or more, got {number}")
-    return number
-
-
 def run(name: str, arguments: Sequence[str]) -> None:
     """Run one benchmark and print what it found.
 
@@ -68,6 +53,8 @@ def run(name: str, arguments: Sequence[str]) -> None:
     version("torch")  # said here, without importing it: the processes that are measured do
     module = importlib.import_module(f"bench.{name}")
     own, passed = split(arguments)
+    if passed and not getattr(module, "PASSES_ON", False):
+        raise BenchError(f"nothing is passed on to train.py here: {' '.join(passed)}", 2)
     parser = argparse.ArgumentParser(f"python -m bench {name}", description=BENCHMARKS[name], allow_abbrev=False)
     parser.add_argument("--repeats", type=positive, default=5, help="measurements of each side (default 5)")
     parser.add_argument("--warmup", type=from_zero, default=1, help="warm-up rounds before them (default 1)")

@@ -9,6 +9,7 @@ from bench.harness import SECONDS_HEAD, BenchError, Report, Sample, Side, altern
 
 RECIPE = "models/dbn.yaml"
 ALL = "all"
+PASSES_ON = True  # what stands behind --, to train.py
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 
+from bench.arguments import positive
 from bench.child import train, warm_train
 from bench.harness import SECONDS_HEAD, Report, Side, alternate, mean_and_deviation, seconds_row, spread
 
 COMMAND = ("--model", "cnn")
 SECONDS, ACCURACY = 20.0, 0.989
+PASSES_ON = True  # what stands behind --, to train.py
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    parser.add_argument("--seeds", type=int, help="runs, with seeds 0, 1, …; another word for --repeats")
+    parser.add_argument("--seeds", type=positive, help="runs, with seeds 0, 1, …; another word for --repeats")
 
 
 def check(options: argparse.Namespace) -> None:

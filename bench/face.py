@@ -6,18 +6,22 @@ import argparse
 import os
 from pathlib import Path
 
+from bench.arguments import positive
 from bench.child import require_data, require_recipe, train, warm_train
 from bench.harness import SECONDS_HEAD, Report, Side, alternate, mean_and_deviation, seconds_row
 
 RECIPE = "models/face.yaml"
 FORMS = ("scikit_learn_data/olivetti_py3.pkz", "att_faces")  # the set lies in one of two forms
 SHOWN = ("error", "accuracy", "eer", "gap/", "theory/", "time/")
+PASSES_ON = True  # what stands behind --, to train.py
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--recipe", default=RECIPE, help=f"settings (default {RECIPE})")
-    parser.add_argument("--splits", type=int, help="runs, with --data.split_seed 0, 1, …; another word for --repeats")
+    parser.add_argument(
+        "--splits", type=positive, help="runs, with --data.split_seed 0, 1, …; another word for --repeats"
+    )
 
 
 def check(options: argparse.Namespace) -> None:

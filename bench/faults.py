@@ -39,8 +39,6 @@ def check(options: argparse.Namespace) -> None:
     """
     if (options.repeats, options.warmup) != (1, 0):
         raise BenchError("--repeats and --warmup make no sense here: every fault is provoked once", 2)
-    if options.passed:
-        raise BenchError(f"nothing is passed on to train.py here: {' '.join(options.passed)}", 2)
     if options.figure and not options.figure.resolve().parent.is_dir():
         raise BenchError(f"--figure {options.figure}: there is no folder {options.figure.parent}", 2)
 

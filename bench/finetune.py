@@ -36,11 +36,11 @@ RECIPE = "models/cnn-folder.yaml"
 PICTURES = "hymenoptera_data"
 LEAD, SHARE = 1.0, 1 / 3  # points of accuracy above a peer, in this share of its time
 PREPARED = (
-    "pictures  each side prepares them as it does by itself: the peers as the weights' own settings say (224 pixels, "
-    "0.875 of the picture for EfficientNet-Lite0), ours as its recipe does (288 pixels, 0.9); with 224 pixels and "
-    "without the opinion of the pretrained classifier ours has 94.12 %, see docs/fine-tuning.md"
+    "pictures  each side prepares them as it does by itself, so that sizes and crops may differ; docs/fine-tuning.md "
+    "says how much of a lead comes from that"
 )
 PEERS = {"tutorial": "bench.peers.transfer_tutorial", "timm": "bench.peers.timm_recipe"}
+PASSES_ON = True  # what stands behind --, to train.py
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

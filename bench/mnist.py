@@ -33,6 +33,7 @@ RAW = [
     for part, axes in (("train-images", 3), ("train-labels", 1), ("t10k-images", 3), ("t10k-labels", 1))
 ]
 EPOCH = re.compile(r"^epoch +(\d+) +test accuracy ([\d.]+) % +([\d.]+) s$", re.MULTILINE)
+PASSES_ON = True  # what stands behind --, to train.py
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import io
 import tempfile
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,8 +23,7 @@ from bench.stopwatch import CLOCKS, Stopwatch, figures
 
 MOST = 1.10
 MNIST_RECIPE = "models/cnn-mnist-99.yaml"
-# The shape of such a recipe, for as long as the file is not there.
-MNIST_LIKE = ("--model", "cnn", "--data", "mnist", "--model.patch", "2", "--batch_size", "128", "--data.aug", "shift")
+PASSES_ON = True  # what stands behind --, to train.py
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="wall (default), or cpu: time of this process alone, for a machine that is not idle, with one thread",
     )
     parser.add_argument("--only", choices=("digits", "mnist"), help="one of the two sizes (default both)")
-    parser.add_argument("--recipe", help=f"settings of the MNIST size (default {MNIST_RECIPE})")
+    parser.add_argument("--recipe", default=MNIST_RECIPE, help=f"settings of the MNIST size (default {MNIST_RECIPE})")
     parser.add_argument(
         "--profile", type=int, default=0, metavar="N", help="show the N dearest functions of the Trainer's side"
     )
@@ -52,8 +50,7 @@ def check(options: argparse.Namespace) -> None:
     """
     if options.steps < 2:
         raise BenchError(f"--steps must be at least 2, got {options.steps}", 2)
-    if options.recipe:
-        require_recipe(options.recipe)
+    require_recipe(options.recipe)
 
 
 class Size:
@@ -170,8 +167,7 @@ def run(options: argparse.Namespace) -> Report:
     from trainer.process import import_lightning
 
     import_lightning()
-    recipe = options.recipe or (MNIST_RECIPE if Path(HERE, MNIST_RECIPE).is_file() else None)
-    words = {"digits": ["--model", "cnn"], "mnist": ["-c", str(HERE / recipe)] if recipe else list(MNIST_LIKE)}
+    words = {"digits": ["--model", "cnn"], "mnist": ["-c", str(HERE / options.recipe)]}
     rows: list[list[str]] = []
     notes: list[str] = []
     raw: dict[str, list[Sample]] = {}

@@ -29,7 +29,7 @@ from torch.optim import Optimizer
 
 from models.energy.bounds import bounds
 from models.energy.machine import RANGES, Algorithm
-from models.energy.naming import Names, choose_labelled, phase
+from models.energy.naming import Names, choose_labelled, phase, pretraining_steps
 from models.energy.pictures import grey_in_training, unit_pixels
 from models.energy.stack import DBN, SigmoidNet
 from models.limits import HIGHEST_RATE, HIGHEST_SEED, MOST_LAYERS, MOST_UNITS, SHARE, check_within
@@ -134,7 +134,17 @@ class DBNTask(LightningModule):
         return torch.autocast(self.device.type, enabled=False)
 
     def on_train_start(self) -> None:
-        """Chooses the pictures whose label is used: the same ones after a resume."""
+        """Chooses the pictures whose label is used: the same ones after a resume.
+
+        Raises:
+            ValueError: If a machine would get no step, there are fewer labels than wanted, or no grey pixel to draw.
+        """
+        share, machines = self.hparams["pretraining"], len(self.hparams["sizes"])
+        steps = pretraining_steps(int(self.trainer.estimated_stepping_batches), share)
+        if share and steps < machines:
+            raise ValueError(
+                f"--model.pretraining {share:g}: {steps} steps for {machines} machines; train longer, or give 0"
+            )
         loader: Any = self.trainer.train_dataloader
         grey_in_training(loader, self.hparams["pixels_seed"])
         if self.hparams["labels"] is not None:

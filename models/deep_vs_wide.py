@@ -28,6 +28,7 @@ from models.depth.shapes import parameters, picture_inputs, same_budget, shape_n
 from models.depth.stack import Stack
 from models.limits import MOST_COPIES, MOST_LAYERS, MOST_UNITS, check_within
 from models.pixels import from_the_start, unit_range
+from models.resuming import resumes
 from theory.regions.planar_map import TooManyRegionsError
 
 MOST_REGIONS = 1_000_000_000  # of one network: a terabyte of corners
@@ -218,7 +219,7 @@ class DeepVsWideTask(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores the counts so far."""
-        if self._trainer is None or self.trainer.state.fn == "fit":
+        if resumes(self):
             self.history = History.of(checkpoint["regions"])
 
     def describe(self) -> str:

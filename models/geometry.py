@@ -34,7 +34,7 @@ class GeometryTask(LightningModule):
         box: [low, high] of every coordinate, the extent of the grid that is drawn.
         widths: Units of each hidden layer. All 2 with tanh only bend the plane and can never cut it open.
         activation: What bends.
-        lr: Peak learning rate of Adam.
+        lr: Peak learning rate of AdamW.
         weight_decay: Pull of the weights towards 0.
     """
 
@@ -105,7 +105,7 @@ class GeometryTask(LightningModule):
         self.train_points = (loader.images, loader.labels)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Adam, its rate falling to 0 along half a cosine."""
+        """AdamW, its rate falling to 0 along half a cosine."""
         options = self.hparams
         optimiser = torch.optim.AdamW(self.parameters(), lr=options["lr"], weight_decay=options["weight_decay"])
         total = int(self.trainer.estimated_stepping_batches)

@@ -158,7 +158,7 @@ class MLPTask(LightningModule):
     def describe(self) -> str:
         """Sizes, for the first lines of a run."""
         options = self.hparams
-        count = sum(1 for search in self.searches.children() if search is not None)
+        count = len(list(self.searches.children()))
         layers = "one hidden layer" if options["depth"] == 1 else f"{options['depth']} hidden layers"
         return (
             f"{layers} of {', '.join(map(str, self.widths))} {options['activation']} units, "

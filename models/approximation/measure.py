@@ -80,6 +80,7 @@ def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tup
         others=methods[1:],
         floors=floors.values,
         floor_name=floors.name,
+        floor_family=floors.family,
         unit_floors=floors.units,
         test_errors=test_errors,
         constant=floors.constant,

@@ -25,6 +25,7 @@ class Floors(NamedTuple):
     Attributes:
         values: Least root mean square error, or None where nothing is proved.
         name: What it is.
+        family: Whose least error it is, ``{}`` standing for widths.
         constant: lim N² E_N, or None.
         closed: Whether the constant is a closed form; else it is estimated from second differences.
         units: F_{N+1}, below which no network of N units comes, whatever its knots; empty where the values hold for it.
@@ -32,6 +33,7 @@ class Floors(NamedTuple):
 
     values: list[float] | None
     name: str
+    family: str = "{} pieces"
     constant: float | None = None
     closed: bool = False
     units: Sequence[float] = ()
@@ -58,14 +60,14 @@ def find_floors(
         name = "floor of N straight pieces by dynamic programming; proved for broken lines of N pieces"
         floors, units = ([float(found[width - 1 + more]) for width in widths] for more in (0, 1))
         closed = closed_constant(function)
-        return Floors(
-            floors, name, estimated_constant(x, clean) if closed is None else closed, closed is not None, units
-        )
+        constant = estimated_constant(x, clean) if closed is None else closed
+        return Floors(floors, name, constant=constant, closed=closed is not None, units=units)
     if x.ndim == 1 and activation == "polynomial":
         basis = np.polynomial.legendre.legvander(2 * x - 1, degree)
         residual = clean - basis @ np.linalg.lstsq(basis, clean, rcond=None)[0]
         floor = float(np.sqrt(np.mean(residual**2)))
-        return Floors([floor] * len(widths), f"best polynomial of degree {degree}, whatever the width")
+        family = f"polynomials of degree {degree}"
+        return Floors([floor] * len(widths), f"best polynomial of degree {degree}, whatever the width", family)
     return Floors(None, "")
 
 

@@ -73,6 +73,7 @@ class Result:
         others: What people do, beside it.
         floors: Least possible error of each width, or None where nothing is proved.
         floor_name: What the floor is.
+        floor_family: Whose least error it is, see `models.approximation.reference.Floors`.
         unit_floors: Error below which no network of N units comes, of each width; empty where ``floors`` says it.
         test_errors: Root mean square error between the samples, of the best network of each width.
         starts: Where each start of the broken lines led, by name; each of shape (W,).
@@ -96,6 +97,7 @@ class Result:
     others: list[Method]
     floors: list[float] | None
     floor_name: str
+    floor_family: str
     test_errors: list[float]
     starts: dict[str, Array] = field(default_factory=dict)
     unit_floors: Sequence[float] = ()
@@ -228,15 +230,15 @@ class Result:
         parts = []
         if some := [place for place, zero in enumerate(vanishing) if not zero]:
             found = ", ".join(self.compared(self.errors[place], place) for place in some)
-            parts.append(f"{found} of the proved floor of {self.listed(some)} pieces")
+            parts.append(f"{found} of the proved floor of {self.family(some)}")
         if exact := [place for place, zero in enumerate(vanishing) if zero and ratios[place] == 1]:
-            parts.append(f"exact, as the floor 0 allows, with {self.listed(exact)} pieces")
+            parts.append(f"exact, as the floor 0 of {self.family(exact)} allows")
         parts += [
-            f"RMS {self.errors[place]:.1e} where the floor of {self.widths[place]} pieces is 0"
+            f"RMS {self.errors[place]:.1e} where the floor of {self.family([place])} is 0"
             for place in sorted(set(range(len(vanishing))) - {*some, *exact})
         ]
         return f"{self.function}: {'; '.join(parts)}"
 
-    def listed(self, places: list[int]) -> str:
-        """The widths at these places."""
-        return ", ".join(str(self.widths[place]) for place in places)
+    def family(self, places: list[int]) -> str:
+        """Whose floor stands at these places, such as ``16, 32 pieces``."""
+        return self.floor_family.format(", ".join(str(self.widths[place]) for place in places))

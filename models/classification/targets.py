@@ -61,11 +61,11 @@ def smoothed_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float, wei
 
 
 def class_weights(labels: Tensor, num_classes: int) -> Tensor:
-    """Weight of each class that makes all classes count alike, with mean 1 over the pictures: N / (K N_k).
+    """Weight of each class that makes all classes count alike, with mean 1 over the pictures: N / (K' N_k).
 
     Args:
         labels: Classes of the training pictures, shape (N,).
-        num_classes: K; a class without pictures has weight 0.
+        num_classes: K; K' of them have pictures, and one that has none has weight 0.
 
     Returns:
         Shape (K,).

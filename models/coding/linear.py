@@ -40,7 +40,7 @@ class LinearAutoencoder(nn.Module):
     def __init__(self, image_shape: tuple[int, int, int], code: int, tied: bool = False, noise: float = 0.0) -> None:
         super().__init__()
         size = image_shape[0] * image_shape[1] * image_shape[2]
-        self.image_shape, self.tied, self.noise = image_shape, tied, noise
+        self.image_shape, self.noise = image_shape, noise
         start = torch.randn(2, code, size, dtype=torch.float64) / size**0.5
         self.encoder = nn.Parameter(start[0])  # (K, D)
         self.own_decoder = None if tied else nn.Parameter(start[1].T.contiguous())  # (D, K)

@@ -27,12 +27,14 @@ class Depth:
     Attributes:
         units: Units of the top layer.
         bound: Mean over the test pictures of the bound on log p(v), nats; for one layer it is the likelihood itself.
+        counted: Whether its log Z was counted, and not estimated by annealing.
         error: Standard error of log Z in it, in nats; 0 when counted.
         gap: Backward minus forward estimate of log Z; 0 when counted.
     """
 
     units: int
     bound: float
+    counted: bool
     error: float
     gap: float
 
@@ -54,7 +56,7 @@ def bounds(stack: DBN, v: Tensor, start: Tensor, steps: int, sweeps: int) -> lis
     found = []
     machines = stack.terms()
     for layer, top in enumerate(machines):
-        if countable(*top.weight.shape):
+        if counted := countable(*top.weight.shape):
             log_z, error, gap = float(log_partition(*top)), 0.0, 0.0
         else:
             seen = stack.up(start, layer)  # (C, units below)
@@ -66,5 +68,5 @@ def bounds(stack: DBN, v: Tensor, start: Tensor, steps: int, sweeps: int) -> lis
             log_z, error, gap = higher.value, higher.error, backward.value - forward.value
         draws = DRAWS if layer else 1  # one machine draws nothing
         parts = [variational_bound(part, machines[: layer + 1], log_z) for part in v.split(2000) for _ in range(draws)]
-        found.append(Depth(len(top.hidden_bias), float(torch.cat(parts).double().mean()), error, gap))
+        found.append(Depth(len(top.hidden_bias), float(torch.cat(parts).double().mean()), counted, error, gap))
     return found

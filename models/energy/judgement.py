@@ -39,8 +39,6 @@ class Judgement:
 
     Attributes:
         minus_free_energy: Mean of -F(v) in nats.
-        spread: Standard deviation of -F(v) over the pictures.
-        pictures: N.
         exact: log Z by counting, or None.
         annealings: By number of temperatures, the largest last.
         independent: Log-likelihood of independent pixels, nats a picture.
@@ -49,8 +47,6 @@ class Judgement:
     """
 
     minus_free_energy: float
-    spread: float
-    pictures: int
     exact: float | None
     annealings: list[Annealing]
     independent: float
@@ -155,8 +151,6 @@ def judge(
         annealings.append(Annealing(number, forward, backward_log_z(samples, *terms, base, steps=number)))
     return Judgement(
         minus_free_energy=-float(energies.mean()),
-        spread=float(energies.std()) if len(v) > 1 else 0.0,
-        pictures=len(v),
         exact=float(log_partition(*terms)) if exact else None,
         annealings=annealings,
         independent=float((v.mean(0) @ base) - F.softplus(base).sum()),

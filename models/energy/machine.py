@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from models.limits import HIGHEST_RATE, HIGHEST_SEED, MOST_COPIES, MOST_STEPS, SHARE, Range
+from theory.ais import base_logits
 from theory.rbm import Moments, free_energy, hidden_probabilities, visible_probabilities
 
 Algorithm = Literal["cd", "pcd"]
@@ -108,7 +109,7 @@ class RBM(nn.Module):
             mean: Share of the pictures in which each pixel is on, shape (V,).
             count: Number of pictures; pixels that never change get a finite bias.
         """
-        self.visible_bias.copy_(torch.logit((mean * count + 5) / (count + 10)))
+        self.visible_bias.copy_(base_logits(mean, count))
 
 
 class Ascent(nn.Module):

@@ -12,6 +12,11 @@ from models.energy.bounds import Depth
 from theory.intervals import wilson_interval
 
 
+def pretraining_steps(total: int, share: float) -> int:
+    """Steps that a share of the run comes to; at least one is left for fine-tuning."""
+    return min(int(share * total), total - 1)
+
+
 def phase(step: int, total: int, layers: int, share: float) -> tuple[int, float]:
     """What a step trains.
 
@@ -24,7 +29,7 @@ def phase(step: int, total: int, layers: int, share: float) -> tuple[int, float]
     Returns:
         The layer, or ``layers`` for fine-tuning, and how far that phase has come, in [0, 1).
     """
-    pretraining = min(int(share * total), total - 1)
+    pretraining = pretraining_steps(total, share)
     if step >= pretraining:
         return layers, (step - pretraining) / max(total - pretraining, 1)
     layer, rest = divmod(step * layers, pretraining)
@@ -131,7 +136,7 @@ class Names:
         if record_error is not None:
             lines.append(("published", f"{100 * record_error:.2f} % ({record_source})"))
         for number, depth in enumerate(self.depths, 1):
-            how = "counted" if depth.error == 0 else f"log Z ± {depth.error:.2f}, backward − forward {depth.gap:+.2f}"
+            how = "counted" if depth.counted else f"log Z ± {depth.error:.2f}, backward − forward {depth.gap:+.2f}"
             name = "log-likelihood, 1 layer" if number == 1 else f"bound, {number} layers"
             lines.append((name, f"{depth.bound:.2f} nats a test picture, its pixels drawn once ({how})"))
         return lines

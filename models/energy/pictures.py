@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.pixels import first_pictures
+from models.pixels import first_pictures, unit_range
 
 _PART = 5000  # pictures at a time: a whole set in float32 would take four times its memory
 
@@ -25,9 +25,7 @@ def unit_pixels(images: Tensor) -> Tensor:
     Raises:
         ValueError: If values lie outside [0, 1]; the message names their range.
     """
-    flat = images.flatten(1)
-    if flat.dtype == torch.uint8:
-        return flat.float().div_(255)
+    flat = unit_range(images.flatten(1))
     if flat.numel() and not bool((flat.amin() >= 0) & (flat.amax() <= 1)):
         raise ValueError(
             f"a binary machine needs values in [0, 1], the probabilities of its units; "

@@ -220,14 +220,13 @@ def timm_advice(name: str, model: str, error: Exception) -> str:
 
 def suggestion(name: str, names: list[str], prefix: str = "") -> str:
     """``, did you mean 'resnet18'?`` for the nearest name; names of timm are suggested with their prefix."""
-    known = {f"{prefix}{other}": other for other in names}
     if not prefix:
         import timm
 
-        known |= {LITE0: LITE0}
+        names = [*names, LITE0]
         if timm.is_model(name):
             return f", did you mean 'timm/{name}'?"
-    near = difflib.get_close_matches(name.lower(), known.values(), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
     if not near:
         return "; allowed: efficientnet_lite0, a torchvision classification model such as resnet18, or timm/NAME"
     return f", did you mean '{prefix}{near[0]}'?"

@@ -37,6 +37,12 @@ def test_the_list_has_a_module_and_a_line_for_each(capsys: pytest.CaptureFixture
         assert {"add_arguments", "check", "run"} <= set(dir(module))
 
 
+@pytest.mark.parametrize("name", ["startup", "rbm", "regions", "pipeline"])
+def test_words_for_a_training_that_is_not_done_are_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert front.main([name, "--", "--epochs", "1"]) == 2
+    assert capsys.readouterr().err == f"bench {name}: nothing is passed on to train.py here: --epochs 1\n"
+
+
 def test_the_list_does_not_import_torch() -> None:
     code = "import sys; from bench.__main__ import main; main([]); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=child.HERE, capture_output=True, check=False)
@@ -50,7 +56,13 @@ def test_wrong_names_are_one_line(words: list[str], capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize(
-    "words", [["digits", "--repeats", "0"], ["digits", "--warmup", "-1"], ["digits", "--repeat", "2"]]
+    "words",
+    [
+        ["digits", "--repeats", "0"],
+        ["digits", "--warmup", "-1"],
+        ["digits", "--repeat", "2"],
+        ["digits", "--seeds", "-1"],
+    ],
 )
 def test_wrong_options_exit_2(words: list[str]) -> None:
     with pytest.raises(SystemExit) as raised:

@@ -168,6 +168,7 @@ def test_a_polynomial_network_is_no_better_than_its_degree() -> None:
     for _ in range(60):
         error = float(search.step(x, y).min()) ** 0.5
     assert floors.values[0] * (1 - 1e-9) <= error <= floors.values[0] * 1.05
+    assert floors.family == "polynomials of degree 6", "in the headline, where pieces would be another floor"
     torch.testing.assert_close(activation_function("polynomial", 3)(x), 4 * x**3 - 3 * x)
 
 
@@ -197,13 +198,13 @@ def test_the_constant_of_the_rate_is_known_only_where_the_curvature_is() -> None
 def result_of(errors: list[float], floors: list[float]) -> Result:
     method = Method("projection", np.array(errors)[:, None], np.zeros(len(errors), dtype=np.int64), 1, 0.1)
     widths = [2**place for place in range(len(errors))]
-    return Result("f", widths, 100, 1.0, method, [], floors, "floor", errors, constant=1.0)
+    return Result("f", widths, 100, 1.0, method, [], floors, "floor", "{} pieces", errors, constant=1.0)
 
 
 def test_an_error_is_no_ratio_where_the_floor_is_0() -> None:
     found = result_of([0.02, 1e-3, 1e-17], [0.01, 0.0, 0.0])
     assert found.headline() == (
-        "f: × 2 of the proved floor of 1 pieces; exact, as the floor 0 allows, with 4 pieces; RMS 1.0e-03 where the "
+        "f: × 2 of the proved floor of 1 pieces; exact, as the floor 0 of 4 pieces allows; RMS 1.0e-03 where the "
         "floor of 2 pieces is 0"
     )
     assert "rate" not in dict(found.findings())  # a slope towards 0 says nothing

@@ -129,6 +129,13 @@ def test_random_regularisers_have_the_mean_of_the_closed_form(switch: dict[str, 
     assert metrics["test/error_largest"] > 0.85 * metrics["theory/error_largest"]
 
 
+def test_as_many_features_as_points_leave_figures(tmp_path: Path) -> None:
+    """Rounding may then make the smallest eigenvalue negative."""
+    folder, _ = run(tmp_path, {**FULL, "--data.num_samples": "40", "--model.max_size": "39", "--model.draws": "100"})
+    drawn = {path.stem for path in (folder / "figures").glob("*.png")}
+    assert drawn >= {"capacity", "double_descent", "spectral_filter"}
+
+
 def test_networks_train(tmp_path: Path) -> None:
     network = {"--model.learner": "network", "--model.max_size": "8", "--data.replicas": "4", "--model.dropout": "0.1"}
     folder, metrics = run(tmp_path, {**FULL, **network, "--data.function": "sine"})

@@ -202,7 +202,7 @@ def test_chains_from_the_data_have_a_loss_too(tmp_path: Path, capsys: pytest.Cap
 def test_an_estimate_without_spread_is_not_measured_in_its_errors() -> None:
     flat = LogZ(value=5.0, error=0.0, bound=5.0, bound_error=0.0)
     judgement = Judgement(
-        minus_free_energy=-1.0, spread=0.0, pictures=1, exact=4.0, annealings=[Annealing(20, flat, flat)],
+        minus_free_energy=-1.0, exact=4.0, annealings=[Annealing(20, flat, flat)],
         independent=-3.0, fantasies=torch.zeros(1, 4), scheme="",
     )  # fmt: skip
     assert dict(judgement.findings())["log Z forward"] == "5.000 ± 0.000 nats; from below 5.000 ± 0.000"
