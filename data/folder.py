@@ -208,6 +208,7 @@ class Folder(LightningDataModule):
         chosen = [index[entry.label] for entry in self.entries if entry.split == part]
         return torch.tensor(chosen, dtype=torch.int64)
 
+    @torch.inference_mode(False)  # a test asks first, and what it makes must be usable outside of it
     def plain(self, part: str) -> Tensor:
         """Pictures of a part exactly as validation and prediction see them: uint8, shape (N, C, H, W)."""
         self.setup()
@@ -261,6 +262,7 @@ class Folder(LightningDataModule):
         # Bytes of a name that are not UTF-8 are written as they are.
         Path(file).write_text(split_csv(self.entries, self.root), encoding="utf-8", errors="surrogateescape")
 
+    @torch.inference_mode(False)
     def evaluation_loader(self, part: str) -> TensorLoader | list[TensorLoader]:
         """A part's pictures in order, without augmentation; an empty list when there are none."""
         self.setup()

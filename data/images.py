@@ -248,6 +248,7 @@ class Images(LightningDataModule, ABC):
             **({"pixels": in_words(self.scheme, self.binarise_seed)} if self.scheme != "none" else {}),
         }
 
+    @torch.inference_mode(False)  # a test asks first for its pictures, and the figures take gradients at some of them
     def _loader(self, part: str, training: bool = False) -> TensorLoader:
         device = run_device(self)
         if part not in self._resident or self._resident[part].labels.device != device:

@@ -24,6 +24,12 @@ from trainer.safe_file import load_checkpoint, read_size
 # Settings of the data that say where and how fast it is read, not which pictures come when.
 _PLACES = frozenset({"root", "path", "csv", "cache_dir", "num_workers"})
 
+# Settings of the Trainer that decide what a step does, and which steps there are; how long it trains may change.
+_STEPS = ("precision", "limit_train_batches", "overfit_batches", "accumulate_grad_batches", "gradient_clip_val",
+          "gradient_clip_algorithm")  # fmt: skip
+
+_OF_PIXELS = ("mean", "std")  # facts that other training pictures change, whatever the options are
+
 
 @lean
 class StepSeed(Callback):
@@ -200,8 +206,8 @@ def check_compatible(
         checkpoint: As :func:`load_checkpoint` gives it.
         hyper_parameters: Those of the task about to resume; only those that both know are compared, so that files of
             older versions load.
-        house: The key ``house`` about to be written: its ``model``, its ``data`` with their settings, and its seed are
-            compared.
+        house: The key ``house`` about to be written: its ``model``, its ``data`` with their settings, its seed and what
+            its Trainer makes of a step are compared.
 
     Raises:
         UserError: Naming each difference: what the checkpoint has and what was asked for.
@@ -209,22 +215,26 @@ def check_compatible(
     stored = checkpoint.get("house", {})
     then = {name: stored[name] for name in ("model", "data") if name in stored}
     now: dict[str, Any] = {name: (house or {})[name] for name in then if name in (house or {})}
-    then |= {**_order(stored), **checkpoint.get("hyper_parameters", {})}
-    now |= {**_order(house or {}), **hyper_parameters}
-    differences = [
-        f"{name} was {then[name]!r}, now {now[name]!r}"
-        for name in then
-        if name in now and _plain(then[name]) != _plain(now[name])
-    ]
+    then |= {**_steps(stored), **checkpoint.get("hyper_parameters", {})}
+    now |= {**_steps(house or {}), **hyper_parameters}
+    differing = [name for name in then if name in now and _plain(then[name]) != _plain(now[name])]
+    differences = [f"{name} was {then[name]!r}, now {now[name]!r}" for name in differing if name not in _OF_PIXELS]
+    if differing and not differences:
+        raise UserError("cannot resume: the training pictures are others than before. Start a new run for these")
     if differences:
         raise UserError(f"cannot resume with other settings: {'; '.join(differences)}. Start a new run for these")
 
 
-def _order(house: dict[str, Any]) -> dict[str, Any]:
-    """The settings that decide which pictures are trained on, and in which order."""
+def _steps(house: dict[str, Any]) -> dict[str, Any]:
+    """The settings that decide which pictures are trained on, in which order, and what a step does with them."""
     recipe = house.get("recipe", {})
-    order = {f"data.{name}": value for name, value in recipe.get("data", {}).items() if name not in _PLACES}
-    return order | {name: recipe[name] for name in ("seed",) if name in recipe}
+    data, trainer = recipe.get("data", {}), recipe.get("trainer", {})
+    return {
+        **{f"data.{name}": value for name, value in data.items() if name not in _PLACES},
+        **{f"trainer.{name}": trainer[name] for name in _STEPS if name in trainer},
+        **({"early_stopping.patience": recipe["patience"]} if "patience" in recipe else {}),
+        **({"seed": recipe["seed"]} if "seed" in recipe else {}),
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -50,7 +50,7 @@ class Signals:
             return
         self.received = received
         if not self.can_wait:
-            self.stop(self.kept)
+            self.stop(self.kept, "nothing had been trained yet")
         notice(f"{received.name} received: saving after this batch")
 
     def install(self) -> None:
@@ -59,14 +59,18 @@ class Signals:
             for number in STATUS:
                 signal.signal(number, self.handle)
 
-    def stop(self, saved: Path | None) -> NoReturn:
+    def stop(self, saved: Path | None, nothing: str = "there was nothing new to save") -> NoReturn:
         """Leave the run.
+
+        Args:
+            saved: The checkpoint that holds the state.
+            nothing: What to say where there is none.
 
         Raises:
             RunFailed: Always, with the exit status of the signal.
         """
         assert self.received is not None
-        what = "there was nothing new to save"
+        what = nothing
         if saved:
             what = f"the state is in {saved}; python train.py --resume {saved.parent.parent} goes on"
         raise RunFailed(f"stopped by {self.received.name}: {what}", STATUS[self.received])
@@ -117,9 +121,13 @@ class StopOnSignal(Callback):
         return self.signals.received is not None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Lightning has put handlers of its own in front by now; take over again."""
+        """Lightning has put handlers of its own in front by now; take over again.
+
+        What happens before the first epoch, such as the fit of a head, can take minutes and is not saved: a signal ends
+        it at once. A run that was resumed inside an epoch sees no start of one.
+        """
         self.signals.install()
-        self.signals.can_wait = True
+        self.signals.can_wait = trainer.fit_loop.epoch_loop.batch_progress.total.ready > 0
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Nobody looks any more."""
@@ -156,6 +164,7 @@ class StopOnSignal(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After the end of an epoch, whose metrics are logged and whose checkpoint is written."""
+        self.signals.can_wait = True
         if self.asked(trainer):
             self.signals.stop(self.last.path if self.last and self.last.path.exists() else None)
 

@@ -1,5 +1,7 @@
 """Fine-tuning through the front door, on a folder of tiny pictures and an untrained backbone."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import torch
 from torch import Tensor
 
 import models.finetune.policy
+import models.finetune.start
 import train
 from models.cnn import CNNTask
 from tests.models.small_folder import BACKBONE, SIDE, last, metrics, run_out_of_memory_once, words
@@ -35,6 +38,19 @@ def test_a_head_alone_leaves_the_body_as_it_was(pictures: Path, tmp_path: Path, 
     assert checkpoint["global_step"] == 1
 
 
+@pytest.mark.parametrize("tune", ["head", "all"])
+def test_test_pictures_taken_from_the_folder_are_tested(pictures: Path, tmp_path: Path, tune: str, capsys: Any) -> None:
+    """They are decoded when they are tested, and nothing is in the cache."""
+    more = ["--data.test_fraction", "0.3", "--data.val_fraction", "0.2", "--model.tune", tune]
+    given = words(pictures / "train", tmp_path / "runs", *more, epochs=1)
+    given[given.index("--data.cache_dir") + 1] = str(tmp_path / "cache")
+    del given[given.index("--report") : given.index("--report") + 2]
+    assert train.main(given) == 0
+    assert "test/accuracy" in metrics(tmp_path / "runs")
+    assert (only_run(tmp_path / "runs") / "figures/grad_cam.png").is_file()
+    assert "could not be drawn" not in capsys.readouterr().err
+
+
 def test_a_head_alone_separates_what_the_features_show(pictures: Path, tmp_path: Path) -> None:
     given = words(pictures, tmp_path, "--model.tune", "head", "--data.image_size", "64")
     place = given.index("--data.image_size")
@@ -51,8 +67,6 @@ POLICY = ["--model.freeze_epochs", "1", "--model.unfreeze_milestones", "[1, 2]",
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int) -> None:
     """Raise SIGTERM's flag after one batch of one epoch, or (batch -1) as the validation of that epoch runs."""
-    import signal
-
     old_train, old_val = StopOnSignal.on_train_batch_end, StopOnSignal.on_validation_batch_end
 
     def on_train(self: Any, trainer: Any, task: Any, outputs: Any, data: Any, index: int) -> None:
@@ -153,6 +167,21 @@ def test_a_time_limit_saves_reports_and_ends_well(pictures: Path, tmp_path: Path
     assert "validation accuracy" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_fit_of_a_head_at_once(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, status: int, capsys: Any
+) -> None:
+    """It may take minutes, and would not be kept."""
+
+    def struck(*_: Any, **__: Any) -> None:
+        os.kill(os.getpid(), number)
+        raise AssertionError("the fit went on")
+
+    monkeypatch.setattr(models.finetune.start, "fit_best_head", struck)
+    assert train.main(words(pictures, tmp_path, "--model.tune", "head")) == status
+    assert capsys.readouterr().err.endswith("nothing had been trained yet\n")
+
+
 def test_the_best_is_chosen_only_when_asked_and_then_it_is_said(pictures: Path, tmp_path: Path, capsys: Any) -> None:
     assert train.main(words(pictures, tmp_path, "--early_stopping.patience", "1", epochs=2)) == 0
     assert "these pictures chose the weights too" in capsys.readouterr().out
@@ -195,7 +224,14 @@ def test_wrong_options_end_with_one_line(
 
 
 @pytest.mark.parametrize(
-    ("options", "name"), [(["--data.image_size", "40"], "image_size"), (["--model.layer_decay", "0.5"], "layer_decay")]
+    ("options", "name"),
+    [
+        (["--data.image_size", "40"], "image_size"),
+        (["--model.layer_decay", "0.5"], "layer_decay"),
+        (["--trainer.gradient_clip_val", "0.001"], "trainer.gradient_clip_val was 1.0, now 0.001"),
+        (["--trainer.precision", "64-true"], "trainer.precision was 'auto', now '64-true'"),
+        (["--early_stopping.patience", "1"], "early_stopping.patience was None, now 1"),
+    ],
 )
 def test_a_resume_with_other_settings_names_the_difference(
     whole: Path, options: list[str], name: str, capsys: Any

@@ -137,6 +137,14 @@ def test_other_settings_are_named() -> None:
         check_compatible(checkpoint, same, {"model": "vit", "data": "digits"})
 
 
+def test_other_pictures_are_said_to_be_others_and_not_by_their_mean() -> None:
+    checkpoint = {"hyper_parameters": {"mean": [0.5], "std": [0.2], "image_size": [8, 8]}}
+    with pytest.raises(UserError, match=r"^cannot resume: the training pictures are others than before\. Start a new"):
+        check_compatible(checkpoint, {"mean": [0.6], "std": [0.2], "image_size": [8, 8]})
+    with pytest.raises(UserError, match=r"settings: image_size was \[8, 8\], now \[9, 9\]\. Start"):
+        check_compatible(checkpoint, {"mean": [0.6], "std": [0.1], "image_size": [9, 9]})
+
+
 def test_a_best_file_that_is_gone_is_chosen_anew(tmp_path: Path, capsys: Any) -> None:
     run = new_run(tmp_path)
     build.fit(small_trainer(run, 1), small_task(worse=True), SmallData())
