@@ -19,7 +19,7 @@ def find_pictures(paths: Sequence[str]) -> list[Path]:
         except RuntimeError as error:
             raise ValueError(f"{text}: there is no home folder of {Path(text).parts[0]!r} on this machine") from error
         if path.is_dir():
-            inside = (file for file in path.rglob("*") if file.is_file() or file.is_symlink())
+            inside = (file for file in path.rglob("*") if file.is_symlink() or not file.is_dir())
             found += sorted(file for file in inside if not is_hidden(file.relative_to(path)))
         elif path.exists() or path.is_symlink():
             found.append(path)

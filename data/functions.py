@@ -19,7 +19,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from data.function_files import LEAST, MOST, PICTURE_FILES, PICTURES, read_grey_square, read_pairs
+from data.function_files import LARGEST, LEAST, MOST, PICTURE_FILES, PICTURES, read_grey_square, read_pairs
 from data.loader import WholeSetLoader
 from data.ranges import MOST_NOISE, check_within, given_of
 from data.run import run_device
@@ -82,6 +82,8 @@ def values_of(target: Target, places: Tensor, low: float, high: float) -> Tensor
             f"--data.function {target.formula!r} is {value} at {where}: it must be finite on "
             f"[{low:g}, {high:g}]; choose --data.low and --data.high, or another formula"
         )
+    if float(found.abs().max()) > LARGEST:
+        raise ValueError(f"--data.function {target.formula!r} goes beyond {LARGEST:g}, whose square overflows")
     return found.contiguous()
 
 

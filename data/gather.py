@@ -1,6 +1,6 @@
 """From listed files to a data set: read each once, name the bad ones, decide the splits, make the one class map."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,4 +183,24 @@ def decide_splits(entries: Sequence[Entry], digests: Sequence[str], rule: SplitR
     splits = [entry.split or "train" for entry in entries]
     for index, part in zip(free, parts, strict=True):
         splits[index] = part
-    return with_splits(entries, splits)
+    divided = with_splits(entries, splits)
+    check_groups(divided, source)
+    return divided
+
+
+def check_groups(entries: Sequence[Entry], source: str) -> None:
+    """Refuses splits of the user's own that tear a group apart.
+
+    Raises:
+        ValueError: Naming the first such group and the parts that it is in.
+    """
+    parts: dict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        parts[entry.group].add(entry.split or "train")
+    torn = sorted(group for group, found in parts.items() if group and len(found) > 1)
+    if torn:
+        more = f" ({len(torn)} groups are torn apart so)" if len(torn) > 1 else ""
+        raise ValueError(
+            f"{source}: the group {torn[0]!r} is in {' and in '.join(sorted(parts[torn[0]]))}{more}; "
+            "--data.group_column keeps a group on one side, and the column split says otherwise"
+        )

@@ -88,7 +88,7 @@ class DeepVsWideTask(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         if image_size:
-            in_features = picture_inputs(in_features, in_channels, image_size)
+            in_features = picture_inputs(in_channels, image_size)
         check_within(self.hparams, {"num_networks": (1, MOST_COPIES), "max_regions": (1, MOST_REGIONS),
                                     "neurons": (1, MOST_UNITS), "depths": (1, MOST_LAYERS), "lr": (0, 10, "(]"),
                                     "slope": (-1, 1, "()")})  # fmt: skip

@@ -91,6 +91,7 @@ def test_flatten_and_nest_are_inverse() -> None:
         ("--model cnn --epochs", "--epochs needs a value"),
         ("--model cnn --epochs --lr 1", "--epochs needs a value"),
         ("--model cnn --lr 1 --model.lr 2", "--model.lr says again what --lr said: give one of them"),
+        ("--model cnn --lr 1 --lr 2", "--lr is given twice"),
         ("--model cnn digits", "'digits' belongs to no option"),
         ("--model cnn -c nowhere.yaml", "cannot read the settings file nowhere.yaml: No such file or directory"),
     ],

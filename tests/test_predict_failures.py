@@ -118,10 +118,11 @@ def unreadable(tmp_path: Path) -> bytes:
     return raw
 
 
-def test_a_name_that_is_not_utf_8_is_printed_as_it_is(trained: Trained, unreadable: bytes) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "latin-1", "ascii"])
+def test_a_name_that_is_not_utf_8_is_printed_as_it_is(trained: Trained, unreadable: bytes, encoding: str) -> None:
     """A process of its own: how standard output takes bytes is settled when Python starts."""
     words = [sys.executable, "predict.py", str(trained.folder), unreadable, "--device", "cpu"]
-    environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict"}
+    environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": encoding}
     done = subprocess.run(words, cwd=PROJECT, env=environment, capture_output=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     holds(done.stdout, unreadable)

@@ -215,7 +215,7 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
         (["--model", "cnn", "--data.csv", "x.csv"], "--data.csv belongs to pictures of your own: --data FOLDER, or"),
         (
             ["--model", "face", "--data", "digits"],
-            "--model face cannot learn from --data digits, which does not say people",
+            "--model face cannot learn from --data digits; its data are --data face-splits, see --model face --da",
         ),
         (["--model", "cnn", "--data", "mnist", "--data.root", __file__], "--data.root must be the folder that holds"),
         (

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+LOWEST, HIGHEST = 0.01, 100.0  # temperatures
 _DRAWN_VALUES = 1_000_000  # random numbers spent on a floor, some 20 ms
 
 
@@ -166,7 +167,7 @@ def calibration_floor(confidence: Tensor, bins: int = 15, seed: int = 0) -> floa
     return float((surplus @ F.one_hot(place, bins).double()).abs().sum(dim=1).mean() / total)
 
 
-def fit_temperature(logits: Tensor, labels: Tensor, *, lowest: float = 0.01, highest: float = 100.0) -> float:
+def fit_temperature(logits: Tensor, labels: Tensor, *, lowest: float = LOWEST, highest: float = HIGHEST) -> float:
     """Temperature of smallest cross entropy, by Newton's method on L'(β) = 0 with β = 1/T inside a shrinking bracket.
 
     If every answer is right, the loss falls for ever as T → 0; if they are worse than chance it falls as T → ∞. The

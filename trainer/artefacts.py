@@ -61,6 +61,11 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def described(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and texts of those values that are not empty."""
+    return [(name, describe(value)) for name, value in values.items() if value not in ([], "", None)]
+
+
 def card_text(
     title: str,
     task: Any,
@@ -94,9 +99,7 @@ def card_text(
         table(("what", "figure"), findings),
         _per_class(names, data, metrics),
         "## Data",
-        table(
-            ("what", "value"), [(key, describe(value)) for key, value in summary.items() if value not in ([], "", None)]
-        ),
+        table(("what", "value"), described(summary)),
         "## Preprocessing",
         "The same in validation and in prediction; it is stored in the checkpoint.",
         table(("setting", "value"), [(key, describe(value)) for key, value in data.preprocessing().items()]),

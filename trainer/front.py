@@ -122,6 +122,8 @@ def read_tokens(argv: Sequence[str]) -> tuple[dict[str, list[str]], set[str]]:
             raise UserError(f"--{name} needs a value, got an empty one")
         key = ALIASES.get(name, name)
         if key in options and key != "config":
+            if name == spelled[key]:
+                raise UserError(f"--{name} is given twice")
             raise UserError(f"--{name} says again what --{spelled[key]} said: give one of them")
         options.setdefault(key, []).append(value)
         spelled[key] = name

@@ -61,7 +61,8 @@ def group_help(request: Request, parser: ArgumentParser, final: Namespace, group
     lines, chosen = [], final.as_dict()
     for action in parser._actions:
         own, _, name = action.dest.partition(".")
-        if name and name != "help" and (own == group or (group == "trainer" and own == "early_stopping")):
+        mine = own == group or (group == "trainer" and own == "early_stopping")
+        if mine and name and name.rpartition(".")[2] != "help":
             kind = _type_name(getattr(action, "_typehint", None) or action.type or "text")
             value, default = chosen.get(own, {}).get(name), action.default
             facts = [] if default in (None, "") else [f"default {default}"]
@@ -70,7 +71,7 @@ def group_help(request: Request, parser: ArgumentParser, final: Namespace, group
                 by = "the command line" if action.dest in request.overrides else Path(file).name
                 facts.insert(0, f"{value} by {by}")
             lines.append(f"--{action.dest}  ({', '.join([kind, *facts])})")
-            text = str(action.help or "").replace("``", "").strip()
+            text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"\1", str(action.help or "")).replace("``", "").strip()
             lines += textwrap.wrap(text, 110, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines) + "\n"
 

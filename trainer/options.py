@@ -18,7 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from jsonargparse import ArgumentParser, Namespace
 
 from trainer.device import DEVICES, check_device
-from trainer.errors import UserError
+from trainer.errors import UserError, expand
 from trainer.front import ALIASES, Request, flatten, nearest, nest
 from trainer.limits import check_number, check_trainer
 
@@ -80,11 +80,10 @@ def wanted_facts(task: type, data: type, model_name: str = "", data_name: str = 
     missing = [name for name, parameter in parameters.items()
                if parameter.default is inspect.Parameter.empty and name != "self" and name not in offered]  # fmt: skip
     if missing:
-        raise UserError(
-            f"--model {model_name or task.__name__} cannot learn from --data {data_name or data.__name__}, which does "
-            f"not say {', '.join(missing).replace('_', ' ')}"
-            + (f"; its own data are --data {usual_data}" if usual_data not in ("", data_name) else "")
-        )
+        wrong = f"--model {model_name or task.__name__} cannot learn from --data {data_name or data.__name__}"
+        if usual_data not in ("", data_name):
+            raise UserError(f"{wrong}; its data are --data {usual_data}, see --model {model_name} --data.help")
+        raise UserError(f"{wrong}, which does not say {', '.join(missing).replace('_', ' ')}")
     return [name for name in offered if name in parameters]
 
 
@@ -105,7 +104,7 @@ def check_test(task: type, data: Any, settings: Settings, model_name: str, data_
     if data.summary()["splits"].get("test", 1) == 0 and not getattr(task, "judges_validation", False):
         raise UserError(
             f"--model {model_name} measures on test pictures, and {settings.data.get('path') or data_name} has none: "
-            "put some into a folder test/ beside train/ and val/"
+            "put some into a folder test/, or take some from those for training, as by --data.test_fraction 0.2"
         )
     if isinstance(limit, float) and limit < 1 and 0 < (batches := len(data.test_dataloader())) < 1 / limit:
         raise UserError(f"--trainer.limit_test_batches {limit}: not one of the {batches} batches of the test")
@@ -275,5 +274,8 @@ def as_yaml(request: Request, parser: ArgumentParser, final: Namespace) -> str:
         "data": {"name": request.data, **(values.pop("data", None) or {})},
         **{name: value for name, value in values.items() if value != {}},
     }
+    for name in ("path", "csv"):  # a replay may begin in another folder
+        if isinstance(settings["data"].get(name), str):
+            settings["data"][name] = str(expand(settings["data"][name]).absolute())
     text: str = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
     return text

@@ -60,10 +60,10 @@ def _ended(name: str, text: str, status: int) -> int:
 
 
 def write_any_name() -> None:
-    """Let stdout carry file names that are not UTF-8: their bytes come out as they are on the disk."""
+    """Let stdout carry any name and sign: it is UTF-8, and bytes of file names that are not come out as on the disk."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
-        reconfigure(errors="surrogateescape")
+        reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def close_stdout() -> None:

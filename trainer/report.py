@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from trainer.artefacts import card_text, describe, save_split, save_top_losses, table
+from trainer.artefacts import card_text, described, save_split, save_top_losses, table
 from trainer.errors import UserError, expand, out_of_memory
 from trainer.figures import draw
 from trainer.folder import RunFolder, write_atomically
@@ -264,7 +264,7 @@ def report_text(
         "## Result",
         table(("what", "figure"), findings),
         "## Data",
-        table(("what", "figure"), [(key, describe(value)) for key, value in summary.items()]),
+        table(("what", "figure"), described(summary)),
         "## All figures",
         table(("tag", "value"), [(name, f"{value:.6g}") for name, value in sorted(metrics.items())]),
         "## Environment",

@@ -21,7 +21,7 @@ from typing import Any
 from torch import Tensor
 
 from models.classification.evaluation import Outcome, Point
-from theory.calibration import expected_calibration_error, fit_temperature
+from theory.calibration import HIGHEST, LOWEST, expected_calibration_error, fit_temperature
 from theory.intervals import wilson_interval
 from theory.neighbours import nearest_neighbour
 
@@ -129,8 +129,8 @@ class Summary:
             )
         ]
         if self.split != "test":
-            text = "they chose nothing" + (" but the temperature" if self.temperature is not None else "")
-            text = "these pictures chose the weights too: expect less on new ones" if self.chosen else text
+            text = "the validation pictures chose nothing" + (" but the temperature" * (self.temperature is not None))
+            text = "the validation pictures chose the weights too: expect less on new ones" if self.chosen else text
             lines.append(("no test pictures", text))
         beside = [f"chance {100 / len(self.test.class_names):.1f} %"]
         if self.neighbour_right is not None:
@@ -142,13 +142,16 @@ class Summary:
         recalls = self.test.recalls()
         worst = min(recalls, key=lambda name: recalls[name][0] / recalls[name][1])
         found, of = recalls[worst]
-        lines.append(("lowest recall", f"class {worst}: {found} of {of} found"))
+        shown = worst if worst.lower().startswith("class") else f"class {worst}"
+        lines.append(("lowest recall", f"{shown}: {found} of {of} found"))
         before, after = self.calibration()
         text = f"ECE {100 * before:.2f} %"
         if after is not None:
             text += f", {100 * after:.2f} % after temperature {self.temperature:.2f} (fitted on validation)"
         elif self.temperature is not None:
             text += f" before temperature {self.temperature:.2f}, which was fitted on these pictures and flatters them"
+        if self.temperature in (LOWEST, HIGHEST):
+            text += "; that is the end of its range, so the pictures it was fitted on do not tell it"
         lines.append(("calibration", text))
         if self.history:
             start, (_, end, lowest, _, highest) = self.history[0][1], self.history[-1]

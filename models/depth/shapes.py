@@ -65,17 +65,14 @@ def shape_name(widths: list[int]) -> str:
     return f"{len(widths)}×{widths[-1]}–{widths[0]}"
 
 
-def picture_inputs(in_features: int, in_channels: int, image_size: list[int]) -> int:
+def picture_inputs(in_channels: int, image_size: list[int]) -> int:
     """Numbers of a picture.
 
     Raises:
-        ValueError: If the sizes are none, or the data are no pictures.
+        ValueError: If the sizes are none.
     """
-    if in_features:
-        raise ValueError(f"--model.image_size is that of pictures, and these data are points, got {image_size}")
     if len(image_size) != 2 or min(*image_size, in_channels) < 1:
         raise ValueError(
-            f"--model.image_size must be [height, width] from 1 and in_channels at least 1, got {image_size} and "
-            f"{in_channels}"
+            f"image_size must be [height, width] from 1 and in_channels at least 1, got {image_size} and {in_channels}"
         )
     return in_channels * image_size[0] * image_size[1]

@@ -152,6 +152,9 @@ class FineTuning(Callback):
             trainer.fit_loop.max_epochs = 1
             return
         last, stages, (frozen, milestones) = last_epoch(trainer), self.num_stages, self.schedule
+        off = self.options["mix_off_epochs"]
+        if (self.options["mixup"] or self.options["cutmix"]) and last is not None and last < off:
+            raise ValueError(f"--model.mix_off_epochs {off}: in none of {last + 1} epochs would pictures be mixed")
         if last is not None and last >= 0 and first_trainable_stage(last, stages, frozen, milestones) == stages - 1:
             given = f"unfreeze_milestones {milestones}" if milestones else f"freeze_epochs {frozen}"
             raise ValueError(f"--model.{given}: none of {last + 1} epochs is left for the body (see --model.tune head)")

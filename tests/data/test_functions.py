@@ -110,6 +110,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     for formula, says in (
         ("log(x - 0.5)", "nan at x = .*choose --data.low and --data.high, or another formula"),
         ("1/(x-0.5)", "is (inf|nan) at x = 0.5"),
+        ("1e200*x", "goes beyond 1e.100, whose square overflows"),
         ("1/0", "'1/0' is inf everywhere: write a formula of finite values"),
     ):
         with pytest.raises(ValueError, match=says):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.gather import SplitRule, decide_splits
 from data.layout import Entry, LayoutError, class_names, list_folder
 from data.partition import assign_splits, hold_out, ordered_units, units
 from data.table import list_csv, split_csv
@@ -145,6 +146,14 @@ def test_csv_groups_and_unused_columns(tmp_path: Path) -> None:
     assert listing.notes == ["columns of labels.csv not used: age"]
     with pytest.raises(LayoutError, match=r"row 1: no column 'pateint' among .*; is 'patient' meant to be it"):
         list_csv(path, group_column="pateint")
+
+
+def test_a_group_that_the_split_tears_apart_is_refused_by_name() -> None:
+    given = [("train", "p1"), ("train", "p1"), ("train", "p2"), ("val", "p2"), ("val", ""), ("train", "")]
+    rows = [Entry(f"{n}", f"{n}", "ab"[n % 2], split, group) for n, (split, group) in enumerate(given)]
+    with pytest.raises(ValueError, match=r"list\.csv: the group 'p2' is in train and in val; --data\.group_column"):
+        decide_splits(rows, list("abcdef"), SplitRule(), "list.csv")
+    assert len(decide_splits(rows[:2] + rows[4:], list("abcd"), SplitRule(), "list.csv")) == 4
 
 
 def test_missing_csv_and_folder_are_named(tmp_path: Path) -> None:

@@ -60,16 +60,8 @@ def test_a_picture_network_is_refused_by_name(tmp_path: Path, capsys: pytest.Cap
     refused(words, message, tmp_path / "no", capsys)
 
 
-@pytest.mark.parametrize("size", ["[0]", "[-1]", "[3, 3]"])
-def test_a_size_of_pictures_in_a_file_is_refused_for_points(
-    size: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "points.yaml").write_text(
-        f"model:\n  name: deep-vs-wide\n  image_size: {size}\ndata:\n  name: points\ntrainer:\n  max_epochs: 1\n"
-    )
-    message = "--model.image_size is that of pictures, and these data are points, got ["
-    refused(["-c", str(tmp_path / "points.yaml")], message, tmp_path / "runs", capsys)
-    with pytest.raises(ValueError, match=r"--model\.image_size must be \[height, width\]"):
+def test_sizes_of_pictures_that_are_none_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^image_size must be \[height, width\] from 1"):
         DeepVsWideTask(["a", "b"], image_size=[0, 3])
 
 

@@ -73,7 +73,7 @@ def test_the_card_says_what_the_figures_are_and_are_not(run: Path) -> None:
     text = (run / "MODEL_CARD.md").read_text(encoding="utf-8")
     accuracy = metrics(run.parent.parent)["val/accuracy"]
     assert f"{100 * accuracy:.2f} %" in text
-    assert "they chose nothing" in text
+    assert "the validation pictures chose nothing" in text
     assert re.search(r"\| blue \| 12 \| 6 \| [\d.]+ % \(\d+ to \d+ %\) \|", text)
     assert "measured on 12 pictures: the 95 % interval is" in text
     assert "no foreign weights are in it" in text

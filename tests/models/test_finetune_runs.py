@@ -24,7 +24,7 @@ def test_a_head_alone_leaves_the_body_as_it_was(pictures: Path, tmp_path: Path, 
     captured = capsys.readouterr()
     assert "right when held out" in captured.err
     assert "validation accuracy" in captured.out
-    assert "they chose nothing" in captured.out
+    assert "the validation pictures chose nothing" in captured.out
     checkpoint = last(tmp_path)
     torch.manual_seed(0)
     fresh = CNNTask(**checkpoint["hyper_parameters"]).network.state_dict()
@@ -184,7 +184,7 @@ def test_a_signal_ends_the_fit_of_a_head_at_once(
 
 def test_the_best_is_chosen_only_when_asked_and_then_it_is_said(pictures: Path, tmp_path: Path, capsys: Any) -> None:
     assert train.main(words(pictures, tmp_path, "--early_stopping.patience", "1", epochs=2)) == 0
-    assert "these pictures chose the weights too" in capsys.readouterr().out
+    assert "the validation pictures chose the weights too" in capsys.readouterr().out
     assert (only_run(tmp_path) / "checkpoints/best.ckpt").is_file()
 
 
@@ -208,6 +208,7 @@ def test_the_learning_rate_is_found_and_kept_and_leaves_no_file(pictures: Path, 
         (["--model.ema_decay", "1"], "--model.ema_decay must be between 0"),
         (["--model.backbone", "vit_b_16", "--model.tune", "all"], "reads pictures of 224×224 only"),
         (["--model.backbone", "cnn", "--lr", "auto"], "--model.lr auto needs a pretrained"),
+        (["--model.mixup", "0.3", "--model.mix_off_epochs", "3"], "mix_off_epochs 3: in none of 3 epochs would pictur"),
     ],
 )
 def test_wrong_options_end_with_one_line(

@@ -41,7 +41,7 @@ def test_the_recipe_for_folders_refuses_epochs_too(pictures: Path, tmp_path: Pat
 def test_a_head_alone_takes_what_it_reads(pictures: Path, tmp_path: Path, capsys: Any) -> None:
     more = ["--data.aug", "none", "--data.flip", "0", "--data.balance", "sampler", "--model.opinion", "false"]
     assert train.main(head(pictures, tmp_path, *more)) == 0
-    assert "they chose nothing" in capsys.readouterr().out
+    assert "the validation pictures chose nothing" in capsys.readouterr().out
 
 
 def test_a_head_alone_says_that_nothing_was_chosen_even_with_patience_from_a_file(
@@ -50,7 +50,7 @@ def test_a_head_alone_says_that_nothing_was_chosen_even_with_patience_from_a_fil
     file = tmp_path / "more.yaml"
     file.write_text("early_stopping:\n  patience: 3\n", encoding="utf-8")
     assert train.main([*head(pictures, tmp_path / "runs"), "-c", str(file)]) == 0
-    assert "they chose nothing" in capsys.readouterr().out
+    assert "the validation pictures chose nothing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", BACKBONE)

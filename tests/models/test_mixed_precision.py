@@ -105,7 +105,9 @@ def types(root: Path) -> set[torch.dtype]:
     return {value.dtype for value in last(root)["state_dict"].values() if value.is_floating_point()}
 
 
-@pytest.mark.parametrize(("tune", "more"), [("all", ["--model.mixup", "0.2", "--lr", "auto"]), ("head", [])])
+@pytest.mark.parametrize(
+    ("tune", "more"), [("all", ["--model.mixup", "0.2", "--model.mix_off_epochs", "0", "--lr", "auto"]), ("head", [])]
+)
 def test_a_folder_is_fine_tuned_in_bfloat16_with_every_figure(
     pictures: Path, tmp_path: Path, tune: str, more: list[str], steps: list[tuple[str, float]]
 ) -> None:
