@@ -8,7 +8,6 @@ Letters: N pictures, H height, W width, S splits.
 """
 
 import math
-from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -16,7 +15,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from data.loader import WholeSetLoader
-from data.olivetti import Olivetti, unused_by_protocol
+from data.olivetti import OF_PROTOCOL, Olivetti
 from data.ranges import check_within
 from data.run import run_device
 from data.split import identification_split, verification_split
@@ -86,6 +85,7 @@ class FaceSplits(LightningDataModule):
     """
 
     FACTS = ("people", "image_size", "num_splits", "protocol", "olivetti_halves")
+    CONDITIONS = OF_PROTOCOL
     name = "face-splits"
 
     def __init__(
@@ -116,11 +116,6 @@ class FaceSplits(LightningDataModule):
         self.per_person_train, self.steps = per_person_train, steps
         self.people_counts = (train_people, val_people, test_people)
         self._batch: SplitBatch | None = None
-
-    @classmethod
-    def unused(cls, options: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
-        """Options of the other protocol on the command line, and which it is; see `data.images.Images.unused`."""
-        return unused_by_protocol(options, given)
 
     def prepare_data(self) -> None:
         """Download the set when it is missing; see ``data.olivetti``."""

@@ -9,7 +9,6 @@ import hashlib
 import math
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +23,7 @@ from data.images import DEFAULT_ROOT, channel_statistics
 from data.layout import Entry, list_folder
 from data.loader import TensorLoader
 from data.preprocess import preprocessing
-from data.ranges import check_within, given_of
+from data.ranges import check_within
 from data.report import found_lines, remarks
 from data.run import order_seed, resident, run_device
 from data.split import balanced
@@ -68,6 +67,10 @@ class Folder(LightningDataModule):
     """
 
     FACTS = ("class_names", "in_channels", "image_size", "mean", "std")
+    CONDITIONS = (
+        (("data.min_area",), lambda options: options["data.aug"] != "none", "not used by --data.aug none"),
+        (("data.flip",), lambda o: o["data.aug"] != "none" or not o["data.flip"], "not used by --data.aug none"),
+    )
     name = "folder"
 
     def __init__(
@@ -135,17 +138,6 @@ class Folder(LightningDataModule):
     def source(self) -> str:
         """The folder or CSV file as it was given."""
         return str(self.csv or self.path)
-
-    @classmethod
-    def unused(cls, options: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
-        """Options of the command line that describe views where none are drawn, and why they are not read.
-
-        Args:
-            options: Of the data.
-            given: Dotted names and texts of the command line.
-        """
-        drawn = ["min_area", *(["flip"] if options["flip"] else [])]
-        return given_of(drawn if options["aug"] == "none" else [], given), "not used by --data.aug none"
 
     @property
     def mirrors(self) -> bool:

@@ -11,7 +11,6 @@ import difflib
 import math
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from data.function_files import LARGEST, LEAST, MOST, PICTURE_FILES, PICTURES, read_grey_square, read_pairs
 from data.loader import WholeSetLoader
-from data.ranges import MOST_NOISE, check_within, given_of
+from data.ranges import MOST_NOISE, check_within
 from data.run import run_device
 from theory.expression import Expression
 from theory.named_functions import TARGETS, Target, variables_of
@@ -151,6 +150,14 @@ class Functions(LightningDataModule):
     """
 
     FACTS = ("function", "low", "high", "num_inputs", "noisy")
+    CONDITIONS = (
+        (
+            ("data.num_samples",),
+            lambda o: not is_table(str(o["data.function"])),
+            "a file of x, y brings its own samples",
+        ),
+        (("data.noise_seed",), lambda options: options["data.noise"] > 0, "only with --data.noise above 0"),
+    )
     name = "functions"
 
     def __init__(
@@ -185,18 +192,6 @@ class Functions(LightningDataModule):
             self.function, self.target = find_target(function, low, high)
         self._samples: Samples | None = None
         self._interval = (0.0, 1.0)
-
-    @classmethod
-    def unused(cls, options: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
-        """Options of the command line that a table of pairs or values without noise have no use for, and why.
-
-        Args:
-            options: Of the data.
-            given: Dotted names and texts of the command line.
-        """
-        if is_table(str(options["function"])) and (names := given_of(["num_samples"], given)):
-            return names, "a file of x, y brings its own samples"
-        return given_of([] if options["noise"] else ["noise_seed"], given), "only with --data.noise above 0"
 
     def setup(self, stage: str | None = None) -> None:
         """Computes or reads the samples; a second call does nothing.

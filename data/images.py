@@ -6,7 +6,6 @@ A set says in ``read`` what its pictures are; this module carves the validation 
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,18 +16,11 @@ from torch import Tensor
 from data.augment import Augmentation, Padding
 from data.binarise import Scheme, binarise, draw, in_words
 from data.loader import TensorLoader
-from data.ranges import given_of
 from data.run import order_seed, run_device
 from data.split import stratified_split
 from theory.seeds import mix_seed
 
-WARP = ("max_shift", "degrees", "scale", "shear")
-READ_BY: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "shift": WARP[:1],
-    "affine": WARP,
-    "elastic": (*WARP, "strength", "smoothness"),
-}
+_NOT_DONE = "not used by --data.aug {0[data.aug]}; --data.aug elastic uses all of them"
 
 DEFAULT_ROOT = "~/.cache/deep-learning-mathematics"
 
@@ -100,6 +92,11 @@ class Images(LightningDataModule, ABC):
     """
 
     FACTS = ("class_names", "in_channels", "image_size", "mean", "std", "reference", "binarised")
+    CONDITIONS: tuple[Any, ...] = (
+        (("data.max_shift",), lambda options: options["data.aug"] != "none", _NOT_DONE),
+        (("data.degrees", "data.scale", "data.shear"), lambda o: o["data.aug"] in ("affine", "elastic"), _NOT_DONE),
+        (("data.strength", "data.smoothness"), lambda options: options["data.aug"] == "elastic", _NOT_DONE),
+    )
     name: str = ""
     source: str = ""
     class_names: tuple[str, ...] = ()
@@ -149,18 +146,6 @@ class Images(LightningDataModule, ABC):
         self._parts: dict[str, Pictures] = {}
         self._resident: dict[str, Pictures] = {}
         self._facts: dict[str, Any] = {}
-
-    @classmethod
-    def unused(cls, options: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
-        """Options of the command line that describe an augmentation, but none that is done; and what would use them.
-
-        Args:
-            options: Of the data.
-            given: Dotted names and texts of the command line.
-        """
-        read = READ_BY[options["aug"]]
-        names = given_of([name for name in READ_BY["elastic"] if name not in read], given)
-        return names, f"not used by --data.aug {options['aug']}; --data.aug elastic uses all of them"
 
     @property
     def mirrors(self) -> bool:

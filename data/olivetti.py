@@ -11,7 +11,6 @@ Workshop on Applications of Computer Vision; AT&T Laboratories Cambridge.
 
 import re
 import warnings
-from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal
@@ -22,23 +21,23 @@ from torch import Tensor
 
 from data.augment import Padding
 from data.images import Images, Pictures
-from data.ranges import given_of
 from data.split import identification_split, verification_split
 
-READ_BY_PROTOCOL = {
-    "identification": ("per_person_train",),
-    "verification": ("train_people", "val_people", "test_people"),
-}
+OF_PROTOCOL = tuple(
+    (
+        names,
+        lambda options, protocol=protocol: options["data.protocol"] == protocol,
+        f"only for --data.protocol {protocol}",
+    )
+    for protocol, names in {
+        "identification": ("data.per_person_train",),
+        "verification": ("data.train_people", "data.val_people", "data.test_people"),
+    }.items()
+)
 _SUFFIXES = {".pgm", ".png", ".jpg", ".jpeg", ".bmp"}
 _CACHE = Path("scikit_learn_data", "olivetti_py3.pkz")
 
 Faces = tuple[Tensor, Tensor, list[str]]  # pictures (N, 1, H, W), person of each (N,), names of the people
-
-
-def unused_by_protocol(options: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
-    """Options of the other protocol on the command line, and which it is; see `data.images.Images.unused`."""
-    other = "verification" if options["protocol"] == "identification" else "identification"
-    return given_of(READ_BY_PROTOCOL[other], given), f"only for --data.protocol {other}"
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
@@ -171,6 +170,7 @@ class Olivetti(Images):
         smoothness: Distance over which elastic displacements stay similar, in pixels.
     """
 
+    CONDITIONS = (*OF_PROTOCOL, *Images.CONDITIONS)
     name = "olivetti"
     source = "Olivetti faces, AT&T Laboratories Cambridge"
     padding: Padding = "border"
@@ -211,12 +211,6 @@ class Olivetti(Images):
         self.form, self.protocol, self.per_person_train = form, protocol, per_person_train
         self.people_counts = (train_people, val_people, test_people)
         self._faces: Faces | None = None
-
-    @classmethod
-    def unused(cls, options: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
-        """Options of the command line that belong to the other protocol, or to another augmentation; and to which."""
-        names, why = unused_by_protocol(options, given)
-        return (names, why) if names else super().unused(options, given)
 
     def locate(self) -> Path | None:
         """The cache file or the folder of people that ``form`` and ``root`` lead to; None when there is none."""

@@ -1,7 +1,7 @@
 """The range of a data module's options, and options that a set does not use: one line that refuses them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 MOST_POINTS = 10_000_000  # of a set that is computed and kept in memory: a gigabyte with its order and its labels
@@ -25,16 +25,6 @@ def check_within(options: Mapping[str, Any], ranges: Mapping[str, Range]) -> Non
         if value is not None and not low <= value <= high:
             allowed = f"at least {low:g}" if high == math.inf else f"between {low:,.12g} and {high:,.12g}"
             raise ValueError(f"--data.{name} must be {allowed}, got {value}")
-
-
-def given_of(names: Sequence[str], given: Mapping[str, str]) -> list[str]:
-    """Those of a data module's options that the command line gives, by their dotted names.
-
-    Args:
-        names: Of the options, without ``data.``.
-        given: Dotted names and texts of the command line.
-    """
-    return [f"data.{name}" for name in names if f"data.{name}" in given]
 
 
 def check_used(options: Mapping[str, Any], usual: Mapping[str, Any], user: str) -> None:

@@ -9,7 +9,7 @@ trained beside the network, the worst case is a closed form (`theory.adversarial
 """
 # N batch, K classes
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
@@ -52,6 +52,14 @@ class AdversarialTask(LightningModule):
         generations: Generations of differential evolution.
     """
 
+    CONDITIONS = (
+        (("model.widths",), lambda o: o["model.checkpoint"] is None, "the network is that of --model.checkpoint"),
+        (
+            ("model.train_steps",),
+            lambda options: options["model.train_epsilon"] > 0,
+            "only for adversarial training, with --model.train_epsilon above 0",
+        ),
+    )
     monitor, mode = "val/accuracy", "max"
 
     def __init__(
@@ -101,17 +109,6 @@ class AdversarialTask(LightningModule):
         self.seed = mix_seed(torch.initial_seed(), 1)  # of PGD's start and of the evolution
         self.collected: list[tuple[Tensor, Tensor]] = []
         self.result: Attacked | None = None
-
-    @classmethod
-    def unused(cls, options: dict[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
-        """What was given in vain, see `trainer.report.Task`."""
-        if options["checkpoint"] is not None and "model.widths" in given:
-            return ["model.widths"], "the network is that of --model.checkpoint"
-        plain = options["train_epsilon"] == 0 and "model.train_epsilon" not in given  # else the user said it
-        return (
-            ["model.train_steps"] if plain and "model.train_steps" in given else [],
-            "only for adversarial training, with --model.train_epsilon above 0",
-        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K) of pictures, uint8 in 0..255 or float in 0..1, shape (N, 1, H, W)."""

@@ -59,6 +59,15 @@ class AutoencoderTask(LightningModule):
             iteration) instead of L-BFGS, 0 to 1.
     """
 
+    CONDITIONS = (
+        (
+            tuple(f"model.{name}" for name in ("activation", "output", "lr", "momentum", "weight_decay", "warmup")),
+            lambda options: options["model.kind"] != "linear",
+            "not for --model.kind linear, which has no hidden layer and is solved by L-BFGS",
+        ),
+        (("model.iterations", "model.polish"), lambda o: o["model.kind"] == "linear", "only for --model.kind linear"),
+        (("model.pretrain_share",), lambda o: o["model.pretrain"] == "greedy", "only for --model.pretrain greedy"),
+    )
     monitor, mode = "val/loss", "min"
     judges_validation = True
 

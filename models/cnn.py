@@ -8,7 +8,6 @@ The network itself, with the formulas of convolution, is `models.convnet`; pretr
 """
 # N batch, C channels, H height, W width, D features, K classes
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -21,7 +20,7 @@ from models.classification.reporting import ClassifierReporting
 from models.classification.targets import class_weights, smoothed_cross_entropy
 from models.convnet import CNN
 from models.finetune.compilation import compile_if_possible, forget_compiled
-from models.finetune.idle import check_own, unused
+from models.finetune.idle import CONDITIONS, check_own
 from models.limits import check_optimiser
 from models.optimisation import build_optimiser, cycle, may_fuse, parameter_groups
 from models.pixels import normalise
@@ -77,7 +76,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         compile: Compile the network; where that fails, one line says so and training goes on without.
     """
 
-    FROM_DATA = ("reference",)
+    FROM_DATA, CONDITIONS = ("reference",), CONDITIONS
     monitor, mode = "val/accuracy", "max"
     classifies = judges_validation = weighs_classes = tolerates_mixed_precision = True
     mean: Tensor
@@ -165,11 +164,6 @@ class CNNTask(ClassifierReporting, LightningModule):
         from models.finetune.early import check_names
 
         check_names(options["backbone"], options["weights"])
-
-    @classmethod
-    def unused(cls, options: dict[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
-        """Options of the command line that have no effect, and why; see `models.finetune.idle`."""
-        return unused(options, given)
 
     @classmethod
     def wanted_pictures(cls, options: dict[str, Any]) -> dict[str, Any]:

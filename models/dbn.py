@@ -38,6 +38,10 @@ from models.optimisation import learning_rate_factor, may_fuse, parameter_groups
 MOST_SEEN = 5000  # pictures from which the biases of a new layer are set
 
 
+# Options of the machines' training alone.
+MACHINES = ("algorithm", "sweeps", "chains", "pretraining_lr", "momentum", "pretraining_decay")
+
+
 class DBNTask(LightningModule):
     """Learns pictures without labels, then their names.
 
@@ -71,6 +75,20 @@ class DBNTask(LightningModule):
         record_source: Where it was published.
     """
 
+    CONDITIONS = (
+        (
+            tuple(f"model.{name}" for name in MACHINES),
+            lambda options: options["model.pretraining"] > 0,
+            "--model.pretraining 0 trains no machine",
+        ),
+        (("model.chains",), lambda options: options["model.algorithm"] == "pcd", "only for --model.algorithm pcd"),
+        (
+            ("model.labels_seed",),
+            lambda o: o["model.labels"] is not None,
+            "only with --model.labels; here all are used",
+        ),
+        (("model.record_source",), lambda o: o["model.record_error"] is not None, "only with --model.record_error"),
+    )
     mode = "max"
     pictures: Tensor
 

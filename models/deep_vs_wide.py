@@ -12,7 +12,7 @@ cuts a plane into 1 + n + C(n, 2) regions at most, deep ones can have exponentia
 Letters: S networks of each shape, N points, D numbers of an input, K outputs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
@@ -61,6 +61,9 @@ class DeepVsWideTask(LightningModule):
     """
 
     FROM_DATA = ("in_features", "box", "target", "circles", "in_channels", "image_size")
+    CONDITIONS = (
+        (("model.slope",), lambda o: o["model.activation"] == "leaky_relu", "only for --model.activation leaky_relu"),
+    )
     monitor, mode = "val/loss", "min"
     plane: Tensor
     stacks: Any  # ModuleList of Stack
@@ -112,12 +115,6 @@ class DeepVsWideTask(LightningModule):
         self.trained: list[list[float]] = []  # regions of the networks that are tested, by shape
         self.samples: Any = None  # test points and values of a function of one number
         self.sums = torch.zeros(0)
-
-    @classmethod
-    def unused(cls, options: dict[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
-        """What was given in vain, see `trainer.report.Task`."""
-        idle = options["activation"] != "leaky_relu" and "model.slope" in given
-        return ["model.slope"] if idle else [], "only for --model.activation leaky_relu"
 
     def check_limit(self) -> None:
         """Counts one random network of each shape, before anything is trained.

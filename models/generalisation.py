@@ -50,6 +50,9 @@ class GeneralisationTask(LightningModule):
         draw_samples: Samples n of each of them, 5 to 200.
     """
 
+    CONDITIONS = (
+        (("model.draw_samples",), lambda options: options["model.draws"] > 0, "only with --model.draws above 0"),
+    )
     monitor, mode = "val/loss", "min"
 
     def __init__(

@@ -45,6 +45,13 @@ class GradientDescentTask(LightningModule):
             so is the end at a saddle, and the way down on a function of degree two that has no minimum.
     """
 
+    CONDITIONS = (
+        (
+            ("model.momentum",),
+            lambda options: options["model.rule"] in ("momentum", "nesterov"),
+            "only for --model.rule momentum and nesterov",
+        ),
+    )
     monitor, mode = "train/loss", "min"
 
     def __init__(

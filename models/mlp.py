@@ -61,6 +61,24 @@ class MLPTask(LightningModule):
         rounds: Rounds in all, by which Adam's rate falls; epochs times ``--data.steps``.
     """
 
+    CONDITIONS = (
+        (
+            ("model.widths",),
+            lambda o: o["model.hidden"] is None,
+            "--model.hidden {0[model.hidden]} replaces them",
+        ),
+        (("model.degree",), lambda o: o["model.activation"] == "polynomial", "only for --model.activation polynomial"),
+        (
+            ("model.compare",),
+            lambda o: o["model.method"] == "varpro" or not o["model.compare"],
+            "only with --model.method varpro; {0[model.method]} runs alone",
+        ),
+        (
+            ("model.lr",),
+            lambda o: o["model.method"] == "adam" or (o["model.method"] == "varpro" and o["model.compare"]),
+            "Adam's, which does not run here: --model.method adam, or varpro with --model.compare true",
+        ),
+    )
     monitor, mode = "val/loss", "min"
 
     def __init__(

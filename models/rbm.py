@@ -59,6 +59,10 @@ class RBMTask(LightningModule):
     """
 
     FROM_DATA = ("binarised",)
+    CONDITIONS = (
+        (("model.chains",), lambda options: options["model.algorithm"] == "pcd", "only for --model.algorithm pcd"),
+        (("model.record_source",), lambda options: options["model.record"] is not None, "only with --model.record"),
+    )
     mode = "max"
     mean: Tensor
     pictures: Tensor

@@ -143,6 +143,17 @@ def test_a_task_keeps_the_protocol(model: str) -> None:
         assert callable(getattr(task, method)), method
 
 
+@pytest.mark.parametrize("kind", [*MODELS.values(), *DATA.values()])
+def test_conditions_are_about_options_that_there_are(kind: str) -> None:
+    own = load_class(kind)
+    group = "model" if kind in MODELS.values() else "data"
+    parts = [part.__init__ for part in own.__mro__ if "__init__" in vars(part)]
+    known = {f"{group}.{name}" for part in parts for name in inspect.signature(part).parameters}
+    for names, _, otherwise in getattr(own, "CONDITIONS", ()):
+        assert {name for name in names if name.startswith(group)} <= known
+        assert set(re.findall(r"\{0\[(.+?)\]", otherwise)) <= known
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_what_some_data_tell_a_model_is_an_option_beside_none(model: str) -> None:
     task = load_class(MODELS[model])

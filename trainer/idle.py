@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer.errors import UserError
 from trainer.options import SHORT, Settings
+
+# Dotted names of options, whether they are read with all the options of a run, and what to say where they are not; in
+# the words {0[data.aug]} stands for the value of an option.
+Condition = tuple[tuple[str, ...], Callable[[Mapping[str, Any]], bool], str]
 
 
 def check_given(task: Any, data: Any, settings: Settings, given: Mapping[str, str], model: str) -> None:
@@ -14,8 +19,8 @@ def check_given(task: Any, data: Any, settings: Settings, given: Mapping[str, st
 
     Args:
         task: The task's class; one that weighs classes by their numbers has ``weighs_classes``, and one that does not
-            read all of its options has ``unused``, see `trainer.report.Task`.
-        data: The class of the data; it may have ``unused`` too.
+            read all of its options has ``CONDITIONS``, see `trainer.report.Task`.
+        data: The class of the data; it may have ``CONDITIONS`` too.
         settings: What will be used.
         given: Dotted names and texts of the command line.
         model: What the user calls the model.
@@ -25,8 +30,14 @@ def check_given(task: Any, data: Any, settings: Settings, given: Mapping[str, st
     """
     if settings.data.get("balance") == "loss" and not getattr(task, "weighs_classes", False):
         raise UserError(f"--data.balance loss: --model {model} does not weigh classes; --data.balance sampler does")
-    for kind, options in ((task, settings.model), (data, settings.data)):
-        names, why = kind.unused(options, given) if hasattr(kind, "unused") else ([], "")
-        if names:
-            listed = ", ".join(f"--{SHORT.get(name, name)}" for name in names)
-            raise UserError(f"{listed}: {why}")
+    groups = {"model": settings.model, "data": settings.data, "trainer": settings.trainer}
+    options = {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
+    idle: dict[str, list[str]] = defaultdict(list)  # by what is said of them
+    for kind in (task, data):
+        conditions: tuple[Condition, ...] = getattr(kind, "CONDITIONS", ())
+        for names, read, otherwise in conditions:
+            found = [name for name in names if name in given]
+            if found and not read(options):
+                idle[otherwise.format(options)] += found
+    for said, together in idle.items():
+        raise UserError(f"{', '.join(f'--{SHORT.get(name, name)}' for name in together)}: {said}")

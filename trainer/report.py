@@ -45,8 +45,8 @@ class Task(Protocol):
             For any other task such data are refused.
         weighs_classes: Optional; True when it heeds ``--data.balance loss``. Any other task refuses that.
         FROM_DATA: Optional; names of arguments that only some data answer. They have defaults, and are no options.
-        unused: Optional class method of (options of the task, names and texts of the command line) → (dotted names that
-            this run would not read, why): such a run is refused, nothing that was given is dropped in silence.
+        CONDITIONS: Optional; options that are read only with certain others, see `trainer.idle`: a run that would not
+            read what was given is refused.
         check: Optional class method of the options of the task: refuses by a ValueError what is wrong without the data.
         wanted_pictures: Optional class method of the options of the task → options of the data (``image_size``, …) that
             are taken where they are None.
@@ -80,7 +80,7 @@ class Data(Protocol):
     Attributes:
         FACTS: Names of the arguments of a task that `facts` answers; they are no options of the command line.
         facts: Method → those arguments by name.
-        unused: Optional class method, as that of a task.
+        CONDITIONS: Optional, as those of a task.
         preprocessing: Optional method → how a picture is prepared, for the checkpoint and ``predict.py``; it goes with
             ``labels(split)``, the class of each sample, and ``paths(split)``, the files, where there are any.
         mirrors: Optional; whether training sees mirror images, which are then views for ``predict.py --tta``.

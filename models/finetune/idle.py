@@ -18,14 +18,39 @@ STEPS = (
         "optimizer", "lr", "momentum", "weight_decay", "schedule", "warmup", "label_smoothing", "freeze_epochs",
         "unfreeze_milestones", "layer_decay", "norm", "ema_decay", "mixup", "cutmix", "mix_off_epochs", "compile",
     )),
-    "data.aug", "data.flip", "data.min_area", "early_stopping.patience",
+    "data.min_area", "early_stopping.patience",
     *(f"trainer.{name}" for name in (
         "max_epochs", "min_epochs", "max_steps", "min_steps", "limit_train_batches", "overfit_batches",
         "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "check_val_every_n_epoch",
         "val_check_interval",
     )),
 )  # fmt: skip
-HARMLESS = {"data.aug": "none", "data.flip": "0", "model.weights": "none"}  # what is the case anyway
+
+
+def _own(options: Mapping[str, Any]) -> bool:
+    return bool(options["model.backbone"] == "cnn")
+
+
+def _takes_steps(options: Mapping[str, Any]) -> bool:
+    return _own(options) or options["model.tune"] != "head"
+
+
+_OF_BACKBONE = "only for --model.backbone NAME; the network cnn starts at random and learns as a whole"
+_OF_STEPS = "without effect with --model.tune head, which is fitted in one go; --model.tune all uses it"
+
+# See `trainer.idle`. What says only what is the case anyway is let through.
+CONDITIONS = (
+    (("model.weights",), lambda options: not _own(options) or options["model.weights"] == "none", _OF_BACKBONE),
+    (tuple(f"model.{name}" for name in BACKBONE[1:]), lambda options: not _own(options), _OF_BACKBONE),
+    (
+        tuple(f"model.{name}" for name in OWN),
+        _own,
+        "only for the network cnn, not for --model.backbone {0[model.backbone]}",
+    ),
+    (STEPS, _takes_steps, _OF_STEPS),
+    (("data.aug",), lambda options: _takes_steps(options) or options["data.aug"] == "none", _OF_STEPS),
+    (("data.flip",), lambda options: _takes_steps(options) or not options["data.flip"], _OF_STEPS),
+)
 
 # What no recipe sets, so that a value other than these is the user's, wherever it stands.
 UNTOUCHED: dict[str, tuple[Any, ...]] = {
@@ -35,28 +60,6 @@ UNTOUCHED: dict[str, tuple[Any, ...]] = {
     "mixup": (0,),
     "cutmix": (0,),
 }
-
-
-def unused(options: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[str], str]:
-    """What was given in vain.
-
-    Args:
-        options: The task's, as they will be used.
-        given: Dotted names and texts of the command line.
-
-    Returns:
-        The dotted names that this run would not read, and why; an empty list when it reads all.
-    """
-    given = {name: text for name, text in given.items() if HARMLESS.get(name) != text}
-    if options["backbone"] == "cnn":
-        idle = [f"model.{name}" for name in BACKBONE if f"model.{name}" in given]
-        return idle, "only for --model.backbone NAME; the network cnn starts at random and learns as a whole"
-    idle = [f"model.{name}" for name in OWN if f"model.{name}" in given]
-    if idle:
-        return idle, f"only for the network cnn, not for --model.backbone {options['backbone']}"
-    if options["tune"] == "head":
-        idle = [name for name in STEPS if name in given]
-    return idle, "without effect with --model.tune head, which is fitted in one go; --model.tune all uses it"
 
 
 def check_own(options: Mapping[str, Any]) -> None:

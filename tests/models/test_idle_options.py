@@ -11,7 +11,7 @@ import pytest
 
 import train
 from models.cnn import CNNTask
-from models.finetune.idle import BACKBONE, OWN, STEPS, UNTOUCHED, unused
+from models.finetune.idle import BACKBONE, CONDITIONS, OWN, STEPS, UNTOUCHED
 from tests.models.small_folder import words
 from tests.runs import only_run
 
@@ -28,7 +28,7 @@ def test_a_head_alone_refuses_what_it_would_not_read_and_says_what_does(
     given = ["--epochs", "10", "--lr", "0.5", "--model.mixup", "0.4", "--data.aug", "trivial"]
     assert train.main(head(pictures, tmp_path, *given, "--early_stopping.patience", "3")) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert re.search(r"--lr, --model.mixup, --data.aug, --early_stopping.patience, --epochs: without effect", line)
+    assert re.search(r"--lr, --model.mixup, --early_stopping.patience, --epochs, --data.aug: without effect", line)
     assert "--model.tune all uses" in line
     assert not list(tmp_path.iterdir())
 
@@ -74,9 +74,12 @@ def test_our_own_network_refuses_them_from_a_file_too(name: str) -> None:
 
 @pytest.mark.parametrize("name", OWN)
 def test_a_backbone_refuses_what_only_our_network_reads(name: str) -> None:
-    names, why = unused({**DEFAULTS, "backbone": "resnet18"}, {f"model.{name}": "1", "model.lr": "0.1"})
-    assert names == [f"model.{name}"]
-    assert "only for the network cnn" in why
+    options = {f"model.{key}": value for key, value in {**DEFAULTS, "backbone": "resnet18"}.items()}
+    (said,) = [
+        (names, otherwise) for names, read, otherwise in CONDITIONS if f"model.{name}" in names and not read(options)
+    ]
+    assert "model.lr" not in said[0]
+    assert said[1].format(options) == "only for the network cnn, not for --model.backbone resnet18"
 
 
 def test_a_recipe_of_our_network_serves_a_backbone_and_the_folder_recipe_our_network(
@@ -141,6 +144,21 @@ def test_options_of_an_augmentation_that_is_not_done_are_refused(
         ("face --data.val_people 5", "--data.val_people: only for --data.protocol verification"),
         ("mlp --data.noise_seed 1", "--data.noise_seed: only with --data.noise above 0"),
         ("mlp --data.function TABLE --data.num_samples 100", "--data.num_samples: a file of x, y brings its own"),
+        ("gradient-descent --model.momentum 0.5", "--model.momentum: only for --model.rule momentum and nesterov"),
+        ("mlp --model.degree 7", "--model.degree: only for --model.activation polynomial"),
+        ("mlp --model.hidden 8 --model.widths [8]", "--model.widths: --model.hidden 8 replaces them"),
+        ("mlp --model.method adam --model.compare true", "--model.compare: only with --model.method varpro; adam runs"),
+        ("mlp --model.method lbfgs --lr 0.1", "--lr: Adam's, which does not run here: --model.method adam, or varpro"),
+        ("rbm --model.algorithm cd --model.chains 7", "--model.chains: only for --model.algorithm pcd"),
+        ("rbm --model.record_source me", "--model.record_source: only with --model.record"),
+        ("dbn --model.labels_seed 5", "--model.labels_seed: only with --model.labels; here all are used"),
+        ("dbn --model.pretraining 0 --model.sweeps 2", "--model.sweeps: --model.pretraining 0 trains no machine"),
+        ("autoencoder --model.kind linear --model.activation relu --lr 0.5", "--model.activation, --lr: not for --m"),
+        ("autoencoder --model.polish 0.1", "--model.polish: only for --model.kind linear"),
+        ("autoencoder --model.pretrain_share 0.9", "--model.pretrain_share: only for --model.pretrain greedy"),
+        ("generalisation --model.draws 0 --model.draw_samples 50", "--model.draw_samples: only with --model.dr"),
+        ("adversarial --model.train_steps 3", "--model.train_steps: only for adversarial training, with --model.train"),
+        ("deep-vs-wide --model.slope 0.5", "--model.slope: only for --model.activation leaky_relu"),
     ],
 )  # fmt: skip
 def test_options_of_data_that_nothing_reads_are_refused(
