@@ -148,7 +148,10 @@ def test_a_resumed_run_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ("words", "message"),
     [
         (["--lr", "0"], "--model.lr must be above 0 and finite, got 0"),
-        (["--model.momentum", "1"], "--model.momentum must be at least 0 and below 1, got 1.0"),
+        (
+            ["--model.rule", "momentum", "--model.momentum", "1"],
+            "--model.momentum must be at least 0 and below 1, got 1.0",
+        ),
         (["--model.steps", "0"], "--model.steps must be between 1 and 100,000, got 0"),
         (["--model.steps", "1000000000000"], "--model.steps must be between 1 and 100,000, got 1000000000000"),
         (["--data.function", "bowle"], "no function named 'bowle', did you mean 'bowl'?"),
