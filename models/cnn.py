@@ -19,8 +19,8 @@ from models.classification.evaluation import Evaluation, Outcome, Point, further
 from models.classification.reporting import ClassifierReporting
 from models.classification.targets import class_weights, smoothed_cross_entropy
 from models.convnet import CNN
+from models.finetune import idle
 from models.finetune.compilation import compile_if_possible, forget_compiled
-from models.finetune.idle import CONDITIONS, check_own
 from models.limits import check_optimiser
 from models.optimisation import build_optimiser, cycle, may_fuse, parameter_groups
 from models.pixels import normalise
@@ -76,7 +76,8 @@ class CNNTask(ClassifierReporting, LightningModule):
         compile: Compile the network; where that fails, one line says so and training goes on without.
     """
 
-    FROM_DATA, CONDITIONS = ("reference",), CONDITIONS
+    FROM_DATA = ("reference",)
+    CONDITIONS = idle.CONDITIONS
     monitor, mode = "val/accuracy", "max"
     classifies = judges_validation = weighs_classes = tolerates_mixed_precision = True
     mean: Tensor
@@ -160,7 +161,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         """
         check_optimiser(options)
         if options["backbone"] == "cnn":
-            return check_own(options)
+            return idle.check_own(options)
         from models.finetune.early import check_names
 
         check_names(options["backbone"], options["weights"])

@@ -82,11 +82,7 @@ class DBNTask(LightningModule):
             "--model.pretraining 0 trains no machine",
         ),
         (("model.chains",), lambda options: options["model.algorithm"] == "pcd", "only for --model.algorithm pcd"),
-        (
-            ("model.labels_seed",),
-            lambda o: o["model.labels"] is not None,
-            "only with --model.labels; here all are used",
-        ),
+        (("model.labels_seed",), lambda options: options["model.labels"] is not None, "only with --model.labels"),
         (("model.record_source",), lambda o: o["model.record_error"] is not None, "only with --model.record_error"),
     )
     mode = "max"
