@@ -91,7 +91,7 @@ class Images(LightningDataModule, ABC):
         binarise_seed: Seed of that draw; the same for all runs that are to be compared.
     """
 
-    FACTS = ("class_names", "in_channels", "image_size", "mean", "std", "reference", "binarised")
+    FACTS = ("class_names", "in_channels", "image_size", "mean", "std", "reference", "binarised", "scheme")
     CONDITIONS: tuple[Any, ...] = (
         (("data.max_shift",), lambda options: options["data.aug"] != "none", _NOT_DONE),
         (("data.degrees", "data.scale", "data.shear"), lambda o: o["data.aug"] in ("affine", "elastic"), _NOT_DONE),
@@ -197,7 +197,8 @@ class Images(LightningDataModule, ABC):
     def facts(self) -> dict[str, Any]:
         """What a model must know: class_names, in_channels, image_size [H, W], mean and std of the training pictures.
 
-        mean and std are one number a channel, on the scale 0..1; binarised says how pixels became black and white.
+        mean and std are one number a channel, on the scale 0..1; binarised says how pixels became
+        black and white, scheme by which option.
         """
         if not self._facts:
             images = self.part("train").images
@@ -210,6 +211,7 @@ class Images(LightningDataModule, ABC):
                 "std": std,
                 "reference": list(self.reference) if self.reference else None,
                 "binarised": in_words(self.scheme, self.binarise_seed),
+                "scheme": self.scheme,
             }
         return dict(self._facts)
 

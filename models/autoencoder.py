@@ -30,7 +30,7 @@ from models.coding.reference import Reference
 from models.coding.results import Result, squared_errors
 from models.optimisation import build_optimiser, may_fuse, parameter_groups, with_schedule
 from models.pixels import pictures_of, unit_range
-from models.resuming import resumes
+from models.resuming import resumes, training_loader
 from theory.linear_autoencoder import least_loss
 
 
@@ -241,8 +241,7 @@ class AutoencoderTask(LightningModule):
 
     def finish(self, split: str) -> Result:
         """Joins the collected batches and starts afresh; a resumed run may have had nothing left to train."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        reference = self.reference or self.refer_to(data.train_dataloader(), data.val_dataloader())
+        reference = self.reference or self.refer_to(training_loader(self), self.trainer.datamodule.val_dataloader())  # type: ignore[attr-defined]
         joined = [torch.cat(part) for part in zip(*self.parts, strict=True)]
         self.parts = []
         images, labels, codes, restored = joined

@@ -24,7 +24,7 @@ from models.capacity.evidence import Evidence
 from models.capacity.learners import Networks, Polynomials
 from models.capacity.results import Risks, Sweep, no_free_lunch
 from models.limits import SHARE, check_within
-from models.resuming import resumes
+from models.resuming import resumes, training_loader
 
 MOST_STEPS = 1_000_000  # in an epoch, a quarter of an hour; more epochs go on from there
 MOST_DRAWS = 100_000  # data sets solved together: of 30 samples they take 2 GB
@@ -137,8 +137,7 @@ class GeneralisationTask(LightningModule):
     def on_test_start(self) -> None:
         """Takes the training sample again where a resumed run had nothing left to train."""
         if self.sample is None:
-            loader: Any = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
-            self.sample = self.transfer_batch_to_device(next(iter(loader)), self.device, 0)
+            self.sample = self.transfer_batch_to_device(next(iter(training_loader(self))), self.device, 0)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """All sizes on new points, and the experiments that need no training."""

@@ -27,7 +27,7 @@ from models.limits import POSITIVE, check_within
 from models.regression.adjustment import Adjustment, Collider
 from models.regression.convergence import Convergence, too_far
 from models.regression.likelihood import Likelihood
-from models.resuming import resumes
+from models.resuming import resumes, training_loader
 from theory.exponential_family import Family, Fit, backtrack, fit, mean, negative_log_likelihood, newton_step
 
 # torch's L-BFGS learns nothing from a step whose curvature y.s is below 1e-10, an absolute number: without a scale it
@@ -203,8 +203,7 @@ class GLMTask(LightningModule):
 
     def take_sample(self) -> None:
         """Takes the training sample, and finds its maximum."""
-        loader: Any = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
-        self.know(self.transfer_batch_to_device(next(iter(loader)), self.device, 0))
+        self.know(self.transfer_batch_to_device(next(iter(training_loader(self))), self.device, 0))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """The question that the data ask, answered with Newton's coefficients."""

@@ -25,6 +25,7 @@ from dashboard.curves import beside_theory_figure
 from dashboard.losses import minimisers_figure
 from models.limits import POSITIVE, check_within
 from models.optimisation import with_schedule
+from models.resuming import training_loader
 from theory.losses import (
     absolute_error,
     binary_entropy,
@@ -104,8 +105,7 @@ class LossesTask(LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Each loss on fresh samples."""
         if self.train_batch is None:
-            datamodule: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            self.train_batch = next(iter(datamodule.train_dataloader()))
+            self.train_batch = next(iter(training_loader(self)))
         self.tested = batch
         self.log_dict({f"test/{name}": loss for name, loss in self.losses(batch).items()}, batch_size=len(batch[0]))
 

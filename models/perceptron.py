@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from dashboard.perceptron import Line, decision_figure, learning_figure, separable_figure
 from models.limits import HIGHEST_RATE, Range, check_within
+from models.resuming import training_loader
 from theory.gates import GATES, truth_table
 from theory.intervals import wilson_interval
 from theory.separability import separating_plane
@@ -112,8 +113,7 @@ class PerceptronTask(LightningModule):
 
     def on_fit_start(self) -> None:
         """What one layer can do with the training points is decided before it tries."""
-        datamodule: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        batches = list(datamodule.train_dataloader())
+        batches = list(training_loader(self))
         points, classes = (torch.cat(tensors).cpu() for tensors in zip(*batches, strict=True))
         inputs, labels = points.double().numpy(), 2.0 * classes.numpy() - 1
         self.separable = separating_plane(inputs, labels).separable

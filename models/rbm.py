@@ -40,6 +40,7 @@ class RBMTask(LightningModule):
         image_size: [height, width] in pixels.
         binarised: What the data's pixels are, to print beside the result. The units are binary, so grey pixels are
             drawn here: those of training anew in each batch, those of validation and test once.
+        scheme: How they became black and white, an option of the data: none, sample, redraw or threshold.
         pixels_seed: Seed with which grey pixels of validation and test are drawn as 0 and 1.
         hidden: Hidden units; with at most 20 log Z is counted exactly.
         algorithm: Persistent chains (pcd), or chains that start at the data in each step (cd).
@@ -58,7 +59,7 @@ class RBMTask(LightningModule):
         record_source: Where it was published.
     """
 
-    FROM_DATA = ("binarised",)
+    FROM_DATA = ("binarised", "scheme")
     CONDITIONS = (
         (("model.chains",), lambda options: options["model.algorithm"] == "pcd", "only for --model.algorithm pcd"),
         (("model.record_source",), lambda options: options["model.record"] is not None, "only with --model.record"),
@@ -73,6 +74,7 @@ class RBMTask(LightningModule):
         in_channels: int,
         image_size: list[int],
         binarised: str = "pixels of the data",
+        scheme: str = "none",
         pixels_seed: int = 0,
         hidden: int = 500,
         algorithm: Algorithm = "pcd",
@@ -111,7 +113,8 @@ class RBMTask(LightningModule):
         self.log_partition = 0.0
         self.seen: list[Tensor] = []
         self.judgement: Judgement | None = None
-        self.cut = False  # whether the pixels were cut at 1/2
+        # Literature draws each pixel with its grey value as the probability; pixels cut at 1/2 are other pictures.
+        self.cut = scheme == "threshold"
 
     def full_digits(self) -> AbstractContextManager[None]:
         """Switches autocast off: energies are sums of thousands of terms."""
@@ -199,8 +202,6 @@ class RBMTask(LightningModule):
                 sweeps=options["burn_in"], exact=self.exact, scheme=scheme,
             )  # fmt: skip
         self.log_dict(self.judgement.metrics())
-        # Literature draws each pixel with its grey value as the probability; pixels cut at 1/2 are other pictures.
-        self.cut = getattr(self.trainer.datamodule, "scheme", None) == "threshold"  # type: ignore[attr-defined]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Plain gradient ascent whose rate falls to 0 along a line: the noise of the chains goes with it."""
