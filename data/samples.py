@@ -102,7 +102,7 @@ class Samples(LightningDataModule):
         return {
             "name": f"{self.family} samples",
             "source": f"drawn with seed {self.seed}, truth known",
-            "shape": f"{self.num_features} features and a constant",
+            "shape": f"{self.num_features} feature{'s' * (self.num_features != 1)} and a constant",
             "splits": {"train": self.sizes[_TRAIN], "val": 0, "test": self.sizes[_TEST]},
         }
 

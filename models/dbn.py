@@ -157,7 +157,7 @@ class DBNTask(LightningModule):
         steps = pretraining_steps(int(self.trainer.estimated_stepping_batches), share)
         if share and steps < machines:
             raise ValueError(
-                f"--model.pretraining {share:g}: {steps} steps for {machines} machines; train longer, or give 0"
+                f"--model.pretraining {share:g} gives {steps} of {machines} machines a step; train longer, or give 0"
             )
         loader: Any = self.trainer.train_dataloader
         grey_in_training(loader, self.hparams["pixels_seed"])

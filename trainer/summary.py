@@ -130,10 +130,12 @@ def folds_line(
         return "the runs share validation pictures, so these are not added up\n"
     right, total = pooled(metrics, [len(part) for part in parts])
     low, high = wilson_interval(right, total)
-    missing = f" ({wanted - len(runs)} of {wanted} folds are missing)" if len(runs) < wanted else ""
+    lacking = wanted - len(runs)
+    missing = f"; {lacking} of {wanted} folds {'is' if lacking == 1 else 'are'} missing" if lacking > 0 else ""
     return (
-        f"all folds together: {100 * right / total:.2f} % ({right} of {total}), 95 % interval {100 * low:.2f} to "
-        f"{100 * high:.2f} % (Wilson), each picture judged by a network that has not seen it{missing}\n"
+        f"{'these' if missing else 'all'} folds together: {100 * right / total:.2f} % ({right} of {total}), "
+        f"95 % interval {100 * low:.2f} to {100 * high:.2f} % (Wilson), "
+        f"each picture judged by a network that has not seen it{missing}\n"
     )
 
 

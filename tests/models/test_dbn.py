@@ -172,7 +172,7 @@ def test_a_machine_without_a_step_is_refused(tmp_path: Path, capsys: pytest.Capt
     words = [*QUICK, "--epochs", "1", "--trainer.limit_train_batches", "5", "--model.pretraining", "0.3"]
     del words[words.index("--epochs") : words.index("--epochs") + 2]
     assert main([*words, "--root", str(tmp_path / "runs")]) == 2
-    assert "--model.pretraining 0.3: 1 steps for 2 machines; train longer" in capsys.readouterr().err
+    assert "--model.pretraining 0.3 gives 1 of 2 machines a step; train longer" in capsys.readouterr().err
 
 
 def test_a_run_compares_and_bounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

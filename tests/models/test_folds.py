@@ -47,7 +47,7 @@ def test_a_missing_fold_is_said_and_a_repeated_one_refused(
 ) -> None:
     runs = find_runs([str(folds)])
     assert main([str(runs[0]), str(runs[1])]) == 0
-    assert "(1 of 3 folds are missing)" in capsys.readouterr().out
+    assert "; 1 of 3 folds is missing" in capsys.readouterr().out
     assert main([str(runs[0]), str(runs[0])]) == 2
     assert "needs at least 2 finished runs, found 1" in capsys.readouterr().err
 
