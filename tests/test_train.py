@@ -110,7 +110,11 @@ def test_help_shows_the_values_in_force(capsys: pytest.CaptureFixture[str]) -> N
     assert "--model.lr  (float, 0.3 by the command line, default 0.08)" in lines
     assert "--model.algorithm  (cd|pcd, default pcd)" in lines
     assert train.main(["--model", "rbm", "--trainer.help"]) == 0
-    assert "--trainer.max_epochs  (int | None, 60 by rbm.yaml)" in capsys.readouterr().out.splitlines()
+    out = capsys.readouterr().out
+    assert "--trainer.max_epochs  (int | None, 60 by rbm.yaml)" in out.splitlines()
+    assert "--trainer.strategy  (str | Strategy, default auto)" in out.splitlines()
+    assert ":paramref:" not in out
+    assert ".help" not in out
 
 
 def test_only_a_task_that_judges_validation_pictures_does_without_a_test(

@@ -80,5 +80,5 @@ def _type_name(hint: Any) -> str:
     """``int``, ``float | None``, ``cd|pcd``."""
     if get_origin(hint) is Union:
         return " | ".join(_type_name(kind) for kind in get_args(hint)).replace("NoneType", "None")
-    text = re.sub(r"<class '(\w+)'>|typing\.", r"\1", str(hint))
+    text = re.sub(r"<class '(?:[\w.]+\.)?(\w+)'>|typing\.", r"\1", str(hint))
     return re.sub(r"Literal\[([^\]]*)\]", lambda choice: choice[1].replace("'", "").replace(", ", "|"), text)
