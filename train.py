@@ -54,7 +54,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     from trainer.idle import check_given
     from trainer.interrupt import resumable
     from trainer.lock import locked
-    from trainer.options import as_yaml, build_parser, check_test, load_class, parse, wanted_facts
+    from trainer.options import as_yaml, build_parser, check_test, defaults_of_facts, load_class, parse, wanted_facts
     from trainer.report import announce, conclude, house_record, layout, user_mistakes
     from trainer.resume import check_compatible, check_unfinished, find_resume, logged_step
     from trainer.safe_file import load_checkpoint
@@ -69,7 +69,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     with user_mistakes():
         task_class, data_class = load_class(MODELS[request.model]), load_class(DATA[request.data])
         parser = build_parser(task_class, data_class, request.model, request.data, request.usual_data)
-        settings, namespace = parse(request, parser)
+        settings, namespace = parse(request, parser, defaults_of_facts(task_class))
         for group in ("model", "data", "trainer"):
             if f"{group}.help" in request.switches:
                 from trainer.help import group_help

@@ -128,8 +128,15 @@ def places_with_several_values(x: Tensor, y: Tensor) -> int:
     return len(x[1:][torn].unique())
 
 
+def is_picture(function: str) -> bool:
+    """Whether a function is a bundled picture, or given as the file of one."""
+    return function in PICTURES or Path(function).suffix.lower() in PICTURE_FILES
+
+
 def is_table(function: str) -> bool:
     """Whether a function is given as a file of x, y."""
+    if is_picture(function):
+        return False
     table = Path(function).suffix.lower() in (".csv", ".tsv", ".txt")
     return table or os.path.isfile(os.path.expanduser(function))  # which a name too long is not
 
@@ -176,7 +183,7 @@ class Functions(LightningDataModule):
         self.num_samples, self.noise, self.noise_seed, self.steps = num_samples, noise, noise_seed, steps
         self.target: Target | None = None
         self.path: Path | None = None
-        self.picture = function if function in PICTURES or Path(function).suffix.lower() in PICTURE_FILES else None
+        self.picture = function if is_picture(function) else None
         if self.picture is not None:
             self.function = Path(function).stem
             if low is not None or high is not None:

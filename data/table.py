@@ -8,6 +8,7 @@ import csv
 import difflib
 import io
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,9 @@ def list_csv(
         raise LayoutError(f"{table} cannot be read: {error.strerror or error}") from None
     root = Path(folder).expanduser() if folder is not None else table.parent
     heading = text.split("\n", 1)[0]
+    bare = re.sub(r'"[^"]*"', "", heading)  # names in quotation marks may hold any mark
     lines = io.StringIO(text, newline="").readlines()
-    reader = csv.DictReader(lines, delimiter=next((mark for mark in ",;\t" if mark in heading), ","), strict=True)
+    reader = csv.DictReader(lines, delimiter=next((mark for mark in ",;\t" if mark in bare), ","), strict=True)
     rows: list[tuple[int, dict[Any, Any]]] = []
     read = 0  # lines
     try:
@@ -60,7 +62,8 @@ def list_csv(
             rows.append((_next_row(lines, read), row))
             read = reader.line_num
     except csv.Error as error:
-        cause = "a quotation mark is not closed" if "end of data" in str(error) else error
+        cause: object = "a quotation mark is not closed" if "end of data" in str(error) else error
+        cause = "text stands behind a closing quotation mark" if "expected after" in str(error) else cause
         raise LayoutError(f"{table}, row {_next_row(lines, read)}: {cause}") from None
     listing, errors = Listing(), list[str]()
     first: dict[str, int] = {}  # row of each file

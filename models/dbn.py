@@ -34,6 +34,7 @@ from models.energy.pictures import grey_in_training, unit_pixels
 from models.energy.stack import DBN, SigmoidNet
 from models.limits import HIGHEST_RATE, HIGHEST_SEED, MOST_LAYERS, MOST_UNITS, SHARE, check_within
 from models.optimisation import learning_rate_factor, may_fuse, parameter_groups
+from models.pixels import some_pictures
 
 MOST_SEEN = 5000  # pictures from which the biases of a new layer are set
 
@@ -198,7 +199,7 @@ class DBNTask(LightningModule):
 
     def begin(self, layer: int, images: Tensor) -> None:
         """What happens once, before the first step of a phase."""
-        resident = getattr(self.trainer.train_dataloader, "images", images)[:MOST_SEEN]
+        resident = some_pictures(self.trainer.train_dataloader, MOST_SEEN).to(images.device)
         if layer < len(self.hparams["sizes"]):
             self.stack.begin(layer, unit_pixels(resident))
         elif self.hparams["pretraining"]:

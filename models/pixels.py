@@ -50,6 +50,19 @@ def pictures_of(loader: Any) -> Tensor:
     return torch.cat([batch[0].cpu() for batch in from_the_start(loader)])
 
 
+def some_pictures(loader: Any, most: int) -> Tensor:
+    """At most so many pictures of a loader, as `pictures_of` finds them, shape (N, C, H, W), where they lie."""
+    images = getattr(loader, "images", None)
+    if isinstance(images, Tensor) and images.ndim == 4:
+        return images[:most]
+    found: list[Tensor] = []
+    for batch in from_the_start(loader):
+        found.append(batch[0])
+        if sum(map(len, found)) >= most:
+            break
+    return torch.cat(found)[:most]
+
+
 def first_pictures(loader: Any) -> Tensor:
     """The first batch of pictures as training will see it, shape (N, C, H, W). Args: a loader of (pictures, labels)."""
     images: Tensor = next(iter(from_the_start(loader)))[0]

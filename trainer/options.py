@@ -11,6 +11,7 @@ import importlib
 import inspect
 import operator
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -167,14 +168,28 @@ def option_names(parser: ArgumentParser) -> set[str]:
     return names - groups - {"print_shtab", "help"}
 
 
-def parse(request: Request, parser: ArgumentParser) -> tuple[Settings, Namespace]:
+def defaults_of_facts(task: type) -> dict[str, Any]:
+    """Dotted names and defaults of what only some data tell a task: files of older versions hold them as options."""
+    parameters = inspect.signature(task.__init__).parameters  # type: ignore[misc]
+    return {f"model.{name}": parameters[name].default for name in getattr(task, "FROM_DATA", ())}
+
+
+def parse(
+    request: Request, parser: ArgumentParser, facts: Mapping[str, Any] | None = None
+) -> tuple[Settings, Namespace]:
     """Checks the request's settings and overrides, in this order of precedence.
+
+    Args:
+        request: What the user asked for.
+        parser: Of the classes that will run.
+        facts: What `defaults_of_facts` gave: settings of a file that say only this are passed over.
 
     Raises:
         UserError: One line naming the option and, for a setting, its file; or the device, when it is not there.
     """
     known = option_names(parser)
-    flat = flatten(request.settings)
+    facts = facts or {}
+    flat = {key: value for key, value in flatten(request.settings).items() if key not in facts or facts[key] != value}
     for key in flat:
         if key not in known:
             raise UserError(f"{request.origin.get(key, 'settings')}: no setting '{key}'{nearest(key, known)}")
@@ -274,7 +289,7 @@ def as_yaml(request: Request, parser: ArgumentParser, final: Namespace) -> str:
         "data": {"name": request.data, **(values.pop("data", None) or {})},
         **{name: value for name, value in values.items() if value != {}},
     }
-    for name in ("path", "csv"):  # a replay may begin in another folder
+    for name in ("path", "csv", "root", "cache_dir"):  # a replay may begin in another folder
         if isinstance(settings["data"].get(name), str):
             settings["data"][name] = str(expand(settings["data"][name]).absolute())
     text: str = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)

@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from theory.seeds import mix_seed
+from trainer.device import precision_name
 from trainer.errors import UserError, expand
 from trainer.folder import CHECKPOINTS, RunFolder
 from trainer.hooks import lean
@@ -27,6 +28,8 @@ _PLACES = frozenset({"root", "path", "csv", "cache_dir", "num_workers"})
 # Settings of the Trainer that decide what a step does, and which steps there are; how long it trains may change.
 _STEPS = ("precision", "limit_train_batches", "overfit_batches", "accumulate_grad_batches", "gradient_clip_val",
           "gradient_clip_algorithm")  # fmt: skip
+
+_UNSAID: dict[str, Any] = {"limit_train_batches": 1.0, "gradient_clip_val": 0}  # what None stands for
 
 _OF_PIXELS = ("mean", "std")  # facts that other training pictures change, whatever the options are
 
@@ -217,6 +220,8 @@ def check_compatible(
     now: dict[str, Any] = {name: (house or {})[name] for name in then if name in (house or {})}
     then |= {**_steps(stored), **checkpoint.get("hyper_parameters", {})}
     now |= {**_steps(house or {}), **hyper_parameters}
+    if then.get("trainer.precision") == "auto" != now.get("trainer.precision"):
+        then["trainer.precision"] = stored.get("precision", "auto")  # what it came to
     differing = [name for name in then if name in now and _plain(then[name]) != _plain(now[name])]
     differences = [f"{name} was {then[name]!r}, now {now[name]!r}" for name in differing if name not in _OF_PIXELS]
     if differing and not differences:
@@ -231,10 +236,17 @@ def _steps(house: dict[str, Any]) -> dict[str, Any]:
     data, trainer = recipe.get("data", {}), recipe.get("trainer", {})
     return {
         **{f"data.{name}": value for name, value in data.items() if name not in _PLACES},
-        **{f"trainer.{name}": trainer[name] for name in _STEPS if name in trainer},
+        **{f"trainer.{name}": _meant(name, trainer[name]) for name in _STEPS if name in trainer},
         **({"early_stopping.patience": recipe["patience"]} if "patience" in recipe else {}),
         **({"seed": recipe["seed"]} if "seed" in recipe else {}),
     }
+
+
+def _meant(name: str, value: Any) -> Any:
+    """A setting of the Trainer by what it does: the default where nothing was said, the full name of a precision."""
+    if name == "precision" and value not in (None, "auto"):
+        return precision_name(str(value))
+    return _UNSAID.get(name) if value is None else value
 
 
 def _plain(value: Any) -> Any:

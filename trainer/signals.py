@@ -130,7 +130,8 @@ class StopOnSignal(Callback):
         self.signals.can_wait = trainer.fit_loop.epoch_loop.batch_progress.total.ready > 0
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Nobody looks any more."""
+        """Nobody looks any more; what was saved is there."""
+        self.signals.kept = self.last.path if self.last is not None and self.last.path.is_file() else None
         self.signals.can_wait = False
 
     def on_train_batch_end(

@@ -123,7 +123,8 @@ def test_csv_dialects(tmp_path: Path, mark: bytes, end: bytes, comma: bytes) -> 
         (b"path,label\np/0.png,caf\xe9\n", "row 2: is not UTF-8"),
         (b"path,label\np/0.png,a\0b\n", "row 2: holds a zero byte"),
         ('path,label\np/0.png,a\n\np/1.png,"b\np/2.png,a\n', "row 4: a quotation mark is not closed"),
-        ('path,label\n\np/0.png,"a" b\np/1.png,b\n', "row 3: ',' expected after '\"'"),
+        ('path,label\n\np/0.png,"a" b\np/1.png,b\n', "row 3: text stands behind a closing quotation mark"),
+        ('"path; file";label\np/0.png;a\n', "row 1: no column 'path' among path; file, label"),
         ('path,label\np/0.png,"a\nb"\n\np/9.png,b\n', "row 5: no such file"),
     ],
 )

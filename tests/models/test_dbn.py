@@ -168,6 +168,14 @@ def test_more_labels_than_there_are_is_one_line(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_folder_whose_pictures_are_views_trains(pictures: Path, tmp_path: Path) -> None:
+    words = [*QUICK, "--data", str(pictures / "train"), "--data.test_fraction", "0.3", "--data.image_size", "8"]
+    words += ["--model.sizes", "[4]", "--data.cache_dir", str(tmp_path / "cache"), "--model.labels", "4"]
+    place = words.index("--model.sizes")
+    del words[place : place + 2]
+    assert main([*words, "--report", "none", "--data.aug", "light", "--root", str(tmp_path / "runs")]) == 0
+
+
 def test_a_machine_without_a_step_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [*QUICK, "--epochs", "1", "--trainer.limit_train_batches", "5", "--model.pretraining", "0.3"]
     del words[words.index("--epochs") : words.index("--epochs") + 2]

@@ -60,6 +60,14 @@ def test_a_picture_network_is_refused_by_name(tmp_path: Path, capsys: pytest.Cap
     refused(words, message, tmp_path / "no", capsys)
 
 
+def test_a_file_of_an_older_version_holds_facts_as_options(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    facts = "  in_features: 0\n  circles: []\n"
+    file.write_text(f"model:\n  name: deep-vs-wide\n{facts}data:\n  name: digits\ntrainer:\n  max_epochs: 1\n")
+    words = ["-c", str(file), "--device", "cpu", "--report", "none", "--model.num_networks", "1"]
+    assert train.main([*words, "--root", str(tmp_path / "runs")]) == 0
+
+
 def test_sizes_of_pictures_that_are_none_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^image_size must be \[height, width\] from 1"):
         DeepVsWideTask(["a", "b"], image_size=[0, 3])

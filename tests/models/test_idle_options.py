@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import train
 from models.cnn import CNNTask
@@ -169,6 +170,22 @@ def test_options_of_data_that_nothing_reads_are_refused(
     given_words = [places.get(word, word) for word in given.split()]
     assert train.main(["--model", *given_words, "--root", str(tmp_path / "runs")]) == 2
     assert capsys.readouterr().err.startswith(f"train.py: {said}")
+
+
+def test_the_side_of_a_picture_that_is_a_function_is_read(tmp_path: Path) -> None:
+    Image.new("L", (40, 40), 90).save(tmp_path / "p.png")
+    given = [
+        "--model",
+        "mlp",
+        "--data",
+        "image",
+        "--data.function",
+        str(tmp_path / "p.png"),
+        "--data.num_samples",
+        "100",
+    ]
+    quick = ["--epochs", "1", "--data.steps", "1", "--model.widths", "[2]", "--model.depth", "1", "--report", "none"]
+    assert train.main([*given, *quick, "--root", str(tmp_path / "runs")]) == 0
 
 
 @pytest.mark.parametrize(("option", "value"), [("freeze_epochs", "2"), ("unfreeze_milestones", "[5]")])

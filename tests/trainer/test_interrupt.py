@@ -68,6 +68,18 @@ def test_after_the_training_the_run_goes_on_with_its_test(
     assert (run / "metrics.json").is_file()
 
 
+def test_at_the_end_of_the_fit_what_was_saved_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(CNNTask, "on_fit_end", struck(signal.SIGTERM))
+    assert train.main(["--model", "cnn", "--epochs", "1", "--device", "cpu", "--root", str(tmp_path)]) == 143
+    (run,) = tmp_path.glob("*/*")
+    assert (
+        f"the state is in {run}/checkpoints/last.ckpt; python train.py --resume {run} goes on"
+        in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize("step", ["validation_step", "test_step"])
 def test_during_the_test_no_handler_of_lightning_stands_before_ours(
     step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -137,6 +137,19 @@ def test_other_settings_are_named() -> None:
         check_compatible(checkpoint, same, {"model": "vit", "data": "digits"})
 
 
+def test_the_same_setting_in_other_words_is_no_other_setting() -> None:
+    def house(**trainer: Any) -> dict[str, Any]:
+        return {"precision": "32-true", "recipe": {"trainer": trainer}}
+
+    checkpoint = {"house": house(limit_train_batches=None, gradient_clip_val=None, precision="auto")}
+    check_compatible(checkpoint, {}, house(limit_train_batches=1.0, gradient_clip_val=0.0, precision="32"))
+    check_compatible(checkpoint, {}, house(limit_train_batches=None, gradient_clip_val=None, precision="auto"))
+    with pytest.raises(
+        UserError, match=r"limit_train_batches was 1\.0, now 2; trainer\.gradient_clip_val was 0, now 1"
+    ):
+        check_compatible(checkpoint, {}, house(limit_train_batches=2, gradient_clip_val=1))
+
+
 def test_other_pictures_are_said_to_be_others_and_not_by_their_mean() -> None:
     checkpoint = {"hyper_parameters": {"mean": [0.5], "std": [0.2], "image_size": [8, 8]}}
     with pytest.raises(UserError, match=r"^cannot resume: the training pictures are others than before\. Start a new"):
