@@ -230,7 +230,7 @@ def test_wrong_options_end_with_one_line(
         (["--data.image_size", "40"], "image_size"),
         (["--model.layer_decay", "0.5"], "layer_decay"),
         (["--trainer.gradient_clip_val", "0.001"], "trainer.gradient_clip_val was 1.0, now 0.001"),
-        (["--trainer.precision", "64-true"], "trainer.precision was 'auto', now '64-true'"),
+        (["--trainer.precision", "64-true"], "trainer.precision was '32-true', now '64-true'"),
         (["--early_stopping.patience", "1"], "early_stopping.patience was None, now 1"),
     ],
 )
