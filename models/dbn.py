@@ -34,13 +34,17 @@ from models.energy.pictures import grey_in_training, unit_pixels
 from models.energy.stack import DBN, SigmoidNet
 from models.limits import HIGHEST_RATE, HIGHEST_SEED, MOST_LAYERS, MOST_UNITS, SHARE, check_within
 from models.optimisation import learning_rate_factor, may_fuse, parameter_groups
-from models.pixels import some_pictures
+from models.pixels import pictures_of
 
 MOST_SEEN = 5000  # pictures from which the biases of a new layer are set
-
-
-# Options of the machines' training alone.
-MACHINES = ("algorithm", "sweeps", "chains", "pretraining_lr", "momentum", "pretraining_decay")
+MACHINES = (
+    "algorithm",
+    "sweeps",
+    "chains",
+    "pretraining_lr",
+    "momentum",
+    "pretraining_decay",
+)  # options of theirs alone
 
 
 class DBNTask(LightningModule):
@@ -199,7 +203,7 @@ class DBNTask(LightningModule):
 
     def begin(self, layer: int, images: Tensor) -> None:
         """What happens once, before the first step of a phase."""
-        resident = some_pictures(self.trainer.train_dataloader, MOST_SEEN).to(images.device)
+        resident = pictures_of(self.trainer.train_dataloader, MOST_SEEN).to(images.device)
         if layer < len(self.hparams["sizes"]):
             self.stack.begin(layer, unit_pixels(resident))
         elif self.hparams["pretraining"]:

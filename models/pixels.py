@@ -38,27 +38,20 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return pixels.view(batch, height, width, channels).permute(0, 3, 1, 2) if by_row else pixels
 
 
-def pictures_of(loader: Any) -> Tensor:
+def pictures_of(loader: Any, most: int | None = None) -> Tensor:
     """The pictures behind a loader, without augmentation where it keeps them, shape (N, C, H, W), on the CPU.
 
     Args:
         loader: A `TensorLoader` of pictures, or any loader of (pictures, labels), of which an epoch is then taken.
+        most: No more pictures than these, the first ones.
     """
     images = getattr(loader, "images", None)
     if isinstance(images, Tensor) and images.ndim == 4:
-        return images.cpu()
-    return torch.cat([batch[0].cpu() for batch in from_the_start(loader)])
-
-
-def some_pictures(loader: Any, most: int) -> Tensor:
-    """At most so many pictures of a loader, as `pictures_of` finds them, shape (N, C, H, W), where they lie."""
-    images = getattr(loader, "images", None)
-    if isinstance(images, Tensor) and images.ndim == 4:
-        return images[:most]
+        return images[:most].cpu()
     found: list[Tensor] = []
     for batch in from_the_start(loader):
-        found.append(batch[0])
-        if sum(map(len, found)) >= most:
+        found.append(batch[0].cpu())
+        if most is not None and sum(map(len, found)) >= most:
             break
     return torch.cat(found)[:most]
 

@@ -41,7 +41,7 @@ _OF_STEPS = "without effect with --model.tune head, which is fitted in one go; -
 # See `trainer.idle`. What says only what is the case anyway is let through.
 CONDITIONS = (
     (("model.weights",), lambda options: not _own(options) or options["model.weights"] == "none", _OF_BACKBONE),
-    (tuple(f"model.{name}" for name in BACKBONE[1:]), lambda options: not _own(options), _OF_BACKBONE),
+    (tuple(f"model.{name}" for name in BACKBONE if name != "weights"), lambda options: not _own(options), _OF_BACKBONE),
     (
         tuple(f"model.{name}" for name in OWN),
         _own,

@@ -12,6 +12,8 @@ IMAGES, LABELS = torch.arange(6.0).view(6, 1, 1, 1) / 6, torch.arange(6)
 def test_any_loader_of_pictures_will_do() -> None:
     loader: DataLoader[tuple[torch.Tensor, ...]] = DataLoader(TensorDataset(IMAGES, LABELS), batch_size=4)
     assert torch.equal(pictures_of(loader), IMAGES)
+    assert torch.equal(pictures_of(loader, 5), IMAGES[:5])
+    assert torch.equal(pictures_of(TensorLoader(IMAGES, LABELS, 4), 3), IMAGES[:3])
     assert torch.equal(first_pictures(loader), IMAGES[:4])
 
 
