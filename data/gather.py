@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.collect import Collection
-from data.layout import Entry, Listing, class_names, with_splits
+from data.layout import Entry, LayoutError, Listing, class_names, with_splits
 from data.partition import assign_splits
 from data.report import bad_files, duplicate_lines, missing_classes
 from data.scan import class_table
@@ -118,7 +118,13 @@ def gather(
     lost = listing.empty + [
         (files[p].split, files[p].label) for p, found in enumerate(scanned) if found.cause is not None
     ]
-    names = class_names(entries, source, lost)
+    try:
+        names = class_names(entries, source, lost)
+    except LayoutError as error:
+        if not bad:
+            raise
+        (path, cause), many = bad[0], f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise LayoutError(f"{error}; bad: {path}: {cause}{many}") from None
     warnings = [
         *listing.warnings,
         *missing_classes(entries, names, lost, rule.val_fraction > 0 or rule.num_folds > 0),

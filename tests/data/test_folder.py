@@ -294,3 +294,11 @@ def test_ants_and_bees_without_the_placeholder(make: Make) -> None:
     assert data.summary()["splits"] == {"train": 244, "val": 153, "test": 0}
     assert data.labels("train").bincount().tolist() == [123, 121]
     assert data.bad == []
+
+
+def test_a_folder_of_bad_files_alone_names_one_and_its_cause(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        (tmp_path / "pictures" / name / "x.jpg").write_text("no")
+    with pytest.raises(ValueError, match=r"no usable picture\); .* bad: .*a/x\.jpg: is no picture .* \(and 1 more\)"):
+        Folder(str(tmp_path / "pictures"), cache_dir=str(tmp_path / "cache")).setup()
