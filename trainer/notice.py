@@ -6,7 +6,9 @@ resident tensors are filtered; warnings of this project never are.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sys
 import warnings
 
@@ -62,3 +64,13 @@ def quieten() -> None:
 def notice(text: str) -> None:
     """One line on stderr, at once."""
     print(text, file=sys.stderr, flush=True)
+
+
+def notice_of_signal(text: str) -> None:
+    """One line on stderr from a signal's handler.
+
+    The handler may have come in the middle of a write to stderr, another handler's among them, and Python's buffers
+    refuse a second one then (RuntimeError: reentrant call): these bytes go around them.
+    """
+    with contextlib.suppress(OSError):  # stderr is closed: nobody reads, and the run stops all the same
+        os.write(2, f"{text}\n".encode())

@@ -23,7 +23,7 @@ from trainer.checkpoint import LastCheckpoint, between_steps
 from trainer.errors import SIGINT_EXIT, RunFailed
 from trainer.hooks import lean
 from trainer.interrupt import STATUS
-from trainer.notice import notice
+from trainer.notice import notice_of_signal
 
 
 class Signals:
@@ -45,13 +45,13 @@ class Signals:
             return
         if self.received is not None:
             if received == signal.SIGINT:
-                notice("second interrupt: stopping at once, nothing more is saved")
+                notice_of_signal("second interrupt: stopping at once, nothing more is saved")
                 os._exit(SIGINT_EXIT)
             return
         self.received = received
         if not self.can_wait:
             self.stop(self.kept, "nothing had been trained yet")
-        notice(f"{received.name} received: saving after this batch")
+        notice_of_signal(f"{received.name} received: saving after this batch")
 
     def install(self) -> None:
         """Take over both signals; only the main thread may."""

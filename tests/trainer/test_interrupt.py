@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,3 +111,32 @@ def test_predict_stops_in_one_line(
     (tmp_path / "a.png").write_bytes(b"")
     assert predict.main(["run", str(tmp_path / "a.png")]) == 130
     assert capsys.readouterr().err == "predict.py: stopped by SIGINT\n"
+
+
+class Struck(io.RawIOBase):
+    """A stream in the middle of whose writes a SIGINT comes."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        os.kill(os.getpid(), signal.SIGINT)
+        return len(content)
+
+
+def test_signals_amid_a_line_on_stderr_are_heeded(capfd: pytest.CaptureFixture[str]) -> None:
+    if (child := os.fork()) == 0:
+        try:
+            signals = Signals()
+            signals.can_wait = True
+            signals.install()
+            sys.stderr = io.TextIOWrapper(io.BufferedWriter(Struck()))
+            for line in ("first", "second"):
+                print(line, file=sys.stderr, flush=True)
+        finally:
+            os._exit(99)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    assert capfd.readouterr().err.splitlines() == [
+        "SIGINT received: saving after this batch",
+        "second interrupt: stopping at once, nothing more is saved",
+    ]
