@@ -124,7 +124,7 @@ class Collection:
         def keep(index: int, picture: Picture) -> None:
             position = positions[index]
             rows, pixels = arrays[forms[position]]
-            pixels[rows[position]] = self.store.convert(forms[position], picture.image)
+            pixels[rows[position]] = self.store.convert(forms[position], picture.pixels)
             done.append(position)
 
         place = {position: index for index, position in enumerate(positions)}

@@ -91,7 +91,7 @@ def read_grey_square(name: str, side: int) -> Tensor:
         grey = Image.fromarray(np.rint(255 * np.load(path)[0]).astype(np.uint8))
     else:
         try:
-            grey = decode.read_picture(path, channels=1).image
+            grey = Image.fromarray(decode.read_picture(path, channels=1).pixels[..., 0])
         except decode.PictureError as error:
             raise ValueError(f"--data.function {error}") from None
     edge = min(grey.size)

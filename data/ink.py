@@ -49,14 +49,14 @@ def ink_pixels(
     """
     height, width = settings["image_size"]
     picture = read_picture(source, channels=1, short_side=_WORKING_SIDE, **options)
-    grey = np.asarray(picture.image, dtype=np.float32)
+    grey = picture.pixels[..., 0].astype(np.float32)
     if grey.shape == (height, width) and grey.min() == 0 and _border(grey).max() < 255 and _mostly_dark(grey):
         return grey.astype(np.uint8)  # already in the convention: what was trained on is left alone
     ink = find_ink(grey)
     if ink is None:  # white ink on a transparent ground cannot be seen on white paper: lay it on the opposite colour
         opposite = "#{:02x}{:02x}{:02x}".format(*(255 - value for value in background_colour(options["background"])))
         other = read_picture(source, channels=1, short_side=_WORKING_SIDE, **options | {"background": opposite})
-        ink = find_ink(np.asarray(other.image, dtype=np.float32))
+        ink = find_ink(other.pixels[..., 0].astype(np.float32))
     if ink is None:
         path = options["name"] if isinstance(source, bytes) else os.fspath(source)
         raise PictureError(path, f"shows no ink: its grey levels differ by less than {_CONTRAST} of 255")

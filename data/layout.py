@@ -173,12 +173,13 @@ class _Walk:
             if re.sub(r"[\W_]", "", os.path.splitext(file)[0].lower()) in _PLACEHOLDERS:
                 self.placeholders.append(self.name(folder / file))
                 continue
-            target = os.path.realpath(folder / file)
+            path = folder / file
+            target = os.path.realpath(path) if path.is_symlink() else os.path.join(real, file)
             if target in seen:
-                self.repeats.append(self.name(folder / file))
+                self.repeats.append(self.name(path))
                 continue
             seen.add(target)
-            yield folder / file
+            yield path
         for inner in folders:
             yield from self.files(folder / inner, above | {real}, seen, depth + 1)
 

@@ -15,7 +15,8 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from PIL import __version__ as pillow_version
@@ -23,6 +24,7 @@ from PIL import __version__ as pillow_version
 from data.decode import Picture, PictureError, read_bytes, read_picture
 
 _CACHE_VERSION = 2
+_AT_ONCE = 8  # files
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,17 @@ def scan(
         found = Scanned(path, size, changed, digest, picture.width, picture.height, picture.mode, picture.format)
         return index, found
 
-    with ThreadPoolExecutor(max(1, num_workers or os.cpu_count() or 1)) as pool:
-        for index, found in _with_progress(pool.map(work, todo), len(todo), progress):
+    threads = max(1, num_workers or os.cpu_count() or 1)
+    # Several files at a time: each answer wakes this thread, and takes Python's lock from the others for it.
+    some = min(_AT_ONCE, -(-len(todo) // (4 * threads)) or 1)
+    parts = [todo[start : start + some] for start in range(0, len(todo), some)]
+    pool = ThreadPoolExecutor(threads)
+    try:
+        answers = chain.from_iterable(pool.map(lambda part: [work(index) for index in part], parts))
+        for index, found in _with_progress(answers, len(todo), progress):
             results[index] = found
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an interrupt nothing more is begun
     return [found for found in results if found is not None]
 
 
@@ -155,7 +165,7 @@ def read_cache(cache_file: Path, max_pixels: int) -> dict[str, Scanned]:
 
 def write_cache(cache_file: Path, max_pixels: int, scanned: Iterable[Scanned]) -> bool:
     """Remember what was learnt; False when the folder cannot be written."""
-    text = json.dumps({"heading": _heading(max_pixels), "files": [asdict(found) for found in scanned]})
+    text = json.dumps({"heading": _heading(max_pixels), "files": [vars(found) for found in scanned]})
     return write_whole(cache_file, text.encode())
 
 

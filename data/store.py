@@ -25,24 +25,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image
 from PIL import __version__ as pillow_version
 from torch import Tensor
 
-from data.preprocess import needed_side, prepare
+from data.preprocess import needed_side, prepare, resample
 
 Form = Literal["plain", "source"]
 _KEPT_BYTES = 16 << 30
 _DAY_S = 24 * 3600
 _AT_ONCE = 256  # pictures copied at a time
-
-
-def square(picture: Image.Image, side: int) -> Tensor:
-    """The whole picture warped to a square, antialiased: uint8, shape (S, S, C)."""
-    pixels = torch.from_numpy(np.array(picture, dtype=np.uint8).reshape(picture.height, picture.width, -1))  # (h, w, C)
-    layers = pixels[None].permute(0, 3, 1, 2)  # (1, C, h, w), channels last in memory: the fast path for bytes
-    return F.interpolate(layers, (side, side), mode="bilinear", antialias=True)[0].permute(1, 2, 0)  # (S, S, C)
 
 
 def memory_limit() -> int:
@@ -94,9 +85,11 @@ class PixelStore:
         """The side down to which a JPEG may be decoded smaller."""
         return self.side if form == "source" else needed_side(self.settings)
 
-    def convert(self, form: Form, picture: Image.Image) -> Tensor:
-        """A decoded picture as it is stored."""
-        return square(picture, self.side) if form == "source" else prepare(picture, self.settings)
+    def convert(self, form: Form, pixels: np.ndarray) -> Tensor:
+        """Decoded pixels, uint8, shape (h, w, C), as they are stored."""
+        if form == "source":
+            return resample(pixels, self.side, self.side, "bilinear")
+        return prepare(pixels, self.settings)
 
     def allocate(self, form: Form, size: int) -> Tensor:
         """Room for ``size`` pictures, all 0: a file of the cache folder, so that saving costs nothing, else memory.
@@ -135,7 +128,9 @@ class PixelStore:
 
     def file(self, form: Form, digests: Sequence[str]) -> Path:
         """Where the array of these pictures is kept."""
-        heading = json.dumps([1, pillow_version, form, self.side if form == "source" else 0, self.settings])
+        heading = json.dumps(
+            [2, pillow_version, torch.__version__, form, self.side if form == "source" else 0, self.settings]
+        )
         key = hashlib.sha256("\n".join([heading, *digests]).encode()).hexdigest()
         return self.folder / f"{form}-{key[:32]}.npy"
 

@@ -26,16 +26,14 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         In the type of ``mean``, shape (N, C, H, W).
     """
     batch, channels, height, width = images.shape
-    by_row = channels > 1 and images.is_contiguous(memory_format=torch.channels_last)
-    if by_row:
-        images = images.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
-        mean, std = mean.flatten().repeat(width), std.flatten().repeat(width)
-    else:
-        mean, std = mean.view(-1, 1, 1), std.view(-1, 1, 1)
     fresh = images.dtype == torch.uint8  # then the numbers are nobody else's, and are changed in place
+    if channels > 1 and images.is_contiguous(memory_format=torch.channels_last):
+        rows = images.permute(0, 2, 3, 1).reshape(batch, height, width * channels).to(mean.dtype)
+        shift, scale = (-mean / std).flatten().repeat(width), (1 / std).flatten().repeat(width)
+        rows = torch.addcmul(shift, rows, scale / 255, out=rows) if fresh else torch.addcmul(shift, rows, scale)
+        return rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
     pixels = unit_range(images, mean.dtype)
-    pixels = (pixels.sub_(mean) if fresh else pixels - mean).div_(std)
-    return pixels.view(batch, height, width, channels).permute(0, 3, 1, 2) if by_row else pixels
+    return (pixels.sub_(mean.view(-1, 1, 1)) if fresh else pixels - mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))
 
 
 def pictures_of(loader: Any, most: int | None = None) -> Tensor:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from bench.peers.folder_cases import Case, Read, WrongError, cases, sound
 
@@ -56,7 +57,7 @@ def open_ours(root: Path, part: str) -> tuple[Any, dict[str, int]]:
     data = Folder(str(root), cache_dir=str(root.parent / "cache"), num_workers=1)
     data.setup()
     pairs = zip(data.paths(part), data.labels(part).tolist(), strict=True)
-    pictures = [(read_picture(path).image, label) for path, label in pairs]
+    pictures = [(Image.fromarray(read_picture(path).pixels), label) for path, label in pairs]
     return pictures, {name: label for label, name in enumerate(data.facts()["class_names"])}
 
 

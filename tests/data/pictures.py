@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from data.decode import read_picture
 
 
 def noise(height: int = 64, width: int = 48, seed: int = 0) -> np.ndarray:
     """Random RGB pixels, uint8, shape (H, W, 3)."""
     return (np.random.default_rng(seed).random((height, width, 3)) * 255).astype("uint8")
+
+
+def decode(source: str | os.PathLike[str] | bytes, **options: Any) -> np.ndarray:
+    """Pixels of a file or of its bytes, uint8, shape (H, W, C)."""
+    return read_picture(source, **options).pixels
 
 
 def write(path: Path, seed: int = 0, height: int = 24, width: int = 32) -> Path:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from data.decode import MAX_PIXELS, PictureError, background_colour, decode, read_bytes, read_picture
-from tests.data.pictures import noise
+import data.decode
+from data.decode import MAX_PIXELS, PictureError, background_colour, read_bytes, read_picture
+from tests.data.pictures import decode, noise
 
 
 def encoded(image: Image.Image, file_format: str, **options: object) -> bytes:
@@ -56,10 +57,10 @@ def test_every_exif_orientation_gives_the_upright_picture(orientation: int, file
     options = {"lossless": True} if file_format == "WEBP" else {}
     content = encoded(stored, file_format, exif=exif, **options)
     picture = read_picture(content)
-    assert np.array_equal(np.asarray(picture.image), pixels)
+    assert np.array_equal(picture.pixels, pixels)
     assert (picture.width, picture.height) == (48, 64)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))  # Pillow's own idea of upright
-    assert np.array_equal(np.asarray(picture.image), np.asarray(expected.convert("RGB")))
+    assert np.array_equal(picture.pixels, np.asarray(expected.convert("RGB")))
 
 
 def test_size_of_a_turned_draft_scaled_jpeg_is_that_of_the_full_upright_picture() -> None:
@@ -68,17 +69,62 @@ def test_size_of_a_turned_draft_scaled_jpeg_is_that_of_the_full_upright_picture(
     content = encoded(Image.new("RGB", (640, 320)), "JPEG", exif=exif)
     picture = read_picture(content, short_side=100)
     assert (picture.width, picture.height) == (320, 640)
-    assert picture.image.size == (160, 320)  # half: a quarter would leave 80 < 100
+    assert picture.pixels.shape == (320, 160, 3)  # half: a quarter would leave 80 < 100
 
 
 def test_draft_never_goes_below_the_side_asked_for_and_keeps_the_picture() -> None:
     image = Image.fromarray(noise(6, 8)).resize((800, 600), Image.Resampling.BICUBIC)
     content = encoded(image, "JPEG", quality=95)
-    full, small = read_picture(content).image, read_picture(content, short_side=140).image
-    assert full.size == (800, 600)
-    assert small.size == (200, 150)
-    reference = np.asarray(full.resize((200, 150), Image.Resampling.BOX), dtype=float)
-    assert np.abs(np.asarray(small, dtype=float) - reference).mean() < 2
+    full, small = decode(content), decode(content, short_side=140)
+    assert full.shape == (600, 800, 3)
+    assert small.shape == (150, 200, 3)
+    reference = np.asarray(Image.fromarray(full).resize((200, 150), Image.Resampling.BOX), dtype=float)
+    assert np.abs(small.astype(float) - reference).mean() < 2
+
+
+def by_pillow(content: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(content)) as image:
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_colour_jpegs_have_the_bytes_that_pillow_gives(subsampling: str, progressive: bool, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(noise(7, 9)).resize((83, 61), Image.Resampling.BICUBIC)
+    content = encoded(image, "JPEG", quality=85, subsampling=subsampling, progressive=progressive, exif=exif)
+    assert data.decode._plain_jpeg(content) is not None
+    picture = read_picture(content)
+    assert np.array_equal(picture.pixels, by_pillow(content))
+    assert picture.pixels.flags.c_contiguous
+    assert (picture.height, picture.width) == picture.pixels.shape[:2] == ((61, 83) if orientation < 5 else (83, 61))
+
+
+def test_damaged_jpegs_are_refused_or_read_as_pillow_does() -> None:
+    image = Image.fromarray(noise(7, 9)).resize((83, 61), Image.Resampling.BICUBIC)
+    sound = encoded(image, "JPEG", quality=85)
+    random, refused, other = np.random.default_rng(0), 0, 0
+    for case in range(300):
+        content = bytearray(sound)
+        for _ in range(case % 4):
+            content[random.integers(2, len(content))] = random.integers(256)
+        if case % 3 == 0:
+            del content[random.integers(2, len(content)) :]
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                expected = by_pillow(bytes(content))
+        except (OSError, SyntaxError, ValueError):
+            refused += 1
+            with pytest.raises(PictureError):
+                decode(bytes(content))
+        else:
+            other += not np.array_equal(expected, decode(bytes(sound)))
+            assert np.array_equal(decode(bytes(content)), expected), case
+    assert refused > 50
+    assert other > 50  # pictures whose damage shows
 
 
 def test_modes_against_pillow() -> None:

@@ -76,10 +76,37 @@ def test_resize_crop_agrees_with_torchvisions_two_steps(height: int, width: int)
 
 
 def test_window_has_the_targets_shape_and_centre() -> None:
-    left, top, right, bottom = centre_window(1000, 600, 200, 100, 0.5)
-    assert ((right - left) / (bottom - top)) == pytest.approx(2.0)
-    assert (left + right, top + bottom) == pytest.approx((1000, 600))
-    assert right - left == pytest.approx(500)  # half of the widest window of shape 2:1, which is 1000×500
+    # half of the widest window of shape 2:1, which is 1000×500
+    assert centre_window(1000, 600, 200, 100, 0.5) == (250, 175, 750, 425)
+
+
+@pytest.mark.parametrize("shape", [(500, 375), (501, 374), (7, 5), (2, 9), (1, 1), (3000, 10)])
+@pytest.mark.parametrize("crop", [0.01, 0.5, 0.875, 1.0])
+def test_window_is_in_the_middle_to_the_pixel_and_its_edges_near_where_they_are_due(
+    shape: tuple[int, int], crop: float
+) -> None:
+    width, height = shape
+    left, top, right, bottom = centre_window(width, height, 224, 224, crop)
+    assert (left + right, top + bottom) == shape
+    due = min(shape) * crop
+    assert right - left >= 1
+    assert bottom - top >= 1
+    assert abs(right - left - due) <= max(1, 2 - due)  # half a pixel at each edge; two at least where the side is even
+    assert abs(bottom - top - due) <= max(1, 2 - due)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(375, 500), (97, 61), (20, 30), (1300, 1100)])
+def test_the_middle_is_resampled_as_by_pillow(interpolation: str, channels: int, size: tuple[int, int]) -> None:
+    height, width = size
+    image = Image.fromarray(noise(height, width) if channels == 3 else noise(height, width)[..., 0])
+    settings = preprocessing(image_size=(64, 96), channels=channels, crop=0.9, interpolation=interpolation)
+    got = preprocess(encoded(image), settings).numpy().astype(int)
+    box = centre_window(width, height, 96, 64, 0.9)
+    cut = image.crop(box)
+    expected = np.array(cut.resize((96, 64), getattr(Image.Resampling, interpolation.upper())))
+    assert np.abs(got - expected.reshape(64, 96, -1).transpose(2, 0, 1)).max() <= (interpolation != "lanczos")
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (10, 3000), (3000, 10), (1, 700)])

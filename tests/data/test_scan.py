@@ -32,10 +32,10 @@ def test_every_good_picture_reaches_the_sink_once(tmp_path: Path) -> None:
     paths, seen = files(tmp_path), []
 
     def sink(index: int, picture: Picture) -> None:
-        seen.append((index, picture.image.size))
+        seen.append((index, picture.pixels.shape))
 
     scan(paths, max_pixels=MAX_PIXELS, sink=sink, num_workers=3)
-    assert sorted(seen) == [(0, (20, 10)), (1, (20, 11)), (2, (20, 12)), (3, (20, 13))]
+    assert sorted(seen) == [(0, (10, 20, 3)), (1, (11, 20, 3)), (2, (12, 20, 3)), (3, (13, 20, 3))]
 
 
 def test_cache_saves_reading_and_notices_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_threads_give_the_same_result_as_one(tmp_path: Path) -> None:
 
     def sink(row: int) -> object:
         def keep(index: int, picture: Picture) -> None:
-            sums[row, index] = np.asarray(picture.image, dtype=float).sum()
+            sums[row, index] = picture.pixels.astype(float).sum()
 
         return keep
 

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from data.folder import Folder
-from data.store import PixelStore, square
+from data.preprocess import resample
+from data.store import PixelStore
 from data.views import Views, cut_on_cpu, cut_on_device, pixel_windows, random_windows
 from tests.data.pictures import noise
 
@@ -59,7 +60,7 @@ def test_whole_window_is_the_stored_picture_and_flips_are_mirrors() -> None:
 
 def test_cpu_and_gpu_path_show_the_same_window() -> None:
     pixels = Image.fromarray(noise(5, 5)).resize((40, 40), Image.Resampling.BICUBIC)
-    store = square(pixels, 40).repeat(4, 1, 1, 1)
+    store = resample(np.array(pixels), 40, 40, "bilinear").repeat(4, 1, 1, 1)
     rows = torch.arange(4)
     boxes = torch.tensor([[0, 0, 40, 40], [3, 5, 20, 30], [10, 0, 33, 12], [39, 39, 40, 40]])
     flips = torch.tensor([False, True, True, False])
@@ -93,7 +94,7 @@ def test_a_window_is_at_least_one_pixel() -> None:
 def test_store_keeps_the_whole_picture() -> None:
     wide = np.zeros((10, 40, 3), dtype="uint8")
     wide[:, :2], wide[:, -2:] = (255, 0, 0), (0, 0, 255)
-    stored = square(Image.fromarray(wide), 20)
+    stored = resample(wide, 20, 20, "bilinear")
     assert stored.shape == (20, 20, 3)
     assert stored[10, 0].tolist()[0] > 150  # both ends are still there
     assert stored[10, -1].tolist()[2] > 150

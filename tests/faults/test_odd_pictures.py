@@ -9,9 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from data.decode import decode
 from data.preprocess import preprocess
-from tests.data.pictures import folder, noise, write
+from tests.data.pictures import decode, folder, noise, write
 from tests.faults.folders import Make, served
 from tests.faults.scores import record
 
