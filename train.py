@@ -13,12 +13,16 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from data import DATA
 from models import MODELS, SUMMARIES
 from trainer.errors import RunFailed
 from trainer.front import Request, read
 from trainer.program import run_program
+
+if TYPE_CHECKING:
+    from trainer.plan import Plan
 
 RECIPES = Path(__file__).parent / "models"
 
@@ -45,72 +49,49 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     from trainer.process import import_lightning
 
     import_lightning()
-    from lightning.pytorch import seed_everything
-
-    from trainer.build import fit, make_trainer, test
-    from trainer.crash import accounted
     from trainer.device import precision_of
-    from trainer.folder import RunFolder, write_atomically
-    from trainer.idle import check_given
-    from trainer.interrupt import resumable
-    from trainer.lock import locked
-    from trainer.options import as_yaml, build_parser, check_test, defaults_of_facts, load_class, parse, wanted_facts
-    from trainer.report import announce, conclude, house_record, layout, user_mistakes
-    from trainer.resume import check_compatible, check_unfinished, find_resume, logged_step
+    from trainer.plan import built, opened, planned
+    from trainer.report import house_record
+    from trainer.resume import check_compatible, check_unfinished
     from trainer.safe_file import load_checkpoint
 
-    folder, path = None, None
-    if request.resume:
-        epochs = request.overrides.get("trainer.max_epochs", "")
-        wanted_epochs = int(epochs) if epochs.isdecimal() and len(epochs) < 19 else None  # others are refused below
-        folder, path = find_resume(request.resume, request.root, request.model, request.data, wanted_epochs)
-        request = read(words, MODELS, DATA, RECIPES, replay=folder.config)
-
-    with user_mistakes():
-        task_class, data_class = load_class(MODELS[request.model]), load_class(DATA[request.data])
-        parser = build_parser(task_class, data_class, request.model, request.data, request.usual_data)
-        settings, namespace = parse(request, parser, defaults_of_facts(task_class))
-        for group in ("model", "data", "trainer"):
-            if f"{group}.help" in request.switches:
-                from trainer.help import group_help
-
-                print(group_help(request, parser, namespace, group), end="")
-                return 0
-        config = as_yaml(request, parser, namespace)
-        if "print_config" in request.switches:
-            print(config, end="")
-            return 0
-        seed_everything(settings.seed, verbose=False)
-        held = {"weights": "none"} if path is not None and "weights" in settings.model else {}  # by the checkpoint
-    if hasattr(task_class, "check"):
-        with user_mistakes("model", settings.model):
-            task_class.check({**settings.model, **held})  # what is wrong without the data is said before it is read
-    check_given(task_class, data_class, settings, request.overrides, request.model)
-    if hasattr(task_class, "wanted_pictures"):  # what the data was not told, its network says
-        wanted = task_class.wanted_pictures(settings.model)
-        settings.data |= {name: value for name, value in wanted.items() if settings.data.get(name, "") is None}
-    with user_mistakes("data", settings.data):
-        data = data_class(**settings.data)
-        data.prepare_data()
-        data.setup("fit")
-        facts = data.facts()
-        check_test(task_class, data, settings, request.model, request.data)
-    with user_mistakes("model", settings.model):
-        options = {**settings.model, **{name: facts[name] for name in wanted_facts(task_class, data_class)}}
-        task = task_class(**{**options, **held})
-        task.hparams.update({name: options[name] for name in held})
+    plan = planned(request, lambda replay: read(words, MODELS, DATA, RECIPES, replay=replay), MODELS, DATA)
+    if plan is None:
+        return 0
+    settings = plan.settings
+    data = opened(plan)
+    task = built(plan, data)
     settings.trainer["precision"] = precision_of(task, settings.trainer["precision"])
-
-    checkpoint = None if path is None else load_checkpoint(path)
+    checkpoint = None if plan.path is None else load_checkpoint(plan.path)
     if checkpoint is not None:  # the commands that made the run, one after the other
-        request.command = "; ".join([*filter(None, [checkpoint.get("house", {}).get("command")]), request.command])
-    house = house_record(request, settings, data, task)
-    if checkpoint is not None and folder is not None:
+        earlier = checkpoint.get("house", {}).get("command")
+        plan.request.command = "; ".join([*filter(None, [earlier]), plan.request.command])
+    house = house_record(plan.request, settings, data, task)
+    if checkpoint is not None and plan.folder is not None:
         check_compatible(checkpoint, dict(task.hparams), house)
-        check_unfinished(checkpoint, settings.trainer["max_epochs"], folder)
-    fresh = folder is None
-    folder = folder or RunFolder.create(request.root, request.model, request.data, settings.seed)
-    with locked(folder), resumable(folder), accounted(folder, fresh) as progress:
+        check_unfinished(checkpoint, settings.trainer["max_epochs"], plan.folder)
+    train_and_test(plan, data, task, checkpoint, house, started)
+    failure = getattr(task, "failure", "")
+    if failure:
+        raise RunFailed(failure)
+    return 0
+
+
+def train_and_test(
+    plan: Plan, data: Any, task: Any, checkpoint: dict[str, Any] | None, house: dict[str, Any], started: float
+) -> None:
+    """Fit, test and report in the run's folder, which is locked meanwhile."""
+    from trainer.build import fit, make_trainer, test
+    from trainer.crash import accounted
+    from trainer.folder import RunFolder, write_atomically
+    from trainer.interrupt import resumable
+    from trainer.lock import locked
+    from trainer.report import announce, conclude, layout
+    from trainer.resume import logged_step
+
+    request, settings = plan.request, plan.settings
+    folder = plan.folder or RunFolder.create(request.root, request.model, request.data, settings.seed)
+    with locked(folder), resumable(folder), accounted(folder, plan.folder is None) as progress:
         splits = data.summary()["splits"]
         has_validation = bool(splits.get("val", 1))
         # Without a test set the validation pictures are what is reported: they choose nothing, unless asked to.
@@ -127,17 +108,13 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
             early_stopping_patience=settings.patience,
             resume_step=logged_step(checkpoint) if checkpoint else None,
         )
-        write_atomically(folder.config, config)
+        write_atomically(folder.config, plan.config)
         announce(request, folder, data, task, trainer, settings)
         fit_started = time.perf_counter()
-        fit(trainer, task, data, path)
+        fit(trainer, task, data, plan.path)
         fit_s = time.perf_counter() - fit_started
         metrics = test(trainer, task, data, "best" if chooses else "last", validate=has_validation)
         conclude(request, folder, data, task, trainer, settings, {**metrics, "time/fit_s": fit_s}, started)
-    failure = getattr(task, "failure", "")
-    if failure:
-        raise RunFailed(failure)
-    return 0
 
 
 if __name__ == "__main__":

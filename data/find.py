@@ -24,7 +24,8 @@ def find_pictures(paths: Sequence[str]) -> list[Path]:
         elif path.exists() or path.is_symlink():
             found.append(path)
         else:
-            raise ValueError(f"there is no picture or folder at {path}")
+            address = "; an address of the network is not fetched" if "://" in text else ""
+            raise ValueError(f"there is no picture or folder at {text if address else path}{address}")
     if not found:
         raise ValueError(f"no picture in {', '.join(paths)}")
     return found

@@ -125,6 +125,7 @@ class Folder(LightningDataModule):
         self.warnings: list[str] = []
         self.notes: list[str] = []
         self.bad: list[tuple[str, str]] = []
+        self.idle: dict[str, str] = {}  # options that the pictures leave nothing to do for, and why
         self._positions: dict[str, list[int]] = {}  # of each part's files in the collection
         self._resident: dict[str, tuple[torch.device, Tensor]] = {}  # pictures of a part, and for which device
         self._facts: dict[str, Any] = {}
@@ -181,7 +182,7 @@ class Folder(LightningDataModule):
         )
         self.entries, self.class_names, self.collection = gathered.entries, gathered.class_names, gathered.collection
         self.notes, self.warnings, self.bad = gathered.notes, gathered.warnings, gathered.bad
-        self._positions = gathered.positions
+        self._positions, self.idle = gathered.positions, gathered.idle
         notes, warnings = remarks(self.collection.scanned, self.warnings)
         self.notes, self.warnings = [*self.notes, *notes], [*self.warnings, *warnings]
         if not getattr(rank_zero_only, "rank", 0):

@@ -1,7 +1,7 @@
 """From listed files to a data set: read each once, name the bad ones, decide the splits, make the one class map."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,7 @@ class Gathered:
         notes: What was left out on purpose.
         warnings: What is probably not meant.
         bad: Files that cannot be used, with the cause.
+        idle: Shares that had no effect, by the option's name, and why.
     """
 
     entries: list[Entry]
@@ -78,6 +79,7 @@ class Gathered:
     notes: list[str]
     warnings: list[str]
     bad: list[tuple[str, str]]
+    idle: dict[str, str]
 
 
 def gather(
@@ -136,7 +138,8 @@ def gather(
     for position, entry in zip(good, entries, strict=True):
         positions[entry.split or "train"].append(position)
     table = class_table(scanned, [entry.label for entry in files])
-    return Gathered(entries, positions, names, collection, table, listing.notes, warnings, bad)
+    idle = idle_shares({entry.split for entry in files}, rule, source)
+    return Gathered(entries, positions, names, collection, table, listing.notes, warnings, bad, idle)
 
 
 def decide_splits(entries: Sequence[Entry], digests: Sequence[str], rule: SplitRule, source: str) -> list[Entry]:
@@ -152,18 +155,6 @@ def decide_splits(entries: Sequence[Entry], digests: Sequence[str], rule: SplitR
         ValueError: If folds are asked of a set that has its own val, or more than it has pictures.
     """
     given = {entry.split for entry in entries}
-    for part, fraction, usual in (
-        ("val", rule.val_fraction, SplitRule.val_fraction),
-        ("test", rule.test_fraction, 0.0),
-    ):
-        if part in given and fraction not in (usual, 0.0):
-            raise ValueError(
-                f"{part}_fraction {fraction:g} has no effect: {source} says itself which pictures are {part}"
-            )
-    if rule.num_folds and rule.val_fraction not in (SplitRule.val_fraction, 0.0):
-        raise ValueError(
-            f"val_fraction {rule.val_fraction:g} has no effect with num_folds: a fold is 1/{rule.num_folds}"
-        )
     if rule.num_folds and "val" in given:
         raise ValueError(f"num_folds {rule.num_folds} needs pictures without val, but {source} has one")
     free = [index for index, entry in enumerate(entries) if entry.split in ("train", None)]
@@ -192,6 +183,26 @@ def decide_splits(entries: Sequence[Entry], digests: Sequence[str], rule: SplitR
     divided = with_splits(entries, splits)
     check_groups(divided, source)
     return divided
+
+
+def idle_shares(given: Set[str | None], rule: SplitRule, source: str) -> dict[str, str]:
+    """Shares that split nothing: the pictures of that part are named already, or folds are.
+
+    Args:
+        given: Splits that the set names itself.
+        rule: How to split.
+        source: What to call the data set.
+
+    Returns:
+        Why, by the option's name.
+    """
+    idle = {}
+    for part, share in (("val", rule.val_fraction), ("test", rule.test_fraction)):
+        if part in given and share > 0:
+            idle[f"{part}_fraction"] = f"without effect, {source} says itself which pictures are {part}"
+    if rule.num_folds and rule.val_fraction > 0:
+        idle["val_fraction"] = f"without effect with --data.num_folds, a fold is 1/{rule.num_folds} of the pictures"
+    return idle
 
 
 def check_groups(entries: Sequence[Entry], source: str) -> None:

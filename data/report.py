@@ -1,5 +1,7 @@
 """What a user should know about a data set, one sentence each."""
 
+import re
+from collections import defaultdict
 from collections.abc import Sequence
 
 from data.layout import Entry, some
@@ -25,7 +27,7 @@ def bad_files(bad: Sequence[tuple[str, str]], then: str, most: int = 20) -> str:
 def missing_classes(
     entries: Sequence[Entry], names: Sequence[str], unusable: Sequence[tuple[str | None, str]], validates: bool
 ) -> list[str]:
-    """Classes that were dropped, and classes without a validation or test picture.
+    """Classes that may be one, classes that were dropped, and classes without a validation or test picture.
 
     Args:
         entries: Usable files, each with its split.
@@ -33,8 +35,9 @@ def missing_classes(
         unusable: (split, class) of empty folders and of bad files.
         validates: Whether a validation set is wanted.
     """
+    lines = similar_names(names)
     dropped = sorted({label for split, label in unusable if split in ("train", None)} - set(names))
-    lines = [f"class {label} has no usable picture in train and was dropped" for label in dropped]
+    lines += [f"class {label} has no usable picture in train and was dropped" for label in dropped]
     for split in ("val", "test"):
         present = {entry.label for entry in entries if entry.split == split}
         if present:
@@ -42,6 +45,14 @@ def missing_classes(
         elif split == "val" and validates:
             lines.append("there are 0 val pictures: nothing is validated")
     return lines
+
+
+def similar_names(names: Sequence[str]) -> list[str]:
+    """Classes that a slip of the keyboard may have made: names that differ in case, spaces and hyphens alone."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        alike[re.sub(r"[\s_-]", "", name.casefold()) or name].append(name)
+    return [f"{' and '.join(map(repr, same))} are learnt as different classes" for same in alike.values() if same[1:]]
 
 
 def duplicate_lines(entries: Sequence[Entry], digests: Sequence[str], most: int = 5) -> list[str]:

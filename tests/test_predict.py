@@ -118,6 +118,7 @@ def test_the_order_given_is_the_order_out(trained: Trained, pictures: tuple[Path
     ("words", "message"),
     [
         (["{ckpt}", "nowhere.png"], "there is no picture or folder at nowhere.png"),
+        (["{ckpt}", "https://a.org/x.png"], "at https://a.org/x.png; an address of the network is not fetched"),
         (["nowhere.ckpt", "{picture}"], "no checkpoint at nowhere.ckpt"),
         (["{picture}", "{picture}"], "not a checkpoint of tensors and plain values; nothing was executed"),
         (["{ckpt}", "{empty}"], "no picture in"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 import train
 from data import DATA
@@ -91,6 +92,24 @@ def test_a_saved_config_replays_to_the_same_weights(trained: Trained, tmp_path: 
     assert train.main(["-c", str(trained.folder / "config.yaml"), "--root", str(tmp_path), "--report", "none"]) == 0
     assert difference(trained.folder, only_run(tmp_path)) == 0
     assert lasting(trained.folder) == lasting(only_run(tmp_path))
+
+
+def test_files_are_kept_whole_so_that_a_replay_may_begin_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("table.csv").write_text("".join(f"{x},{x * x}\n" for x in range(20)), encoding="utf-8")
+    quick = ["--epochs", "1", "--data.steps", "1", "--model.compare", "false", "--report", "none"]
+    assert train.main(["--model", "mlp", "--data.function", "table.csv", "--model.hidden", "4", *quick]) == 0
+    saved = only_run(tmp_path / "runs") / "config.yaml"
+    assert yaml.safe_load(saved.read_text(encoding="utf-8"))["data"]["function"] == str(tmp_path / "table.csv")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert train.main(["-c", str(saved)]) == 0
+    capsys.readouterr()
+    assert train.main(["--resume", str(saved.parent), "--epochs", "2"]) == 0
+    assert train.main(["--resume", str(saved.parent), "--epochs", "3", "--root", "other"]) == 2
+    assert "lies elsewhere, and a resumed run goes on there" in capsys.readouterr().err
 
 
 def test_print_config_is_a_config(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -181,8 +200,8 @@ def test_a_finished_run_is_left_alone(trained: Trained, capsys: pytest.CaptureFi
     assert [file.read_bytes() for file in files] == before
 
 
-def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    words = ["--resume", str(trained.folder), "--root", str(tmp_path), "--model.widths", "[8,8]"]
+def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--resume", str(trained.folder), "--model.widths", "[8,8]"]
     assert train.main(words) == 2
     message = capsys.readouterr().err
     assert "widths was [32, 64], now [8, 8]" in message

@@ -189,8 +189,12 @@ def read(
 
     files = [*([replay] if replay else []), *(expand(name) for name in options.pop("config", []))]
     contents = [(file, read_yaml(file)) for file in files]
-    request.root = str(expand(options.pop("root", [request.root])[0]))
     request.resume = options.pop("resume", [None])[0]
+    again = request.resume if "root" in options and request.resume != "auto" else None
+    request.root = str(expand(options.pop("root", [request.root])[0]))
+    run = expand(again) if again else None
+    if run and run.exists() and not run.resolve().is_relative_to(Path(request.root).resolve()):
+        raise UserError(f"--root {request.root}: {again} lies elsewhere, and a resumed run goes on there")
 
     given_model = options.pop("model", [None])[0]
     given_data = options.pop("data", [None])[0]

@@ -41,3 +41,18 @@ def check_given(task: Any, data: Any, settings: Settings, given: Mapping[str, st
                 idle[otherwise.format(options)] += found
     for said, together in idle.items():
         raise UserError(f"{', '.join(f'--{SHORT.get(name, name)}' for name in together)}: {said}")
+
+
+def check_found(data: Any, given: Mapping[str, str]) -> None:
+    """Refuses options of the command line that the data, now that they are read, leave nothing to do for.
+
+    Args:
+        data: The data module; it may have ``idle``, the names of such options and why.
+        given: Dotted names and texts of the command line.
+
+    Raises:
+        UserError: Naming the first of them and why.
+    """
+    for name, why in getattr(data, "idle", {}).items():
+        if float(given.get(f"data.{name}", 0)) != 0:
+            raise UserError(f"--data.{name}: {why}")

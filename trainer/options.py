@@ -13,6 +13,7 @@ import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -30,6 +31,10 @@ TRAINER_SKIPPED = {
     "num_sanity_val_steps", "plugins", "precision", "profiler", "reload_dataloaders_every_n_epochs",
     "use_distributed_sampler",
 }  # fmt: skip
+
+# Options that name a place, and those that name one or something else: kept whole, a run may be replayed elsewhere.
+PLACES = ("data.path", "data.csv", "data.root", "data.cache_dir", "model.checkpoint")
+PERHAPS_PLACES = ("data.function", "model.weights")
 
 SHORT = {dotted: short for short, dotted in ALIASES.items()}
 HIGHEST_SEED = 2**32 - 1  # NumPy's
@@ -212,6 +217,9 @@ def parse(
         except Exception as error:
             raise UserError(_explain(_spelled(key), text, error)) from error
     final = parser.parse_args([], namespace=namespace)
+    for key in known.intersection((*PLACES, *PERHAPS_PLACES)):
+        if isinstance(final[key], str) and final[key]:
+            final[key] = _whole(final[key], key in PLACES)
     values = final.as_dict()
     for key, value in flatten(values).items():
         check_number(_where(key, request), value)
@@ -238,6 +246,12 @@ def parse(
         ),
         final,
     )
+
+
+def _whole(text: str, is_place: bool) -> str:
+    """A path from the root of the disk; what may be a name is one unless a file with a suffix is called so."""
+    place = expand(text) if is_place or Path(text).suffix else None
+    return str(place.absolute()) if place is not None and (is_place or place.is_file()) else text
 
 
 def _where(key: str, request: Request) -> str:
@@ -289,8 +303,5 @@ def as_yaml(request: Request, parser: ArgumentParser, final: Namespace) -> str:
         "data": {"name": request.data, **(values.pop("data", None) or {})},
         **{name: value for name, value in values.items() if value != {}},
     }
-    for name in ("path", "csv", "root", "cache_dir"):  # a replay may begin in another folder
-        if isinstance(settings["data"].get(name), str):
-            settings["data"][name] = str(expand(settings["data"][name]).absolute())
     text: str = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
     return text

@@ -33,6 +33,16 @@ def test_the_leak_report_is_printed_when_nothing_leaks_and_when_something_does(
     assert "leak report" not in said
 
 
+def test_classes_that_may_be_one_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = folder(tmp_path / "p", {"Cat": 2, "cat": 2, "hot-dog": 2, "hot dog": 2, "dog": 2})
+    found = made(root)
+    assert found.class_names == ["Cat", "cat", "dog", "hot dog", "hot-dog"]
+    said = capsys.readouterr().err
+    assert "warning: 'Cat' and 'cat' are learnt as different classes" in said
+    assert "warning: 'hot dog' and 'hot-dog' are learnt as different classes" in said
+    assert said.count("different classes") == 2
+
+
 def test_pictures_of_16_bits_get_one_warning_with_their_number(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

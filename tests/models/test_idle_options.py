@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -200,4 +201,15 @@ def test_a_body_that_stays_frozen_is_refused(
 
 def test_a_fraction_of_what_is_split_already_is_refused(pictures: Path, tmp_path: Path, capsys: Any) -> None:
     assert train.main(words(pictures, tmp_path, "--data.val_fraction", "0.5")) == 2
-    assert "--data.val_fraction 0.5 has no effect" in capsys.readouterr().err
+    assert "--data.val_fraction: without effect, " in capsys.readouterr().err
+
+
+def test_a_share_that_only_the_recipe_names_stands_back(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+    split = tmp_path / "split"
+    for part in ("train", "val", "test"):
+        shutil.copytree(pictures / "val", split / part)
+    root = ["--root", str(tmp_path / "runs"), "--data.cache_dir", str(tmp_path / "cache")]
+    given = ["--model", "autoencoder", "--data", str(split), "--epochs", "1", "--report", "none", *root]
+    assert train.main([*given, "--data.test_fraction", "0.3"]) == 2
+    assert re.search(r"--data.test_fraction: without effect, .* says itself which .* test", capsys.readouterr().err)
+    assert train.main(given) == 0

@@ -1,0 +1,126 @@
+"""From a command line to its data and its task; what is wrong is found before the data are read where that can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.folder import RunFolder
+from trainer.front import Request
+from trainer.idle import check_found, check_given
+from trainer.options import (
+    Settings,
+    as_yaml,
+    build_parser,
+    check_test,
+    defaults_of_facts,
+    load_class,
+    parse,
+    wanted_facts,
+)
+from trainer.report import user_mistakes
+from trainer.resume import find_resume
+
+
+@dataclass
+class Plan:
+    """What a command line asks for, checked as far as it can be without the data.
+
+    Attributes:
+        request: The command line, and the files that it names.
+        settings: Options of model, data and Trainer.
+        config: The same as YAML, with which the run can be repeated.
+        task_class: The class of the model's task.
+        data_class: The class of the data module.
+        folder: The run to go on with; None for a new one.
+        path: The checkpoint to go on from.
+    """
+
+    request: Request
+    settings: Settings
+    config: str
+    task_class: Any
+    data_class: Any
+    folder: RunFolder | None
+    path: Path | None
+
+    @property
+    def held(self) -> dict[str, str]:
+        """Options that stand back when a run goes on: its checkpoint holds the weights."""
+        return {"weights": "none"} if self.path is not None and "weights" in self.settings.model else {}
+
+
+def planned(
+    request: Request, reread: Callable[[Path], Request], models: Mapping[str, str], data: Mapping[str, str]
+) -> Plan | None:
+    """The command line against the classes that it names.
+
+    Args:
+        request: The command line.
+        reread: Gives it again with the settings of a run that goes on, a file, in the place of the recipe.
+        models: Class of each model's task by name.
+        data: Class of each data module by name.
+
+    Returns:
+        The plan; None when it was only asked to show something.
+
+    Raises:
+        UserError: One line that names the option, file or value at fault.
+    """
+    from lightning.pytorch import seed_everything
+
+    folder, path = None, None
+    if request.resume:
+        epochs = request.overrides.get("trainer.max_epochs", "")
+        wanted_epochs = int(epochs) if epochs.isdecimal() and len(epochs) < 19 else None  # others are refused below
+        folder, path = find_resume(request.resume, request.root, request.model, request.data, wanted_epochs)
+        request = reread(folder.config)
+    with user_mistakes():
+        task_class, data_class = load_class(models[request.model]), load_class(data[request.data])
+        parser = build_parser(task_class, data_class, request.model, request.data, request.usual_data)
+        settings, namespace = parse(request, parser, defaults_of_facts(task_class))
+        for group in ("model", "data", "trainer"):
+            if f"{group}.help" in request.switches:
+                from trainer.help import group_help
+
+                print(group_help(request, parser, namespace, group), end="")
+                return None
+        config = as_yaml(request, parser, namespace)
+        if "print_config" in request.switches:
+            print(config, end="")
+            return None
+        seed_everything(settings.seed, verbose=False)
+    plan = Plan(request, settings, config, task_class, data_class, folder, path)
+    if hasattr(task_class, "check"):  # what is wrong without the data is said before they are read
+        with user_mistakes("model", settings.model):
+            task_class.check({**settings.model, **plan.held})
+    check_given(task_class, data_class, settings, request.overrides, request.model)
+    if hasattr(task_class, "wanted_pictures"):  # what the data was not told, its network says
+        wanted = task_class.wanted_pictures(settings.model)
+        settings.data |= {name: value for name, value in wanted.items() if settings.data.get(name, "") is None}
+    return plan
+
+
+def opened(plan: Plan) -> Any:
+    """The data module, read as far as training and test need it."""
+    with user_mistakes("data", plan.settings.data):
+        data = plan.data_class(**plan.settings.data)
+        data.prepare_data()
+        data.setup("fit")
+        check_found(data, plan.request.overrides)
+        check_test(plan.task_class, data, plan.settings, plan.request.model, plan.request.data)
+    return data
+
+
+def built(plan: Plan, data: Any) -> Any:
+    """The task, told what the data say."""
+    with user_mistakes("data", plan.settings.data):
+        facts = data.facts()
+    with user_mistakes("model", plan.settings.model):
+        told = {name: facts[name] for name in wanted_facts(plan.task_class, plan.data_class)}
+        options = {**plan.settings.model, **told}
+        task = plan.task_class(**{**options, **plan.held})
+        task.hparams.update({name: options[name] for name in plan.held})
+    return task
