@@ -27,7 +27,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,7 +115,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
             raise PictureError(name, "is no regular file")
         if status.st_size > MAX_BYTES:
             raise PictureError(name, f"has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
-        content = Path(name).read_bytes()
+        with open(name, "rb", buffering=0) as file:
+            content = file.readall()
     except MemoryError:
         raise PictureError(name, "does not fit into memory", lasting=False) from None
     except FileNotFoundError:
