@@ -64,7 +64,7 @@ class Collection:
         missing: list[Form] = []
         for form, members in positions.items():
             digests = [one.digest if (one := found[position]) else "" for position in members]
-            pixels = self.store.load(form, digests) if all(digests) else None
+            pixels = self.store.load(form, digests)  # what is unknown, or could not be read, is read below
             if pixels is None:
                 missing.append(form)
                 pixels = self.store.allocate(form, len(members))

@@ -258,7 +258,8 @@ def _orientation(image: Image.Image) -> int:
     TIFF has undone its own when it was loaded, and then says 1.
     """
     try:
-        return int(image.getexif().get(0x0112, 1))
+        value = image.getexif().get(0x0112, 1)
+        return int(value) if value in _TURNS else 1
     except Exception:  # a damaged EXIF block does not make the pixels wrong
         return 1
 

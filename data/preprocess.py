@@ -8,8 +8,9 @@ exactly as the validation set was prepared. Three kinds:
     ink           a drawing of one character, as MNIST was made: light ink on dark, its box scaled to a share of the
                   frame, its centre of mass in the middle
 
-Windows are cut in whole pixels and resampled in one step, antialiased, in 8 bits: nothing is rounded twice. The filters
-are torch's, which equal Pillow's to a rounding and take a quarter of the time; Lanczos, which torch lacks, is Pillow's.
+Windows are cut in whole pixels and resampled in one step, antialiased, in 8 bits. The filters are torch's, which take a
+quarter of the time of Pillow's and differ from these where Pillow takes rows before columns, in how the values between
+the two are rounded; Lanczos, which torch lacks, is Pillow's.
 Letters: H height, W width, C channels, N pictures.
 
 Source: LeCun, Bottou, Bengio, Haffner (1998), Gradient-based learning applied to document recognition, section III.A

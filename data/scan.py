@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from threading import Event
 
 from PIL import __version__ as pillow_version
 
@@ -114,13 +115,15 @@ def scan(
     # Several files at a time: each answer wakes this thread, and takes Python's lock from the others for it.
     some = min(_AT_ONCE, -(-len(todo) // (4 * threads)) or 1)
     parts = [todo[start : start + some] for start in range(0, len(todo), some)]
-    pool = ThreadPoolExecutor(threads)
+    pool, left = ThreadPoolExecutor(threads), Event()
     try:
-        answers = chain.from_iterable(pool.map(lambda part: [work(index) for index in part], parts))
+        each = pool.map(lambda part: [work(index) for index in part if not left.is_set()], parts)
+        answers = chain.from_iterable(each)
         for index, found in _with_progress(answers, len(todo), progress):
             results[index] = found
     finally:
-        pool.shutdown(cancel_futures=True)  # after an interrupt nothing more is begun
+        left.set()  # after an interrupt no further file is begun
+        pool.shutdown(cancel_futures=True)
     return [found for found in results if found is not None]
 
 

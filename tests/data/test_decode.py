@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -100,6 +101,18 @@ def test_colour_jpegs_have_the_bytes_that_pillow_gives(subsampling: str, progres
     assert np.array_equal(picture.pixels, by_pillow(content))
     assert picture.pixels.flags.c_contiguous
     assert (picture.height, picture.width) == picture.pixels.shape[:2] == ((61, 83) if orientation < 5 else (83, 61))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [(2, b"6\0\0\0"), (3, struct.pack("<HH", 9, 0)), (7, b"6   "), (11, struct.pack("<f", 6.7))]
+)
+def test_an_orientation_that_is_none_of_the_eight_turns_nothing(kind: int, value: bytes) -> None:
+    count = {2: 2, 7: 4}.get(kind, 1)
+    entry = struct.pack("<HHHI", 1, 0x0112, kind, count) + value
+    exif = b"Exif\0\0" + b"II*\0" + struct.pack("<I", 8) + entry + bytes(4)
+    content = encoded(Image.fromarray(noise()), "JPEG", exif=exif)
+    assert decode(content).shape == (64, 48, 3)
+    assert np.array_equal(decode(content), by_pillow(content))
 
 
 def test_damaged_jpegs_are_refused_or_read_as_pillow_does() -> None:

@@ -90,6 +90,21 @@ def test_each_file_is_decoded_once_and_by_the_next_run_never(make: Make, flat: P
     assert second.collection.decoded == 0
 
 
+def test_a_file_that_cannot_be_opened_does_not_make_the_next_run_decode_the_others(make: Make, flat: Path) -> None:
+    link = flat / "cat" / "dangling.png"
+    link.symlink_to("nowhere.png")
+    first, second = make(flat), make(flat)
+    first.setup()
+    second.setup()
+    assert (first.collection.decoded, second.collection.decoded) == (15, 0)
+    assert torch.equal(second.plain("val"), first.plain("val"))
+    link.unlink()
+    write(link, 99)  # now it is a picture
+    third, fourth = make(flat, val_fraction=0.5), make(flat, val_fraction=0.5, cache_dir=str(flat.parent / "other"))
+    assert torch.equal(third.plain("val"), fourth.plain("val"))
+    assert str(link) in {*third.paths("train"), *third.paths("val")}
+
+
 def test_a_changed_picture_is_read_again(make: Make, flat: Path) -> None:
     before = make(flat, aug="none")
     before.setup()

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from data.decode import MAX_PIXELS, Picture
+from data.decode import MAX_PIXELS, Picture, read_bytes
 from data.scan import Scanned, class_table, duplicates, read_cache, scan, unchanged, write_cache
 from tests.data.pictures import write
 
@@ -149,3 +150,21 @@ def test_threads_give_the_same_result_as_one(tmp_path: Path) -> None:
     one = scan(paths, max_pixels=MAX_PIXELS, sink=sink(0), num_workers=1)  # type: ignore[arg-type]
     assert scan(paths, max_pixels=MAX_PIXELS, sink=sink(1), num_workers=4) == one  # type: ignore[arg-type]
     assert np.array_equal(sums[0], sums[1])
+
+
+def test_an_interrupt_begins_no_further_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+
+    def slow(path: str) -> bytes:
+        begun.append(path)
+        time.sleep(0.05)
+        return read_bytes(path)
+
+    def gone(index: int, picture: Picture) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("data.scan.read_bytes", slow)
+    paths = [str(write(tmp_path / f"{number}.png", number)) for number in range(64)]
+    with pytest.raises(KeyboardInterrupt):
+        scan(paths, max_pixels=MAX_PIXELS, sink=gone, num_workers=2, progress=False)
+    assert len(begun) < 8
