@@ -33,8 +33,8 @@ TRAINER_SKIPPED = {
 }  # fmt: skip
 
 # Options that name a place, and those that name one or something else: kept whole, a run may be replayed elsewhere.
-PLACES = ("data.path", "data.csv", "data.root", "data.cache_dir", "model.checkpoint")
-PERHAPS_PLACES = ("data.function", "model.weights")
+PLACES = ("data.path", "data.csv", "data.root", "data.cache_dir")
+PERHAPS_PLACES = ("data.function", "model.checkpoint", "model.weights")
 
 SHORT = {dotted: short for short, dotted in ALIASES.items()}
 HIGHEST_SEED = 2**32 - 1  # NumPy's
@@ -250,7 +250,7 @@ def parse(
 
 def _whole(text: str, key: str) -> str:
     """A path from the root of the disk; what may be a name or a formula is one unless it looks like a file there is."""
-    if key in PLACES:
+    if key in PLACES or (key == "model.checkpoint" and expand(text).exists()):
         return str(expand(text).absolute())
     looks_so = text not in ("default", "none") if key == "model.weights" else "/" in text or bool(Path(text).suffix)
     return str(expand(text).absolute()) if looks_so and expand(text).is_file() else text
