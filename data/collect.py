@@ -61,19 +61,21 @@ class Collection:
         positions: dict[Form, list[int]] = defaultdict(list)
         for position, form in enumerate(forms):
             positions[form].append(position)
-        missing: list[Form] = []
+        stored: dict[Form, list[str]] = {}  # the digests of an array that an earlier run kept
         for form, members in positions.items():
             digests = [one.digest if (one := found[position]) else "" for position in members]
             pixels = self.store.load(form, digests)  # what is unknown, or could not be read, is read below
             if pixels is None:
-                missing.append(form)
                 pixels = self.store.allocate(form, len(members))
+            else:
+                stored[form] = digests
             self._arrays[form] = {position: row for row, position in enumerate(members)}, pixels
-        wanted = [position for form in missing for position in positions[form]]
+        wanted = [position for form in positions if form not in stored for position in positions[form]]
         self.scanned = self._decode(range(len(self.paths)), wanted, known, forms, self._arrays)
-        for form in missing:
-            digests = [self.scanned[position].digest for position in positions[form]]
-            self.cache_works &= self.store.save(form, digests, self._arrays[form][1])
+        for form, members in positions.items():
+            digests = [self.scanned[position].digest for position in members]
+            if stored.get(form) != digests:
+                self.cache_works &= self.store.save(form, digests, self._arrays[form][1])
         if any(known.get(one.path) != one for one in self.scanned):
             # Files that have gone leave the cache: it holds this data set as it is now.
             self.cache_works &= write_cache(self.cache_file, max_pixels, self.scanned)

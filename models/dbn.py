@@ -37,14 +37,8 @@ from models.optimisation import learning_rate_factor, may_fuse, parameter_groups
 from models.pixels import pictures_of
 
 MOST_SEEN = 5000  # pictures from which the biases of a new layer are set
-MACHINES = (
-    "algorithm",
-    "sweeps",
-    "chains",
-    "pretraining_lr",
-    "momentum",
-    "pretraining_decay",
-)  # options of theirs alone
+# Options that only the machines read.
+MACHINES = ("algorithm", "sweeps", "chains", "pretraining_lr", "momentum", "pretraining_decay")
 
 
 class DBNTask(LightningModule):

@@ -72,13 +72,12 @@ class Convergence:
         parts = []
         for solver, name in enumerate(SOLVERS):
             steps, distance = self.steps(solver), self.history[-1][3 + solver]
-            reached = (
-                f"in {steps} step{'s' * (steps != 1)}"
-                if steps is not None
-                else f"not yet after {len(self.history) - 1} steps"
-            )
             if solver == 2 and self.diverged is not None:
                 reached = "diverged"
+            elif steps is None:
+                reached = f"not yet after {len(self.history) - 1} steps"
+            else:
+                reached = f"in {steps} step{'s' * (steps != 1)}"
             parts.append(f"{name} {reached} ({distance:.1e} away)")
         return "; ".join(parts)
 

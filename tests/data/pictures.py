@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import numpy as np
 from PIL import Image
 
 from data.decode import read_picture
+from data.folder import Folder
+
+Make = Callable[..., Folder]
 
 
 def noise(height: int = 64, width: int = 48, seed: int = 0) -> np.ndarray:

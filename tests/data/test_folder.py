@@ -1,10 +1,9 @@
-"""A user's folder as batches: splits, preprocessing, the cache, and what is refused."""
+"""A user's folder as batches: splits, preprocessing, and what is refused."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,23 +14,7 @@ from torch import Tensor
 from data.folder import Folder
 from data.preprocess import preprocess
 from data.split import balanced
-from tests.data.pictures import folder, write
-
-Make = Callable[..., Folder]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    def build(path: Path | None, **options: object) -> Folder:
-        options = {"image_size": 16, "cache_dir": str(tmp_path / "cache"), **options}
-        return Folder(path=None if path is None else str(path), **options)  # type: ignore[arg-type]
-
-    return build
-
-
-@pytest.fixture
-def flat(tmp_path: Path) -> Path:
-    return folder(tmp_path / "photos", {"cat": 10, "dog": 5})
+from tests.data.pictures import Make, folder, write
 
 
 def test_flat_folder_is_split_and_served(make: Make, flat: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,68 +56,6 @@ def test_automatic_validation_is_prediction_too(make: Make, flat: Path) -> None:
     assert torch.equal(images, torch.stack([preprocess(path, data.preprocessing()) for path in data.paths("val")]))
 
 
-def test_each_file_is_decoded_once_and_by_the_next_run_never(make: Make, flat: Path) -> None:
-    first = make(flat)
-    first.setup()
-    assert first.collection.decoded == 15
-    for epoch in range(2):
-        loader = first.train_dataloader()
-        loader.sampler.set_epoch(epoch)
-        list(loader)
-    assert first.collection.decoded == 15
-    list(first.val_dataloader())  # the validation pictures of an automatic split: once more, in their own form
-    assert first.collection.decoded == 15 + 3
-    second = make(flat)
-    assert torch.equal(next(iter(second.train_dataloader()))[0], next(iter(first.train_dataloader()))[0])
-    assert torch.equal(next(iter(second.val_dataloader()))[0], next(iter(first.val_dataloader()))[0])
-    assert second.collection.decoded == 0
-
-
-def test_a_file_that_cannot_be_opened_does_not_make_the_next_run_decode_the_others(make: Make, flat: Path) -> None:
-    link = flat / "cat" / "dangling.png"
-    link.symlink_to("nowhere.png")
-    first, second = make(flat), make(flat)
-    first.setup()
-    second.setup()
-    assert (first.collection.decoded, second.collection.decoded) == (15, 0)
-    assert torch.equal(second.plain("val"), first.plain("val"))
-    link.unlink()
-    write(link, 99)  # now it is a picture
-    third, fourth = make(flat, val_fraction=0.5), make(flat, val_fraction=0.5, cache_dir=str(flat.parent / "other"))
-    assert torch.equal(third.plain("val"), fourth.plain("val"))
-    assert str(link) in {*third.paths("train"), *third.paths("val")}
-
-
-def test_a_changed_picture_is_read_again(make: Make, flat: Path) -> None:
-    before = make(flat, aug="none")
-    before.setup()
-    write(flat / "cat" / "0.png", 500)
-    after = make(flat, aug="none")
-    assert torch.equal(
-        after.plain("train"), torch.stack([preprocess(p, after.preprocessing()) for p in after.paths("train")])
-    )
-
-
-def test_a_damaged_array_in_the_cache_is_made_again(make: Make, flat: Path, tmp_path: Path) -> None:
-    first = make(flat, aug="none")
-    expected = first.plain("train").clone()
-    for file in (tmp_path / "cache").glob("*.npy"):
-        file.write_bytes(file.read_bytes()[:200])
-    assert torch.equal(make(flat, aug="none").plain("train"), expected)
-
-
-def test_without_a_writable_cache_it_works_and_says_so(
-    flat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    monkeypatch.setattr("data.folder.DEFAULT_ROOT", str(tmp_path / "file"))
-    data = Folder(str(flat), image_size=16)
-    data.setup()
-    assert data.summary()["splits"] == {"train": 12, "val": 3, "test": 0}
-    assert any("cannot be written" in warning for warning in data.summary()["warnings"])
-    assert len(next(iter(data.val_dataloader()))[0]) == 3
-
-
 def test_a_list_is_a_list_however_it_is_given(flat: Path, tmp_path: Path) -> None:
     files = sorted(flat.glob("*/*.png"))
     table = tmp_path / "list.csv"
@@ -146,42 +67,6 @@ def test_a_list_is_a_list_however_it_is_given(flat: Path, tmp_path: Path) -> Non
         assert {entry.group for entry in grouped.entries} == {str(number // 2) for number in range(len(files))}
     with pytest.raises(ValueError, match=rf"csv other.csv: --data {table} is a list already"):
         Folder(str(table), csv="other.csv")
-
-
-def test_a_cache_that_was_named_must_be_writable(flat: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"^cache_dir .*file/cache cannot be written to: Not a directory"):
-        Folder(str(flat), cache_dir=str(tmp_path / "file" / "cache"))
-
-
-def test_arrays_beyond_memory_lie_in_a_file(make: Make, flat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reference = make(flat)
-    monkeypatch.setattr("data.store.memory_limit", lambda: 100)
-    for cache in ("mapped", "mapped"):  # made, then found
-        data = make(flat, cache_dir=str(Path(reference.cache).parent / cache))
-        assert torch.equal(next(iter(data.train_dataloader()))[0], next(iter(reference.train_dataloader()))[0])
-        assert torch.equal(data.plain("val"), reference.plain("val"))
-    assert not list((Path(reference.cache).parent / "mapped").glob("*.tmp"))
-
-
-def test_what_neither_disk_nor_memory_can_hold_is_refused(
-    flat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    monkeypatch.setattr("data.folder.DEFAULT_ROOT", str(tmp_path / "file"))
-    monkeypatch.setattr("data.store.memory_limit", lambda: 100)
-    with pytest.raises(ValueError, match=r"15 pictures need 0\.0 GiB.* choose another --data\.cache_dir"):
-        Folder(str(flat), image_size=16).setup()
-
-
-def test_a_full_disk_falls_back_to_memory(make: Make, flat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.posix_fallocate", full)
-    data = make(flat)
-    assert len(next(iter(data.train_dataloader()))[0]) == 12
-    assert not list(data.cache.glob(".array.*"))
 
 
 def test_epochs_differ_and_repeat_and_resume(make: Make, flat: Path) -> None:
