@@ -28,7 +28,7 @@ from models.coding.networks import Activation, Autoencoder, Convolutional, Dense
 from models.coding.options import check_code, check_options
 from models.coding.reference import Reference
 from models.coding.results import Result, squared_errors
-from models.optimisation import build_optimiser, may_fuse, parameter_groups, with_schedule
+from models.optimisation import build_optimiser, may_fuse, parameter_groups, peak_rate, with_schedule
 from models.pixels import pictures_of, unit_range
 from models.resuming import resumes, training_loader
 from theory.linear_autoencoder import least_loss
@@ -206,8 +206,7 @@ class AutoencoderTask(LightningModule):
         """Logs the mean loss of the epoch."""
         values = {"train/loss": self.sums[0] / self.sums[1].clamp_min(1)}
         if self.automatic_optimization:
-            optimiser: Any = self.trainer.optimizers[0]
-            values["lr/adamw"] = torch.tensor(max(group["lr"] for group in optimiser.param_groups))
+            values["lr/adamw"] = torch.tensor(peak_rate(self.trainer))
         elif self.history:
             values["gap/relative_to_least_loss"] = torch.tensor(self.history[-1][1])
         self.log_dict(values)

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from models.classification.evaluation import Evaluation, Outcome, Point, further_views
 from models.classification.reporting import ClassifierReporting
-from models.classification.targets import class_weights, smoothed_cross_entropy
+from models.classification.targets import class_weights, focused_cross_entropy, smoothed_cross_entropy
 from models.convnet import CNN
 from models.finetune import idle
 from models.finetune.compilation import compile_if_possible, forget_compiled
 from models.limits import check_optimiser
-from models.optimisation import build_optimiser, cycle, may_fuse, parameter_groups
+from models.optimisation import build_optimiser, cycle, may_fuse, parameter_groups, peak_rate
 from models.pixels import normalise
 from models.resuming import resumes
 
@@ -145,6 +145,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         self.fixed_features = self.finetuning is not None and self.finetuning.head_only  # of the plain pictures
         self.evaluation = Evaluation(class_names)
         self.class_weights: Tensor | None = None  # with --data.balance loss, (K,)
+        self.focused: Any = None  # the training loader, where it asks which pictures were hard
         self.train_sums = torch.zeros(3)  # loss * pictures, right ones, pictures of this epoch
         self.history: list[Point] = []
         self.validation: Outcome | None = None
@@ -165,6 +166,11 @@ class CNNTask(ClassifierReporting, LightningModule):
         from models.finetune.early import check_names
 
         check_names(options["backbone"], options["weights"])
+
+    @classmethod
+    def focuses(cls, options: dict[str, Any]) -> bool:
+        """Whether it tells the loader which pictures were hard."""
+        return bool(options["backbone"] == "cnn")
 
     @classmethod
     def wanted_pictures(cls, options: dict[str, Any]) -> dict[str, Any]:
@@ -192,7 +198,11 @@ class CNNTask(ClassifierReporting, LightningModule):
         if self.finetuning is not None:
             return self.finetuning.training_step(self, batch)
         logits = self(images)
-        loss = smoothed_cross_entropy(logits, labels, self.hparams["label_smoothing"], self.class_weights)
+        smoothing = self.hparams["label_smoothing"]
+        if self.focused is None:
+            loss = smoothed_cross_entropy(logits, labels, smoothing, self.class_weights)
+        else:
+            loss = focused_cross_entropy(logits, labels, smoothing, self.focused)
         return self.count(loss, logits, labels)
 
     def count(self, loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
@@ -219,8 +229,9 @@ class CNNTask(ClassifierReporting, LightningModule):
             compile_if_possible(self.network, self.hparams["in_channels"], self.hparams["image_size"], precision)
 
     def on_train_start(self) -> None:
-        """Measures the distances before the first step, where an isometry would stand at 1."""
-        loader = self.trainer.val_dataloaders
+        """Looks who asks for errors, and measures the distances before the first step, 1 for an isometry."""
+        training, loader = self.trainer.train_dataloader, self.trainer.val_dataloaders
+        self.focused = training if hasattr(training, "learn") else None
         if self.trainer.global_step or not loader:
             return
         with torch.no_grad(), self.trainer.precision_plugin.val_step_context():
@@ -235,7 +246,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         """Logs the epoch's means; they are summed on the device because a log per step costs more than a small step."""
         sums = self.trainer.strategy.reduce(self.train_sums, reduce_op="sum")
         count = sums[2].clamp_min(1)
-        values = {"train/loss": sums[0] / count, "train/accuracy": sums[1] / count, "lr/peak": self.current_lr()}
+        values = {"train/loss": sums[0] / count, "train/accuracy": sums[1] / count, "lr/peak": peak_rate(self.trainer)}
         if self.finetuning is not None and self.finetuning.mixes(self):
             del values["train/accuracy"]  # there is no right class of a mixture
         self.log_dict(values)
@@ -293,11 +304,6 @@ class CNNTask(ClassifierReporting, LightningModule):
         loader: Any = self.trainer.train_dataloader
         if hasattr(loader, "images"):
             self.train_pictures = (loader.images, loader.labels)
-
-    def current_lr(self) -> float:
-        """Largest learning rate of the groups at this step."""
-        groups = [group for optimiser in self.trainer.optimizers for group in optimiser.param_groups]
-        return max((float(group["lr"]) for group in groups), default=0.0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the sums of a half-finished epoch and the curve so far, so that a resumed run reports the same."""

@@ -109,3 +109,9 @@ def build_optimiser(
     if name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=fused)
     return torch.optim.AdamW(groups, lr=lr, betas=(momentum, 0.99), fused=fused)
+
+
+def peak_rate(trainer: Any) -> float:
+    """Largest learning rate of all groups of all optimisers at this step."""
+    groups = [group for optimiser in trainer.optimizers for group in optimiser.param_groups]
+    return max((float(group["lr"]) for group in groups), default=0.0)
