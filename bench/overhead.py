@@ -1,8 +1,9 @@
 """What the Trainer costs: everything on (guards, signals, seeds, log, checkpoints) against a loop written by hand.
 
-Both sides train the same network on the same tensors with the same optimiser, schedule, augmentation and loader, in
-one process, in turn. A step is the time from one request for a batch to the next, taken inside the loader, so that it
-means the same on both sides. The bare loop keeps no sums and looks at nothing.
+Both train the same network on the same tensors with the same optimiser, schedule, augmentation and loader, in one
+process, in turn. A step is the time from one request for a batch to the next, taken inside the loader, so that it means
+the same everywhere. The bare loop keeps no sums and looks at nothing. A third side is Lightning alone, with all off
+that it can switch off: what is above it is ours, what is below it no user of Lightning escapes.
 
 The pictures of MNIST are drawn at random: a step takes as long, and no data is needed.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import logging
 import tempfile
 from types import SimpleNamespace
 from typing import Any
@@ -54,7 +56,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 class Size:
-    """One recipe, and both ways to train it.
+    """One recipe, and the ways to train it.
 
     Args:
         words: Words for ``train.py`` that name the recipe.
@@ -65,12 +67,14 @@ class Size:
     def __init__(self, words: list[str], steps: int, clock: str) -> None:
         from data import DATA
         from models import MODELS
+        from trainer.device import resolve_precision
         from trainer.front import read
         from trainer.options import build_parser, load_class, parse, wanted_facts
 
         request = read(words, MODELS, DATA, HERE / "models")
         task_class, self.data_class = load_class(MODELS[request.model]), load_class(DATA[request.data])
         self.settings, _ = parse(request, build_parser(task_class, self.data_class))
+        self.precision: Any = resolve_precision(str(self.settings.trainer.get("precision") or "auto"), "cpu")
         self.random = request.data != "digits"
         self.steps, self.clock = steps, CLOCKS[clock]
         data = self.data()
@@ -130,21 +134,31 @@ class Size:
             fit(trainer, task, data)
         return figures(moments)
 
+    def alone(self, _: int = 0) -> Sample:
+        """Train by Lightning's Trainer as its option ``barebones`` leaves it."""
+        from lightning.pytorch import Trainer
+
+        task, data, moments = self.start()
+        task.log = task.log_dict = lambda *_, **__: None  # nothing keeps them here, and Lightning would warn of each
+        with contextlib.redirect_stdout(io.StringIO()):
+            trainer = Trainer(
+                barebones=True, max_epochs=self.epochs, accelerator="cpu", devices=1, precision=self.precision
+            )
+            trainer.fit(task, data)
+        return figures(moments)
+
     def bare(self, _: int = 0) -> Sample:
         """Train by hand."""
         import torch
         import torch.nn.functional as F
-
-        from trainer.device import resolve_precision
 
         task, data, moments = self.start()
         loader, val_loader = data.train_dataloader(), data.val_dataloader()
         task.trainer = SimpleNamespace(estimated_stepping_batches=self.epochs * len(loader), precision="32-true")
         configured = task.configure_optimizers()
         optimiser, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
-        precision = resolve_precision(str(self.settings.trainer.get("precision") or "auto"), "cpu")
         smoothing = task.hparams["label_smoothing"]
-        mixed = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed")
+        mixed = torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16-mixed")
         for epoch in range(self.epochs):
             loader.sampler.set_epoch(epoch)
             task.train()
@@ -163,42 +177,45 @@ class Size:
 
 
 def run(options: argparse.Namespace) -> Report:
-    """Runs both sides of both sizes."""
+    """Runs the sides of both sizes."""
     from trainer.process import import_lightning
 
     import_lightning()
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # else it tells at each start what is off
     words = {"digits": ["--model", "cnn"], "mnist": ["-c", str(HERE / options.recipe)]}
     rows: list[list[str]] = []
     notes: list[str] = []
     raw: dict[str, list[Sample]] = {}
     for name in [options.only] if options.only else list(words):
         size = Size([*words[name], *options.passed], options.steps, options.clock)
-        sides = [
-            Side(f"{name}, Trainer", size.trainer, options.repeats, size.trainer),
-            Side(f"{name}, bare loop", size.bare, options.repeats, size.bare),
-        ]
+        ways = {"Trainer": size.trainer, "Lightning alone": size.alone, "bare loop": size.bare}
+        sides = [Side(f"{name}, {way}", train, options.repeats, train) for way, train in ways.items()]
         samples = alternate(sides, options.warmup)
         raw |= samples
-        ours, bare = (samples[side.name] for side in sides)
-        ratios = paired_ratios([s.seconds for s in ours], [s.seconds for s in bare])
-        rows += [
-            seconds_row(f"{name}: step, Trainer", [s.seconds for s in ours], ratios),
-            seconds_row(f"{name}: step, bare loop", [s.seconds for s in bare]),
-        ]
-        for tag, label in (("step/median", "median step"), ("epoch", "epoch with validation")):
-            pair = [[s.figures[tag] for s in side] for side in (ours, bare)]
-            rows += [
-                seconds_row(f"{name}: {label}, Trainer", pair[0], paired_ratios(*pair)),
-                seconds_row(f"{name}: {label}, bare loop", pair[1]),
-            ]
-        ratio = spread(ratios).median
-        notes.append(f"{name}  ratio {ratio:.3f} a step, target ≤ {MOST:.2f}: {verdict(ratio <= MOST)} ({size.words})")
+        ratio = {}
+        for tag, label in (("step", "step"), ("step/median", "median step"), ("epoch", "epoch with validation")):
+            times = {way: [seconds_of(sample, tag) for sample in samples[f"{name}, {way}"]] for way in ways}
+            for way, seconds in times.items():
+                ratios = paired_ratios(seconds, times["bare loop"]) if way != "bare loop" else []
+                rows.append(seconds_row(f"{name}: {label}, {way}", seconds, ratios))
+                if tag == "step" and ratios:
+                    ratio[way] = spread(ratios).median
+        most = ratio["Trainer"]
+        notes.append(
+            f"{name}  ratio {most:.3f} a step, target ≤ {MOST:.2f}: {verdict(most <= MOST)}; Lightning alone "
+            f"{ratio['Lightning alone']:.3f} ({size.words})"
+        )
         if options.profile:
             notes.append(profile(size, options.profile))
     notes.append(
         "An epoch of the Trainer also measures, logs and writes checkpoints; the bare loop counts right answers."
     )
     return Report(f"overhead: {options.steps} steps or more, in one process", [(SECONDS_HEAD, rows)], notes, raw)
+
+
+def seconds_of(sample: Sample, tag: str) -> float:
+    """The mean step of a sample, or one of its figures."""
+    return sample.seconds if tag == "step" else sample.figures[tag]
 
 
 def profile(size: Size, count: int) -> str:
