@@ -5,7 +5,7 @@ by the same rule (`bench.peers.folder_faults`, `bench.peers.training_faults`):
 
     0 silently wrong    1 unclear error    2 clear error    3 recovers
 
-Where an error is the right answer, 2 is full marks: D2, D16, T1, T7, T15, T16.
+Where an error is the right answer, 2 is full marks: D2, D16, T1, T7, T14, T15, T16, T20.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bench.harness import BenchError, Report, Sample
 HEAD = ("fault", "tool", "score", "what was seen")
 FOLDER_TOOLS, TRAINING_TOOLS = ("ours", "torchvision", "timm"), ("ours", "lightning")
 TOOLS = ("ours", "torchvision", "timm", "lightning")
-ERROR_IS_RIGHT = {"D2", "D16", "T1", "T7", "T15", "T16"}
+ERROR_IS_RIGHT = {"D2", "D16", "T1", "T7", "T14", "T15", "T16", "T20"}
 Seen = dict[str, dict[str, tuple[int, str]]]
 
 

@@ -24,12 +24,12 @@ from torch.utils.data import DataLoader, TensorDataset
 class Classifier(L.LightningModule):
     """Two convolutions, dropout, one linear layer; pictures (N, 1, 8, 8)."""
 
-    def __init__(self, lr: float) -> None:
+    def __init__(self, lr: float, width: int = 16) -> None:
         super().__init__()
         self.lr = lr
         self.network = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(),
-            nn.Flatten(), nn.Dropout(0.3), nn.Linear(1024, 10),
+            nn.Conv2d(1, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU(),
+            nn.Flatten(), nn.Dropout(0.3), nn.Linear(64 * width, 10),
         )  # fmt: skip
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -63,6 +63,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lr", type=float, default=0.02)
     parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--resume")
     options = parser.parse_args()
     L.seed_everything(options.seed)
@@ -73,11 +75,11 @@ def main() -> None:
     trainer = L.Trainer(
         max_epochs=options.epochs,
         default_root_dir=options.root,
-        accelerator="cpu",
+        accelerator=options.device,
         callbacks=[ModelCheckpoint(save_last=True), Announce()],
         enable_progress_bar=False,
     )
-    trainer.fit(Classifier(options.lr), loader, ckpt_path=options.resume)
+    trainer.fit(Classifier(options.lr, options.width), loader, ckpt_path=options.resume)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from bench.child import HERE, python
 
 EPOCHS = 6
 LIMIT_S = 600.0
+OTHER_WIDTH = {"lightning": ("--width", "8"), "ours": ("--model.widths", "[4, 8]")}
 Verdict = tuple[int, str]
 
 
@@ -47,16 +48,18 @@ class Tool:
         self.name, self.root = name, root
 
     def words(self, *options: str) -> list[str]:
-        """A training; options are ``--root``, ``--epochs``, ``--seed``, ``--lr``, ``--batch_size``, ``--resume``."""
+        """A training on the CPU; options are those of `bench.peers.lightning_example`, or as ours calls them."""
         if self.name == "lightning":
             return python("-m", "bench.peers.lightning_example", *options)
         small = () if "--resume" in options else ("--model", "cnn", "--model.widths", "[8, 16]", "--report", "none")
-        return python(str(HERE / "train.py"), *small, "--device", "cpu", *options)
+        device = () if "--device" in options else ("--device", "cpu")
+        return python(str(HERE / "train.py"), *small, *device, *options)
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """A training from start to end."""
+        """A training from start to end; no GPU is visible to it."""
+        blind = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
         return subprocess.run(
-            self.words(*options), capture_output=True, text=True, timeout=LIMIT_S, cwd=HERE, check=False
+            self.words(*options), capture_output=True, text=True, timeout=LIMIT_S, cwd=HERE, check=False, env=blind
         )
 
     def interrupted(self, which: signal.Signals, root: Path) -> tuple[int, str]:
@@ -75,10 +78,10 @@ class Tool:
                     sent = True
         return process.returncode, "".join(said)
 
-    def resume(self, checkpoint: Path, root: Path) -> subprocess.CompletedProcess[str]:
+    def resume(self, checkpoint: Path, root: Path, *options: str) -> subprocess.CompletedProcess[str]:
         """Going on from a checkpoint; Lightning's script must be told again where and how long."""
         told = ("--root", str(root), "--epochs", str(EPOCHS)) if self.name == "lightning" else ()
-        return self.run("--resume", str(checkpoint), *told)
+        return self.run("--resume", str(checkpoint), *told, *options)
 
     def newest(self, root: Path) -> Path | None:
         """The newest ``last.ckpt`` below a folder."""
@@ -157,6 +160,24 @@ def no_folder(tool: Tool) -> Verdict:
     ), f"exit {done.returncode} {'after' if late else 'before'} training: {last_line(done.stderr)}"
 
 
+def other_shape(tool: Tool) -> Verdict:
+    """Going on from a checkpoint with another width of the network."""
+    tool.run("--root", str(tool.root), "--epochs", "1")
+    kept = tool.newest(tool.root)
+    if kept is None:
+        return 1, "nothing kept"
+    done = tool.resume(kept, tool.root, *OTHER_WIDTH[tool.name])
+    named = any(word in done.stderr for word in ("width", "size mismatch"))
+    return (1 + named if done.returncode else 0), f"exit {done.returncode}: {last_line(done.stderr)}"
+
+
+def no_gpu(tool: Tool) -> Verdict:
+    """A GPU is asked for where there is none."""
+    done = tool.run("--root", str(tool.root), "--epochs", "1", "--device", "cuda")
+    named = any(word in last_line(done.stderr).lower() for word in ("gpu", "cuda"))
+    return (1 + named if done.returncode else 0), f"exit {done.returncode}: {last_line(done.stderr)}"
+
+
 def damaged(tool: Tool) -> Verdict:
     """Going on from a checkpoint of which half is missing."""
     tool.run("--root", str(tool.root), "--epochs", "1")
@@ -208,8 +229,10 @@ CASES: dict[str, Callable[[Tool], Verdict]] = {
     "T3 Ctrl-C within an epoch": stopped(signal.SIGINT),
     "T7 runs cannot be kept": no_folder,
     "T10 fewer samples than a batch": no_batch,
+    "T14 resuming with another width": other_shape,
     "T15 half a checkpoint": damaged,
     "T16 a malicious checkpoint": malicious,
+    "T20 a GPU that is not there": no_gpu,
     "T22 the same command twice": twice,
 }
 

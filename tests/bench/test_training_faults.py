@@ -63,6 +63,20 @@ def test_half_a_checkpoint(tmp_path: Path, status: int, said: str, score: int) -
     assert training_faults.damaged(Pretended(tmp_path, status, said, [1.0]))[0] == score
 
 
+@pytest.mark.parametrize(
+    ("status", "said", "score"), [(0, "", 0), (1, "KeyError: 7", 1), (1, "size mismatch for network.0.weight", 2)]
+)
+def test_another_width(tmp_path: Path, status: int, said: str, score: int) -> None:
+    assert training_faults.other_shape(Pretended(tmp_path, status, said, [1.0]))[0] == score
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "score"), [(0, "", 0), (1, "KeyError: 7", 1), (2, "sees no CUDA device", 2)]
+)
+def test_a_gpu_that_is_not_there(tmp_path: Path, status: int, said: str, score: int) -> None:
+    assert training_faults.no_gpu(Pretended(tmp_path, status, said, [None]))[0] == score
+
+
 def test_a_malicious_file_that_is_run_scores_nothing(tmp_path: Path) -> None:
     refusing = Pretended(tmp_path, 2, "refused evil.ckpt", [None])
     assert training_faults.malicious(refusing)[0] == 2
