@@ -158,7 +158,7 @@ def predictions(
     images = images.to(task.device)
     shown = [images] if tta is None else picture_views(images, tta, classifier.mirrors)
     own = task.hparams.get("views", "one") if tta is None else "one"
-    with torch.inference_mode(), computing(classifier.precision, task.device.type):
+    with torch.inference_mode(), computing(classifier.precision):
         logits = torch.stack([task.outputs(view, own)[1].float() for view in shown])  # (V, N, K)
     probabilities = (logits / classifier.temperature).softmax(2).mean(0)  # (N, K)
     values, classes = probabilities.topk(top_k, dim=1)

@@ -20,6 +20,7 @@ from trainer.guard import FiniteGuard, LoaderGuard, check_training_batches
 from trainer.hooks import lean
 from trainer.logger import RunLogger
 from trainer.notice import notice, quieten
+from trainer.precision import judge_in_full
 from trainer.progress import EpochProgress
 from trainer.resume import StepSeed
 from trainer.signals import Signals, StopOnSignal
@@ -106,7 +107,7 @@ def make_trainer(
     if last is not None:
         callbacks += [*([BestCheckpoint(run, monitor, mode)] if monitor else []), last]
     try:
-        return Trainer(
+        trainer = Trainer(
             **{"num_sanity_val_steps": 0, "enable_model_summary": False, "enable_progress_bar": False, **options},
             default_root_dir=str(run.path),
             logger=RunLogger(run, hparams, layout, resume_step) if log else False,
@@ -114,6 +115,7 @@ def make_trainer(
             plugins=plugins,
             enable_checkpointing=checkpoints,
         )
+        return judge_in_full(trainer)
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer options: {' '.join(str(error).split())}") from error
 

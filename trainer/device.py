@@ -113,7 +113,9 @@ def resolve_precision(precision: str, accelerator: str = "auto") -> str:
 
 
 def answering_precision(trained: str, device: str) -> tuple[str, str]:
-    """The precision to answer in: that of the validation, unless a CPU would have to emulate it.
+    """The precision to answer in: that of the validation (float32 after mixed precision, see `trainer.precision`).
+
+    A CPU that would have to emulate it answers in float32 too.
 
     Args:
         trained: As the checkpoint says it, short or full.
@@ -126,7 +128,10 @@ def answering_precision(trained: str, device: str) -> tuple[str, str]:
         UserError: If there is no such precision.
     """
     full = precision_name(trained)
-    fast = {"bf16": _FAST_BF16, "16": _FAST_FP16}.get(full.partition("-")[0])
+    kind, _, how = full.partition("-")
+    if how == "mixed":
+        return "32-true", ""
+    fast = {"bf16": _FAST_BF16, "16": _FAST_FP16}.get(kind)
     if device != "cpu" or fast is None or fast & cpu_flags():
         return full, ""
     return "32-true", f"note: validated in {full}, which this CPU would only emulate: it answers in 32-true"
@@ -139,20 +144,14 @@ def weight_type(precision: str) -> torch.dtype:
 
 
 @contextmanager
-def computing(precision: str, device: str) -> Iterator[None]:
+def computing(precision: str) -> Iterator[None]:
     """Compute as Lightning does in this precision, with weights of `weight_type`.
 
     Args:
-        precision: Lightning's full name.
-        device: Type of the device, such as ``cpu``.
+        precision: Lightning's full name; a mixed one is for training alone, and computes in float32 here.
     """
-    kind, _, how = precision.partition("-")
-    if how == "mixed":
-        with torch.autocast(device, dtype=_DTYPES[kind]):
-            yield
-        return
     usual = torch.get_default_dtype()
-    torch.set_default_dtype(_DTYPES[kind])
+    torch.set_default_dtype(weight_type(precision))
     try:
         yield
     finally:

@@ -21,6 +21,7 @@ _LOG_NOISE = (
     "TPU available",
     "HPU available",
     "LOCAL_RANK",
+    "Automatic Mixed Precision (AMP)",  # the run's head says its precision
     "has Tensor Cores",  # bf16-mixed uses them
     "Restoring states from",
     "Restored all states",

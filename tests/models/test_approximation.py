@@ -102,7 +102,7 @@ def test_a_line_is_a_network_on_its_own_interval(slope: float) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, target in TARGETS.items() if len(target.variables) == 1])
-def test_the_lines_found_are_networks_to_thirteen_digits(name: str) -> None:
+def test_the_lines_found_are_networks_to_rounding(name: str) -> None:
     x = grid(4096)
     y = Expression(TARGETS[name].formula)(x)
     search = SplineSearch([8, 16], 1)
@@ -110,7 +110,9 @@ def test_the_lines_found_are_networks_to_thirteen_digits(name: str) -> None:
         search.step(x, y, [0.0, 0.0])
     for line, fit in zip(search.best(x, y), search.current(x, y).error.view(2, -1).amin(1), strict=True):
         values = evaluate(line.knots[None], line.values[None], x)[0]
-        assert float((one_network(line, 0.0, 0.0, 1.0)(x[:, None])[:, 0] - values).abs().max()) <= 1e-13
+        steepest = float((line.values.diff() / line.knots.diff()).abs().max())  # by which it multiplies rounding of x
+        away = float((one_network(line, 0.0, 0.0, 1.0)(x[:, None])[:, 0] - values).abs().max())
+        assert away <= 4 * steepest * torch.finfo(torch.float64).eps
         assert float((values - y).square().sum()) == pytest.approx(float(fit), rel=1e-9, abs=1e-20)
 
 

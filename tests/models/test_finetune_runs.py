@@ -16,6 +16,7 @@ from models.cnn import CNNTask
 from tests.models.small_folder import BACKBONE, SIDE, last, metrics, run_out_of_memory_once, words
 from tests.runs import only_run
 from tests.trainer.exact import assert_equal
+from trainer.device import resolve_precision
 from trainer.signals import StopOnSignal
 
 
@@ -61,6 +62,7 @@ def test_a_head_alone_separates_what_the_features_show(pictures: Path, tmp_path:
     assert found["val/accuracy"] > 0.8
 
 
+USUAL = resolve_precision("auto", "cpu")
 POLICY = ["--model.freeze_epochs", "1", "--model.unfreeze_milestones", "[1, 2]", "--model.ema_decay", "0.9",
           "--model.mixup", "0.3", "--model.cutmix", "1.0", "--model.norm", "batch"]  # fmt: skip
 
@@ -230,7 +232,7 @@ def test_wrong_options_end_with_one_line(
         (["--data.image_size", "40"], "image_size"),
         (["--model.layer_decay", "0.5"], "layer_decay"),
         (["--trainer.gradient_clip_val", "0.001"], "trainer.gradient_clip_val was 1.0, now 0.001"),
-        (["--trainer.precision", "64-true"], "trainer.precision was '32-true', now '64-true'"),
+        (["--trainer.precision", "64-true"], f"trainer.precision was {USUAL!r}, now '64-true'"),
         (["--early_stopping.patience", "1"], "early_stopping.patience was None, now 1"),
     ],
 )

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 import train
 from models import MODELS
-from models.convnet import CNN
+from models.convnet import Scale
 from models.finetune.backbones import build_backbone
 from models.optimisation import build_optimiser, may_fuse, parameter_groups
 from tests.models.small_folder import BACKBONE, SIDE, last, metrics, words
@@ -82,20 +82,22 @@ def test_a_model_trains_in_bfloat16_with_clipped_gradients(
 def test_loss_is_computed_and_gradients_are_clipped_as_asked(
     precision: str, clip: float | None, tmp_path: Path, steps: list[tuple[str, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forward, computed = CNN.forward, set[torch.dtype]()
+    head, computed = Scale.forward, set[tuple[bool, torch.dtype]]()
 
-    def watching(self: CNN, x: Tensor) -> Tensor:
-        logits = forward(self, x)
-        computed.add(logits.dtype)
+    def watching(self: Scale, x: Tensor) -> Tensor:
+        logits = head(self, x)
+        computed.add((self.training, logits.dtype))
         return logits
 
-    monkeypatch.setattr(CNN, "forward", watching)
+    monkeypatch.setattr(Scale, "forward", watching)
     given = ["--model", "cnn", *AUTOMATIC["cnn"], "--trainer.precision", precision, "--epochs", "1", "--report", "none"]
     given += [] if clip is None else ["--trainer.gradient_clip_val", str(clip)]
     given += ["--trainer.limit_train_batches", "2", "--device", "cpu", "--root", str(tmp_path)]
     assert train.main(given) == 0
     assert steps == ([] if clip is None else [(precision, clip)] * 2)
-    assert computed == {torch.float32 if precision == "32-true" else torch.bfloat16}
+    trained_in = torch.float32 if precision == "32-true" else torch.bfloat16
+    judged_in = torch.bfloat16 if precision == "bf16-true" else torch.float32
+    assert computed == {(True, trained_in), (False, judged_in)}, "mixed precision is for training alone"
     assert last(tmp_path)["house"]["precision"] == precision
     assert types(tmp_path) == {torch.bfloat16 if precision == "bf16-true" else torch.float32}
 

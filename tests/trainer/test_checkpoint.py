@@ -14,6 +14,7 @@ from tests.trainer.small import SmallData, new_run, small_task, small_trainer
 from theory.intervals import wilson_interval
 from trainer import build
 from trainer.checkpoint import BestCheckpoint
+from trainer.device import resolve_precision
 from trainer.errors import RunFailed, UserError
 from trainer.safe_file import load_checkpoint, nonfinite_weights, remove_litter, save_safely
 
@@ -104,7 +105,13 @@ def test_a_checkpoint_carries_what_is_needed_to_predict(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     build.fit(small_trainer(run, 1), small_task(width=8), SmallData())
     checkpoint = load_checkpoint(run.best)
-    house = {"model": "small", "data": "clouds", "recipe": {}, "versions": {}, "precision": "32-true"}
+    house = {
+        "model": "small",
+        "data": "clouds",
+        "recipe": {},
+        "versions": {},
+        "precision": resolve_precision("auto", "cpu"),
+    }
     assert checkpoint["house"] == house
     assert checkpoint["hyper_parameters"]["width"] == 8
     assert {path.name for path in run.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
