@@ -15,7 +15,6 @@ from torch import Tensor
 
 from data.augment import Augmentation, Padding
 from data.binarise import Scheme, binarise, draw, in_words
-from data.focus import FocusedLoader
 from data.loader import TensorLoader
 from data.run import order_seed, run_device
 from data.split import stratified_split
@@ -87,8 +86,6 @@ class Images(LightningDataModule, ABC):
         smoothness: Distance over which elastic displacements stay similar, in pixels.
         flip: Probability of mirroring a training picture left to right.
         erase: Side of a square erased from each training picture, at most the picture's, in pixels; 0 for none.
-        focus: Share of the training pictures that an epoch shows, those that the network finds hard more often, above 0
-            to 1; 1 shows each of them once. For --model cnn.
         binarise: Pictures of black and white pixels: drawn once by their grey values (sample), those of training anew
             in each batch (redraw), cut at one half (threshold), or left grey (none).
         binarise_seed: Seed of that draw; the same for all runs that are to be compared.
@@ -99,11 +96,6 @@ class Images(LightningDataModule, ABC):
         (("data.max_shift",), lambda options: options["data.aug"] != "none", _NOT_DONE),
         (("data.degrees", "data.scale", "data.shear"), lambda o: o["data.aug"] in ("affine", "elastic"), _NOT_DONE),
         (("data.strength", "data.smoothness"), lambda options: options["data.aug"] == "elastic", _NOT_DONE),
-        (
-            ("data.focus",),
-            lambda options: not options.get("trainer.overfit_batches"),
-            "of no use where --trainer.overfit_batches wants the same pictures in every epoch",
-        ),
     )
     name: str = ""
     source: str = ""
@@ -128,7 +120,6 @@ class Images(LightningDataModule, ABC):
         smoothness: float = 4.0,
         flip: float = 0.0,
         erase: int = 0,
-        focus: float = 1.0,
         binarise: Scheme = "none",
         binarise_seed: int = 0,
     ) -> None:
@@ -139,8 +130,6 @@ class Images(LightningDataModule, ABC):
             raise ValueError(f"val_fraction must be in [0, 1), got {val_fraction}")
         if split_seed < 0:
             raise ValueError(f"split_seed must be 0 or more, got {split_seed}")
-        if not 0 < focus <= 1:
-            raise ValueError(f"focus must be above 0 and at most 1, got {focus}")
         if binarise_seed < 0:
             raise ValueError(f"binarise_seed must be 0 or more, got {binarise_seed}")
         if binarise_seed and binarise not in ("sample", "redraw"):
@@ -149,7 +138,7 @@ class Images(LightningDataModule, ABC):
             raise ValueError(f"seed must be 0 or more, got {seed}")
         self.root = resolve_root(root)
         self.batch_size, self.val_fraction, self.split_seed, self.seed = batch_size, val_fraction, split_seed, seed
-        self.scheme, self.binarise_seed, self.focus = binarise, binarise_seed, focus
+        self.scheme, self.binarise_seed = binarise, binarise_seed
         self.augmentation = Augmentation(
             kind=aug, max_shift=max_shift, degrees=degrees, scale=scale, shear=shear, strength=strength,
             smoothness=smoothness, flip=flip, erase=erase, padding=self.padding,
@@ -235,7 +224,7 @@ class Images(LightningDataModule, ABC):
 
     def summary(self) -> dict[str, Any]:
         """What the set is, in words and counts, for the start of a run and its report."""
-        summary = {
+        return {
             "name": self.name,
             "source": self.source,
             "splits": {part: len(self.part(part).labels) for part in ("train", "val", "test")},
@@ -243,12 +232,8 @@ class Images(LightningDataModule, ABC):
             "shape": "×".join(str(size) for size in self.part("train").images.shape[1:]),
             "split_seed": self.split_seed,
             "augmentation": self.augmentation.kind,
+            **({"pixels": in_words(self.scheme, self.binarise_seed)} if self.scheme != "none" else {}),
         }
-        if self.focus < 1:
-            summary["focus"] = f"an epoch shows {self.focus:.3g} of the training pictures, hard ones more often"
-        if self.scheme != "none":
-            summary["pixels"] = in_words(self.scheme, self.binarise_seed)
-        return summary
 
     @torch.inference_mode(False)  # a test asks first for its pictures, and the figures take gradients at some of them
     def _loader(self, part: str, training: bool = False) -> TensorLoader:
@@ -259,8 +244,6 @@ class Images(LightningDataModule, ABC):
         # Trainer(overfit_batches=...) wants the same batches in every epoch.
         shuffle = training and not getattr(self.trainer, "overfit_batches", 0)
         augment = self.augment if training and (self.scheme == "redraw" or not self.augmentation.is_identity) else None
-        if self.focus < 1 and shuffle:
-            return FocusedLoader(*self._resident[part], self.batch_size, share=self.focus, seed=seed, augment=augment)
         return TensorLoader(*self._resident[part], self.batch_size, shuffle=shuffle, seed=seed, augment=augment)
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:

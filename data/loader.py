@@ -205,7 +205,7 @@ class TensorLoader(ResumableLoader):
         # first epoch before it calls set_epoch.
         epoch = self.sampler.epoch
         first = self.first_batch(len(self))
-        order = self.order(epoch)
+        order = epoch_order(len(self.images), self.seed, epoch).to(self.images.device) if self.shuffle else None
         for batch in range(first, len(self)):
             part = slice(self.bounds[batch] + self.rank, self.bounds[batch + 1], self.world_size)
             images, labels = self.images, self.labels
@@ -219,10 +219,6 @@ class TensorLoader(ResumableLoader):
                 images = self.augment(images, self.generator(epoch, batch))
             self.position = batch + 1
             yield images, labels
-
-    def order(self, epoch: int) -> Tensor | None:
-        """The pictures of an epoch, int64, on the pictures' device; None for all as they lie."""
-        return epoch_order(len(self.images), self.seed, epoch).to(self.images.device) if self.shuffle else None
 
     def generator(self, epoch: int, batch: int) -> torch.Generator:
         """Generator of one batch's augmentation; each process draws its own numbers."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from models.classification.evaluation import Evaluation, Outcome, Point, further_views
 from models.classification.reporting import ClassifierReporting
-from models.classification.targets import class_weights, focused_cross_entropy, smoothed_cross_entropy
+from models.classification.targets import class_weights, smoothed_cross_entropy
 from models.convnet import CNN
 from models.finetune import idle
 from models.finetune.compilation import compile_if_possible, forget_compiled
@@ -145,7 +145,6 @@ class CNNTask(ClassifierReporting, LightningModule):
         self.fixed_features = self.finetuning is not None and self.finetuning.head_only  # of the plain pictures
         self.evaluation = Evaluation(class_names)
         self.class_weights: Tensor | None = None  # with --data.balance loss, (K,)
-        self.focused: Any = None  # the training loader, where it asks which pictures were hard
         self.train_sums = torch.zeros(3)  # loss * pictures, right ones, pictures of this epoch
         self.history: list[Point] = []
         self.validation: Outcome | None = None
@@ -166,11 +165,6 @@ class CNNTask(ClassifierReporting, LightningModule):
         from models.finetune.early import check_names
 
         check_names(options["backbone"], options["weights"])
-
-    @classmethod
-    def focuses(cls, options: dict[str, Any]) -> bool:
-        """Whether it tells the loader which pictures were hard."""
-        return bool(options["backbone"] == "cnn")
 
     @classmethod
     def wanted_pictures(cls, options: dict[str, Any]) -> dict[str, Any]:
@@ -198,11 +192,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         if self.finetuning is not None:
             return self.finetuning.training_step(self, batch)
         logits = self(images)
-        smoothing = self.hparams["label_smoothing"]
-        if self.focused is None:
-            loss = smoothed_cross_entropy(logits, labels, smoothing, self.class_weights)
-        else:
-            loss = focused_cross_entropy(logits, labels, smoothing, self.focused)
+        loss = smoothed_cross_entropy(logits, labels, self.hparams["label_smoothing"], self.class_weights)
         return self.count(loss, logits, labels)
 
     def count(self, loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
@@ -229,9 +219,8 @@ class CNNTask(ClassifierReporting, LightningModule):
             compile_if_possible(self.network, self.hparams["in_channels"], self.hparams["image_size"], precision)
 
     def on_train_start(self) -> None:
-        """Looks who asks for errors, and measures the distances before the first step, 1 for an isometry."""
-        training, loader = self.trainer.train_dataloader, self.trainer.val_dataloaders
-        self.focused = training if hasattr(training, "learn") else None
+        """Measures the distances before the first step, where an isometry would stand at 1."""
+        loader = self.trainer.val_dataloaders
         if self.trainer.global_step or not loader:
             return
         with torch.no_grad(), self.trainer.precision_plugin.val_step_context():

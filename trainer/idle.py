@@ -18,9 +18,8 @@ def check_given(task: Any, data: Any, settings: Settings, given: Mapping[str, st
     """Refuses options of the command line that have no effect with the other settings.
 
     Args:
-        task: The task's class; one that weighs classes by their numbers has ``weighs_classes``, one that can tell
-            a loader which pictures are hard ``focuses``, and one that does not read all of its options
-            ``CONDITIONS``, see `trainer.report.Task`.
+        task: The task's class; one that weighs classes by their numbers has ``weighs_classes``, and one that does not
+            read all of its options has ``CONDITIONS``, see `trainer.report.Task`.
         data: The class of the data; it may have ``CONDITIONS`` too.
         settings: What will be used.
         given: Dotted names and texts of the command line.
@@ -31,8 +30,6 @@ def check_given(task: Any, data: Any, settings: Settings, given: Mapping[str, st
     """
     if settings.data.get("balance") == "loss" and not getattr(task, "weighs_classes", False):
         raise UserError(f"--data.balance loss: --model {model} does not weigh classes; --data.balance sampler does")
-    if settings.data.get("focus", 1) != 1 and not (hasattr(task, "focuses") and task.focuses(settings.model)):
-        raise UserError("--data.focus: only --model cnn with a network of its own tells which pictures are hard")
     groups = {"model": settings.model, "data": settings.data, "trainer": settings.trainer}
     options = {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
     idle: dict[str, list[str]] = defaultdict(list)  # by what is said of them

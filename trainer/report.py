@@ -44,8 +44,6 @@ class Task(Protocol):
         judges_validation: Optional; True when it reports the validation pictures of data that have no test pictures.
             For any other task such data are refused.
         weighs_classes: Optional; True when it heeds ``--data.balance loss``. Any other task refuses that.
-        focuses: Optional class method of the options of the task: whether it tells a loader which pictures were hard,
-            as ``--data.focus`` needs. Any other task refuses that.
         FROM_DATA: Optional; names of arguments that only some data answer. They have defaults, and are no options.
         CONDITIONS: Optional; options that are read only with certain others, see `trainer.idle`: a run that would not
             read what was given is refused.

@@ -7,8 +7,6 @@ Source:
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -75,22 +73,3 @@ def class_weights(labels: Tensor, num_classes: int) -> Tensor:
     counts = torch.bincount(labels, minlength=num_classes).float()
     present = int((counts > 0).sum())
     return torch.where(counts > 0, len(labels) / (present * counts.clamp_min(1)), 0.0)
-
-
-def focused_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float, loader: Any) -> Tensor:
-    """As `smoothed_cross_entropy`, each picture weighed by the loader, who learns which were hard (`data.focus`).
-
-    Args:
-        logits: Shape (N, K).
-        labels: Shape (N,).
-        smoothing: s in [0, 1).
-        loader: Has ``last_weights``, shape (N,), and ``learn``, which takes ‖p − t‖₂ of each picture, shape (N,).
-
-    Returns:
-        Scalar in nats.
-    """
-    logits = logits.float()
-    targets = smooth_targets(labels, logits.shape[1], smoothing)
-    loader.learn((logits.detach().softmax(1) - targets).norm(dim=1))
-    losses = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
-    return (losses * loader.last_weights).mean()
