@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -100,7 +100,6 @@ def confusion_figure(counts: ArrayLike, class_names: Sequence[str], *, pairs: in
         ValueError: If the matrix is not square or the names are not C.
     """
     from matplotlib.colors import to_rgb
-    from matplotlib.ticker import MaxNLocator
 
     counts = np.asarray(counts)
     classes = len(class_names)
@@ -142,23 +141,30 @@ def confusion_figure(counts: ArrayLike, class_names: Sequence[str], *, pairs: in
             colour = "white" if i == j and weight[i, j, 0] > 0.6 else "black"
             matrix.text(j, i, str(int(counts[i, j])), ha="center", va="center", fontsize=points, color=colour)
 
-    label(bars, "pictures", "truth → guess" if worst else "", "most confused")
-    if worst:
-        bars.barh(range(len(worst)), [pair.mistakes for pair in worst], height=0.6, color=VERMILLION)
-        bars.set_ylim(max(len(worst), 4) - 0.4, -0.6)
-        names_along(bars, y=pair_names)
-        bars.set_xlim(0, worst[0].mistakes * 1.6)
-        bars.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        bars.grid(False, axis="y")
-        for place, pair in enumerate(worst):
-            bars.text(pair.mistakes, place, f" {pair.mistakes} of {pair.total}", va="center", fontsize=SMALL_POINTS)
-        first = worst[0]
-        confused = f"{plain(class_names[first.truth])} → {plain(class_names[first.guess])}"
-        detail = f"most confused: {confused} ({first.mistakes} of {first.total})"
-    else:
-        bars.set_axis_off()
-        detail = "no mistake" if total else "no picture"
-        bars.text(0.05, 0.9, detail, transform=bars.transAxes, va="top", fontsize=SMALL_POINTS)
+    detail = _draw_pairs(bars, worst, class_names, pair_names, total)
     answer = f"{percent(right / total) if total else '–'} right ({right} of {total}); {detail}"
     finding(figure, answer, left=left, bottom=under, between=pair_inches)
     return figure
+
+
+def _draw_pairs(bars: Any, worst: list[Pair], class_names: Sequence[str], pair_names: list[str], total: int) -> str:
+    """Draws the most confused pairs, out of so many pictures; gives the most frequent one in words."""
+    from matplotlib.ticker import MaxNLocator
+
+    label(bars, "pictures", "truth → guess" if worst else "", "most confused")
+    if not worst:
+        bars.set_axis_off()
+        detail = "no mistake" if total else "no picture"
+        bars.text(0.05, 0.9, detail, transform=bars.transAxes, va="top", fontsize=SMALL_POINTS)
+        return detail
+    bars.barh(range(len(worst)), [pair.mistakes for pair in worst], height=0.6, color=VERMILLION)
+    bars.set_ylim(max(len(worst), 4) - 0.4, -0.6)
+    names_along(bars, y=pair_names)
+    bars.set_xlim(0, worst[0].mistakes * 1.6)
+    bars.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    bars.grid(False, axis="y")
+    for place, pair in enumerate(worst):
+        bars.text(pair.mistakes, place, f" {pair.mistakes} of {pair.total}", va="center", fontsize=SMALL_POINTS)
+    first = worst[0]
+    confused = f"{plain(class_names[first.truth])} → {plain(class_names[first.guess])}"
+    return f"most confused: {confused} ({first.mistakes} of {first.total})"

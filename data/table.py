@@ -38,7 +38,43 @@ def list_csv(
         raise FileNotFoundError(f"no such CSV file: {table}") from None
     except OSError as error:
         raise LayoutError(f"{table} cannot be read: {error.strerror or error}") from None
+    columns, rows = _rows(table, text, ["path", "label", *([group_column] if group_column else [])])
     root = Path(folder).expanduser() if folder is not None else table.parent
+    listing, errors = Listing(), list[str]()
+    first: dict[str, int] = {}  # row of each file
+    extra = [name for name in columns if name not in ("path", "label", "split", group_column)]
+    if extra:
+        listing.notes.append(f"columns of {table.name} not used: {some(extra)}")
+    for number, cell_of in rows:
+        cells = {name: (cell_of[name] or "").strip() for name in columns}
+        path = _resolve(root, cells["path"])
+        real = os.path.realpath(path)
+        if surplus := cell_of.get(None):
+            errors.append(f"row {number}: has {len(columns) + len(surplus)} cells, the heading {len(columns)}")
+        elif fault := _fault(cells, path):
+            errors.append(f"row {number}: {fault}")
+        elif real in first:
+            errors.append(f"row {number}: repeats row {first[real]}: {cells['path']}")
+        else:
+            first[real] = number
+            split = SPLITS.get(cells.get("split", "").lower())
+            group = cells[group_column] if group_column else ""
+            entry = Entry(str(path), cells["path"].replace("\\", "/"), cells["label"], split, group)
+            listing.entries.append(entry)
+    if errors:
+        more = f"\n… and {len(errors) - 5} more rows" if len(errors) > 5 else ""
+        raise LayoutError(f"{table}, " + "\n".join(errors[:5]) + more)
+    if not listing.entries:
+        raise LayoutError(f"{table} has a heading but no rows" if columns else f"{table} is empty")
+    return listing
+
+
+def _rows(table: Path, text: str, needed: list[str]) -> tuple[list[str], list[tuple[int, dict[Any, Any]]]]:
+    """Names of the columns, and the cells of each row by them, with the row's number.
+
+    Raises:
+        LayoutError: If a needed column is missing, one stands there twice, or the rows are no CSV.
+    """
     heading = text.split("\n", 1)[0]
     bare = re.sub(r'"[^"]*"', "", heading)  # names in quotation marks may hold any mark
     lines = io.StringIO(text, newline="").readlines()
@@ -52,11 +88,11 @@ def list_csv(
         if twice := [name for name in columns if columns.count(name) > 1]:
             raise LayoutError(f"{table}, row 1: the column {twice[0]!r} stands there twice")
         reader.fieldnames = columns
-        for needed in ("path", "label", *([group_column] if group_column else [])):
-            if needed not in columns:
-                near = difflib.get_close_matches(needed, columns, 1)
+        for name in needed:
+            if name not in columns:
+                near = difflib.get_close_matches(name, columns, 1)
                 hint = f"; is {near[0]!r} meant to be it?" if near else ""
-                raise LayoutError(f"{table}, row 1: no column {needed!r} among {', '.join(columns) or 'none'}{hint}")
+                raise LayoutError(f"{table}, row 1: no column {name!r} among {', '.join(columns) or 'none'}{hint}")
         read = reader.line_num
         for row in reader:
             rows.append((_next_row(lines, read), row))
@@ -65,41 +101,21 @@ def list_csv(
         cause: object = "a quotation mark is not closed" if "end of data" in str(error) else error
         cause = "text stands behind a closing quotation mark" if "expected after" in str(error) else cause
         raise LayoutError(f"{table}, row {_next_row(lines, read)}: {cause}") from None
-    listing, errors = Listing(), list[str]()
-    first: dict[str, int] = {}  # row of each file
-    extra = [name for name in columns if name not in ("path", "label", "split", group_column)]
-    if extra:
-        listing.notes.append(f"columns of {table.name} not used: {some(extra)}")
-    for number, cell_of in rows:
-        cells = {name: (cell_of[name] or "").strip() for name in columns}
-        split = SPLITS.get(cells.get("split", "").lower())
-        path = _resolve(root, cells["path"])
-        real = os.path.realpath(path)
-        if surplus := cell_of.get(None):
-            errors.append(f"row {number}: has {len(columns) + len(surplus)} cells, the heading {len(columns)}")
-        elif "\0" in "".join(cells.values()):
-            errors.append(f"row {number}: holds a zero byte")
-        elif not is_utf_8("".join(cells.values())) and not (os.path.lexists(path) and is_utf_8(_but_path(cells))):
-            errors.append(f"row {number}: is not UTF-8")
-        elif not cells["path"] or not cells["label"]:
-            errors.append(f"row {number}: empty {'label' if cells['path'] else 'path'}")
-        elif "split" in cells and split is None:
-            errors.append(f"row {number}: split must be train, val or test, got {cells['split']!r}")
-        elif not os.path.lexists(path):
-            errors.append(f"row {number}: no such file: {path}")
-        elif real in first:
-            errors.append(f"row {number}: repeats row {first[real]}: {cells['path']}")
-        else:
-            first[real] = number
-            group = cells[group_column] if group_column else ""
-            entry = Entry(str(path), cells["path"].replace("\\", "/"), cells["label"], split, group)
-            listing.entries.append(entry)
-    if errors:
-        more = f"\n… and {len(errors) - 5} more rows" if len(errors) > 5 else ""
-        raise LayoutError(f"{table}, " + "\n".join(errors[:5]) + more)
-    if not listing.entries:
-        raise LayoutError(f"{table} has a heading but no rows" if columns else f"{table} is empty")
-    return listing
+    return columns, rows
+
+
+def _fault(cells: dict[str, str], path: Path) -> str | None:
+    """What is wrong with a row whose file lies at a path; None for nothing."""
+    text = "".join(cells.values())
+    if "\0" in text:
+        return "holds a zero byte"
+    if not is_utf_8(text) and not (os.path.lexists(path) and is_utf_8(_but_path(cells))):
+        return "is not UTF-8"
+    if not cells["path"] or not cells["label"]:
+        return f"empty {'label' if cells['path'] else 'path'}"
+    if "split" in cells and cells["split"].lower() not in SPLITS:
+        return f"split must be train, val or test, got {cells['split']!r}"
+    return None if os.path.lexists(path) else f"no such file: {path}"
 
 
 def folder_or_list(path: str | None, csv_file: str | None, group_column: str | None) -> tuple[str | None, str | None]:

@@ -112,8 +112,8 @@ def flat_json(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def runs_below(folder: Path) -> list[Path]:
-    """The run folders in a folder, or in the folders in it; the newest first."""
-    found = [place.parent for depth in ("*", "*/*") for place in folder.glob(f"{depth}/{CHECKPOINTS}")]
+    """The run folders in a folder, or in the folders in it, that hold a checkpoint; the newest first."""
+    found = {file.parent.parent for depth in ("*", "*/*") for file in folder.glob(f"{depth}/{CHECKPOINTS}/*.ckpt")}
     return sorted(found, key=lambda run: run.name, reverse=True)
 
 

@@ -190,27 +190,13 @@ def read(
     files = [*([replay] if replay else []), *(expand(name) for name in options.pop("config", []))]
     contents = [(file, read_yaml(file)) for file in files]
     request.resume = options.pop("resume", [None])[0]
-    again = request.resume if "root" in options and request.resume != "auto" else None
-    request.root = str(expand(options.pop("root", [request.root])[0]))
-    run = expand(again) if again else None
-    if run and run.exists() and not run.resolve().is_relative_to(Path(request.root).resolve()):
-        raise UserError(f"--root {request.root}: {again} lies elsewhere, and a resumed run goes on there")
-
+    request.root = _root(request, options.pop("root", [None])[0])
     given_model = options.pop("model", [None])[0]
     given_data = options.pop("data", [None])[0]
     in_files = {group: next((c[group]["name"] for _, c in reversed(contents) if "name" in c.get(group, {})), None)
                 for group in ("model", "data")}  # fmt: skip
     request.model = given_model or in_files["model"] or ""
-    if not request.model and not request.resume:
-        raise UserError(f"--model is missing; known: {', '.join(models)} (python train.py --help shows more)")
-    for file, content in contents:
-        named = content.get("model", {}).get("name")
-        if named is not None and named not in models:
-            raise UserError(f"{file}: no model named {named!r}{nearest(named, models)}")
-    if request.model and request.model not in models:
-        raise UserError(
-            f"no model named {request.model!r}{nearest(request.model, models) or ', known: ' + ', '.join(models)}"
-        )
+    _check_model(request, contents, models)
     path = None
     if given_data:
         request.data, path = name_data(given_data, data)
@@ -228,15 +214,7 @@ def read(
         recipe = recipe_file(request.model, request.data or in_files["data"], recipes)
         contents.insert(0, (recipe, read_yaml(recipe)))
         request.usual_data = contents[0][1].get("data", {}).get("name", "")
-    for file, content in contents:
-        named = content.get("data", {}).get("name")
-        request.data = request.data or (in_files["data"] or named or "")
-        if named and named != request.data:  # settings of another data set do not fit this one
-            content = {**content, "data": {"name": named}}
-        for key, value in flatten(content).items():
-            if key not in ("model.name", "data.name"):
-                request.settings[key] = value
-                request.origin[key] = str(file)
+    _merge(request, contents, in_files["data"])
     if not request.data:
         raise UserError("--data is missing")
     if request.data not in data:
@@ -248,3 +226,54 @@ def read(
     request.settings = nest(request.settings)
     request.overrides = {key: values[0] for key, values in options.items()}
     return request
+
+
+def _root(request: Request, given: str | None) -> str:
+    """The folder of all runs.
+
+    Raises:
+        UserError: If the run to resume lies outside the one given.
+    """
+    root = str(expand(given or request.root))
+    if given is not None and request.resume not in (None, "auto"):
+        run = expand(request.resume)
+        if run.exists() and not run.resolve().is_relative_to(Path(root).resolve()):
+            raise UserError(f"--root {root}: {request.resume} lies elsewhere, and a resumed run goes on there")
+    return root
+
+
+def _check_model(request: Request, contents: list[tuple[Path, dict[str, Any]]], models: dict[str, str]) -> None:
+    """There is a model, and it and those that files name are known.
+
+    Raises:
+        UserError: Naming the option or the file.
+    """
+    if not request.model and not request.resume:
+        raise UserError(f"--model is missing; known: {', '.join(models)} (python train.py --help shows more)")
+    for file, content in contents:
+        named = content.get("model", {}).get("name")
+        if named is not None and named not in models:
+            raise UserError(f"{file}: no model named {named!r}{nearest(named, models)}")
+    if request.model and request.model not in models:
+        raise UserError(
+            f"no model named {request.model!r}{nearest(request.model, models) or ', known: ' + ', '.join(models)}"
+        )
+
+
+def _merge(request: Request, contents: list[tuple[Path, dict[str, Any]]], data: str | None) -> None:
+    """Puts the settings of files together, the later above the earlier, and notes where each comes from.
+
+    Args:
+        request: Gets the settings by dotted keys, and the name of its data where it has none.
+        contents: Files and what they say.
+        data: Name of the data in the files that the user gave.
+    """
+    for file, content in contents:
+        named = content.get("data", {}).get("name")
+        request.data = request.data or (data or named or "")
+        if named and named != request.data:  # settings of another data set do not fit this one
+            content = {**content, "data": {"name": named}}
+        for key, value in flatten(content).items():
+            if key not in ("model.name", "data.name"):
+                request.settings[key] = value
+                request.origin[key] = str(file)

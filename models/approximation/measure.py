@@ -97,13 +97,10 @@ def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tup
                 for each in zip(searches.widths, result.errors, floors.values or [], strict=True)
             ]
     if options["noisy"] and lines and floors.values and min(floors.values) > 0:
-        # Each free parameter lets in the variance of one sample: N + 1 heights, which no method does without even if it
-        # is told the knots, and N - 1 knots.
         variance = float((y - clean).square().mean())
-        shares = [variance / (len(x) * floor**2) for floor in floors.values]
-        pairs = list(zip(searches.widths, shares, strict=True))
-        result.noise = [math.sqrt(1 + 2 * width * share) for width, share in pairs]
-        result.noise_least = [math.sqrt(1 + (width + 1) * share) for width, share in pairs]
+        pairs = list(zip(searches.widths, floors.values, strict=True))
+        result.noise = [price_of_noise(variance / len(x), floor, 2 * width) for width, floor in pairs]
+        result.noise_least = [price_of_noise(variance / len(x), floor, width + 1) for width, floor in pairs]
     side = round(math.sqrt(len(x)))
     if x.ndim == 2 and side * side == len(x):
         result.notes, result.tags = beside_linear_methods(searches, x, clean, chosen, best)
@@ -125,3 +122,14 @@ def price_of_meeting(x: Tensor, y: Tensor, pieces: int, error: float, floor: flo
     if error <= NEAR * floor or floor <= EXACT * float(deviation(y)):
         return 0.0
     return least_joined(x.cpu().numpy(), y.cpu().numpy(), pieces, error) or 0.0
+
+
+def price_of_noise(variance: float, floor: float, parameters: int) -> float:
+    """Expected error of a fit to noisy samples over the floor of noiseless ones: each free parameter lets in a share.
+
+    Args:
+        variance: Of the noise, over the number of samples.
+        floor: Least root mean square error without noise, above 0.
+        parameters: Free ones: N + 1 heights, which no method does without even if told the knots, and N - 1 knots.
+    """
+    return math.sqrt(1 + parameters * variance / floor**2)

@@ -98,6 +98,9 @@ def test_a_place_without_a_run_names_the_runs_near_it_and_stays_as_it_is(tmp_pat
         RunFolder.create(tmp_path, "cnn", "digits", 0, lambda day=day: datetime.datetime(2026, 1, day)).path
         for day in (1, 2)
     )
+    for run in (first, second):
+        (run / "checkpoints" / "last.ckpt").touch()
+    (tmp_path / "of another program" / "checkpoints").mkdir(parents=True)
     for place in (tmp_path, first.parent):
         with pytest.raises(UserError) as caught:
             RunFolder.reopen(place)

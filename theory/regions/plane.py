@@ -34,22 +34,8 @@ def cut(cells: Map, z: Floats, chords: Chords, layer: Layer) -> Map:
     end_at[chords.rank[seen]] = np.broadcast_to(np.arange(num_ends)[:, None], seen.shape)[seen]
     p, q = end_at[chords.start], end_at[chords.stop]  # (C,)
 
-    # Whatever is affine on a region, coordinates and pre-activations alike, is interpolated.
-    from_edge = (a[chords.edge], b[chords.edge], chords.t)
-    ends = between(cells.points, *from_edge)  # (K, 2)
     i, j = chords.first, chords.second
-    along = ends[q] - ends[p]
-    along_i, along_j, apart = along[i], along[j], ends[p[j]] - ends[p[i]]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        area = cross(along_i, along_j)
-        on_i = np.nan_to_num(cross(apart, along_j) / area, nan=0.5, posinf=1, neginf=0).clip(0, 1)
-        on_j = np.nan_to_num(cross(apart, along_i) / area, nan=0.5, posinf=1, neginf=0).clip(0, 1)
-    points = np.concatenate([cells.points, ends, between(ends, p[i], q[i], on_i)])
-    hidden = np.empty((len(points), z.shape[1]))
-    hidden[:num_vertices] = z
-    made = hidden[num_vertices : num_vertices + num_ends]
-    made[:] = between(z, *from_edge)
-    hidden[num_vertices + num_ends :] = between(made, p[i], q[i], on_i)
+    points, hidden, on_i, on_j = _vertices(cells, z, chords, p, q)
 
     # Numbers of the new edges: the parts of old edges, then the parts of chords.
     per_edge = np.bincount(chords.edge, minlength=num_edges)
@@ -99,6 +85,41 @@ def cut(cells: Map, z: Floats, chords: Chords, layer: Layer) -> Map:
     follows[arrive_i + 3] = arrive_j + 1
     follows[arrive_j + 3] = arrive_i + 2
     return Map(points, activate(hidden, layer.slope), origin, follows)
+
+
+def _vertices(cells: Map, z: Floats, chords: Chords, p: Ints, q: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+    """Old vertices, ends of chords, crossings, in this order.
+
+    Whatever is affine on a region, coordinates and pre-activations alike, is interpolated.
+
+    Args:
+        cells: The map before.
+        z: Pre-activations of its vertices, (V, n).
+        chords: The chords.
+        p: The end that each chord starts from, (C,).
+        q: The end that it goes to, (C,).
+
+    Returns:
+        Points (V + K + X, 2), their pre-activations (V + K + X, n), and where each crossing lies on its first and on
+        its second chord, in [0, 1], both (X,).
+    """
+    num_vertices, num_ends = len(cells.points), len(chords.edge)
+    from_edge = (cells.origin[0::2][chords.edge], cells.origin[1::2][chords.edge], chords.t)
+    ends = between(cells.points, *from_edge)  # (K, 2)
+    i, j = chords.first, chords.second
+    along = ends[q] - ends[p]
+    along_i, along_j, apart = along[i], along[j], ends[p[j]] - ends[p[i]]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        area = cross(along_i, along_j)
+        on_i = np.nan_to_num(cross(apart, along_j) / area, nan=0.5, posinf=1, neginf=0).clip(0, 1)
+        on_j = np.nan_to_num(cross(apart, along_i) / area, nan=0.5, posinf=1, neginf=0).clip(0, 1)
+    points = np.concatenate([cells.points, ends, between(ends, p[i], q[i], on_i)])
+    hidden = np.empty((len(points), z.shape[1]))
+    hidden[:num_vertices] = z
+    made = hidden[num_vertices : num_vertices + num_ends]
+    made[:] = between(z, *from_edge)
+    hidden[num_vertices + num_ends :] = between(made, p[i], q[i], on_i)
+    return points, hidden, on_i, on_j
 
 
 def between(values: Floats, first: Ints, second: Ints, t: Floats) -> Floats:
