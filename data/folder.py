@@ -125,6 +125,7 @@ class Folder(LightningDataModule):
         self.warnings: list[str] = []
         self.notes: list[str] = []
         self.bad: list[tuple[str, str]] = []
+        self.draws_views = True  # set before the files are read, by who knows that the task learns from plain pictures
         self.idle: dict[str, str] = {}  # options that the pictures leave nothing to do for, and why
         self._positions: dict[str, list[int]] = {}  # of each part's files in the collection
         self._resident: dict[str, tuple[torch.device, Tensor]] = {}  # pictures of a part, and for which device
@@ -147,8 +148,8 @@ class Folder(LightningDataModule):
 
     @property
     def _plain(self) -> bool:
-        """Whether the task of the run learns from features of the plain pictures."""
-        return bool(getattr(getattr(self.trainer, "lightning_module", None), "fixed_features", False))
+        """Whether training pictures are wanted as validation sees them, not as views of them."""
+        return self.aug == "none" or not self.draws_views
 
     def prepare_data(self) -> None:
         """Read every file once, in the first process; the others find the result in the cache."""
@@ -175,7 +176,7 @@ class Folder(LightningDataModule):
             self.source,
             store,
             self.cache / f"scan-{key}.json",
-            training_form="plain" if self.aug == "none" else "source",
+            training_form="plain" if self._plain else "source",
             rule=self.rule,
             on_bad=self.on_bad,
             num_workers=self.num_workers,
@@ -213,7 +214,7 @@ class Folder(LightningDataModule):
         """What a model must know: class_names, in_channels, image_size [H, W], mean and std of training pictures."""
         self.setup()
         if not self._facts:
-            if self.aug == "none":
+            if self._plain:
                 pixels = self.plain("train")
             else:
                 stored, rows = self.collection.pixels("source", self._positions["train"])
@@ -243,7 +244,9 @@ class Folder(LightningDataModule):
             "classes": len(self.class_names),
             "shape": f"{self.settings['channels']}×{height}×{width}",
             "split_seed": self.rule.seed,
-            "augmentation": "none: a head is fitted on features of the plain pictures" if self._plain else self.aug,
+            "augmentation": self.aug
+            if self.draws_views
+            else "none: a head is fitted on features of the plain pictures",
             "bad": [f"{path}: {cause}" for path, cause in self.bad],
             "warnings": list(self.warnings),
             "notes": list(self.notes),
@@ -274,7 +277,7 @@ class Folder(LightningDataModule):
         # Trainer(overfit_batches=...) wants the same batches in every epoch.
         shuffle = not getattr(self.trainer, "overfit_batches", 0)
         seed = order_seed(self.seed)
-        if self._plain:
+        if not self.draws_views:
             # Such a task asks for one batch, to show it: `plain` is what it learns from.
             return TensorLoader(
                 torch.arange(len(labels)), labels, self.batch_size, shuffle=shuffle, seed=seed, augment=self._stored

@@ -72,7 +72,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         mixup: alpha of mixup for a backbone, 0 to 100; 0.2 usual, 0 for none.
         cutmix: alpha of CutMix for a backbone, 0 to 100; 1 usual, 0 for none. With mixup too, each batch gets one.
         mix_off_epochs: Last epochs without mixup and CutMix.
-        channels_last: Keep a backbone's weights in the memory order that convolutions are fastest in.
+        channels_last: Keep weights and pictures of a backbone in the memory order that convolutions are fastest in.
         compile: Compile the network; where that fails, one line says so and training goes on without.
     """
 
@@ -142,7 +142,8 @@ class CNNTask(ClassifierReporting, LightningModule):
             mean, std = self.network.preprocessing["mean"], self.network.preprocessing["std"]
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).clamp_min(1e-3).view(-1, 1, 1))
-        self.fixed_features = self.finetuning is not None and self.finetuning.head_only  # of the plain pictures
+        self.fixed_features = not self.draws_views(options)
+        self.memory_format = torch.channels_last if backbone == "cnn" or channels_last else torch.contiguous_format
         self.evaluation = Evaluation(class_names)
         self.class_weights: Tensor | None = None  # with --data.balance loss, (K,)
         self.train_sums = torch.zeros(3)  # loss * pictures, right ones, pictures of this epoch
@@ -175,9 +176,14 @@ class CNNTask(ClassifierReporting, LightningModule):
 
         return picture_settings(options["backbone"])
 
+    @classmethod
+    def draws_views(cls, options: dict[str, Any]) -> bool:
+        """Whether it learns from augmented views; a head alone is fitted on features of the plain pictures."""
+        return bool(options["backbone"] == "cnn" or options["tune"] != "head")
+
     def normalise(self, images: Tensor) -> Tensor:
         """Pictures as the network wants them: mean 0, deviation 1. Args: uint8 0..255 or float 0..1, (N, C, H, W)."""
-        return normalise(images, self.mean, self.std).contiguous(memory_format=torch.channels_last)
+        return normalise(images, self.mean, self.std).contiguous(memory_format=self.memory_format)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K) of pictures, uint8 in 0..255 or float in 0..1, shape (N, C, H, W)."""

@@ -107,6 +107,8 @@ def opened(plan: Plan) -> Any:
     """The data module, read as far as training and test need it."""
     with user_mistakes("data", plan.settings.data):
         data = plan.data_class(**plan.settings.data)
+        if hasattr(plan.task_class, "draws_views"):
+            data.draws_views = plan.task_class.draws_views(plan.settings.model)
         data.prepare_data()
         data.setup("fit")
         check_found(data, plan.request.overrides)

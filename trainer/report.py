@@ -50,6 +50,8 @@ class Task(Protocol):
         check: Optional class method of the options of the task: refuses by a ValueError what is wrong without the data.
         wanted_pictures: Optional class method of the options of the task → options of the data (``image_size``, …) that
             are taken where they are None.
+        draws_views: Optional class method of the options of the task: whether it learns from augmented views. The data
+            are told, so that they prepare each training picture in that form alone.
         fixed_features: Optional; True when it learns from features of the plain pictures, so that no views are drawn.
         failure: Optional; one line when the run did not show what it set out to show, such as a descent that diverged.
             All is reported as usual, then the line goes to stderr and the exit status is 1.

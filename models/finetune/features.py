@@ -49,17 +49,20 @@ def extract_features(
     progress: Callable[[int], None] | None = None,
     prepare: Callable[[Tensor], Tensor] | None = None,
     shrunk: Callable[[int], None] | None = None,
+    memory_format: torch.memory_format = torch.channels_last,
 ) -> tuple[Tensor, Tensor]:
     """Features and labels of all pictures of a loader, in its order.
 
     Args:
-        backbone: The network; it is moved to ``device``, used in ``eval()`` and given back in the mode it had.
+        backbone: The network; it is moved to ``device``, used in ``eval()`` and given back in the mode it had, its
+            weights in the given order of memory.
         loader: Batches of pictures, uint8 in 0..255 or floating point in 0..1, shape (N, C, H, W), and labels (N,).
         device: Where to compute.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``, as for Lightning's Trainer.
         progress: Called after each batch with the number of pictures done so far.
         prepare: What normalises a batch on the device; by default `normalise` with the backbone's own numbers.
         shrunk: Called with the number of pictures that go through at a time from now on, when memory ran out.
+        memory_format: Order of weights and pictures in memory; by default the one that convolutions are fastest in.
 
     Returns:
         Features, float32, shape (number of pictures, D), and labels, both on the CPU and usable in training.
@@ -75,7 +78,7 @@ def extract_features(
     mean, std = (torch.tensor(backbone.preprocessing[key], device=device) for key in ("mean", "std"))
     prepare = prepare or (lambda images: normalise(images, mean, std))
     modes = [(module, module.training) for module in backbone.modules()]
-    backbone.to(device).to(memory_format=torch.channels_last).eval()
+    backbone.to(device).to(memory_format=memory_format).eval()
     body: nn.Module | None = None
     features: list[Tensor] = []
     labels: list[Tensor] = []
@@ -89,7 +92,7 @@ def extract_features(
                     part = waiting[:most]
                     try:
                         x = prepare(part.to(device, non_blocking=True)).to(own)
-                        x = x.contiguous(memory_format=torch.channels_last)
+                        x = x.contiguous(memory_format=memory_format)
                         body = _fastest_body(backbone, x) if body is None else body
                         features.append(backbone.described(body(x)).float().cpu())  # (N, D)
                         waiting = waiting[len(part) :]

@@ -60,6 +60,7 @@ def fit_head_of(trainer: Trainer, task: CNNTask) -> tuple[HeadFit, Tensor]:
         lambda done: progress(f"features of {done:,} of {total:,} pictures"),
         task.normalise,
         lambda most: say(f"out of memory: features are computed {most} pictures at a time"),
+        task.memory_format,
     )
 
     def fit(device: torch.device) -> HeadFit:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import data.scan
 import models.finetune.policy
 import models.finetune.start
 import train
@@ -37,6 +39,25 @@ def test_a_head_alone_leaves_the_body_as_it_was(pictures: Path, tmp_path: Path, 
         assert torch.equal(body[name], fresh[name]), name
     assert not (only_run(tmp_path) / "checkpoints/best.ckpt").exists()
     assert checkpoint["global_step"] == 1
+
+
+@pytest.mark.parametrize(("tune", "times"), [("head", 1), ("all", 2)])
+def test_a_head_alone_has_each_picture_decoded_once(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tune: str, times: int
+) -> None:
+    """A body that learns needs the training pictures larger too, to draw its views from."""
+    read = Counter[str]()
+    decode = data.scan.read_picture
+
+    def counted(content: bytes, *, name: str, **options: Any) -> Any:
+        read.update([Path(name).parts[-3]])
+        return decode(content, name=name, **options)
+
+    monkeypatch.setattr(data.scan, "read_picture", counted)
+    given = words(pictures, tmp_path, "--model.tune", tune, epochs=1)
+    given[given.index("--data.cache_dir") + 1] = str(tmp_path / "cache")
+    assert train.main(given) == 0
+    assert read == {"train": 20 * times, "val": 12}
 
 
 @pytest.mark.parametrize("tune", ["head", "all"])
@@ -109,6 +130,22 @@ def test_a_resumed_run_ends_bit_for_bit_like_one_never_stopped(
         for root in (tmp_path, whole)
     ]
     assert timeless[0] == timeless[1]
+
+
+def test_another_order_of_memory_is_kept_through_the_head_start_and_a_resume(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ["--model.channels_last", "false", "--trainer.precision", "32-true"]
+    assert train.main(words(pictures, tmp_path / "whole", *given, epochs=2)) == 0
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1, 0)
+        assert train.main(words(pictures, tmp_path / "cut", *given, epochs=2)) == 143
+    assert train.main(["--resume", str(only_run(tmp_path / "cut"))]) == 0
+    ours, theirs = last(tmp_path / "cut"), last(tmp_path / "whole")
+    assert_equal(ours["state_dict"], theirs["state_dict"])
+    kernels = [value for value in theirs["state_dict"].values() if value.ndim == 4 and min(value.shape[1:]) > 1]
+    assert kernels
+    assert all(value.is_contiguous() for value in kernels)
 
 
 def test_stages_learn_when_they_are_due_and_all_are_in_the_optimiser(pictures: Path, whole: Path) -> None:
