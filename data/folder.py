@@ -24,11 +24,11 @@ from data.layout import Entry, list_folder
 from data.loader import TensorLoader
 from data.preprocess import preprocessing
 from data.ranges import check_within
-from data.report import found_lines, remarks
+from data.report import files_csv, found_lines, remarks
 from data.run import order_seed, resident, run_device
 from data.split import balanced
 from data.store import PixelStore, check_cache
-from data.table import folder_or_list, is_utf_8, list_csv, split_csv
+from data.table import folder_or_list, list_csv, split_csv
 from data.views import Views
 
 _SOURCE_SHARE = 1.25  # side of a stored training picture over the network's: room to crop from
@@ -121,6 +121,7 @@ class Folder(LightningDataModule):
             "resize-crop", (side, side), channels, background=background, max_pixels=max_pixels, **how
         )
         self.entries: list[Entry] = []  # usable files, each with its split
+        self._files: list[Entry] = []  # all that were listed, in the order of the collection
         self.class_names: list[str] = []
         self.warnings: list[str] = []
         self.notes: list[str] = []
@@ -168,9 +169,6 @@ class Folder(LightningDataModule):
         key = hashlib.sha256(os.fsencode(self.root.absolute()) + os.fsencode(self.csv or "")).hexdigest()[:32]
         store = PixelStore(self.cache, self.settings, round(self.settings["image_size"][0] * _SOURCE_SHARE))
         listing = list_folder(self.path or "") if self.csv is None else list_csv(self.csv, self.path, self.group_column)
-        for name in sorted({entry.label for entry in listing.entries}):
-            if not is_utf_8(name):
-                raise ValueError(f"{self.source}: the name of the class {name!r} is not UTF-8; rename its folder")
         gathered = gather(
             listing,
             self.source,
@@ -183,7 +181,7 @@ class Folder(LightningDataModule):
         )
         self.entries, self.class_names, self.collection = gathered.entries, gathered.class_names, gathered.collection
         self.notes, self.warnings, self.bad = gathered.notes, gathered.warnings, gathered.bad
-        self._positions, self.idle = gathered.positions, gathered.idle
+        self._positions, self.idle, self._files = gathered.positions, gathered.idle, gathered.files
         notes, warnings = remarks(self.collection.scanned, self.warnings)
         self.notes, self.warnings = [*self.notes, *notes], [*self.warnings, *warnings]
         if not getattr(rank_zero_only, "rank", 0):
@@ -258,6 +256,13 @@ class Folder(LightningDataModule):
         # Bytes of a name that are not UTF-8 are written as they are.
         Path(file).write_text(split_csv(self.entries, self.root), encoding="utf-8", errors="surrogateescape")
 
+    def save_files(self, file: str | os.PathLike[str]) -> None:
+        """Write what was found as CSV: each file, what it is, which split it went to, or why it was left out."""
+        self.setup()
+        splits = {position: part for part, positions in self._positions.items() for position in positions}
+        text = files_csv(self._files, self.collection.scanned, splits, self.bad)
+        Path(file).write_text(text, encoding="utf-8", errors="surrogateescape")
+
     @torch.inference_mode(False)
     def evaluation_loader(self, part: str) -> TensorLoader | list[TensorLoader]:
         """A part's pictures in order, without augmentation; an empty list when there are none."""
@@ -290,7 +295,8 @@ class Folder(LightningDataModule):
             images = resident(images, device)
             return TensorLoader(images, labels[chosen].to(images.device), self.batch_size, shuffle=shuffle, seed=seed)
         stored, rows = self.collection.pixels("source", self._positions["train"])
-        aspect = torch.tensor([self._aspect(position) for position in self._positions["train"]])
+        scanned = [self.collection.scanned[position] for position in self._positions["train"]]
+        aspect = torch.tensor([found.width / found.height for found in scanned])
         by_row = torch.ones(len(stored)).index_copy_(0, rows, aspect)
         size = self.settings["image_size"][0], self.settings["image_size"][1]
         stored = resident(stored, device)
@@ -303,10 +309,6 @@ class Folder(LightningDataModule):
         """Training pictures by number, without augmentation."""
         pixels, rows = self.collection.pixels("plain", self._positions["train"])
         return pixels.index_select(0, rows[numbers])
-
-    def _aspect(self, position: int) -> float:
-        found = self.collection.scanned[position]
-        return found.width / found.height
 
     def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
         """Batches of the validation pictures in order; an empty list, which Lightning skips, when there are none."""

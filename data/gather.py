@@ -11,6 +11,7 @@ from data.partition import assign_splits
 from data.report import bad_files, duplicate_lines, missing_classes
 from data.scan import class_table
 from data.store import Form, PixelStore
+from data.table import is_utf_8
 
 PARTS = ("train", "val", "test")
 MOST_HELD_OUT = 0.9
@@ -60,6 +61,7 @@ class Gathered:
     """A data set that has been read and split.
 
     Args:
+        files: All that were listed, in the order of the collection.
         entries: Usable files, each with its split.
         positions: For "train", "val" and "test", where the part's files are in the collection.
         class_names: THE class map.
@@ -71,6 +73,7 @@ class Gathered:
         idle: Shares that had no effect, by the option's name, and why.
     """
 
+    files: list[Entry]
     entries: list[Entry]
     positions: dict[str, list[int]]
     class_names: list[str]
@@ -106,9 +109,13 @@ def gather(
         num_workers: Threads that decode; None for one a core.
 
     Raises:
-        ValueError: If a class is not in train, fewer than 2 are left, or a file is bad and ``on_bad`` is "error".
+        ValueError: If a class is not in train, its name is not UTF-8, fewer than 2 are left, or a file is bad and
+            ``on_bad`` is "error".
     """
     files = listing.entries
+    for name in sorted({entry.label for entry in files}):
+        if not is_utf_8(name):
+            raise ValueError(f"{source}: the name of the class {name!r} is not UTF-8; rename its folder")
     collection = Collection([entry.path for entry in files], store, cache_file, num_workers)
     scanned = collection.scan([training_form if entry.split in ("train", None) else "plain" for entry in files])
     bad = listing.bad + [(found.path, found.cause) for found in scanned if found.cause is not None]
@@ -139,7 +146,7 @@ def gather(
         positions[entry.split or "train"].append(position)
     table = class_table(scanned, [entry.label for entry in files])
     idle = idle_shares({entry.split for entry in files}, rule, source)
-    return Gathered(entries, positions, names, collection, table, listing.notes, warnings, bad, idle)
+    return Gathered(files, entries, positions, names, collection, table, listing.notes, warnings, bad, idle)
 
 
 def decide_splits(entries: Sequence[Entry], digests: Sequence[str], rule: SplitRule, source: str) -> list[Entry]:

@@ -1,27 +1,55 @@
 """What a user should know about a data set, one sentence each."""
 
+import csv
+import io
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from data.layout import Entry, some
 from data.scan import Scanned, duplicates
 
 _LISTED = 30  # classes described one by one
+_NAMED = 20  # bad files named one by one
 LEAK = "leak"
 
 
-def bad_files(bad: Sequence[tuple[str, str]], then: str, most: int = 20) -> str:
-    """All bad files with their causes, one a line.
+def bad_files(bad: Sequence[tuple[str, str]], then: str, most: int | None = None) -> str:
+    """Bad files with their causes, one a line.
 
     Args:
         bad: Path and cause of each.
         then: What happens to them.
-        most: How many are listed; the others are counted.
+        most: How many are listed; the others are counted. None for all.
     """
+    most = len(bad) if most is None else most
     count = f"{len(bad)} bad {'file' if len(bad) == 1 else 'files'}, {then}:"
     lines = [f"  {path}: {cause}" for path, cause in bad[:most]]
-    return "\n".join([count, *lines, *([f"  and {len(bad) - most} more"] if len(bad) > most else [])])
+    more = [f"  and {len(bad) - most} more, all of them in files.csv of the run"] if len(bad) > most else []
+    return "\n".join([count, *lines, *more])
+
+
+def files_csv(
+    files: Sequence[Entry], scanned: Sequence[Scanned], splits: Mapping[int, str], bad: Sequence[tuple[str, str]]
+) -> str:
+    """Every file that was found, as CSV text: what it is, which split it went to, or why it was left out.
+
+    Args:
+        files: All that were listed.
+        scanned: What each of them is.
+        splits: Split of each usable one, by its number.
+        bad: Path and cause of what is bad, also of what could not even be listed.
+    """
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["path", "label", "split", "width", "height", "mode", "format", "bytes", "sha256", "problem"])
+    for number, (entry, found) in enumerate(zip(files, scanned, strict=True)):
+        seen = (found.width, found.height, found.mode, found.format) if found.cause is None else ("",) * 4
+        kept = (found.path, entry.label, splits.get(number, ""))
+        writer.writerow([*kept, *seen, found.size, found.digest, found.cause or ""])
+    listed = {found.path for found in scanned}
+    writer.writerows([path, *[""] * 8, cause] for path, cause in bad if path not in listed)
+    return out.getvalue()
 
 
 def missing_classes(
@@ -113,4 +141,4 @@ def found_lines(
     lines += [f"and {len(table) - _LISTED} more classes"] if len(table) > _LISTED else []
     lines += [f"note: {note}" for note in notes]
     lines += [f"warning: {warning}" for warning in warnings]
-    return [*lines, "warning: " + bad_files(bad, "left out")] if bad else lines
+    return [*lines, "warning: " + bad_files(bad, "left out", _NAMED)] if bad else lines

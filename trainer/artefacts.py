@@ -21,10 +21,15 @@ MOST_CLASSES = 100
 
 
 @rank_zero_only
-def save_split(folder: RunFolder, data: Any) -> None:
-    """Write which picture lies in which split, where the data decides that; ``--data.csv`` reads the file back."""
+def save_lists(folder: RunFolder, data: Any) -> None:
+    """Write which picture lies in which split, where the data decides that, and what every file is that was found.
+
+    ``--data.csv`` reads the first back; the second also has what was left out.
+    """
     if hasattr(data, "save_split"):
         data.save_split(folder.split)
+    if hasattr(data, "save_files"):
+        data.save_files(folder.files)
 
 
 def save_top_losses(folder: RunFolder, task: Any, data: Any) -> bool:
@@ -50,6 +55,28 @@ def save_top_losses(folder: RunFolder, task: Any, data: Any) -> bool:
     for index, label, guess, probability, loss in rows:
         writer.writerow([paths[index], label, guess, f"{probability:.6f}", f"{loss:.6f}"])
     write_atomically(folder.top_losses, text.getvalue())
+    return True
+
+
+def save_confusion(folder: RunFolder, task: Any) -> bool:
+    """Write how often each class was taken for each: one row a true class, one column a guess.
+
+    Args:
+        folder: The run.
+        task: Offers ``confusion``, where it can.
+
+    Returns:
+        Whether the file was written.
+    """
+    counts = task.confusion() if hasattr(task, "confusion") else None
+    if counts is None:
+        return False
+    names = task.hparams["class_names"]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["truth", *names])
+    writer.writerows([name, *row] for name, row in zip(names, counts, strict=True))
+    write_atomically(folder.confusion, text.getvalue())
     return True
 
 
@@ -79,7 +106,8 @@ def card_text(
 
     Args:
         title: Model and data.
-        task: Offers ``describe`` and ``hparams["class_names"]``; ``weights_origin`` where weights came from elsewhere.
+        task: Offers ``describe``, ``recalls`` and ``hparams["class_names"]``; ``weights_origin`` where weights came
+            from elsewhere.
         data: Offers ``summary`` and ``preprocessing``; ``labels`` where it can count each class in each split.
         findings: The lines of the result.
         metrics: Tags and values of the result.
@@ -97,7 +125,7 @@ def card_text(
         f"```\npython predict.py {checkpoint} PICTURE_OR_FOLDER --out predictions.csv\n```",
         "## Result",
         table(("what", "figure"), findings),
-        _per_class(names, data, metrics),
+        _per_class(names, data, judged_split(metrics), task.recalls()),
         "## Data",
         table(("what", "value"), described(summary)),
         "## Preprocessing",
@@ -113,20 +141,19 @@ def card_text(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _per_class(names: Sequence[str], data: Any, metrics: Mapping[str, float]) -> str:
-    """Pictures of each class in each split, with the recall and its interval."""
+def _per_class(names: Sequence[str], data: Any, judged: str, recalls: Mapping[str, tuple[int, int]]) -> str:
+    """Pictures of each class in each split, with the recall and its interval: (found, of) by name."""
     if not hasattr(data, "labels") or len(names) > MOST_CLASSES:
         return ""
     splits = [split for split, count in data.summary()["splits"].items() if count]
     counts = {split: data.labels(split).bincount(minlength=len(names)).tolist() for split in splits}
-    judged = judged_split(metrics)
     rows = []
     for number, name in enumerate(names):
-        recall, total = metrics.get(f"{judged}/recall_{name}"), counts.get(judged, [0] * len(names))[number]
+        found, total = recalls.get(name, (0, 0))
         shown = "none to judge by"
-        if recall is not None and total:
-            low, high = wilson_interval(round(recall * total), total)
-            shown = f"{100 * recall:.1f} % ({100 * low:.0f} to {100 * high:.0f} %)"
+        if total:
+            low, high = wilson_interval(found, total)
+            shown = f"{100 * found / total:.1f} % ({100 * low:.0f} to {100 * high:.0f} %)"
         rows.append([name, *(str(counts[split][number]) for split in splits), shown])
     return table(["class", *splits, f"recall in {judged} (95 % interval)"], rows)
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from trainer.artefacts import card_text, described, save_split, save_top_losses, table
+from trainer.artefacts import card_text, described, save_confusion, save_lists, save_top_losses, table
 from trainer.errors import UserError, expand, out_of_memory
 from trainer.figures import draw
 from trainer.folder import RunFolder, write_atomically
@@ -37,8 +37,9 @@ class Task(Protocol):
         monitor: Tag of the metric that chooses ``best.ckpt``.
         mode: ``max`` or ``min``.
         classifies: Optional; True when ``predict.py`` can name pictures with this task's checkpoints. Such a task also
-            offers ``weights_origin() -> str`` (one sentence with the licence) and ``top_losses(limit)``: the split that
-            was judged, and (number, class, guess, probability, loss) of its worst pictures.
+            offers ``weights_origin() -> str`` (one sentence with the licence), ``top_losses(limit)``: the split that
+            was judged, and (number, class, guess, probability, loss) of its worst pictures, ``recalls()``: (found, of)
+            by class, and ``confusion()``: for each true class how often each was guessed, or None.
         tolerates_mixed_precision: Optional; True when ``--trainer.precision auto`` may take bfloat16, because the
             figures are accuracies. Numbers beside exact ones need the digits of float32.
         judges_validation: Optional; True when it reports the validation pictures of data that have no test pictures.
@@ -87,6 +88,7 @@ class Data(Protocol):
             ``labels(split)``, the class of each sample, and ``paths(split)``, the files, where there are any.
         mirrors: Optional; whether training sees mirror images, which are then views for ``predict.py --tta``.
         save_split: Optional method of a file: writes the split as CSV.
+        save_files: Optional method of a file: writes what each file is as CSV.
     """
 
     def summary(self) -> dict[str, Any]:
@@ -163,7 +165,7 @@ def announce(request: Request, folder: RunFolder, data: Data, task: Task, traine
         notice("note: --lr 0 changes no weight: the run only measures")
     splits = ", ".join(f"{name} {count:,}" for name, count in summary["splits"].items())
     classes = f", {summary['classes']} classes" if "classes" in summary else ""
-    save_split(folder, data)
+    save_lists(folder, data)
     print(f"data    {summary['name']}: {summary['shape']}{classes}; {splits} ({summary['source']})")
     print(f"model   {request.model}: {task.describe()}")
     print(f"device  {describe_device(trainer)}")
@@ -195,8 +197,9 @@ def conclude(
     metrics = {**metrics, **task.final_metrics()}
     best = folder.best if folder.best.is_file() else folder.last
     temperature = metrics.get("test/temperature", metrics.get("val/temperature"))
-    if temperature is not None:
-        keep_in_checkpoint(best, {"temperature": temperature})
+    if best.is_file():
+        found = {tag: float(value) for tag, value in metrics.items() if not tag.startswith(("time/", "sys/"))}
+        keep_in_checkpoint(best, {"metrics": found} | ({"temperature": temperature} if temperature is not None else {}))
     findings = task.findings()
     names: dict[str, Any] = {"model": request.model, "data": request.data, "seed": settings.seed}
     names |= {"command": request.command, "versions": versions()}
@@ -211,6 +214,7 @@ def conclude(
     text = write([], again=False)  # the result is safe before anything is drawn
     classifier = bool(getattr(task, "classifies", False) and hasattr(data, "preprocessing"))
     left = [folder.top_losses] if save_top_losses(folder, task, data) else []
+    left += [folder.confusion] if save_confusion(folder, task) else []
     if classifier:
         made = [("command", f"`{request.command}`"), ("seed", str(settings.seed)), ("device", describe_device(trainer))]
         title, facts = f"{request.model} on {request.data}", [*made, *versions().items()]

@@ -20,12 +20,14 @@ from typing import Any
 
 from torch import Tensor
 
+from dashboard.confusion import confusion_counts, most_confused
 from models.classification.evaluation import Outcome, Point
 from theory.calibration import HIGHEST, LOWEST, expected_calibration_error, fit_temperature
 from theory.intervals import wilson_interval
 from theory.neighbours import nearest_neighbour
 
 NOTHING = [("result", "nothing was measured: there is neither a test nor a validation set")]
+MOST_CLASSES_SHOWN = 20  # in one line
 MOST_DISTANCES = 2 * 10**10  # multiply-adds of the baseline that are worth waiting for, about a second
 
 
@@ -134,16 +136,12 @@ class Summary:
             lines.append(("no test pictures", text))
         beside = [f"chance {100 / len(self.test.class_names):.1f} %"]
         if self.neighbour_right is not None:
-            beside.insert(0, f"nearest neighbour on pixels {100 * self.neighbour_right / total:.2f} %")
+            beside.insert(0, f"nearest neighbour on pixels {_share(self.neighbour_right, total)}")
         if self.reference:
             accuracy, source = self.reference
             beside.insert(0, f"best published {100 * accuracy:.2f} % ({source})")
         lines.append(("beside it", "; ".join(beside)))
-        recalls = self.test.recalls()
-        worst = min(recalls, key=lambda name: recalls[name][0] / recalls[name][1])
-        found, of = recalls[worst]
-        shown = worst if worst.lower().startswith("class") else f"class {worst}"
-        lines.append(("lowest recall", f"{shown}: {found} of {of} found"))
+        lines += self._mistakes()
         before, after = self.calibration()
         text = f"ECE {100 * before:.2f} %"
         if after is not None:
@@ -160,3 +158,27 @@ class Summary:
             lines.append(("neural distance", text))
             lines.append(("class-mean cosines", f"{lowest:.3f} to {highest:.3f} (all {limit:.3f} at collapse)"))
         return lines
+
+    def _mistakes(self) -> list[tuple[str, str]]:
+        """Recall of every class, the lowest of them, and which classes are confused most."""
+        recalls = self.test.recalls()
+        ranked = sorted(recalls, key=lambda name: recalls[name][0] / recalls[name][1])
+        worst = ranked[0]
+        shown = worst if worst.lower().startswith("class") else f"class {worst}"
+        lines = [("lowest recall", f"{shown}: {recalls[worst][0]} of {recalls[worst][1]}, {_share(*recalls[worst])}")]
+        each = [f"{name} {found}/{of}" for name, (found, of) in recalls.items()]
+        rest = f" and {len(each) - MOST_CLASSES_SHOWN} more classes, see MODEL_CARD.md"
+        shown = ", ".join(each[:MOST_CLASSES_SHOWN]) + rest * (len(each) > MOST_CLASSES_SHOWN)
+        lines.append(("found of each class", shown))
+        names = self.test.class_names
+        wrong = most_confused(confusion_counts(self.test.labels, self.test.guesses, len(names)), 3)
+        if wrong:
+            first = [f"{names[pair.truth]} → {names[pair.guess]} ({pair.mistakes} of {pair.total})" for pair in wrong]
+            lines.append(("most confused", ", ".join(first)))
+        return lines
+
+
+def _share(right: int, total: int) -> str:
+    """A share in percent, with its Wilson interval."""
+    low, high = wilson_interval(right, total)
+    return f"{100 * right / total:.2f} % ({100 * low:.1f} to {100 * high:.1f} %)"

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from dashboard.confusion import confusion_counts
 from models.classification.evaluation import Outcome, Point
 from models.classification.findings import NOTHING, Summary
 
@@ -80,6 +81,21 @@ class ClassifierReporting:
         """The split that was judged, and its pictures with the largest losses; see `Outcome.top_losses`."""
         summary = self.summary()
         return (summary.split, summary.test.top_losses(limit)) if summary else ("val", [])
+
+    def recalls(self) -> dict[str, tuple[int, int]]:
+        """For each class among the judged pictures: how many of its pictures were found, and how many there are."""
+        summary = self.summary()
+        return summary.test.recalls() if summary else {}
+
+    def confusion(self) -> list[list[int]] | None:
+        """How often each class (row) was taken for each (column) among the judged pictures; None without any."""
+        summary = self.summary()
+        if summary is None:
+            return None
+        counts: list[list[int]] = confusion_counts(
+            summary.test.labels, summary.test.guesses, len(summary.test.class_names)
+        ).tolist()
+        return counts
 
     def show(self, writer: Any, step: int) -> list[str]:
         """What TensorBoard shows beside curves and figures; see `models.classification.board`."""

@@ -38,6 +38,7 @@ from models.finetune.memory import loss_within_memory
 from models.finetune.mixing import mix
 from models.finetune.start import balances, find_lr, fit_head_of, say
 from models.limits import check_within
+from theory.intervals import wilson_interval
 
 if TYPE_CHECKING:
     from models.cnn import CNNTask
@@ -195,9 +196,11 @@ class FineTuning(Callback):
         """What the fit of the head found."""
         assert self.head is not None
         what = ("frozen features", "the opinion of the pretrained classifier")[self.head.part]
-        mean = ", mean over the classes" * self.balanced
+        right, judged = round(self.head.accuracy * self.head.judged), self.head.judged
+        low, high = wilson_interval(right, judged)
+        sure = ", mean over the classes" if self.balanced else f" ({100 * low:.1f} to {100 * high:.1f} %)"
         return (
-            f"{100 * self.head.accuracy:.1f} % of {self.head.judged:,} training pictures right when held out{mean}, "
+            f"{100 * self.head.accuracy:.1f} % of {judged:,} training pictures right when held out{sure}, "
             f"on {what} (strength {self.head.strength:.2g}, {self.head_s:.1f} s)"
         )
 

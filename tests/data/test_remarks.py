@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 from data.folder import Folder
 from data.table import list_csv
 from tests.data.pictures import folder, noise, write
+from tests.runs import table
 
 
 def made(path: Path, **options: object) -> Folder:
@@ -53,6 +55,33 @@ def test_pictures_of_16_bits_get_one_warning_with_their_number(
     made(root)
     lines = [line for line in capsys.readouterr().err.splitlines() if "16 bits" in line]
     assert lines == ["warning: 2 pictures have 16 bits a channel: read as value / 65535"]
+
+
+def test_every_file_is_in_the_list_of_files_with_what_it_is_or_why_it_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder(tmp_path / "p", {"train/a": 3, "train/b": 3, "val/a": 1, "val/b": 1})
+    for number in range(25):
+        (root / "train" / "a" / f"text{number:02}.jpg").write_text("no picture")
+    (root / "train" / "b" / "gone.png").symlink_to("nowhere.png")
+    data = made(root)
+    said = capsys.readouterr().err
+    assert "text20.jpg" not in said
+    assert "  and 6 more, all of them in files.csv of the run" in said
+    data.save_files(tmp_path / "files.csv")
+    rows = {Path(row["path"]).relative_to(root).as_posix(): row for row in table(tmp_path / "files.csv")}
+    assert len(rows) == 8 + 26
+    assert len([row for row in rows.values() if row["problem"]]) == 26
+    assert rows["train/a/text24.jpg"]["problem"].startswith("is no picture")
+    assert rows["train/b/gone.png"]["problem"]
+    good = rows["val/b/0.png"]
+    content = (root / "val" / "b" / "0.png").read_bytes()
+    with Image.open(root / "val" / "b" / "0.png") as picture:
+        due = {"label": "b", "split": "val", "width": str(picture.width), "height": str(picture.height), "mode": "RGB"}
+    assert due.items() <= good.items()
+    assert (int(good["bytes"]), good["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    with pytest.raises(ValueError, match=r"text24\.jpg"):
+        made(root, on_bad="error")
 
 
 def odd(root: Path, name: bytes) -> Path:
@@ -100,6 +129,6 @@ def test_a_class_whose_name_is_not_utf_8_is_refused_before_a_picture_is_read(
         (root / "a").rename(root / os.fsdecode(b"caf\xe9"))
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    monkeypatch.setattr("data.folder.gather", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr("data.gather.Collection", lambda *_, **__: pytest.fail("it was read"))
     with pytest.raises(ValueError, match=r"the name of the class .* is not UTF-8; rename its folder"):
         made(root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from models.finetune.backbones import Backbone
 from models.finetune.origin import weights_origin
 from tests.models.small_folder import metrics, words
 from tests.runs import only_run, table
+from trainer.artefacts import card_text
 from trainer.safe_file import load_checkpoint
 
 
@@ -67,6 +69,40 @@ def test_top_losses_name_the_file_and_agree_with_prediction(run: Path, tmp_path:
     out = tmp_path / "out.csv"
     assert predict.main([str(run), *(row["path"] for row in rows), "--out", str(out)]) == 0
     assert [row["label"] for row in table(out)] == [row["predicted"] for row in rows]
+
+
+def test_the_confusion_matrix_is_a_table_and_its_worst_pair_is_said(run: Path) -> None:
+    rows = {
+        row.pop("truth"): {guess: int(count) for guess, count in row.items()} for row in table(run / "confusion.csv")
+    }
+    assert {truth: sum(row.values()) for truth, row in rows.items()} == {"blue": 6, "red": 6}
+    right = rows["blue"]["blue"] + rows["red"]["red"]
+    assert right / 12 == metrics(run.parent.parent)["val/accuracy"]
+    report = (run / "report.md").read_text(encoding="utf-8")
+    assert f"blue {rows['blue']['blue']}/6, red {rows['red']['red']}/6" in report
+    pairs = sorted((-rows[truth][guess], truth, guess) for truth in rows for guess in rows if rows[truth][guess])
+    wrong = [f"{truth} → {guess} ({-count} of 6)" for count, truth, guess in pairs if truth != guess]
+    assert ("| most confused | " + ", ".join(wrong) + " |" in report) == bool(wrong)
+
+
+def test_the_checkpoint_holds_the_figures_of_the_result(run: Path) -> None:
+    kept, found = load_checkpoint(run / "checkpoints/last.ckpt")["house"]["metrics"], metrics(run.parent.parent)
+    assert kept["val/accuracy"] == found["val/accuracy"]
+    assert kept == {tag: found[tag] for tag in kept}
+    assert not [tag for tag in kept if tag.startswith(("time/", "sys/"))]
+
+
+def test_the_card_has_the_recall_of_each_of_many_classes(tmp_path: Path) -> None:
+    names = [f"c{number:02}" for number in range(45)]
+    labels = torch.arange(45).repeat(2)
+    summary = {"name": "x", "source": "x", "splits": {"train": 90, "val": 90}}
+    data: Any = SimpleNamespace(summary=lambda: summary, preprocessing=dict, labels=lambda split: labels)
+    recalls = {name: (number % 3, 2) for number, name in enumerate(names)}
+    task: Any = SimpleNamespace(hparams={"class_names": names}, recalls=lambda: recalls, describe=lambda: "a network")
+    text = card_text("x", task, data, [("validation accuracy", "50 %")], {}, [("seed", "0")], tmp_path / "best.ckpt")
+    assert "none to judge by" not in text
+    assert "| c01 | 2 | 2 | 50.0 % (9 to 91 %) |" in text
+    assert text.count("| 2 | 2 |") == 45
 
 
 def test_the_card_says_what_the_figures_are_and_are_not(run: Path) -> None:
