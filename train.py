@@ -58,6 +58,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     plan = planned(request, lambda replay: read(words, MODELS, DATA, RECIPES, replay=replay), MODELS, DATA)
     if plan is None:
         return 0
+    plan.imports_s = time.perf_counter() - started
     settings = plan.settings
     data = opened(plan)
     task = built(plan, data)
@@ -114,7 +115,8 @@ def train_and_test(
         fit(trainer, task, data, plan.path)
         fit_s = time.perf_counter() - fit_started
         metrics = test(trainer, task, data, "best" if chooses else "last", validate=has_validation)
-        conclude(request, folder, data, task, trainer, settings, {**metrics, "time/fit_s": fit_s}, started)
+        times = {"time/imports_s": plan.imports_s, "time/fit_s": fit_s}
+        conclude(request, folder, data, task, trainer, settings, {**metrics, **times}, started)
 
 
 if __name__ == "__main__":

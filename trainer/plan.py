@@ -36,6 +36,7 @@ class Plan:
         data_class: The class of the data module.
         folder: The run to go on with; None for a new one.
         path: The checkpoint to go on from.
+        imports_s: Seconds from the start of the process until its classes were loaded.
     """
 
     request: Request
@@ -45,6 +46,7 @@ class Plan:
     data_class: Any
     folder: RunFolder | None
     path: Path | None
+    imports_s: float = 0.0
 
     @property
     def held(self) -> dict[str, str]:
