@@ -220,6 +220,15 @@ class TensorLoader(ResumableLoader):
             self.position = batch + 1
             yield images, labels
 
+    def views(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of all pictures in their order, ``count`` times over, augmented afresh: the same in any process."""
+        whole = self.from_the_start()
+        whole.shuffle, whole.rank, whole.world_size = False, 0, 1
+        whole.bounds = batch_bounds(len(self.images), self.batch_size, 1, equal=False)
+        for view in range(count):
+            whole.sampler.set_epoch(view)
+            yield from whole
+
     def generator(self, epoch: int, batch: int) -> torch.Generator:
         """Generator of one batch's augmentation; each process draws its own numbers."""
         seed = mix_seed(self.seed, epoch, _AUGMENT, batch, self.rank)

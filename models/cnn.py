@@ -62,6 +62,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         views: Views averaged at test time: ``one`` (no averaging), ``shift`` (5 one-pixel shifts), ``mirror``.
         tune: What of a backbone is trained: ``all``, or only its ``head``, on features computed once.
         head_start: Fit the head of a backbone on the features of the training pictures before the first epoch.
+        head_views: Augmented views of each picture that this head is fitted on too, from 0; see --data.aug.
         opinion: Offer that head also the opinion of the classifier that came with the weights; folds of the training
             pictures decide whether it listens.
         freeze_epochs: Epochs in which the head of a backbone learns alone.
@@ -111,6 +112,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         views: Literal["one", "shift", "mirror"] = "one",
         tune: Literal["all", "head"] = "all",
         head_start: bool = True,
+        head_views: int = 0,
         opinion: bool = True,
         freeze_epochs: int = 0,
         unfreeze_milestones: list[int] = [],  # noqa: B006
@@ -142,7 +144,7 @@ class CNNTask(ClassifierReporting, LightningModule):
             mean, std = self.network.preprocessing["mean"], self.network.preprocessing["std"]
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).clamp_min(1e-3).view(-1, 1, 1))
-        self.fixed_features = not self.draws_views(options)
+        self.fixed_features = self.finetuning is not None and self.finetuning.head_only
         self.memory_format = torch.channels_last if backbone == "cnn" or channels_last else torch.contiguous_format
         self.evaluation = Evaluation(class_names)
         self.class_weights: Tensor | None = None  # with --data.balance loss, (K,)
@@ -163,9 +165,9 @@ class CNNTask(ClassifierReporting, LightningModule):
         check_optimiser(options)
         if options["backbone"] == "cnn":
             return idle.check_own(options)
-        from models.finetune.early import check_names
+        from models.finetune.early import check_early
 
-        check_names(options["backbone"], options["weights"])
+        check_early(options)
 
     @classmethod
     def wanted_pictures(cls, options: dict[str, Any]) -> dict[str, Any]:
@@ -178,8 +180,8 @@ class CNNTask(ClassifierReporting, LightningModule):
 
     @classmethod
     def draws_views(cls, options: dict[str, Any]) -> bool:
-        """Whether it learns from augmented views; a head alone is fitted on features of the plain pictures."""
-        return bool(options["backbone"] == "cnn" or options["tune"] != "head")
+        """Whether it learns from augmented views; a head alone may be fitted on features of the plain pictures."""
+        return bool(options["backbone"] == "cnn" or options["tune"] != "head" or options["head_views"])
 
     def normalise(self, images: Tensor) -> Tensor:
         """Pictures as the network wants them: mean 0, deviation 1. Args: uint8 0..255 or float 0..1, (N, C, H, W)."""

@@ -53,7 +53,7 @@ class Task(Protocol):
             are taken where they are None.
         draws_views: Optional class method of the options of the task: whether it learns from augmented views. The data
             are told, so that they prepare each training picture in that form alone.
-        fixed_features: Optional; True when it learns from features of the plain pictures, so that no views are drawn.
+        fixed_features: Optional; True when it learns from features that stay as they are, in one go.
         failure: Optional; one line when the run did not show what it set out to show, such as a descent that diverged.
             All is reported as usual, then the line goes to stderr and the exit status is 1.
     """
@@ -132,7 +132,7 @@ def house_record(request: Request, settings: Settings, data: Data, task: Task) -
     record |= {"command": request.command, "versions": versions()}
     if hasattr(data, "preprocessing"):
         record["preprocessing"] = data.preprocessing()
-        record["mirrors"] = getattr(data, "mirrors", False) and not getattr(task, "fixed_features", False)
+        record["mirrors"] = getattr(data, "mirrors", False) and getattr(data, "draws_views", True)
     return record
 
 

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from models.finetune.architectures import LITE0, check_name
 from models.finetune.weights import given_file
+from models.limits import check_within
+
+RANGES = {"mixup": (0, 100), "cutmix": (0, 100), "mix_off_epochs": (0, 10**6), "head_views": (0, 1000)}
+
+
+def check_early(options: Mapping[str, Any]) -> None:
+    """Refuses what is wrong with a task's options for a backbone, whatever the pictures are.
+
+    Raises:
+        ValueError: Naming the option.
+    """
+    check_within(options, RANGES)
+    check_names(options["backbone"], options["weights"])
 
 
 def check_names(name: str, weights: str) -> None:

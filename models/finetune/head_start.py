@@ -14,6 +14,9 @@ strength * N in the sum over N pictures; so what N_0 chose is used times N_0 / N
 F does not change when features are rotated (W turns with them), and W lies in the span of the centred features. So the
 features are replaced by their coordinates in that span, at most N - 1 of them, and all folds are solved at once.
 
+V augmented views of each picture may stand beside it; then each has the share 1 / (V + 1) of the picture's importance.
+The strength is still chosen on the pictures themselves, so that no fold judges a picture by views of it.
+
 Source:
     Hastie, Tibshirani, Friedman (2009), The elements of statistical learning, sections 4.4, 7.10 and 18.3.5 (the span).
     Liu, Nocedal (1989), On the limited memory BFGS method.
@@ -167,6 +170,7 @@ def fit_head(
     num_classes: int,
     balance: bool = False,
     tried: Callable[[int], None] = lambda count: None,
+    views: tuple[Tensor, Tensor, int] | None = None,
 ) -> HeadFit:
     """The head with the smallest regularised loss, at the strength with the smallest held-out loss.
 
@@ -176,6 +180,7 @@ def fit_head(
         num_classes: K.
         balance: Whether all classes count alike.
         tried: Called with the number of strengths tried so far.
+        views: Features of augmented views, shape (V', D), their labels (V',), and V, the views of each picture.
 
     Returns:
         The head, on the CPU.
@@ -189,20 +194,30 @@ def fit_head(
     size = choice_size(count, num_classes)
     rows = stratified_part(labels, size) if size < count else torch.ones(count, dtype=torch.bool)  # those that choose
     folds = stratified_folds(labels[rows], min(NUM_FOLDS, size)).to(device)
-    importance = class_weights(labels, num_classes)[labels].double() if balance else torch.ones(count).double()
+    importance = importances(labels, num_classes, balance)
+    seen, named, shares = features, labels, importance
+    if views is not None:
+        seen, named = torch.cat([features, views[0]]), torch.cat([labels, views[1].cpu()])
+        shares = torch.cat([importance, views[2] * importances(views[1].cpu(), num_classes, balance)]) / (views[2] + 1)
     labels, importance, rows = labels.to(device), importance.to(device), rows.to(device)
 
-    z, centre, basis = coordinates(features)
-    part = z if size == count else coordinates(features[rows])[0]
+    z, centre, basis = coordinates(seen)
+    part = z if size == len(seen) else coordinates(features[rows])[0]
     weights = importance[rows] / importance[rows].sum()
     choice = choose_strength(part, labels[rows], weights, folds, num_classes, tried)
     strength = STRENGTHS[choice.best] * size / count
-    start = choice.solution if size == count else z.new_zeros(z.shape[1], 1, num_classes)
-    whole = minimise(z, labels, (importance / importance.sum())[:, None], strength, start)
+    start = choice.solution if size == len(seen) else z.new_zeros(z.shape[1], 1, num_classes)
+    whole = minimise(z, named.to(device), shares.to(device)[:, None], strength, start)
     weight = (basis @ whole[:-1, 0]).T  # (K, D)
     bias = whole[-1, 0] - weight @ centre
     bias -= bias.mean()
     return HeadFit(weight.float().cpu(), bias.float().cpu(), strength, choice.losses, choice.accuracy, choice.judged)
+
+
+def importances(labels: Tensor, num_classes: int, balance: bool) -> Tensor:
+    """a, float64, shape (N,): sums to 1; each class has the same share of it with ``balance``, else each picture."""
+    found = class_weights(labels, num_classes)[labels].double() if balance else torch.ones(len(labels)).double()
+    return found / found.sum()
 
 
 def fit_best_head(
@@ -212,6 +227,7 @@ def fit_best_head(
     num_classes: int,
     balance: bool,
     tried: Callable[[int], None] = lambda count: None,
+    views: tuple[Tensor, Tensor, int] | None = None,
 ) -> HeadFit:
     """The head on that part of the features which has the smallest held-out loss; it does not read the others.
 
@@ -222,11 +238,18 @@ def fit_best_head(
         num_classes: K.
         balance: Whether all classes count alike.
         tried: Called with the number of strengths tried so far, part by part.
+        views: As for `fit_head`.
 
     Returns:
         The head, with zeros for the columns it does not read.
     """
-    fits = [fit_head(features[:, part], labels, num_classes, balance=balance, tried=tried) for part in parts]
+    fits = [
+        fit_head(
+            features[:, part], labels, num_classes, balance, tried,
+            None if views is None else (views[0][:, part], *views[1:]),
+        )
+        for part in parts
+    ]  # fmt: skip
     best = min(range(len(parts)), key=lambda index: min(fits[index].losses))
     weight = torch.zeros(num_classes, features.shape[1])
     weight[:, parts[best]] = fits[best].weight

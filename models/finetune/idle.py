@@ -7,8 +7,8 @@ from typing import Any
 
 # Of the task, for a pretrained network alone; and for our own network alone.
 BACKBONE = (
-    "weights", "tune", "head_start", "opinion", "freeze_epochs", "unfreeze_milestones", "layer_decay", "norm",
-    "ema_decay", "mixup", "cutmix", "mix_off_epochs", "channels_last",
+    "weights", "tune", "head_start", "head_views", "opinion", "freeze_epochs", "unfreeze_milestones", "layer_decay",
+    "norm", "ema_decay", "mixup", "cutmix", "mix_off_epochs", "channels_last",
 )  # fmt: skip
 OWN = ("widths", "padding", "depths", "pools", "patch", "dropout", "logit_scale", "norm_momentum")
 
@@ -18,7 +18,7 @@ STEPS = (
         "optimizer", "lr", "momentum", "weight_decay", "schedule", "warmup", "label_smoothing", "freeze_epochs",
         "unfreeze_milestones", "layer_decay", "norm", "ema_decay", "mixup", "cutmix", "mix_off_epochs", "compile",
     )),
-    "data.min_area", "early_stopping.patience",
+    "early_stopping.patience",
     *(f"trainer.{name}" for name in (
         "max_epochs", "min_epochs", "max_steps", "min_steps", "limit_train_batches", "overfit_batches",
         "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "check_val_every_n_epoch",
@@ -35,8 +35,16 @@ def _takes_steps(options: Mapping[str, Any]) -> bool:
     return _own(options) or options["model.tune"] != "head"
 
 
+def _draws_views(options: Mapping[str, Any]) -> bool:
+    return _takes_steps(options) or options["model.head_views"] > 0
+
+
 _OF_BACKBONE = "only for --model.backbone NAME; the network cnn starts at random and learns as a whole"
 _OF_STEPS = "without effect with --model.tune head, which is fitted in one go; --model.tune all uses it"
+_OF_VIEWS = (
+    "without effect with --model.tune head, which is fitted on the plain pictures; --model.tune all and "
+    "--model.head_views N use it"
+)
 
 # See `trainer.idle`. What says only what is the case anyway is let through.
 CONDITIONS = (
@@ -48,8 +56,16 @@ CONDITIONS = (
         "only for the network cnn, not for --model.backbone {0[model.backbone]}",
     ),
     (STEPS, _takes_steps, _OF_STEPS),
-    (("data.aug",), lambda options: _takes_steps(options) or options["data.aug"] == "none", _OF_STEPS),
-    (("data.flip",), lambda options: _takes_steps(options) or not options["data.flip"], _OF_STEPS),
+    (("data.aug",), lambda options: _draws_views(options) or options["data.aug"] == "none", _OF_VIEWS),
+    (("data.flip",), lambda options: _draws_views(options) or not options["data.flip"], _OF_VIEWS),
+    (("data.min_area",), _draws_views, _OF_VIEWS),
+    (
+        ("model.head_views",),
+        lambda options: (
+            not options["model.head_views"] or (options["model.head_start"] and options["data.aug"] != "none")
+        ),
+        "needs --model.head_start true and an augmentation, --data.aug",
+    ),
 )
 
 # What no recipe sets, so that a value other than these is the user's, wherever it stands.

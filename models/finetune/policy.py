@@ -25,6 +25,7 @@ from models.classification.evaluation import resident_pictures
 from models.classification.targets import smooth_targets, soft_cross_entropy
 from models.finetune.averaging import WeightAverage
 from models.finetune.backbones import Backbone, build_backbone
+from models.finetune.early import RANGES
 from models.finetune.features import FeatureCache
 from models.finetune.freezing import (
     first_trainable_stage,
@@ -77,7 +78,7 @@ class FineTuning(Callback):
         self.num_stages = num_stages
         self.schedule: tuple[int, list[int]] = options["freeze_epochs"], options["unfreeze_milestones"]
         first_trainable_stage(0, num_stages, *self.schedule)
-        check_within(options, {"mixup": (0, 100), "cutmix": (0, 100), "mix_off_epochs": (0, 10**6)})
+        check_within(options, RANGES)
         if self.head_only and not options["head_start"]:
             raise ValueError(
                 "--model.head_start false leaves --model.tune head nothing to train; --model.tune all trains on"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -52,21 +52,31 @@ def fit_head_of(trainer: Trainer, task: CNNTask) -> tuple[HeadFit, Tensor]:
     )
     progress = Progress()
     size = min(MOST_AT_ONCE, getattr(trainer.train_dataloader, "batch_size", MOST_AT_ONCE))
-    features, labels = extract_features(
-        network,
-        zip(images.split(size), labels.split(size), strict=True),
-        task.device,
-        precision,
-        lambda done: progress(f"features of {done:,} of {total:,} pictures"),
-        task.normalise,
-        lambda most: say(f"out of memory: features are computed {most} pictures at a time"),
-        task.memory_format,
-    )
+
+    def features_of(batches: Iterable[tuple[Tensor, Tensor]], what: str) -> tuple[Tensor, Tensor]:
+        return extract_features(
+            network,
+            batches,
+            task.device,
+            precision,
+            lambda done: progress(f"features of {done:,} of {what}"),
+            task.normalise,
+            lambda most: say(f"out of memory: features are computed {most} pictures at a time"),
+            task.memory_format,
+        )
+
+    features, labels = features_of(zip(images.split(size), labels.split(size), strict=True), f"{total:,} pictures")
+    views, count = None, task.hparams["head_views"]
+    if count:
+        loader: Any = trainer.train_dataloader
+        say(f"head    features of {count} augmented views of each picture")
+        views = *features_of(loader.views(count), f"{count * total:,} views"), count
 
     def fit(device: torch.device) -> HeadFit:
+        beside = None if views is None else (views[0].to(device), *views[1:])
         return fit_best_head(
             features.to(device), network.parts(), labels, classes, balances(trainer),
-            lambda tried: progress(f"{tried} of at most {len(STRENGTHS)} strengths tried"),
+            lambda tried: progress(f"{tried} of at most {len(STRENGTHS)} strengths tried"), beside,
         )  # fmt: skip
 
     # In float64, which Apple's GPUs do not have.

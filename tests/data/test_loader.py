@@ -112,6 +112,22 @@ def test_a_copy_from_the_start_is_at_the_start_and_moves_nothing() -> None:
     assert seen(loader) == whole[2:]
 
 
+def test_views_are_all_pictures_in_order_again_and_again_and_the_same_in_any_process() -> None:
+    def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+        return images + torch.rand(len(images), 1, 1, 1, generator=generator)
+
+    images, labels = numbered(12)
+    loader = TensorLoader(images.float(), labels, 4, shuffle=True, seed=5, augment=augment, rank=1, world_size=2)
+    loader.load_state_dict({"epoch": 1, "batch": 2})
+    seen, named = (torch.cat(parts) for parts in zip(*loader.views(2), strict=True))
+    assert named.tolist() == labels.repeat(2).tolist()
+    first, second = (seen - images.float().repeat(2, 1, 1, 1)).flatten(1)[:, 0].split(12)
+    assert len({*first.tolist(), *second.tolist()}) == 24
+    assert loader.state_dict() == {"epoch": 1, "batch": 2}
+    single = TensorLoader(images.float(), labels, 4, shuffle=True, seed=5, augment=augment)
+    assert torch.equal(torch.cat([part for part, _ in single.views(2)]), seen)
+
+
 def test_augmentation_gets_a_generator_of_its_own_batch() -> None:
     draws: list[float] = []
 

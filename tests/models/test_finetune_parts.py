@@ -88,6 +88,22 @@ def test_balanced_heads_weigh_classes_alike() -> None:
     assert torch.allclose((z @ ours[:, 0]).softmax(1), (z @ theirs[:, 0]).softmax(1), atol=1e-3)
 
 
+@pytest.mark.parametrize("balance", [False, True])
+def test_views_that_are_the_pictures_themselves_change_nothing_and_others_share_the_weight(balance: bool) -> None:
+    features, labels = clouds([40, 12], 5, seed=3)
+    alone = fit_head(features, labels, 2, balance)
+    again = fit_head(features, labels, 2, balance, views=(features.repeat(3, 1), labels.repeat(3), 3))
+    assert again.strength == alone.strength
+    assert (again.judged, again.accuracy) == (alone.judged, alone.accuracy)
+    assert torch.allclose(again.weight, alone.weight, atol=1e-4)
+    moved = features + 0.3 * torch.randn(features.shape, generator=torch.Generator().manual_seed(0))
+    head = fit_head(features, labels, 2, balance, views=(moved, labels, 1))
+    both = fit_head(torch.cat([features, moved]), labels.repeat(2), 2, balance)
+    assert not torch.allclose(head.weight, alone.weight, atol=1e-3)
+    if head.strength == both.strength:  # then the same rows with the same weights
+        assert torch.allclose(head.weight, both.weight, atol=1e-4)
+
+
 @pytest.mark.parametrize("counts", [[10, 10], [7, 3, 1], [1, 1]])
 def test_folds_are_stratified(counts: list[int]) -> None:
     labels = torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 import train
 from models.cnn import CNNTask
 from models.finetune.idle import BACKBONE, CONDITIONS, OWN, STEPS, UNTOUCHED
-from tests.models.small_folder import words
+from tests.models.small_folder import last, words
 from tests.runs import only_run
 
 DEFAULTS = {name: one.default for name, one in inspect.signature(CNNTask.__init__).parameters.items()}
@@ -27,12 +28,40 @@ def head(pictures: Path, root: Path, *more: str) -> list[str]:
 def test_a_head_alone_refuses_what_it_would_not_read_and_says_what_does(
     pictures: Path, tmp_path: Path, capsys: Any
 ) -> None:
-    given = ["--epochs", "10", "--lr", "0.5", "--model.mixup", "0.4", "--data.aug", "trivial"]
+    given = ["--epochs", "10", "--lr", "0.5", "--model.mixup", "0.4"]
     assert train.main(head(pictures, tmp_path, *given, "--early_stopping.patience", "3")) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert re.search(r"--lr, --model.mixup, --early_stopping.patience, --epochs, --data.aug: without effect", line)
+    assert re.search(r"--lr, --model.mixup, --early_stopping.patience, --epochs: without effect", line)
     assert "--model.tune all uses" in line
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--data.aug", "trivial"], "--data.aug: without effect with --model.tune head"),
+        (["--data.min_area", "0.5"], "--model.head_views N use it"),
+        (["--model.head_views", "2", "--data.aug", "none"], "--model.head_views: needs --model.head_start true and an"),
+        (["--model.head_views", "-1"], "head_views must be"),
+    ],
+)
+def test_a_head_alone_reads_the_augmentation_only_for_views(
+    pictures: Path, tmp_path: Path, capsys: Any, given: list[str], said: str
+) -> None:
+    assert train.main(head(pictures, tmp_path, *given)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+def test_a_head_learns_from_as_many_views_as_it_is_told(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+    more = ["--model.head_views", "3", "--data.aug", "trivial", "--data.flip", "1"]
+    for name in ("plain", "first", "second"):
+        assert train.main(head(pictures, tmp_path / name, *(more if name != "plain" else ()))) == 0
+    assert "head    features of 3 augmented views of each picture" in capsys.readouterr().err
+    plain, first, second = (last(tmp_path / name) for name in ("plain", "first", "second"))
+    assert torch.equal(first["state_dict"]["network.head.weight"], second["state_dict"]["network.head.weight"])
+    assert not torch.equal(first["state_dict"]["network.head.weight"], plain["state_dict"]["network.head.weight"])
+    assert [found["house"]["mirrors"] for found in (plain, first)] == [False, True]
 
 
 def test_the_recipe_for_folders_refuses_epochs_too(pictures: Path, tmp_path: Path, capsys: Any) -> None:
