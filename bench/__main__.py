@@ -1,7 +1,8 @@
 """Side-by-side benchmarks.
 
 python -m bench                    what there is
-python -m bench NAME [options]     run one (NAME --help shows its options; `all` runs each with its defaults)
+python -m bench NAME [options]     run one (NAME --help shows its options)
+python -m bench all                run each with its defaults, and MNIST with every recipe that takes minutes
 python -m bench NAME -- --epochs 1 what stands behind -- goes to train.py, where there is one
 
 Exit status: 0, 1 when a side failed, 2 when something needed is missing or an option is wrong.
@@ -35,6 +36,16 @@ BENCHMARKS = {
     "faults": "broken folders and disturbed trainings: torchvision, timm, Lightning and ours, scored by one rule",
     "startup": "train.py --help, and the import of the training path against plain lightning.pytorch",
 }
+
+
+# What `all` runs beside the defaults: the other figures that the recipes for MNIST state, without the example.
+FURTHER = [
+    ("mnist", ["--recipe", "models/cnn-mnist-99.5.yaml", "--accuracy", "99.5", "--peer_repeats", "0"]),
+    (
+        "mnist",
+        ["--recipe", "models/cnn-mnist-99.7.yaml", "--accuracy", "99.7", "--peer_repeats", "0", "--repeats", "3"],
+    ),
+]
 
 
 def listing() -> str:
@@ -93,11 +104,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"bench: {wrong}; known: {', '.join(BENCHMARKS)}, all", file=sys.stderr)
         return 2
     status = 0
-    for each in BENCHMARKS if name == "all" else [name]:
+    for each, given in [*((known, []) for known in BENCHMARKS), *FURTHER] if name == "all" else [(name, arguments)]:
         try:
             if name == "all":
-                print(f"\n== {each}", flush=True)
-            run(each, arguments)
+                print(f"\n== {shlex.join([each, *given])}", flush=True)
+            run(each, given)
         except (BenchError, RunFailed, UserError) as error:
             print(f"bench {each}: {error}", file=sys.stderr)
             status = max(status, error.exit_code)

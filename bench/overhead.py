@@ -170,7 +170,7 @@ class Size:
                 optimiser.step()
                 scheduler.step()
             task.eval()
-            with torch.no_grad(), mixed:
+            with torch.no_grad():  # in float32, as the Trainer judges
                 right = sum(int((task(images).argmax(1) == labels).sum()) for images, labels in val_loader)
             assert right >= 0
         return figures(moments)

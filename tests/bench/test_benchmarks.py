@@ -49,6 +49,24 @@ def test_the_list_does_not_import_torch() -> None:
     assert done.returncode == 0
 
 
+def test_all_runs_every_benchmark_and_every_recipe_for_mnist_that_states_a_figure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(front, "run", lambda name, words: ran.append((name, words)))
+    assert front.main(["all"]) == 0
+    assert [name for name, words in ran if not words] == list(front.BENCHMARKS)
+    recipes = {path.name for path in (child.HERE / "models").glob("cnn-mnist-99*.yaml")}
+    usual = Path(mnist.RECIPE).name
+    assert {Path(words[words.index("--recipe") + 1]).name for _, words in ran if words} == recipes - {usual}
+    for name, words in ran:
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--repeats", type=int)
+        importlib.import_module(f"bench.{name}").add_arguments(parser)
+        parser.parse_args(words)
+    assert "\n== mnist --recipe models/cnn-mnist-99.7.yaml --accuracy 99.7" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("words", [["digit"], ["all", "--repeats", "1"]])
 def test_wrong_names_are_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert front.main(words) == 2
@@ -142,11 +160,26 @@ def test_a_failing_side_makes_the_benchmark_fail(capsys: pytest.CaptureFixture[s
 def test_face_shows_mean_and_deviation_of_its_errors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "att_faces").mkdir()
     monkeypatch.setenv("DATA_ROOT", str(tmp_path))
-    options = argparse.Namespace(recipe="models/cnn.yaml", splits=3, repeats=5, warmup=0, passed=[])
+    asked = list[int]()
+
+    def train(command: list[str], name: str) -> Sample:
+        asked.append(int(command[-1]))
+        figures = {"test/error": 0.002 + asked[-1] / 10_000, "test/error_sd": 0.004, "test/error_split_00": 0.0}
+        return Sample(10.0, figures)
+
+    monkeypatch.setattr(face, "train", train)
+    options = argparse.Namespace(recipe=face.RECIPE, repeats=3, warmup=0, passed=[])
     face.check(options)
-    tables = face.run(options).tables
-    assert ["test/accuracy", "0.9900 ± 0.0100"] in tables[1][1]
-    assert ["test/error", "0.0200 ± 0.0000"] in tables[1][1]
+    found = face.run(options)
+    assert asked == [0, 20, 40]  # blocks of the 20 splits that a run takes, so that none is counted twice
+    assert "split seeds 0–59" in found.title
+    (head, shown) = found.tables[1][0][1], found.tables[1][1]
+    assert head == "mean ± deviation over 3 blocks of 20 splits"
+    assert ["test/error", "0.0040 ± 0.0020"] in shown
+    assert not [tag for tag, _ in shown if "_split_" in tag]
+    assert found.notes == [
+        "error  0.40 ± 0.40 % (mean ± deviation over the splits of a run), target at most 1.0 %: met"
+    ]
 
 
 def test_the_example_is_read_by_its_epochs() -> None:
