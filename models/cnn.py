@@ -150,6 +150,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         self.class_weights: Tensor | None = None  # with --data.balance loss, (K,)
         self.train_sums = torch.zeros(3)  # loss * pictures, right ones, pictures of this epoch
         self.history: list[Point] = []
+        self.train_losses: list[float] = []  # mean of each epoch
         self.validation: Outcome | None = None
         self.test: Outcome | None = None
         self.train_pictures: tuple[Tensor, Tensor] | None = None
@@ -243,6 +244,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         """Logs the epoch's means; they are summed on the device because a log per step costs more than a small step."""
         sums = self.trainer.strategy.reduce(self.train_sums, reduce_op="sum")
         count = sums[2].clamp_min(1)
+        self.train_losses.append(float(sums[0] / count))
         values = {"train/loss": sums[0] / count, "train/accuracy": sums[1] / count, "lr/peak": peak_rate(self.trainer)}
         if self.finetuning is not None and self.finetuning.mixes(self):
             del values["train/accuracy"]  # there is no right class of a mixture
@@ -306,9 +308,11 @@ class CNNTask(ClassifierReporting, LightningModule):
         """Keeps the sums of a half-finished epoch and the curve so far, so that a resumed run reports the same."""
         checkpoint["train_sums"] = self.train_sums.cpu()
         checkpoint["history"] = [tuple(point) for point in self.history]
+        checkpoint["train_losses"] = self.train_losses
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what `on_save_checkpoint` kept."""
         if resumes(self):
             self.train_sums = checkpoint["train_sums"].to(self.device)
             self.history = [Point(*point) for point in checkpoint["history"]]
+            self.train_losses = list(checkpoint.get("train_losses", []))

@@ -3,6 +3,7 @@
 A task that inherits from `ClassifierReporting` only has to fill in its outcomes; everything said about them is here.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,12 +13,15 @@ from dashboard.confusion import confusion_counts
 from models.classification.evaluation import Outcome, Point
 from models.classification.findings import NOTHING, Summary
 
+BLOWN_UP = 2.0  # times the loss of a classifier that knows nothing
+
 
 class ClassifierReporting:
     """The reporting half of a classifier's task.
 
     Attributes:
         history: Where the classes stood after each validated epoch.
+        train_losses: Mean training loss of each epoch, in nats.
         validation: Outputs of the newest validation, or None.
         test: Outputs on the test pictures, or None.
         train_pictures: Training pictures (N, C, H, W) and labels (N,) for the baseline, or None.
@@ -28,9 +32,23 @@ class ClassifierReporting:
     network: Any
     finetuning: Any
     history: list[Point]
+    train_losses: list[float]
     validation: Outcome | None
     test: Outcome | None
     train_pictures: tuple[Tensor, Tensor] | None
+
+    @property
+    def failure(self) -> str:
+        """One line where training blew up, stayed finite and did not come back; else empty."""
+        chance = math.log(len(self.hparams["class_names"]))
+        if not self.train_losses or self.train_losses[-1] <= chance or max(self.train_losses) <= BLOWN_UP * chance:
+            return ""
+        worst = max(range(len(self.train_losses)), key=self.train_losses.__getitem__)
+        return (
+            f"training diverged: the mean loss was {self.train_losses[worst]:.4g} nats in epoch {worst + 1} and "
+            f"{self.train_losses[-1]:.4g} in the last one; a classifier that knows nothing has {chance:.4g}. "
+            "Try a smaller --lr"
+        )
 
     def describe(self) -> str:
         """Sizes of the network, for the first lines of a run."""

@@ -1,6 +1,7 @@
 """The convolutional network against the formulas of convolution, and its task against closed forms."""
 
 import math
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -223,3 +224,23 @@ def test_grad_cam_works_inside_inference_and_on_the_own_network() -> None:
         heat = grad_cam(model.network, model.network.last_spatial(), x, torch.tensor([0, 1]))
     assert heat.shape == (2, 8, 8)
     assert 0 <= float(heat.min()) <= float(heat.max()) <= 1
+
+
+def test_a_run_that_blows_up_and_stays_finite_fails_after_its_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model", "cnn", "--epochs", "2", "--data.aug", "none", "--report", "none", "--root", str(tmp_path)]
+    assert train.main([*words, "--lr", "6", "--trainer.precision", "32-true"]) == 1
+    heard = capsys.readouterr()
+    assert "test accuracy" in heard.out
+    assert re.search(r"training diverged: the mean loss was [\d.e+]+ nats in epoch \d and [\d.e+]+ in the last", heard.err)
+    model = task()
+    chance = math.log(len(model.hparams["class_names"]))
+    for losses, fails in (
+        ([], False),
+        ([3 * chance, 0.9 * chance], False),  # it came back
+        ([1.9 * chance, 1.1 * chance], False),  # labels without sense, or no time to learn
+        ([1.0, 3 * chance, 1.1 * chance], True),
+    ):
+        model.train_losses = losses
+        assert bool(model.failure) == fails
