@@ -87,5 +87,7 @@ def legend(figure: Figure, height: float, starred: bool) -> None:
     handles = [Rectangle((0, 0), 1, 1, facecolor=colour) for colour in COLOURS]
     meanings = [f"{score} {meaning}" for score, meaning in enumerate(MEANINGS)]
     figure.legend(handles, meanings, loc=(0.01, 0.3 / height), ncols=4, frameon=False, fontsize=SMALL_POINTS)
-    said = "– the tool has nothing of the kind" + ("; * an error is the right answer: 2 is full marks" * starred)
+    said = "– not asked: the tool has nothing of the kind" + (
+        "; * an error is the right answer: 2 is full marks" * starred
+    )
     figure.text(0.02, 0.12 / height, said, fontsize=SMALL_POINTS)

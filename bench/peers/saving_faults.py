@@ -96,8 +96,9 @@ def same_moment(tool: Tool) -> Verdict:
     place.mkdir()
     runs = [tool.start("--root", str(root), "--epochs", "1", fault=f"meeting={place}") for _ in range(2)]
     said = [run.communicate(timeout=600)[0] for run in runs]
-    if failed := [text for run, text in zip(runs, said, strict=True) if run.returncode]:
-        return 1, f"exit {[run.returncode for run in runs]}: {last_line(failed[0])}"
+    if failed := [last_line(text) for run, text in zip(runs, said, strict=True) if run.returncode]:
+        cause = next((line for line in failed if "nobody else came" not in line), failed[0])
+        return 1, f"exit {runs[0].returncode} and {runs[1].returncode}: {cause}"
     folders = {path.parent.parent for path in root.rglob("last*.ckpt")}
     return (3 if len(folders) == 2 else 0), f"two runs in {len(folders)} folder{'s' * (len(folders) > 1)}"
 
