@@ -1,11 +1,13 @@
 """What tools make of faults: torchvision's and timm's folder loaders, Lightning as its guide uses it, and ours.
 
-Nothing is timed. Each tool gets the same broken folders, or is disturbed in the same way while it trains, and is judged
-by the same rule (`bench.peers.folder_faults`, `bench.peers.training_faults`):
+Nothing is timed. Each tool gets the same broken folders, is disturbed in the same way while it trains, or is asked
+afterwards for predictions and curves, and is judged by the same rule (`bench.peers.folder_faults`,
+`bench.peers.training_faults`):
 
     0 silently wrong    1 unclear error    2 clear error    3 recovers
 
-Where an error is the right answer, 2 is full marks: D2, D16, T1, T7, T14, T15, T16, T20.
+Where an error is the right answer, 2 is full marks: D2, D16, D19, T1, T5, T7, T14 to T16, T18 to T20. A tool that has
+nothing of the kind is not asked: it has no cell.
 """
 
 from __future__ import annotations
@@ -18,16 +20,22 @@ from bench.child import python, run_child
 from bench.harness import BenchError, Report, Sample
 
 HEAD = ("fault", "tool", "score", "what was seen")
-FOLDER_TOOLS, TRAINING_TOOLS = ("ours", "torchvision", "timm"), ("ours", "lightning")
 TOOLS = ("ours", "torchvision", "timm", "lightning")
-ERROR_IS_RIGHT = {"D2", "D16", "T1", "T7", "T14", "T15", "T16", "T20"}
+# By part: modules of bench.peers, and the tools that each can probe.
+PARTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "folders": {"folder_faults": ("ours", "torchvision", "timm")},
+    "training": {"training_faults": ("ours", "lightning"), "weights_faults": ("ours", "torchvision", "timm")},
+    "after": {"predict_faults": ("ours", "timm", "lightning"), "board_faults": ("ours", "lightning")},
+}
+KINDS = "DPBT"  # folders, predictions, TensorBoard, training
+ERROR_IS_RIGHT = {"D2", "D16", "D19", "T1", "T5", "T7", "T14", "T15", "T16", "T18", "T19", "T20"}
 Seen = dict[str, dict[str, tuple[int, str]]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this comparison."""
     parser.add_argument("--figure", type=Path, metavar="FILE", help="also draw the matrix, as PNG")
-    parser.add_argument("--only", choices=("folders", "training"), help="one half (default both)")
+    parser.add_argument("--only", choices=PARTS, help="one part (default all)")
     parser.set_defaults(repeats=1, warmup=0)
 
 
@@ -57,15 +65,22 @@ def probe(module: str, tool: str) -> dict[str, tuple[int, str]]:
         raise BenchError(f"{module} of {tool} told of no result: {error}", 1) from error
 
 
+def place(fault: str) -> tuple[int, int]:
+    """Where a fault stands in the table: its kind, then its number. Args: fault, such as "T2 SIGTERM"."""
+    number = fault.split()[0]
+    return KINDS.index(number[0]), int(number[1:])
+
+
 def run(options: argparse.Namespace) -> Report:
     """Probes every tool."""
-    seen: Seen = {}
-    halves = {"folders": ("folder_faults", FOLDER_TOOLS), "training": ("training_faults", TRAINING_TOOLS)}
-    for half, (module, tools) in halves.items():
-        if options.only in (None, half):
-            for tool in tools:
-                for fault, found in probe(module, tool).items():
-                    seen.setdefault(fault, {})[tool] = found
+    found: Seen = {}
+    for part, modules in PARTS.items():
+        if options.only in (None, part):
+            for module, tools in modules.items():
+                for tool in tools:
+                    for fault, verdict in probe(module, tool).items():
+                        found.setdefault(fault, {})[tool] = verdict
+    seen = {fault: found[fault] for fault in sorted(found, key=place)}
     if options.figure:
         from dashboard import style
         from dashboard.faults import faults_figure

@@ -16,6 +16,11 @@ import numpy as np
 from PIL import Image
 
 CLASSES = ("a", "b", "c")
+BROKEN: dict[str, Callable[[bytes], bytes]] = {
+    "D3 zero bytes": lambda jpeg: b"",
+    "D4 half a JPEG": lambda jpeg: jpeg[: len(jpeg) // 2],
+    "D5 a text file named .jpg": lambda jpeg: b"not an image",
+}
 
 
 class WrongError(Exception):
@@ -30,13 +35,15 @@ class Case:
         provoke: Breaks the folder.
         expect: Looks at what was read, the parts "train" and "val"; raises `WrongError`.
         names: Words of which an error must have one to count as clear.
-        told: Whether something had to be left out, so that silence is wrong.
+        told: Whether something had to be left out or is suspect, so that silence is wrong.
+        tools: Those that can meet it; empty for all.
     """
 
     provoke: Callable[[Path], None]
     expect: Callable[[dict[str, Read]], None]
     names: tuple[str, ...]
     told: bool = False
+    tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,13 +109,18 @@ def looks(name: str, due: np.ndarray, tolerance: float = 0.01) -> Callable[[dict
     return expect
 
 
+def jpeg() -> bytes:
+    """A sound JPEG of 200×200 pixels."""
+    buffer = io.BytesIO()
+    smooth(99, 200, 200).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
 def content(data: Callable[[bytes], bytes]) -> Callable[[Path], None]:
     """A file in train/a made from the bytes of a JPEG."""
 
     def provoke(root: Path) -> None:
-        buffer = io.BytesIO()
-        smooth(99, 200, 200).save(buffer, "JPEG")
-        (root / "train" / "a" / "bad.jpg").write_bytes(data(buffer.getvalue()))
+        (root / "train" / "a" / "bad.jpg").write_bytes(data(jpeg()))
 
     return provoke
 
@@ -141,11 +153,6 @@ def cases() -> dict[str, list[Case]]:
     grey, pixels = np.asarray(plain.convert("L")), np.asarray(plain)
     as_rgb = np.repeat(grey[:, :, None], 3, axis=2)
     out = counted(9, 6)
-    broken = {
-        "D3 zero bytes": lambda jpeg: b"",
-        "D4 half a JPEG": lambda jpeg: jpeg[: len(jpeg) // 2],
-        "D5 a text file named .jpg": lambda jpeg: b"not an image",
-    }
     modes: dict[str, tuple[Callable[[Path], object], np.ndarray]] = {
         "cmyk.tif": (lambda path: plain.convert("CMYK").save(path), pixels),
         "la.png": (lambda path: plain.convert("LA").save(path), as_rgb),
@@ -191,7 +198,7 @@ def cases() -> dict[str, list[Case]]:
     return {
         "D1 a class missing in val": [Case(lambda root: without(root, "val", "b"), counted(9, 4), ("class b", "'b'"))],
         "D2 a class only in val": [Case(only_val, out, ("class d", "'d'"))],
-        **{name: [Case(content(data), out, ("bad.jpg",), told=True)] for name, data in broken.items()},
+        **{name: [Case(content(data), out, ("bad.jpg",), told=True)] for name, data in BROKEN.items()},
         "D6 hidden folders": [Case(hidden, out, (".ipynb_checkpoints",))],
         "D7 an empty class folder": [Case(lambda root: (root / "train" / "empty").mkdir(), out, ("empty",), told=True)],
         "D8 16-bit grey": [

@@ -28,7 +28,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bench.peers.folder_cases import Case, Read, WrongError, cases, sound
+from bench.peers import folder_cases, split_cases
+from bench.peers.folder_cases import Case, Read, WrongError, sound
+from bench.peers.split_cases import LIST
 
 MOST = 1000  # pictures read of a folder that holds fifteen
 
@@ -54,7 +56,9 @@ def open_ours(root: Path, part: str) -> tuple[Any, dict[str, int]]:
     from data.decode import read_picture
     from data.folder import Folder
 
-    data = Folder(str(root), cache_dir=str(root.parent / "cache"), num_workers=1)
+    table = root / LIST
+    path, csv = (None, str(table)) if table.is_file() else (str(root), None)
+    data = Folder(path, csv=csv, cache_dir=str(root.parent / "cache"), num_workers=1)
     data.setup()
     pairs = zip(data.paths(part), data.labels(part).tolist(), strict=True)
     pictures = [(Image.fromarray(read_picture(path).pixels), label) for path, label in pairs]
@@ -108,12 +112,18 @@ def probe(tool: str, case: Case) -> tuple[int, str]:
     return 3, "right"
 
 
+def cases(tool: str) -> dict[str, list[Case]]:
+    """The faults that a tool can meet."""
+    every = {**folder_cases.cases(), **split_cases.cases()}
+    return {name: forms for name, forms in every.items() if not forms[0].tools or tool in forms[0].tools}
+
+
 def main() -> None:
     """Probe one tool."""
     parser = argparse.ArgumentParser(description="Faulty folders, read by a folder loader.")
     parser.add_argument("--tool", required=True, choices=TOOLS)
     tool = parser.parse_args().tool
-    print(json.dumps({name: min(probe(tool, case) for case in forms) for name, forms in cases().items()}))
+    print(json.dumps({name: min(probe(tool, case) for case in forms) for name, forms in cases(tool).items()}))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,18 @@ import pytest
 from bench import __main__ as front
 from bench import faults
 from bench.harness import BenchError
-from bench.peers.folder_cases import CLASSES, Case, Read, WrongError, cases, counted, looks, smooth, sound
-from bench.peers.folder_faults import probe, read
+from bench.peers import board_faults, predict_faults, training_faults, weights_faults
+from bench.peers.folder_cases import CLASSES, Case, Read, WrongError, counted, looks, smooth, sound
+from bench.peers.folder_faults import cases, probe, read
+from bench.peers.split_cases import trained_on
 from dashboard import style
 from dashboard.faults import faults_figure
 
 # timm leaves the files that it reads open.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+OURS_ALONE = ("D17", "D18", "D19")
 
 
 def parts(train: int = 9, val: int = 6, classes: tuple[str, ...] = CLASSES) -> dict[str, Read]:
@@ -62,10 +68,65 @@ def test_leaving_out_without_a_word_is_silently_wrong() -> None:
 
 
 def test_ours_has_full_marks_in_every_fault_of_folders() -> None:
-    for name, forms in cases().items():
+    for name, forms in cases("ours").items():
         score, seen = min(probe("ours", case) for case in forms)
         due = 2 if name.split()[0] in faults.ERROR_IS_RIGHT else 3
         assert score >= due, f"{name}: {seen}"
+
+
+def test_every_fault_has_one_row() -> None:
+    modules = (training_faults, weights_faults, predict_faults, board_faults)
+    rows = [*cases("ours"), *(name for module in modules for name in module.CASES)]
+    due = {"D": 19, "T": 23, "P": 3, "B": 2}
+    assert sorted(name.split()[0] for name in rows) == sorted(
+        f"{kind}{number}" for kind, count in due.items() for number in range(1, count + 1)
+    )
+    assert {name.split()[0] for name in rows} >= faults.ERROR_IS_RIGHT
+
+
+def test_a_loader_that_splits_nothing_is_not_asked_for_a_split() -> None:
+    for tool in ("torchvision", "timm"):
+        assert cases("ours").keys() - cases(tool).keys() == {name for name in cases("ours") if name[:3] in OURS_ALONE}
+    assert len(cases("timm")) == 16
+
+
+def test_the_only_picture_of_a_class_must_be_trained_on() -> None:
+    blank = np.zeros((24, 32, 3), np.uint8)
+
+    def sides(train: list[int], val: list[int]) -> dict[str, Read]:
+        labels = {"train": train, "val": val}
+        return {part: Read(list(CLASSES), [(blank, label) for label in each]) for part, each in labels.items()}
+
+    trained_on(sides([0, 1, 2], [1, 2]))
+    for wrong in (sides([1, 2], [0, 1, 2]), sides([0, 1, 2], []), sides([1, 2], [1, 2])):
+        with pytest.raises(WrongError):
+            trained_on(wrong)
+
+
+def test_each_part_asks_its_tools_and_rows_stand_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def probed(module: str, tool: str) -> dict[str, tuple[int, str]]:
+        asked.append((module, tool))
+        return {"T10 ten": (3, "")} if module == "training_faults" else {"T9 nine": (2, ""), "B1 one": (0, "")}
+
+    monkeypatch.setattr(faults, "probe", probed)
+    report = faults.run(Namespace(only="training", figure=None))
+    assert asked == [
+        *(("training_faults", tool) for tool in ("ours", "lightning")),
+        *(("weights_faults", tool) for tool in ("ours", "torchvision", "timm")),
+    ]
+    rows = report.tables[0][1]
+    assert [row[0] for row in rows if row[0]] == ["B1 one", "T9 nine", "T10 ten"]
+    asked.clear()
+    faults.run(Namespace(only=None, figure=None))
+    assert len(asked) == 13
+
+
+def test_many_faults_stand_in_two_halves() -> None:
+    for count, panels in ((30, [30]), (47, [24, 23])):
+        figure = faults_figure({f"D{number} x": {"ours": 3} for number in range(count)}, ["ours"])
+        assert [len(axes.get_yticks()) for axes in figure.axes] == panels
 
 
 def test_sums_and_figure(tmp_path: Path) -> None:
