@@ -72,6 +72,11 @@ def test_a_file_without_a_model_is_laid_over_the_recipe(recipes: Path, tmp_path:
     assert request.settings["model"] == {"widths": [8], "lr": 0.5}
 
 
+def test_the_options_of_a_folder_are_shown_without_one(recipes: Path) -> None:
+    request = read(["--model", "cnn", "--data", "folder", "--data.help"], MODELS, DATA, recipes)
+    assert (request.data, request.switches) == ("folder", {"data.help"})
+
+
 def test_flatten_and_nest_are_inverse() -> None:
     nested = {"model": {"a": 1, "b": [1, 2]}, "seed": 3}
     assert nest(flatten(nested)) == nested

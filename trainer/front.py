@@ -199,7 +199,9 @@ def read(
     _check_model(request, contents, models)
     path = None
     if given_data:
-        request.data, path = name_data(given_data, data)
+        # The options of a folder can be shown without one.
+        shows = given_data == "folder" and {"model.help", "data.help"} & switches
+        request.data, path = (given_data, None) if shows else name_data(given_data, data)
         request.data = OWN_FORM.get((request.model, request.data), request.data)
     if request.resume and not replay:  # the run's own settings are read first
         request.overrides = {key: values[0] for key, values in options.items()}

@@ -36,7 +36,8 @@ options
   --root FOLDER    where runs are kept (default: runs)
   --report HOW     what is drawn at the end: full, brief or none
   --print_config   print the settings as YAML and stop
-  --model.help, --data.help, --trainer.help     every option of the chosen model, data and Trainer
+  --model.help, --data.help, --trainer.help     every option of the chosen model, data and Trainer; for your own
+                   pictures behind --model cnn --data folder
 
 examples
   python train.py --model cnn                                                   # embedded digits, no download
