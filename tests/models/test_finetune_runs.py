@@ -15,6 +15,7 @@ import models.finetune.policy
 import models.finetune.start
 import train
 from models.cnn import CNNTask
+from models.finetune.lr_finder import run_trial
 from tests.models.small_folder import BACKBONE, SIDE, last, metrics, run_out_of_memory_once, words
 from tests.runs import only_run
 from tests.trainer.exact import assert_equal
@@ -227,7 +228,16 @@ def test_the_best_is_chosen_only_when_asked_and_then_it_is_said(pictures: Path, 
     assert (only_run(tmp_path) / "checkpoints/best.ckpt").is_file()
 
 
-def test_the_learning_rate_is_found_and_kept_and_leaves_no_file(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+def test_the_learning_rate_is_found_and_kept_and_its_curve_logged(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    curves: list[tuple[list[float], list[float]]] = []
+
+    def watched(*given: Any) -> tuple[list[float], list[float]]:
+        curves.append(run_trial(*given))
+        return curves[0]
+
+    monkeypatch.setattr(models.finetune.start, "run_trial", watched)
     assert train.main(words(pictures, tmp_path, "--lr", "auto", "--data.balance", "sampler", epochs=1)) == 0
     found = [line for line in capsys.readouterr().err.splitlines() if line.startswith("lr ")]
     assert len(found) == 1
@@ -236,6 +246,12 @@ def test_the_learning_rate_is_found_and_kept_and_leaves_no_file(pictures: Path, 
     assert groups[-1]["initial_lr"] == pytest.approx(rate, rel=0.06)
     assert groups[0]["initial_lr"] < groups[-1]["initial_lr"]
     assert not list(tmp_path.rglob("*lr_find*"))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(only_run(tmp_path))).Reload()
+    logged = [[point.value for point in log.Scalars(f"lr_find/{tag}")] for tag in ("lr", "loss")]
+    assert logged == [pytest.approx(column, rel=1e-6) for column in curves[0]]
+    assert f"found in {len(logged[0])} steps" in found[0]
 
 
 @pytest.mark.parametrize(
