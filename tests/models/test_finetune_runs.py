@@ -1,6 +1,7 @@
 """Fine-tuning through the front door, on a folder of tiny pictures and an untrained backbone."""
 
 import os
+import shutil
 import signal
 from collections import Counter
 from pathlib import Path
@@ -17,7 +18,7 @@ import train
 from models.cnn import CNNTask
 from models.finetune.lr_finder import run_trial
 from tests.models.small_folder import BACKBONE, SIDE, last, metrics, run_out_of_memory_once, words
-from tests.runs import only_run
+from tests.runs import lasting, only_run
 from tests.trainer.exact import assert_equal
 from trainer.device import resolve_precision
 from trainer.signals import StopOnSignal
@@ -147,6 +148,29 @@ def test_another_order_of_memory_is_kept_through_the_head_start_and_a_resume(
     kernels = [value for value in theirs["state_dict"].values() if value.ndim == 4 and min(value.shape[1:]) > 1]
     assert kernels
     assert all(value.is_contiguous() for value in kernels)
+
+
+def test_an_augmented_run_resumes_exactly_though_its_pictures_are_decoded_again_in_other_threads(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T12 on a folder: the order of the pictures and each one's augmentation go on where they were."""
+
+    def given(name: str) -> list[str]:
+        options = ["--data.aug", "trivial", "--data.num_workers", "2", "--model.head_start", "false"]
+        found = words(pictures, tmp_path / name, *options, epochs=2)
+        found[found.index("--data.cache_dir") + 1] = str(tmp_path / f"cache of {name}")
+        return found
+
+    assert train.main(given("whole")) == 0
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1, 0)
+        assert train.main(given("half")) == 143
+    shutil.rmtree(tmp_path / "cache of half")
+    assert train.main(["--resume", str(only_run(tmp_path / "half")), "--data.num_workers", "1"]) == 0
+    ours, theirs = last(tmp_path / "half"), last(tmp_path / "whole")
+    for key in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert_equal(ours[key], theirs[key])
+    assert lasting(only_run(tmp_path / "half")) == lasting(only_run(tmp_path / "whole"))
 
 
 def test_stages_learn_when_they_are_due_and_all_are_in_the_optimiser(pictures: Path, whole: Path) -> None:
