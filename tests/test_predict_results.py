@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +17,8 @@ from data.preprocess import preprocess
 from models.classification.deployment import Deployed, export_checked
 from models.classification.gradcam import grad_cam
 from models.classification.views import most_views, picture_views
-from models.cnn import CNNTask
 from tests.conftest import Trained
+from tests.exported import exported_answers, exported_file
 from tests.runs import table
 from trainer.front import Request
 from trainer.options import Settings
@@ -137,11 +136,7 @@ def test_a_task_that_does_not_classify_is_refused(
 def test_an_exported_file_answers_like_predict(
     trained: Trained, files: list[str], tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if kind == "onnx":
-        for name in ("onnx", "onnxruntime", "onnxscript"):
-            pytest.importorskip(name)
-    suffix = {"onnx": ".onnx", "torch-export": ".pt2", "safetensors": ".safetensors"}[kind]
-    out = tmp_path / f"model{suffix}"
+    out = exported_file(kind, tmp_path)
     assert predict.main(["export", str(trained.folder), "--to", kind, "--out", str(out)]) == 0
     assert "differ from torch's by at most" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -150,28 +145,9 @@ def test_an_exported_file_answers_like_predict(
     classifier = predict.load_classifier(str(trained.folder), "cpu")
     images = torch.stack([preprocess(file, classifier.preprocessing) for file in files])
     expected = predict.predictions(classifier, images[:3], 1)
-    if kind == "onnx":
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
-        facts = session.get_modelmeta().custom_metadata_map
-        probabilities = torch.from_numpy(session.run(None, {"images": images[:3].numpy()})[0])
-    elif kind == "torch-export":
-        facts = {"class_names": "", "preprocessing": ""}
-        probabilities = torch.export.load(out, extra_files=facts).module()(images[:3])
-    else:
-        from safetensors import safe_open
-
-        with safe_open(out, framework="pt") as file:
-            facts = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        again = CNNTask(**json.loads(facts["options"]))
-        again.load_state_dict(tensors)
-        with torch.no_grad():
-            logits = again.eval().outputs(images[:3], json.loads(facts["views"]))[1]
-        probabilities = (logits / json.loads(facts["temperature"])).softmax(1)
-    names = json.loads(facts["class_names"])
-    assert json.loads(facts["preprocessing"]) == classifier.preprocessing
+    probabilities, facts = exported_answers(kind, out, images[:3])
+    names = facts["class_names"]
+    assert facts["preprocessing"] == classifier.preprocessing
     assert probabilities.shape == (3, 10)
     assert [names[number] for number in probabilities.argmax(1)] == [row[0][0] for row in expected]
     assert probabilities.amax(1).tolist() == pytest.approx([row[0][1] for row in expected], abs=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,28 @@ def test_a_folder_of_bad_files_alone_names_one_and_its_cause(tmp_path: Path) -> 
         (tmp_path / "pictures" / name / "x.jpg").write_text("no")
     with pytest.raises(ValueError, match=r"no usable picture\); .* bad: .*a/x\.jpg: is no picture .* \(and 1 more\)"):
         Folder(str(tmp_path / "pictures"), cache_dir=str(tmp_path / "cache")).setup()
+
+
+def test_pictures_with_more_pixels_than_asked_for_are_left_out(make: Make, flat: Path) -> None:
+    large = write(flat / "cat" / "large.png", 99, 40, 30)  # the others have 24 × 32 pixels
+    assert make(flat, max_pixels=1200).summary()["bad"] == []
+    data = make(flat, max_pixels=1199)
+    assert data.summary()["bad"] == [f"{large}: has 30×40 pixels, more than max_pixels = 1,199"]
+    assert data.preprocessing()["max_pixels"] == 1199, "prediction refuses them too"
+
+
+def test_as_many_threads_decode_as_asked_for(make: Make, flat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    class Counted(ThreadPoolExecutor):
+        def __init__(self, max_workers: int) -> None:
+            asked.append(max_workers)
+            super().__init__(max_workers)
+
+    monkeypatch.setattr("data.scan.ThreadPoolExecutor", Counted)
+    monkeypatch.setattr("os.cpu_count", lambda: 5)
+    for number in (3, None):
+        asked.clear()
+        data = make(flat, num_workers=number, cache_dir=str(flat.parent / f"cache {number}"))
+        data.plain("val")  # chosen after the first pass, and decoded again in their own form
+        assert asked == [number or 5] * 2

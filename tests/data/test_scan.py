@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import time
 from pathlib import Path
@@ -27,6 +28,22 @@ def test_scan_says_what_each_file_is(tmp_path: Path) -> None:
     assert {one.format for one in found[:4]} == {"PNG"}
     assert [one.cause for one in found] == [None] * 4 + ["is empty (0 bytes)", "no such file"]
     assert len({one.digest for one in found[:4]}) == 4
+
+
+@pytest.mark.parametrize(
+    ("terminal", "progress", "shown"), [(True, True, True), (False, True, False), (True, False, False)]
+)
+def test_a_terminal_sees_how_far_the_reading_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool, progress: bool, shown: bool
+) -> None:
+    said = io.StringIO()
+    said.isatty = lambda: terminal  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stderr", said)
+    monkeypatch.setenv("TERM", "xterm")
+    paths = files(tmp_path)
+    assert [one.path for one in scan(paths, max_pixels=MAX_PIXELS, progress=progress)] == paths
+    assert ("reading pictures" in said.getvalue()) == shown
+    assert bool(said.getvalue()) == shown
 
 
 def test_every_good_picture_reaches_the_sink_once(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def run(pictures: Path, root: Path, *more: str) -> tuple[dict[str, Any], dict[st
         "--model.weights", "none", "--model.optimizer", "sgd", "--lr", "0.01", "--data.aug", "none", "--epochs", "3",
         "--model.tune", "all",
         "--model.freeze_epochs", "1", "--model.ema_decay", "0.9", "--model.schedule", "linear", "--batch_size", "8",
-        "--device", "cpu", "--report", "none", "--root", str(root), *more,
+        "--device", "cpu", "--trainer.precision", "32-true", "--report", "none", "--root", str(root), *more,
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300, check=False)

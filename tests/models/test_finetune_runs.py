@@ -1,6 +1,7 @@
 """Fine-tuning through the front door, on a folder of tiny pictures and an untrained backbone."""
 
 import os
+import shutil
 import signal
 from collections import Counter
 from pathlib import Path
@@ -15,8 +16,9 @@ import models.finetune.policy
 import models.finetune.start
 import train
 from models.cnn import CNNTask
+from models.finetune.lr_finder import run_trial
 from tests.models.small_folder import BACKBONE, SIDE, last, metrics, run_out_of_memory_once, words
-from tests.runs import only_run
+from tests.runs import lasting, only_run
 from tests.trainer.exact import assert_equal
 from trainer.device import resolve_precision
 from trainer.signals import StopOnSignal
@@ -148,6 +150,29 @@ def test_another_order_of_memory_is_kept_through_the_head_start_and_a_resume(
     assert all(value.is_contiguous() for value in kernels)
 
 
+def test_an_augmented_run_resumes_exactly_though_its_pictures_are_decoded_again_in_other_threads(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T12 on a folder: the order of the pictures and each one's augmentation go on where they were."""
+
+    def given(name: str) -> list[str]:
+        options = ["--data.aug", "trivial", "--data.num_workers", "2", "--model.head_start", "false"]
+        found = words(pictures, tmp_path / name, *options, epochs=2)
+        found[found.index("--data.cache_dir") + 1] = str(tmp_path / f"cache of {name}")
+        return found
+
+    assert train.main(given("whole")) == 0
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1, 0)
+        assert train.main(given("half")) == 143
+    shutil.rmtree(tmp_path / "cache of half")
+    assert train.main(["--resume", str(only_run(tmp_path / "half")), "--data.num_workers", "1"]) == 0
+    ours, theirs = last(tmp_path / "half"), last(tmp_path / "whole")
+    for key in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert_equal(ours[key], theirs[key])
+    assert lasting(only_run(tmp_path / "half")) == lasting(only_run(tmp_path / "whole"))
+
+
 def test_stages_learn_when_they_are_due_and_all_are_in_the_optimiser(pictures: Path, whole: Path) -> None:
     checkpoint = last(whole)
     (state,) = checkpoint["optimizer_states"]
@@ -227,7 +252,16 @@ def test_the_best_is_chosen_only_when_asked_and_then_it_is_said(pictures: Path, 
     assert (only_run(tmp_path) / "checkpoints/best.ckpt").is_file()
 
 
-def test_the_learning_rate_is_found_and_kept_and_leaves_no_file(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+def test_the_learning_rate_is_found_and_kept_and_its_curve_logged(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    curves: list[tuple[list[float], list[float]]] = []
+
+    def watched(*given: Any) -> tuple[list[float], list[float]]:
+        curves.append(run_trial(*given))
+        return curves[0]
+
+    monkeypatch.setattr(models.finetune.start, "run_trial", watched)
     assert train.main(words(pictures, tmp_path, "--lr", "auto", "--data.balance", "sampler", epochs=1)) == 0
     found = [line for line in capsys.readouterr().err.splitlines() if line.startswith("lr ")]
     assert len(found) == 1
@@ -236,6 +270,12 @@ def test_the_learning_rate_is_found_and_kept_and_leaves_no_file(pictures: Path, 
     assert groups[-1]["initial_lr"] == pytest.approx(rate, rel=0.06)
     assert groups[0]["initial_lr"] < groups[-1]["initial_lr"]
     assert not list(tmp_path.rglob("*lr_find*"))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(only_run(tmp_path))).Reload()
+    logged = [[point.value for point in log.Scalars(f"lr_find/{tag}")] for tag in ("lr", "loss")]
+    assert logged == [pytest.approx(column, rel=1e-6) for column in curves[0]]
+    assert f"found in {len(logged[0])} steps" in found[0]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""What a classifier's run says of itself: which pictures its temperature is fitted on, and which it is judged on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from models.classification.evaluation import Outcome
+from models.classification.findings import Summary
+from theory.calibration import expected_calibration_error, fit_temperature
+
+
+def drawn(temperature: float, seed: int, num: int = 2000) -> Outcome:
+    """Logits of three classes and labels drawn from softmax(logits / temperature)."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(num, 3, generator=generator)
+    labels = torch.multinomial((logits / temperature).softmax(1), 1, generator=generator).squeeze(1)
+    return Outcome(torch.zeros(num, 1, 1, 1), labels, logits, logits, ["a", "b", "c"])
+
+
+def test_the_temperature_of_the_test_pictures_is_that_of_the_validation() -> None:
+    test, validation = drawn(0.5, 0), drawn(2.0, 1)
+    summary = Summary(test, validation, [], None)
+    found = summary.metrics()
+    assert found["test/temperature"] == fit_temperature(validation.logits, validation.labels)
+    assert found["test/temperature"] == pytest.approx(2.0, rel=0.1)
+    scaled = (test.logits / found["test/temperature"]).softmax(1)
+    assert found["test/ece_after_temperature"] == expected_calibration_error(scaled, test.labels)
+    before, after = summary.calibration()
+    assert after is not None
+    assert after > before, "these pictures wanted another one, and do not get it"
+
+
+def test_without_validation_pictures_no_temperature_is_fitted() -> None:
+    assert Summary(drawn(0.5, 0), None, [], None).temperature is None
+
+
+def test_without_test_pictures_the_judged_ones_fit_it_and_nothing_is_judged_after_it() -> None:
+    judged = drawn(0.5, 0)
+    summary = Summary(judged, drawn(2.0, 1), [], None, split="val")
+    assert summary.temperature == fit_temperature(judged.logits, judged.labels)
+    assert summary.calibration()[1] is None
+    assert "val/ece_after_temperature" not in summary.metrics()
