@@ -56,10 +56,12 @@ def test_mirror_images_are_views_only_of_what_was_trained_on_them(trained: Train
     folder = {"path": str(Path(files[0]).parent), "image_size": 8}
     assert Folder(**folder).mirrors
     assert not Folder(**folder, aug="none").mirrors
-    for fixed in (True, False):
-        task: Any = SimpleNamespace(fixed_features=fixed)
-        record = house_record(Request(), Settings({}, {}, {}, 0, "none", None), Folder(**folder), task)
-        assert record["mirrors"] is not fixed
+    for draws in (True, False):
+        task: Any = SimpleNamespace()
+        data = Folder(**folder)
+        data.draws_views = draws
+        record = house_record(Request(), Settings({}, {}, {}, 0, "none", None), data, task)
+        assert record["mirrors"] is draws
 
 
 def test_one_view_is_the_plain_answer_and_several_are_its_mean(trained: Trained, files: list[str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.finetune.architectures import LITE0, check_name
+from models.finetune.pretrained import hub_file
 from models.finetune.weights import given_file
 from models.limits import check_within
 
@@ -13,13 +14,18 @@ RANGES = {"mixup": (0, 100), "cutmix": (0, 100), "mix_off_epochs": (0, 10**6), "
 
 
 def check_early(options: Mapping[str, Any]) -> None:
-    """Refuses what is wrong with a task's options for a backbone, whatever the pictures are.
+    """Refuses what is wrong with a task's options for a backbone, whatever the pictures are; fetches its weights.
 
     Raises:
-        ValueError: Naming the option.
+        ValueError: Naming the option, or the weights that are not there.
     """
     check_within(options, RANGES)
-    check_names(options["backbone"], options["weights"])
+    name, weights = options["backbone"], options["weights"]
+    check_names(name, weights)
+    if weights == "default" and name != LITE0 and not name.startswith("timm/"):
+        from torchvision import models
+
+        hub_file(models.get_model_weights(name).DEFAULT.url, name)
 
 
 def check_names(name: str, weights: str) -> None:
