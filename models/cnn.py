@@ -15,9 +15,10 @@ from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from models.classification.evaluation import Evaluation, Outcome, Point, further_views
+from models.classification.evaluation import Evaluation, Outcome, Point
 from models.classification.reporting import ClassifierReporting
 from models.classification.targets import class_weights, smoothed_cross_entropy
+from models.classification.views import further_views
 from models.convnet import CNN
 from models.finetune import idle
 from models.finetune.compilation import compile_if_possible, forget_compiled
@@ -59,7 +60,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         schedule: Shape of the way down from the peak: ``linear`` or ``cosine``.
         warmup: Share of all steps in which the learning rate climbs to its peak, 0 to 1.
         label_smoothing: Share of the target spread evenly over the classes, 0 to 0.999; at most 0.3 usual.
-        views: Views averaged at test time: ``one`` (no averaging), ``shift`` (5 one-pixel shifts), ``mirror``.
+        views: Views averaged at test time: ``one`` (no averaging), ``shift`` (5, by a 28th of the side), ``mirror``.
         tune: What of a backbone is trained: ``all``, or only its ``head``, on features computed once.
         head_start: Fit the head of a backbone on the features of the training pictures before the first epoch.
         head_views: Augmented views of each picture that this head is fitted on too, from 0; see --data.aug.

@@ -187,14 +187,3 @@ def gather(part: Tensor, trainer: Trainer) -> Tensor:
     padded = torch.cat([part, part.new_zeros(longest - len(part), *part.shape[1:])])
     rows: Any = trainer.strategy.all_gather(padded)  # (processes, longest, ...)
     return torch.cat([rows[i, : int(n)] for i, n in enumerate(sizes)])
-
-
-def further_views(x: Tensor, views: str) -> list[Tensor]:
-    """Further views of the same pictures. Args: x of shape (N, C, H, W). Returns: list of tensors of that shape."""
-    if views == "mirror":
-        return [x.flip(-1)]
-    if views == "shift":
-        padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
-        height, width = x.shape[-2:]
-        return [padded[..., i : i + height, j : j + width] for i, j in ((0, 1), (2, 1), (1, 0), (1, 2))]
-    return []

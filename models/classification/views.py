@@ -42,8 +42,20 @@ def picture_views(images: Tensor, count: int, mirror: bool) -> list[Tensor]:
     return views[:count]
 
 
+def further_views(images: Tensor, views: str) -> list[Tensor]:
+    """Those that `--model.views` averages beside the pictures themselves.
+
+    Args:
+        images: Shape (N, C, H, W).
+        views: ``one`` for none, ``shift`` for the four neighbours, ``mirror`` for the mirror image.
+    """
+    if views == "mirror":
+        return [images.flip(-1)]
+    return picture_views(images, 5, mirror=False)[1:] if views == "shift" else []
+
+
 def shift(images: Tensor, down: int, right: int) -> Tensor:
-    """Pictures moved by so many steps of a 28th of their sides, at least a pixel each."""
+    """Pictures (N, C, H, W) moved by so many steps of a 28th of their sides, at least a pixel each."""
     height, width = images.shape[-2:]
     rows = torch.arange(height) - down * max(1, round(height / STEP_SHARE))
     columns = torch.arange(width) - right * max(1, round(width / STEP_SHARE))

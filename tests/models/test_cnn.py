@@ -163,12 +163,13 @@ def test_views_of_one_are_the_plain_prediction_and_others_are_averaged_probabili
     assert torch.allclose(mirrored, expected, atol=1e-6)
 
 
-def test_shifted_views_are_one_pixel_shifts() -> None:
-    x = torch.arange(16.0).view(1, 1, 4, 4)
+@pytest.mark.parametrize(("side", "step"), [(4, 1), (28, 1), (56, 2)])
+def test_shifted_views_are_shifts_by_a_28th_of_the_side(side: int, step: int) -> None:
+    x = torch.arange(float(side * side)).view(1, 1, side, side)
     views = further_views(x, "shift")
     assert len(views) == 4
-    inner = (slice(None), slice(None), slice(1, 3), slice(1, 3))
-    rolled = [x.roll(shift, axis) for axis in (2, 3) for shift in (1, -1)]
+    inner = (slice(None), slice(None), slice(step, -step), slice(step, -step))
+    rolled = [x.roll(shift, axis) for axis in (2, 3) for shift in (step, -step)]
     assert all(any(torch.equal(view[inner], other[inner]) for other in rolled) for view in views)
 
 
