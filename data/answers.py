@@ -1,9 +1,10 @@
 """Answers about pictures as a table: CSV for a spreadsheet, or one JSON object a line."""
 
-import csv
 import json
 from collections.abc import Iterator
 from typing import Any, TextIO
+
+from data.table import write_row
 
 
 def write(output: TextIO, kind: str, table: Iterator[dict[str, Any]], num_classes: int, top_k: int) -> tuple[int, int]:
@@ -11,12 +12,12 @@ def write(output: TextIO, kind: str, table: Iterator[dict[str, Any]], num_classe
     count = failed = 0
     columns = ["path", "label", "probability"]
     columns += [f"{name}_{rank}" for rank in range(2, min(top_k, num_classes) + 1) for name in ("label", "probability")]
-    writer = csv.DictWriter(output, [*columns, "error"], restval="", lineterminator="\n")
+    columns.append("error")
     if kind == ".csv":
-        writer.writeheader()
+        write_row(output, columns)
     for row in table:
         if kind == ".csv":
-            writer.writerow(row)
+            write_row(output, [row.get(name, "") for name in columns])
         else:
             output.write(json_line(row) + "\n")
         count, failed = count + 1, failed + bool(row["error"])

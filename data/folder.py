@@ -18,7 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from data.decode import MAX_PIXELS
-from data.gather import PARTS, SplitRule, gather
+from data.gather import PARTS, SplitRule, fingerprints, gather
 from data.images import DEFAULT_ROOT, channel_statistics
 from data.layout import Entry, list_folder
 from data.loader import TensorLoader
@@ -121,7 +121,6 @@ class Folder(LightningDataModule):
             "resize-crop", (side, side), channels, background=background, max_pixels=max_pixels, **how
         )
         self.entries: list[Entry] = []  # usable files, each with its split
-        self._files: list[Entry] = []  # all that were listed, in the order of the collection
         self.class_names: list[str] = []
         self.warnings: list[str] = []
         self.notes: list[str] = []
@@ -181,7 +180,7 @@ class Folder(LightningDataModule):
         )
         self.entries, self.class_names, self.collection = gathered.entries, gathered.class_names, gathered.collection
         self.notes, self.warnings, self.bad = gathered.notes, gathered.warnings, gathered.bad
-        self._positions, self.idle, self._files = gathered.positions, gathered.idle, gathered.files
+        self._positions, self.idle, self._gathered = gathered.positions, gathered.idle, gathered
         notes, warnings = remarks(self.collection.scanned, self.warnings)
         self.notes, self.warnings = [*self.notes, *notes], [*self.warnings, *warnings]
         if not getattr(rank_zero_only, "rank", 0):
@@ -218,14 +217,15 @@ class Folder(LightningDataModule):
                 stored, rows = self.collection.pixels("source", self._positions["train"])
                 pixels = stored.index_select(0, rows[:: max(1, len(rows) // 2000)]).permute(0, 3, 1, 2)
             mean, std = channel_statistics(pixels)
-            self._facts = {
-                "class_names": list(self.class_names),
-                "in_channels": self.settings["channels"],
-                "image_size": list(self.settings["image_size"]),
-                "mean": mean,
-                "std": std,
-            }
+            size, channels = list(self.settings["image_size"]), self.settings["channels"]
+            self._facts = {"class_names": list(self.class_names), "in_channels": channels, "image_size": size}
+            self._facts |= {"mean": mean, "std": std}
         return dict(self._facts)
+
+    def fingerprints(self) -> dict[str, str]:
+        """A digest of the pictures of each part, and of their labels: a run goes on only with the same ones."""
+        self.setup()
+        return fingerprints(self._gathered)
 
     def preprocessing(self) -> dict[str, Any]:
         """How validation prepared its pictures, as primitives for the checkpoint and for prediction."""
@@ -260,7 +260,7 @@ class Folder(LightningDataModule):
         """Write what was found as CSV: each file, what it is, which split it went to, or why it was left out."""
         self.setup()
         splits = {position: part for part, positions in self._positions.items() for position in positions}
-        text = files_csv(self._files, self.collection.scanned, splits, self.bad)
+        text = files_csv(self._gathered.files, self.collection.scanned, splits, self.bad)
         Path(file).write_text(text, encoding="utf-8", errors="surrogateescape")
 
     @torch.inference_mode(False)

@@ -1,5 +1,7 @@
 """From listed files to a data set: read each once, name the bad ones, decide the splits, make the one class map."""
 
+import hashlib
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -85,6 +87,19 @@ class Gathered:
     idle: dict[str, str]
 
 
+def fingerprints(gathered: Gathered) -> dict[str, str]:
+    """For each part that has pictures a digest of their contents and labels, in their order: what a run learns from.
+
+    Names and places of the files are not in it: a folder may be moved.
+    """
+    found = {}
+    for part, positions in gathered.positions.items():
+        lines = [f"{gathered.collection.scanned[p].digest} {gathered.files[p].label}" for p in positions]
+        if lines:
+            found[part] = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+    return found
+
+
 def gather(
     listing: Listing,
     source: str,
@@ -109,13 +124,15 @@ def gather(
         num_workers: Threads that decode; None for one a core.
 
     Raises:
-        ValueError: If a class is not in train, its name is not UTF-8, fewer than 2 are left, or a file is bad and
-            ``on_bad`` is "error".
+        ValueError: If a class is not in train, its name is not UTF-8 or holds a control character, fewer than 2 are
+            left, or a file is bad and ``on_bad`` is "error".
     """
     files = listing.entries
     for name in sorted({entry.label for entry in files}):
         if not is_utf_8(name):
             raise ValueError(f"{source}: the name of the class {name!r} is not UTF-8; rename its folder")
+        if any(unicodedata.category(sign) == "Cc" for sign in name):
+            raise ValueError(f"{source}: the name of the class {name!r} holds a control character; rename its folder")
     collection = Collection([entry.path for entry in files], store, cache_file, num_workers)
     scanned = collection.scan([training_form if entry.split in ("train", None) else "plain" for entry in files])
     bad = listing.bad + [(found.path, found.cause) for found in scanned if found.cause is not None]

@@ -1,6 +1,5 @@
 """What a user should know about a data set, one sentence each."""
 
-import csv
 import io
 import re
 from collections import defaultdict
@@ -8,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from data.layout import Entry, some
 from data.scan import Scanned, duplicates
+from data.table import write_row
 
 _LISTED = 30  # classes described one by one
 _NAMED = 20  # bad files named one by one
@@ -41,14 +41,15 @@ def files_csv(
         bad: Path and cause of what is bad, also of what could not even be listed.
     """
     out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["path", "label", "split", "width", "height", "mode", "format", "bytes", "sha256", "problem"])
+    write_row(out, ["path", "label", "split", "width", "height", "mode", "format", "bytes", "sha256", "problem"])
     for number, (entry, found) in enumerate(zip(files, scanned, strict=True)):
         seen = (found.width, found.height, found.mode, found.format) if found.cause is None else ("",) * 4
         kept = (found.path, entry.label, splits.get(number, ""))
-        writer.writerow([*kept, *seen, found.size, found.digest, found.cause or ""])
+        write_row(out, [*kept, *seen, found.size, found.digest, found.cause or ""])
     listed = {found.path for found in scanned}
-    writer.writerows([path, *[""] * 8, cause] for path, cause in bad if path not in listed)
+    for path, cause in bad:
+        if path not in listed:
+            write_row(out, [path, *[""] * 8, cause])
     return out.getvalue()
 
 

@@ -13,10 +13,12 @@ Letters: N pictures, S side of the stored square, C channels, H height, W width.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -103,6 +105,8 @@ class PixelStore:
         try:
             if size > 0:
                 name = self._new_file()
+                if need > shutil.disk_usage(self.folder).free:  # a reservation takes all there is before it fails
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 array = np.lib.format.open_memmap(name, mode="w+", dtype=np.uint8, shape=shape)
                 with open(name, "r+b") as file:
                     # Reserve the disk now: writing to a mapped file on a full disk would kill the process.

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from data.layout import SPLITS, Entry, LayoutError, Listing, some
 
@@ -48,12 +48,11 @@ def list_csv(
     for number, cell_of in rows:
         cells = {name: (cell_of[name] or "").strip() for name in columns}
         path = _resolve(root, cells["path"])
-        real = os.path.realpath(path)
         if surplus := cell_of.get(None):
             errors.append(f"row {number}: has {len(columns) + len(surplus)} cells, the heading {len(columns)}")
         elif fault := _fault(cells, path):
             errors.append(f"row {number}: {fault}")
-        elif real in first:
+        elif (real := os.path.realpath(path)) in first:
             errors.append(f"row {number}: repeats row {first[real]}: {cells['path']}")
         else:
             first[real] = number
@@ -162,15 +161,20 @@ def _resolve(root: Path, cell: str) -> Path:
     return path if os.path.lexists(path) or "\\" not in cell else root / cell.replace("\\", "/")
 
 
+def write_row(out: TextIO, cells: Sequence[object]) -> None:
+    r"""One row of a CSV file, which ends in "\n"; a bare "\r" in a cell is quoted, which Python 3.11 forgets."""
+    every = any("\r" in cell for cell in cells if isinstance(cell, str))
+    csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL if every else csv.QUOTE_MINIMAL).writerow(cells)
+
+
 def split_csv(entries: Sequence[Entry], root: str | os.PathLike[str]) -> str:
     """The split as CSV text, readable again by :func:`list_csv` with ``folder=root``; "group" is a column if used."""
     grouped = any(entry.group for entry in entries)
     out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["path", "label", "split", *(["group"] if grouped else [])])
+    write_row(out, ["path", "label", "split", *(["group"] if grouped else [])])
     base = Path(root).expanduser().absolute()
     for entry in entries:
         path = Path(entry.path).absolute()
         shown = path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
-        writer.writerow([shown, entry.label, entry.split or "", *([entry.group] if grouped else [])])
+        write_row(out, [shown, entry.label, entry.split or "", *([entry.group] if grouped else [])])
     return out.getvalue()

@@ -50,10 +50,10 @@ def save_top_losses(folder: RunFolder, task: Any, data: Any) -> bool:
         return False
     paths = data.paths(split)
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)  # a name may hold any sign
     writer.writerow(["path", "label", "predicted", "probability", "loss"])
     for index, label, guess, probability, loss in rows:
-        writer.writerow([paths[index], label, guess, f"{probability:.6f}", f"{loss:.6f}"])
+        writer.writerow([paths[index], label, guess, round(probability, 6), round(loss, 6)])
     write_atomically(folder.top_losses, text.getvalue())
     return True
 
@@ -73,7 +73,7 @@ def save_confusion(folder: RunFolder, task: Any) -> bool:
         return False
     names = task.hparams["class_names"]
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(["truth", *names])
     writer.writerows([name, *row] for name, row in zip(names, counts, strict=True))
     write_atomically(folder.confusion, text.getvalue())

@@ -87,6 +87,7 @@ class Data(Protocol):
         preprocessing: Optional method → how a picture is prepared, for the checkpoint and ``predict.py``; it goes with
             ``labels(split)``, the class of each sample, and ``paths(split)``, the files, where there are any.
         mirrors: Optional; whether training sees mirror images, which are then views for ``predict.py --tta``.
+        fingerprints: Optional; a digest of the pictures of each part and of their labels, see `trainer.resume`.
         save_split: Optional method of a file: writes the split as CSV.
         save_files: Optional method of a file: writes what each file is as CSV.
     """
@@ -130,6 +131,8 @@ def house_record(request: Request, settings: Settings, data: Data, task: Task) -
     """What every checkpoint carries: names, command, settings, versions, how pictures are prepared, as primitives."""
     record: dict[str, Any] = {"model": request.model, "data": request.data, "recipe": asdict(settings)}
     record |= {"command": request.command, "versions": versions()}
+    if hasattr(data, "fingerprints"):
+        record["pictures"] = data.fingerprints()
     if hasattr(data, "preprocessing"):
         record["preprocessing"] = data.preprocessing()
         record["mirrors"] = getattr(data, "mirrors", False) and getattr(data, "draws_views", True)

@@ -209,8 +209,8 @@ def check_compatible(
         checkpoint: As :func:`load_checkpoint` gives it.
         hyper_parameters: Those of the task about to resume; only those that both know are compared, so that files of
             older versions load.
-        house: The key ``house`` about to be written: its ``model``, its ``data`` with their settings, its seed and what
-            its Trainer makes of a step are compared.
+        house: The key ``house`` about to be written: its ``model``, its ``data`` with their settings and pictures, its
+            seed and what its Trainer makes of a step are compared.
 
     Raises:
         UserError: Naming each difference: what the checkpoint has and what was asked for.
@@ -224,10 +224,19 @@ def check_compatible(
         then["trainer.precision"] = stored.get("precision", "auto")  # what it came to
     differing = [name for name in then if name in now and _plain(then[name]) != _plain(now[name])]
     differences = [f"{name} was {then[name]!r}, now {now[name]!r}" for name in differing if name not in _OF_PIXELS]
-    if differing and not differences:
-        raise UserError("cannot resume: the training pictures are others than before. Start a new run for these")
+    parts = _other_pictures(stored.get("pictures", {}), (house or {}).get("pictures", {}))
+    if (parts or differing) and not differences:
+        named = " and ".join(parts or ["train"])
+        raise UserError(
+            f"cannot resume: the {named} pictures, or their labels, are others than before. Start a new run for these"
+        )
     if differences:
         raise UserError(f"cannot resume with other settings: {'; '.join(differences)}. Start a new run for these")
+
+
+def _other_pictures(then: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Parts of the data whose pictures or labels have changed; a checkpoint of an older version tells of none."""
+    return [part for part in {**then, **now} if then.get(part) != now.get(part)] if then and now else []
 
 
 def _steps(house: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Decoded pictures of a folder are kept between runs, on disk or in memory, and never outlive their files."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from data.folder import Folder
 from data.preprocess import preprocess
+from data.store import PixelStore
 from tests.data.pictures import Make, write
 
 
@@ -109,3 +111,13 @@ def test_a_full_disk_falls_back_to_memory(make: Make, flat: Path, monkeypatch: p
     data = make(flat)
     assert len(next(iter(data.train_dataloader()))[0]) == 12
     assert not list(data.cache.glob(".array.*"))
+
+
+def test_what_the_disk_cannot_hold_is_not_reserved_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reservation that fails takes all free space for a moment, and others fail for it."""
+    monkeypatch.setattr("os.posix_fallocate", lambda *_: pytest.fail("reserved"))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=3 * 4 * 4 * 5 - 1))
+    store = PixelStore(tmp_path, {"channels": 3, "image_size": [4, 4]}, 5, limit=10)
+    with pytest.raises(ValueError, match=r"cannot hold them: \[Errno 28\] No space left on device; choose another"):
+        store.allocate("plain", 5)
+    assert not list(tmp_path.iterdir())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import os
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data.answers import write as write_answers
 from data.folder import Folder
 from data.table import list_csv
 from tests.data.pictures import folder, noise, write
@@ -105,6 +108,37 @@ def test_a_file_name_that_is_not_utf_8_goes_into_the_split_and_comes_back(tmp_pa
     assert {(entry.path, entry.label, entry.split) for entry in again.entries} == {
         (entry.path, entry.label, entry.split) for entry in data.entries
     }
+
+
+def test_a_line_break_of_any_kind_in_a_file_name_leaves_every_table_readable(tmp_path: Path) -> None:
+    root = folder(tmp_path / "p", {"train/a": 2, "train/b": 2, "val/a": 1, "val/b": 1})
+    odd_names = [odd(root / "train" / "a", name.encode()) for name in ("cr\rx.png", "lf\nx.png", 'both\r\n"x",.png')]
+    data = made(root)
+    data.save_split(tmp_path / "split.csv")
+    data.save_files(tmp_path / "files.csv")
+    again = {entry.path for entry in list_csv(tmp_path / "split.csv", root).entries}
+    assert {str(path) for path in odd_names} <= again
+    assert len(again) == 9
+    rows = table(tmp_path / "files.csv")
+    assert {str(path) for path in odd_names} <= {row["path"] for row in rows}
+    answers = io.StringIO()
+    found: list[dict[str, object]] = [{"path": str(path), "label": "a", "error": ""} for path in odd_names]
+    assert write_answers(answers, ".csv", iter(found), 2, 1) == (3, 0)
+    read = list(csv.DictReader(io.StringIO(answers.getvalue(), newline="")))
+    assert [(row["path"], row["label"]) for row in read] == [(str(path), "a") for path in odd_names]
+
+
+def test_a_class_whose_name_holds_a_control_character_is_refused(tmp_path: Path) -> None:
+    root = folder(tmp_path / "p", {"a\nb": 2, "c": 2})
+    with pytest.raises(ValueError, match=r"the name of the class 'a\\nb' holds a control character; rename its folder"):
+        made(root)
+
+
+def test_a_zero_byte_in_a_list_is_named_by_its_row(tmp_path: Path) -> None:
+    root = folder(tmp_path / "p", {"a": 1, "b": 1})
+    (root / "list.csv").write_bytes(b"path,label\na/0.png,a\n\0\0,a\n")
+    with pytest.raises(ValueError, match=r"list\.csv, row 3: holds a zero byte"):
+        list_csv(root / "list.csv")
 
 
 def test_bytes_that_are_no_utf_8_are_refused_outside_of_a_path(tmp_path: Path) -> None:

@@ -152,7 +152,9 @@ def test_the_same_setting_in_other_words_is_no_other_setting() -> None:
 
 def test_other_pictures_are_said_to_be_others_and_not_by_their_mean() -> None:
     checkpoint = {"hyper_parameters": {"mean": [0.5], "std": [0.2], "image_size": [8, 8]}}
-    with pytest.raises(UserError, match=r"^cannot resume: the training pictures are others than before\. Start a new"):
+    with pytest.raises(
+        UserError, match=r"^cannot resume: the train pictures, or their labels, are others than before\. Start"
+    ):
         check_compatible(checkpoint, {"mean": [0.6], "std": [0.2], "image_size": [8, 8]})
     with pytest.raises(UserError, match=r"settings: image_size was \[8, 8\], now \[9, 9\]\. Start"):
         check_compatible(checkpoint, {"mean": [0.6], "std": [0.1], "image_size": [9, 9]})
