@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from dashboard.grid import caption_characters, picture_grid
 from dashboard.style import (
     BLUE,
+    GRID,
     SMALL_POINTS,
     THEORY,
     as_pictures,
@@ -75,9 +76,9 @@ def recall_figure(
         return figure
     places = np.arange(len(shown))
     start = max(0.0, np.floor((low[shown].min() - 0.02) * 20) / 20)
-    # Bars that do not start at 0 exaggerate; a light bar from the axis' left edge only leads the eye to the dot.
-    axes.barh(places, recall[shown] - start, left=start, height=0.62, color=BLUE, alpha=0.18)
     axes.hlines(places, low[shown], high[shown], color=BLUE, linewidth=1.3)
+    # No bars: where the axis does not start at 0 they exaggerate. A thin line leads the eye from the name to the dot.
+    axes.hlines(places, 0, 1, color=GRID, linewidth=0.7, zorder=0)
     axes.plot(recall[shown], places, "o", color=BLUE, markersize=4.5)
     if overall is not None:
         axes.axvline(overall, label=f"all classes {percent(overall)}", **THEORY)
