@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a classifier beside curves and figures: precision-recall, weights, features, the graph."""
+"""What TensorBoard shows of a classifier beside curves and figures: precision-recall, features, the graph."""
 # N pictures, K classes, D features
 
 import math
@@ -18,7 +18,7 @@ THUMBNAIL = 32
 
 
 def show_classifier(writer: Any, step: int, task: Any, test: Outcome) -> list[str]:
-    """Writes precision-recall curves, histograms of the weights, the features with thumbnails, and the graph.
+    """Writes precision-recall curves, the features with thumbnails, and the graph.
 
     Args:
         writer: TensorBoard's ``SummaryWriter``.
@@ -32,8 +32,6 @@ def show_classifier(writer: Any, step: int, task: Any, test: Outcome) -> list[st
     probabilities = test.logits.float().softmax(1)  # (N, K)
     for number, name in enumerate(test.class_names[:MOST_CLASSES]):
         writer.add_pr_curve(f"pr/{name}", test.labels == number, probabilities[:, number], step)
-    for name, parameter in task.network.named_parameters():
-        writer.add_histogram(f"weights/{name}", parameter.detach().float().cpu(), step)
     show_features(writer, step, test)
     try:
         with warnings.catch_warnings():

@@ -64,6 +64,17 @@ class ClassifierReporting:
         own = self.hparams["backbone"] == "cnn"
         return weights_origin(self.hparams["backbone"], "none" if own else self.hparams["weights"])
 
+    @property
+    def overview(self) -> dict[str, dict[str, float | None]]:
+        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        num_classes, reference = len(self.hparams["class_names"]), self.hparams["reference"]
+        published = {"theory/best_published_accuracy": float(reference[0])} if reference else {}
+        return {
+            "loss": {"theory/chance_loss": math.log(num_classes)},
+            "accuracy": {"theory/chance_accuracy": 1 / num_classes, **published},
+            "neural distance": {"val/neural_distance": None, "theory/isometry_distance": 1.0},
+        }
+
     def remember(self, epoch: int, outcome: Outcome) -> None:
         """Adds one point to the curve of the neural distance."""
         point = outcome.place(epoch)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dashboard.curves import beside_theory_figure, learning_figure, neural_distance_figure, repeats_figure
-from dashboard.layout import exactly, overview
+from dashboard.layout import exactly, logged, overview
 from dashboard.roc import roc_figure
 from dashboard.style import to_image
 from tests.dashboard.titles import title
@@ -152,8 +152,27 @@ def test_the_overview_puts_train_and_val_together_and_theory_beside():
 
 
 def test_the_overview_without_validation_promises_none():
-    charts = overview(["train/loss"], system=False)["Overview"]
-    assert charts == {"loss": ["Multiline", ["train/loss$"]]}
+    beside = {"loss": ["theory/floor"], "distance": ["val/distance"]}
+    charts = overview(["train/loss"], beside, system=False)["Overview"]
+    assert charts == {"loss": ["Multiline", ["train/loss$", "theory/floor$"]]}
+
+
+def test_what_a_task_names_joins_its_chart_or_gets_one():
+    beside = {"loss": ["theory/floor"], "distance": ["val/distance", "theory/one"]}
+    charts = overview(["val/accuracy"], beside)["Overview"]
+    assert charts["loss"][1] == ["train/loss$", "val/loss$", "theory/floor$"]
+    assert charts["distance"][1] == ["val/distance$", "theory/one$"]
+    assert list(charts)[:3] == ["loss", "accuracy", "distance"]
+
+
+def test_what_is_not_logged_is_left_out():
+    layout = overview(["val/accuracy"])
+    kept = logged(layout, ["train/loss", "val/accuracy", "lr/sgd", "val/losses"])["Overview"]
+    assert kept == {
+        "loss": ["Multiline", ["train/loss$"]],
+        "accuracy": ["Multiline", ["val/accuracy$"]],
+        "learning rate": ["Multiline", ["lr/"]],
+    }
 
 
 @pytest.mark.parametrize("tag", ["val/recall_c++", "a.b", "x(1)", "[y]", "p|q", "back\\slash", "val/recall_a-b c"])
