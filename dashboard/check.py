@@ -288,7 +288,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(line)
     for problem in report.problems:
         print(f"wrong: {problem}")
-    print(f"dashboard: {len(runs)} runs, {len(report.problems) or 'no'} problems")
+    wrong = len(report.problems)
+    print(f"dashboard: {len(runs)} run{'s' * (len(runs) != 1)}, {wrong or 'no'} problem{'s' * (wrong != 1)}")
     return 1 if report.problems else 0
 
 

@@ -76,6 +76,7 @@ def test_a_recipe_runs_and_leaves_what_a_run_promises(
     assert set(re.findall(r"\]\(figures/(.*)\)", folder.report.read_text(encoding="utf-8"))) == drawn
     assert not folder.crash.exists()
     assert captured.out.splitlines()[-1] == f"run: {folder.path}"
+    assert f"{len(drawn)} figure{'s' * (len(drawn) != 1)} in figures/\n" in captured.out
     metrics: dict[str, Any] = json.loads(folder.metrics.read_text(encoding="utf-8"))
     beside = [tag for tag in metrics if tag.startswith(("theory/", "gap/"))]
     assert beside, "a run sets a measured number beside one that mathematics gives"

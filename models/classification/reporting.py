@@ -126,16 +126,22 @@ class ClassifierReporting:
         ).tolist()
         return counts
 
+    def files(self, split: str) -> list[str] | None:
+        """Paths of a split's pictures in the order in which they were judged; None where they are no files."""
+        data: Any = self.trainer.datamodule
+        return data.paths(split) if hasattr(data, "paths") else None
+
     def show(self, writer: Any, step: int) -> list[str]:
         """What TensorBoard shows beside curves and figures; see `models.classification.board`."""
         from models.classification.board import show_classifier
 
         summary = self.summary()
-        return show_classifier(writer, step, self, summary.test) if summary else []
+        return show_classifier(writer, step, self, summary.test, self.files(summary.split)) if summary else []
 
     def figures(self) -> Iterator[tuple[str, Any]]:
         """Figures of the run; see `models.classification.explanation`."""
         from models.classification.explanation import classifier_figures
 
         if summary := self.summary():
-            yield from classifier_figures(self, summary.test, summary.judged_temperature, self.history)
+            files = self.files(summary.split)
+            yield from classifier_figures(self, summary.test, summary.judged_temperature, self.history, files)

@@ -15,7 +15,9 @@ from tests.conftest import Trained
 
 def test_a_full_run_shows_all_that_it_promises(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
     status = main([str(trained.folder.parent.parent)])
-    assert (status, capsys.readouterr().out.splitlines()[-1]) == (0, "dashboard: 1 runs, no problems")
+    printed = capsys.readouterr().out
+    assert status == 0, printed
+    assert printed.splitlines()[-1] == "dashboard: 1 run, no problems"
 
 
 def test_the_promises_of_a_full_run_are_many(trained: Trained) -> None:
