@@ -79,7 +79,7 @@ def recall_figure(
     start = max(0.0, np.floor((low[shown].min() - 0.02) * 20) / 20)
     axes.hlines(places, low[shown], high[shown], color=BLUE, linewidth=1.3)
     # No bars: where the axis does not start at 0 they exaggerate. A thin line leads the eye from the name to the dot.
-    axes.hlines(places, 0, 1, color=GRID, linewidth=0.7, zorder=0)
+    axes.hlines(places, 0, 1, color=GRID, linewidth=0.7, zorder=1.1)
     axes.plot(recall[shown], places, "o", color=BLUE, markersize=4.5)
     if overall is not None:
         axes.axvline(overall, label=f"all classes {percent(overall)}", **THEORY)

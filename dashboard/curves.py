@@ -137,13 +137,13 @@ def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLik
     lowest, mean, highest = cosine.T
     figure, (left, right) = new_figure(8.2, 3.9, columns=2)
     left.plot(epochs, ratio, color=BLUE, linewidth=1.6, label="measured", **_line(epochs, ratio))
-    _dashed(left, {"1: isometry, as far as the pixels": 1.0, "0: neural collapse": 0.0})
+    _dashed(left, {"1: isometry": 1.0, "0: neural collapse": 0.0})
     label(left, "epoch", "within ÷ between, over the pixels' (1)", "same class closer than as pixels?")
     left.set_ylim(-0.05, max(1.1, 1.08 * np.nanmax(np.append(ratio, 0))))
     right.fill_between(epochs, lowest, highest, color=VERMILLION, alpha=0.18, linewidth=0, label="all pairs")
     right.plot(epochs, mean, color=VERMILLION, linewidth=1.6, label="mean of the pairs", **_line(epochs, mean))
     collapse = -1 / (num_classes - 1)
-    _dashed(right, {f"−1/(C−1) = {signed(collapse)}: neural collapse": collapse})
+    _dashed(right, {"−1/(C−1): neural collapse": collapse})
     label(right, "epoch", "cosine of two class means (1)", "class means as far apart as can be?")
     header = max(legend_above(axes, 2) for axes in (left, right))
     for axes in (left, right):
@@ -265,6 +265,9 @@ def repeats_figure(
     names_along(axes, x=[plain(name, 22) for name in arrays])
     axes.grid(False, axis="x")
     _dashed(axes, theory or {})
+    if least is not None:
+        top = axes.get_ylim()[1]
+        axes.set_ylim(least - 0.04 * (top - least), top)
     label(axes, "each dot one run; diamond: mean ± deviation", y_label)
     header = legend_above(axes, 3)
     counts = sorted({values.size for values in arrays.values()})

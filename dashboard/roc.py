@@ -55,14 +55,15 @@ def roc_figure(
     arrays = {name: (np.asarray(f, dtype=float), np.asarray(t, dtype=float)) for name, (f, t) in curves.items()}
     smallest = min((f[f > 0].min() for f, _ in arrays.values() if (f > 0).any()), default=0.01)
     left = max(min(smallest, 0.05), 1e-5)
-    figure, (axes,) = new_figure(6.0, 4.9)
-    texts = {}
+    figure, (axes,) = new_figure(6.8, 4.9)
+    texts, rates = {}, {}
     for place, (name, (false_accept, true_accept)) in enumerate(arrays.items()):
         colour = CYCLE[place % len(CYCLE)]
         if errors is None:
             error = equal_error_crossing(torch.tensor(false_accept), torch.tensor(true_accept))[2]
         else:
             error = summarise(errors[name]).mean
+        rates[name] = error
         texts[name] = percent(error) if errors is None else percent_over_runs(errors[name])
         # Zero has no place on a logarithmic axis: the start is drawn at the left edge.
         x = np.maximum(false_accept, left)
@@ -94,7 +95,10 @@ def roc_figure(
     axes.set_ylim(-0.01, 1.02)
     label(axes, "false accept rate (share of different pairs)", "true accept rate (share of same pairs)")
     first, *others = texts
-    rest = "; " + ", ".join(f"{plain(name)} {texts[name]}" for name in others) if others else ""
+    rest = ""
+    if others:
+        best = min(others, key=rates.__getitem__)
+        rest = f"; {'best of the others: ' * (len(others) > 1)}{plain(best)} {texts[best]}"
     finding(
         figure,
         f"{plain(first)}: equal error rate {texts[first]}" + (f" on {pairs}" if pairs else "") + rest,

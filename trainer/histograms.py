@@ -56,9 +56,12 @@ def some(values: Tensor) -> Any:
 def write_histogram(writer: Any, tag: str, values: Tensor, step: int) -> None:
     """Writes how they are spread; nothing where there are none, or one is not finite, which no chart can draw."""
     numbers = some(values)
-    if not numbers.size or not np.isfinite(numbers).all():
+    if not numbers.size or not np.isfinite(numbers @ numbers):
         return
-    counts, edges = np.histogram(numbers, BINS)
+    low, high = numbers.min(), numbers.max()
+    least = max(1e-9 * np.abs(numbers).max(), 1e-30)  # a narrower range has no room for so many edges
+    low, high = (low, high) if high - low >= least else (low - least, high + least)
+    counts, edges = np.histogram(numbers, BINS, (low, high))
     writer.add_histogram_raw(
         tag,
         min=float(edges[0]),

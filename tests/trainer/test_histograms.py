@@ -14,7 +14,8 @@ from tests.events import events_of_run
 from tests.trainer.exact import assert_same_end
 from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
 from trainer import build
-from trainer.histograms import MOST_EPOCHS, MOST_LAYERS, MOST_NUMBERS, layers, shown_epoch, some
+from trainer.histograms import MOST_EPOCHS, MOST_LAYERS, MOST_NUMBERS, layers, shown_epoch, some, write_histogram
+from trainer.logger import HardyWriter
 from trainer.resume import logged_step
 from trainer.safe_file import load_checkpoint
 
@@ -78,6 +79,25 @@ def test_histograms_change_no_weight_and_go_on_after_a_resume(tmp_path: Path) ->
     assert steps(half.path) == steps(whole.path)
     last = [events_of_run(run.path).Histograms("gradients/1")[-1].histogram_value for run in (whole, half)]
     assert last[0] == last[1]
+
+
+@pytest.mark.parametrize(
+    "values", [[0.0, 0.0], [0.25, 0.25 + 2**-54], [1e-310, 2e-310], [3e38, 3e38], [-1.0, 1e-12], [7.0]]
+)
+def test_numbers_that_hardly_differ_are_counted(tmp_path: Path, values: list[float]) -> None:
+    writer = HardyWriter(str(tmp_path))
+    write_histogram(writer, "x", torch.tensor(values, dtype=torch.float64), 0)
+    writer.close()
+    (event,) = events_of_run(tmp_path).Histograms("x")
+    assert sum(event.histogram_value.bucket) == len(values)
+
+
+@pytest.mark.parametrize("values", [[], [1.0, float("nan")], [float("inf")]])
+def test_nothing_and_nan_are_skipped(tmp_path: Path, values: list[float]) -> None:
+    writer = HardyWriter(str(tmp_path))
+    write_histogram(writer, "x", torch.tensor(values), 0)
+    writer.close()
+    assert not steps(tmp_path)
 
 
 def test_layers_are_few_and_their_names_short() -> None:
