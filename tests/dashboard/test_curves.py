@@ -130,7 +130,7 @@ def test_the_roc_figure_takes_curves_of_theory_and_marks_their_equal_error_rate(
 
 def test_the_rates_of_a_mean_curve_are_those_of_its_splits():
     """The mean of two curves has an equal error rate of its own, which is not the mean of theirs."""
-    curves, rates = {"CNN": ([0, 0.1, 1], [0, 0.9, 1])}, [0.01, 0.0165]
+    curves, rates = {"CNN": ([0, 0.001, 1], [0, 0.9, 1])}, [0.01, 0.0165]
     figure = roc_figure(curves, errors={"CNN": rates}, pairs="90 pairs, mean of 2 splits")
     assert title(figure).startswith("CNN: equal error rate 1.33 ± 0.46 % on 90 pairs")
     (mark,) = [line.get_xydata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"]
