@@ -228,6 +228,7 @@ def repeats_figure(
     theory: Mapping[str, float] | None = None,
     least: float | None = None,
     digits: int | None = None,
+    scale: float = 1.0,
 ) -> Figure:
     """Results over seeds or splits: every run a dot, beside them mean ± standard deviation.
 
@@ -237,6 +238,7 @@ def repeats_figure(
         subject: The beginning of the title.
         theory: Reference values drawn dashed, such as a published record.
         least: What no value can be below, such as 0 for an error: a bar ends there.
+        scale: Factor on values, means and deviations, such as 100 for shares that are shown in %.
         digits: Decimals of mean and deviation; as many as the deviation deserves by default.
 
     Returns:
@@ -254,8 +256,8 @@ def repeats_figure(
         colour = CYCLE[place % len(CYCLE)]
         # Dots are spread sideways in the order of the runs: the same figure every time.
         aside = np.linspace(-0.16, 0.16, values.size) if values.size > 1 else np.zeros(1)
-        axes.plot(place - 0.08 + aside, values, "o", color=colour, markersize=4.5, alpha=0.65, linestyle="none")
-        mean, spread, _ = summarise(values.tolist())
+        axes.plot(place - 0.08 + aside, scale * values, "o", color=colour, markersize=4.5, alpha=0.65, linestyle="none")
+        mean, spread = (scale * number for number in summarise(values.tolist())[:2])
         if values.size > 1:
             low = mean - spread if least is None else max(mean - spread, least)
             axes.vlines(place + 0.26, low, mean + spread, color=colour, linewidth=1.6)
@@ -291,9 +293,6 @@ def mean_and_spread(mean: float, spread: float, digits: int | None = None) -> st
 
 
 def percent_over_runs(shares: Sequence[float]) -> str:
-    """``1.10 ± 0.82 %`` from shares in 0..1, one a run; of a single run no deviation is known.
-
-    A report and its figures all call this, so that a mean at the edge of two roundings reads the same everywhere.
-    """
-    mean, deviation, _ = summarise([100 * share for share in shares])
-    return mean_and_spread(mean, deviation, 2) + " %"
+    """``1.10 ± 0.82 %`` from shares in 0..1, one a run, rounded as in `repeats_figure`; of one run no deviation."""
+    mean, deviation, _ = summarise(shares)
+    return mean_and_spread(100 * mean, 100 * deviation, 2) + " %"

@@ -88,16 +88,16 @@ class Identification:
         """Every split a dot."""
         from dashboard.curves import repeats_figure
 
-        groups = {name: [100 * error for error in errors] for name, errors in self.errors.items()}
         yield (
             "errors",
             repeats_figure(
-                groups,
+                self.errors,
                 y_label="error (% of test pictures)",
                 subject="Olivetti 5/5 error in %" if self.olivetti_halves else "Identification error in %",
                 theory={"Lawrence et al. 1997": 100 * LAWRENCE_1997} if self.olivetti_halves else None,
                 least=0,
                 digits=2,
+                scale=100,
             ),
         )
 
@@ -172,10 +172,11 @@ class Verification:
         pairs = f"{len(same) + len(different):,} pairs of unseen people, mean of {len(ours['eer'])} splits"
         errors = {name: rates["eer"] for name, rates in self.rates.items()}
         yield "roc", roc_figure(curves, errors=errors, threshold=chosen, pairs=pairs)
-        groups = {name: [100 * rate for rate in rates["eer"]] for name, rates in self.rates.items()}
         yield (
             "equal_errors",
-            repeats_figure(groups, y_label="equal error rate (%)", subject="Equal error rate in %", least=0, digits=2),
+            repeats_figure(
+                errors, y_label="equal error rate (%)", subject="Equal error rate in %", least=0, digits=2, scale=100
+            ),
         )
 
 

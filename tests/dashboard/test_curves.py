@@ -136,8 +136,9 @@ def test_the_rates_of_a_mean_curve_are_those_of_its_splits():
     (mark,) = [line.get_xydata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"]
     np.testing.assert_allclose(mark, [0.01325, 0.98675])
     assert "CNN: EER 1.33 ± 0.46 %" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    groups = {"CNN": [100 * rate for rate in rates]}
-    beside = repeats_figure(groups, y_label="%", subject="EER in %", least=0, digits=2)
+    beside = repeats_figure({"CNN": rates}, y_label="%", subject="EER in %", least=0, digits=2, scale=100)
+    (dots,) = [line for line in beside.axes[0].lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(dots.get_ydata(), [1, 1.65])
     assert title(beside) == "EER in %: CNN (1.33 ± 0.46); 2 runs"
     assert percent_over_runs(rates) == "1.33 ± 0.46 %"
 
