@@ -36,7 +36,7 @@ def overview(tags: Iterable[str], beside: Mapping[str, Iterable[str]] | None = N
             joins the chart of the quantity of the same name; other ``"theory/…"`` and ``"gap/…"`` tags get charts of
             their own.
         beside: Further tags by the chart that they join, such as ``{"loss": ["theory/chance_loss"]}``; a chart that
-            there is not yet comes after the others.
+            there is not yet comes after the others, unless it would show theory alone.
         system: Also draw learning rate, gradient norm and images per second, which every training logs.
 
     Returns:
@@ -54,8 +54,10 @@ def overview(tags: Iterable[str], beside: Mapping[str, Iterable[str]] | None = N
         else:
             charts.setdefault(name, []).append(tag)
     for title, further in (beside or {}).items():
-        charts.setdefault(title, []).extend(tag for tag in further if "val" in fitted or not tag.startswith("val/"))
-    patterns = {title: [exactly(tag) for tag in dict.fromkeys(group)] for title, group in charts.items() if group}
+        known = [tag for tag in further if "val" in fitted or not tag.startswith("val/")]
+        if title in charts or not all(tag.startswith("theory/") for tag in known):
+            charts.setdefault(title, []).extend(known)
+    patterns = {title: [exactly(tag) for tag in dict.fromkeys(group)] for title, group in charts.items()}
     if system:
         patterns["learning rate"] = [LEARNING_RATES]
         patterns |= {title: [exactly(tag)] for title, tag in SYSTEM.items()}

@@ -186,7 +186,7 @@ def test_the_overview_puts_train_and_val_together_and_theory_beside():
 
 
 def test_the_overview_without_validation_promises_none():
-    beside = {"loss": ["theory/floor"], "distance": ["val/distance"]}
+    beside = {"loss": ["theory/floor"], "distance": ["val/distance", "theory/one"]}
     charts = overview(["train/loss"], beside, system=False)["Overview"]
     assert charts == {"loss": ["Multiline", ["train/loss$", "theory/floor$"]]}
 

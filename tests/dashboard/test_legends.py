@@ -57,10 +57,12 @@ def test_a_legend_hides_no_curve_and_is_not_cut(draw: Callable[[np.random.Genera
 def test_every_figure_with_a_legend_is_looked_at() -> None:
     found = set()
     for file in sorted(Path(dashboard.__path__[0]).glob("*.py")):
-        for function in ast.parse(file.read_text(encoding="utf-8")).body:
+        parts = ast.parse(file.read_text(encoding="utf-8")).body
+        own = {part.name for part in parts if isinstance(part, ast.FunctionDef)}  # another function of that name
+        for function in parts:
             calls = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
             names = {node.id for node in calls if isinstance(node, ast.Name)}
-            if isinstance(function, ast.FunctionDef) and names & {"legend", "legend_above"}:
+            if isinstance(function, ast.FunctionDef) and names & ({"legend", "legend_above"} - own):
                 found.add(f"{file.stem}.{function.name}")
     assert found == DRAWN_BY.keys()
 
