@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -11,9 +13,24 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 EVERYTHING = {"scalars": 0, "histograms": 0, "tensors": 0, "images": 0}
 
 
+def copy_events(folder: Path, to: Path) -> None:
+    """Event files under names that TensorBoard reads in the order in which they were written.
+
+    It sorts by name. A name ends with the second and with the number of the process's log, and of one second the tenth
+    would come before the ninth: no run has so many, but a process of many tests has.
+    """
+    name = re.compile(r"events\.out\.tfevents\.(\d+)\..*\.(\d+)")
+    found = [(name.fullmatch(file.name), file) for file in folder.glob("events.*")]
+    for match, file in found:
+        assert match
+        shutil.copy(file, to / f"events.out.tfevents.{match[1]}.{int(match[2]):06d}")
+
+
 def events_of_run(folder: Path) -> EventAccumulator:
     """All that was logged, nothing thinned out."""
-    return EventAccumulator(str(folder), size_guidance=EVERYTHING).Reload()
+    with tempfile.TemporaryDirectory() as place:
+        copy_events(folder, Path(place))
+        return EventAccumulator(place, size_guidance=EVERYTHING).Reload()
 
 
 def overview_of(events: EventAccumulator) -> dict[str, list[str]]:

@@ -11,10 +11,16 @@ import pytest
 from dashboard.check import main
 from dashboard.promises import CNN_FIGURES, CNN_OVERVIEW, CNN_TABS, missing, missing_from_overview, promise_of
 from tests.conftest import Trained
+from tests.events import copy_events
 
 
-def test_a_full_run_shows_all_that_it_promises(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
-    status = main([str(trained.folder.parent.parent)])
+def test_a_full_run_shows_all_that_it_promises(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "cnn-digits" / trained.folder.name
+    shutil.copytree(trained.folder, run, ignore=shutil.ignore_patterns("events.*", "checkpoints"))
+    copy_events(trained.folder, run)
+    status = main([str(tmp_path)])
     printed = capsys.readouterr().out
     assert status == 0, printed
     assert printed.splitlines()[-1] == "dashboard: 1 run, no problems"
