@@ -97,17 +97,19 @@ def train_and_test(
         has_validation = bool(splits.get("val", 1))
         # Without a test set the validation pictures are what is reported: they choose nothing, unless asked to.
         chooses = has_validation and (bool(splits.get("test", 1)) or settings.patience is not None)
+        monitor = task.monitor if has_validation else task.monitor.replace("val/", "train/")
         progress.trainer = trainer = make_trainer(
             folder,
             settings.trainer,
             seed=settings.seed,
             monitor=task.monitor if chooses else None,
             mode=task.mode,
-            layout=layout(task.monitor if has_validation else task.monitor.replace("val/", "train/")),
+            layout=layout(monitor, getattr(task, "overview", None)),
             hparams={"model": request.model, "data": request.data, **settings.model, **settings.data},
             house=house,
             early_stopping_patience=settings.patience,
             resume_step=logged_step(checkpoint) if checkpoint else None,
+            histograms=settings.report == "full",
         )
         write_atomically(folder.config, plan.config)
         announce(request, folder, data, task, trainer, settings)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dashboard.legends import legend_above
 from dashboard.style import BLACK, CYCLE, QUIET, THEORY, finding, label, legend, new_figure, plain, signed
 
 if TYPE_CHECKING:
@@ -92,10 +93,10 @@ def collider_figure(x: ArrayLike, y: ArrayLike, z: ArrayLike, slope: float) -> F
     # E[y | x, z] = (z - x) / (1 + s^2) = -slope z + slope x
     axes.plot(ends, slope * (ends - centre), label=f"E[y | x, z = 1], slope {signed(slope)}", **THEORY)
     label(axes, "x (1)", "y (1)")
-    legend(axes)
     corr = lambda chosen: signed(float(np.corrcoef(x[chosen], y[chosen])[0, 1]), 2)
     finding(
         figure,
         f"x and y: correlation {corr(slice(None))}; among the {int(inside.sum())} with z near 1: {corr(inside)}",
+        header=legend_above(axes, 2),
     )
     return figure

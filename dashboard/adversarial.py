@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dashboard.grid import picture_grid
-from dashboard.style import BLUE, GREEN, THEORY, VERMILLION, as_pictures, finding, label, legend, new_figure, plain
+from dashboard.legends import legend_above
+from dashboard.style import BLUE, GREEN, THEORY, VERMILLION, as_pictures, finding, label, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +36,7 @@ def accuracy_figure(epsilons: ArrayLike, shares: Mapping[str, ArrayLike], chance
         raise ValueError(
             f"epsilons {x.shape} and rows {sorted(rows)}; allowed: fgsm, pgd, linear_pgd, linear_exact, (E,)"
         )
-    figure, (axes,) = new_figure(6.4, 4.0)
+    figure, (axes,) = new_figure(6.4, 4.3)
     axes.plot(x, rows["fgsm"], "o-", color=BLUE, markersize=4, label="network, FGSM")
     axes.plot(x, rows["pgd"], "s-", color=VERMILLION, markersize=4, label="network, PGD")
     axes.plot(x, rows["linear_exact"], **THEORY, label="linear model, closed form")
@@ -43,7 +44,6 @@ def accuracy_figure(epsilons: ArrayLike, shares: Mapping[str, ArrayLike], chance
     axes.axhline(100 * chance, color="#888888", linewidth=0.8, label="guessing")
     axes.set_ylim(-3, 103)
     label(axes, "largest change of a pixel ε (1 = whole scale)", "accuracy on the test pictures (%)")
-    legend(axes)
     below = np.nonzero(rows["pgd"] < 100 * chance)[0]
     where = f"at ε = {x[below[0]]:g}" if len(below) else f"not up to ε = {x[-1]:g}"
     missed = float(np.abs(rows["linear_pgd"] - rows["linear_exact"]).max())
@@ -51,6 +51,7 @@ def accuracy_figure(epsilons: ArrayLike, shares: Mapping[str, ArrayLike], chance
         figure,
         f"under PGD the network falls below guessing {where}; "
         f"PGD misses the exact worst case of the linear model by {missed:.1f} points at most",
+        header=legend_above(axes, 3),
     )
     return figure
 

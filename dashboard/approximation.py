@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dashboard.legends import legend_above
 from dashboard.style import (
     BLACK,
     BLUE,
@@ -127,7 +128,6 @@ def error_figure(
     logarithmic(axes, x=True, y=True)
     axes.set_xticks(places, [str(width) for width in widths])
     label(axes, "units N", "root mean square error")
-    legend(axes)
     texts = []
     if floors is not None and np.asarray(floors)[-1] > least:
         last = float(np.asarray(floors)[-1])
@@ -135,7 +135,7 @@ def error_figure(
         texts = [f"{plain(n)} ×\N{NO-BREAK SPACE}{t:.4g}" if t < 2 else f"{plain(n)} ×\N{NO-BREAK SPACE}{t:.3g}"
                  for n, t in times.items()]  # fmt: skip
     text = f"error over floor at N = {widths[-1]}: " + ", ".join(texts) if texts else "error over the number of units"
-    finding(figure, f"{subject}: {text}", left=0.85)
+    finding(figure, f"{subject}: {text}", left=0.85, header=legend_above(axes, 2))
     return figure
 
 

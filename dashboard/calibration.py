@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from dashboard.style import BLUE, THEORY, VERMILLION, finding, label, legend, logarithmic, new_figure
+from dashboard.legends import legend_above
+from dashboard.style import BLUE, THEORY, VERMILLION, finding, label, logarithmic, new_figure
 from theory.calibration import calibration_floor, calibration_gap, confidence_bins
 
 if TYPE_CHECKING:
@@ -104,9 +105,6 @@ def reliability_figure(
     logarithmic(histogram, y=len(correct) > 20)
     # On a logarithmic axis a bin of one picture must still have a height.
     histogram.set_ylim(bottom=0.5 if len(correct) > 20 else 0)
-    # Points of an overconfident network lie below the diagonal, those of a timid one above it.
-    overconfident = bool(len(correct)) and float(np.mean(sets["before"])) > float(np.mean(correct))
-    legend(diagram, loc="upper left" if overconfident else "lower right")
     for axes in (diagram, histogram):
         axes.set_xlim(0, 1.02)
     diagram.set_ylim(0, 1.03)
@@ -119,5 +117,5 @@ def reliability_figure(
         )
     if len(correct):
         text += f"; chance alone gives {100 * floor:.1f} % on {len(correct)} pictures"
-    finding(figure, text)
+    finding(figure, text, header=legend_above(diagram, 3))
     return figure

@@ -6,7 +6,7 @@
 Exit status: 0 everything promised is there, 1 something is missing or wrong, 2 the command was wrong.
 
 A run folder is named ``<date>-<time>-s<seed>``; its promises are tags and values of its ``metrics.json`` (except the
-times, which are known only after the last event) and those of ``--tags``.
+times, which are known only after the last event), those of ``--tags`` and what `dashboard.promises` lists.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from dashboard.promises import missing, missing_from_overview, promise_of
 from dashboard.screenshot import find_browser, take
 from dashboard.server import Client, ServerError, tensorboard
 
@@ -109,14 +110,15 @@ def check(client: Client, runs: dict[str, Path], tabs: Sequence[str], tags: Sequ
         report.need(False, f"{name}: TensorBoard does not show this run")
     for name in sorted(shown - runs.keys()):
         report.need(False, f"{name}: a run that is no run folder (from add_scalars or add_hparams?)")
+    promises = {name: promise_of(runs[name]) for name in sorted(runs.keys() & shown)}
     plugins = client.json("/data/plugins_listing")
-    for tab in tabs:
+    for tab in sorted({*tabs}.union(*(promise.tabs for promise in promises.values()))):
         report.need(bool(plugins.get(tab, {}).get("enabled")), f"tab {tab} is not active")
     kinds = {
         kind: client.json(f"/data/plugin/{kind}/tags") for kind in ("scalars", "images", "histograms", "pr_curves")
     }
     text = {run: [tag.removesuffix("/text_summary") for tag in tags] for run, tags in _texts(client).items()}
-    for name in sorted(runs.keys() & shown):
+    for name, promise in promises.items():
         own = {kind: list(by_run.get(name, {})) for kind, by_run in kinds.items()} | {"text": text.get(name, [])}
         row = report.rows[name] = {
             kind: len(tags_of_kind) for kind, tags_of_kind in own.items() if kind != "histograms"
@@ -124,10 +126,13 @@ def check(client: Client, runs: dict[str, Path], tabs: Sequence[str], tags: Sequ
         every = {tag for tags_of_kind in own.values() for tag in tags_of_kind}
         for tag in tags:
             report.need(tag in every, f"{name}: tag {tag} is missing")
+        report.problems += [f"{name}: {problem}" for problem in missing(promise, own)]
         last = _check_scalars(client, name, own["scalars"], report)
         row["metrics"] = _check_metrics(name, runs[name], last, report)
         _check_images(client, name, own["images"], report)
-    _check_layout(client, {tag for by_tag in kinds["scalars"].values() for tag in by_tag}, report)
+    patterns = _check_layout(client, {tag for by_tag in kinds["scalars"].values() for tag in by_tag}, report)
+    for name, promise in promises.items():
+        report.problems += [f"{name}: {problem}" for problem in missing_from_overview(promise, patterns)]
     if "hparams" in tabs:
         _check_hparams(client, runs, report)
     return report
@@ -188,7 +193,9 @@ def _check_images(client: Client, run: str, tags: Sequence[str], report: Report)
         report.need(good, f"{run}: {tag} is no PNG picture ({kind}, {len(content)} bytes)")
 
 
-def _check_layout(client: Client, scalars: set[str], report: Report) -> None:
+def _check_layout(client: Client, scalars: set[str], report: Report) -> list[str]:
+    """Patterns of all charts."""
+    every = []
     for category in client.json("/data/plugin/custom_scalars/layout").get("category", []):
         for chart in category.get("chart", []):
             patterns = list(chart.get("multiline", {}).get("tag", []))
@@ -197,6 +204,8 @@ def _check_layout(client: Client, scalars: set[str], report: Report) -> None:
             for pattern in patterns:
                 found = any(re.match(pattern, tag) for tag in scalars)
                 report.need(found, f"layout {category.get('title')}, {chart.get('title')}: no scalar matches {pattern}")
+            every += patterns
+    return every
 
 
 def _check_hparams(client: Client, runs: dict[str, Path], report: Report) -> None:
@@ -279,7 +288,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(line)
     for problem in report.problems:
         print(f"wrong: {problem}")
-    print(f"dashboard: {len(runs)} runs, {len(report.problems) or 'no'} problems")
+    wrong = len(report.problems)
+    print(f"dashboard: {len(runs)} run{'s' * (len(runs) != 1)}, {wrong or 'no'} problem{'s' * (wrong != 1)}")
     return 1 if report.problems else 0
 
 

@@ -8,6 +8,7 @@ Every title states the finding, computed from the numbers drawn.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from dashboard.grid import caption_characters, picture_grid
 from dashboard.style import (
     BLUE,
+    GRID,
     SMALL_POINTS,
     THEORY,
     as_pictures,
@@ -75,9 +77,9 @@ def recall_figure(
         return figure
     places = np.arange(len(shown))
     start = max(0.0, np.floor((low[shown].min() - 0.02) * 20) / 20)
-    # Bars that do not start at 0 exaggerate; a light bar from the axis' left edge only leads the eye to the dot.
-    axes.barh(places, recall[shown] - start, left=start, height=0.62, color=BLUE, alpha=0.18)
     axes.hlines(places, low[shown], high[shown], color=BLUE, linewidth=1.3)
+    # No bars: where the axis does not start at 0 they exaggerate. A thin line leads the eye from the name to the dot.
+    axes.hlines(places, 0, 1, color=GRID, linewidth=0.7, zorder=1.1)
     axes.plot(recall[shown], places, "o", color=BLUE, markersize=4.5)
     if overall is not None:
         axes.axvline(overall, label=f"all classes {percent(overall)}", **THEORY)
@@ -117,6 +119,12 @@ def worst_mistakes(probabilities: ArrayLike, labels: ArrayLike, limit: int = 24)
     return wrong[order[:limit]]
 
 
+def file_name(path: str, width: int) -> str:
+    """The name of a file in at most ``width`` characters; its end stays, where a camera writes the number."""
+    name = PurePath(path).name
+    return plain(name if len(name) <= width else "…" + name[1 - width :], width)
+
+
 def mistakes_figure(
     images: ArrayLike,
     truth: ArrayLike,
@@ -127,8 +135,9 @@ def mistakes_figure(
     *,
     mistakes: int,
     total: int,
+    files: Sequence[str] | None = None,
 ) -> Figure:
-    """The worst mistakes as pictures: truth → guess, the guess's probability and the loss.
+    """The worst mistakes as pictures: truth → guess, the guess's probability and the loss; the file, if they are files.
 
     Args:
         images: uint8 in 0..255 or floating point in 0..1, shape (M, K, H, W), worst first; M may be 0.
@@ -139,6 +148,7 @@ def mistakes_figure(
         class_names: C names.
         mistakes: Number of mistakes in all.
         total: Number of pictures judged.
+        files: M paths; the end of each name is shown.
 
     Returns:
         A figure; with no mistake it says so, so that the tag exists in every run.
@@ -156,6 +166,8 @@ def mistakes_figure(
         else:
             names = f"{plain(class_names[t], width)} → {plain(class_names[g], width)}"
         captions.append(f"{names}\n{100 * p:.0f} %, loss {value:.2f}")
+    if files is not None:
+        captions = [f"{text}\n{file_name(file, width)}" for text, file in zip(captions, files, strict=True)]
     if len(pictures):
         some = f"worst {len(pictures)} of {mistakes} mistakes" if len(pictures) < mistakes else f"mistakes: {mistakes}"
         title = f"{some} among {total} pictures: truth → guess with its probability; largest loss {loss.max():.2f} nats"

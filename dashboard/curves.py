@@ -8,12 +8,13 @@ Measured lines are drawn through, theory is dashed and dark.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dashboard.legends import legend_above
 from dashboard.style import (
     BLUE,
     CYCLE,
@@ -29,6 +30,7 @@ from dashboard.style import (
     signed,
     whole_numbers,
 )
+from theory.intervals import summarise
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -133,19 +135,17 @@ def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLik
             "allowed: (E,), (E,), (E, 3), E at least 1"
         )
     lowest, mean, highest = cosine.T
-    figure, (left, right) = new_figure(8.2, 3.6, columns=2)
+    figure, (left, right) = new_figure(8.2, 3.9, columns=2)
     left.plot(epochs, ratio, color=BLUE, linewidth=1.6, label="measured", **_line(epochs, ratio))
-    _dashed(left, {"1: isometry, as far as the pixels": 1.0, "0: neural collapse": 0.0})
+    _dashed(left, {"1: isometry": 1.0, "0: neural collapse": 0.0})
     label(left, "epoch", "within ÷ between, over the pixels' (1)", "same class closer than as pixels?")
     left.set_ylim(-0.05, max(1.1, 1.08 * np.nanmax(np.append(ratio, 0))))
     right.fill_between(epochs, lowest, highest, color=VERMILLION, alpha=0.18, linewidth=0, label="all pairs")
     right.plot(epochs, mean, color=VERMILLION, linewidth=1.6, label="mean of the pairs", **_line(epochs, mean))
     collapse = -1 / (num_classes - 1)
-    _dashed(right, {f"−1/(C−1) = {signed(collapse)}: neural collapse": collapse})
+    _dashed(right, {"−1/(C−1): neural collapse": collapse})
     label(right, "epoch", "cosine of two class means (1)", "class means as far apart as can be?")
-    # Just below the line at 1, to the right: the curve falls away to the left of it.
-    legend(left, loc="upper right", bbox_to_anchor=(1, 0.88))
-    legend(right)
+    header = max(legend_above(axes, 2) for axes in (left, right))
     for axes in (left, right):
         whole_numbers(axes, epochs)
     verb = "closer" if ratio[-1] < 1 else "not closer"
@@ -155,6 +155,7 @@ def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLik
         f"(isometry 1, collapse 0); class-mean cosines {signed(lowest[-1])} to {signed(highest[-1])} "
         f"(collapse {signed(collapse)})",
         left=0.75,
+        header=header,
     )
     return figure
 
@@ -225,6 +226,9 @@ def repeats_figure(
     y_label: str,
     subject: str,
     theory: Mapping[str, float] | None = None,
+    least: float | None = None,
+    digits: int | None = None,
+    scale: float = 1.0,
 ) -> Figure:
     """Results over seeds or splits: every run a dot, beside them mean ± standard deviation.
 
@@ -233,6 +237,9 @@ def repeats_figure(
         y_label: What is measured, with its unit.
         subject: The beginning of the title.
         theory: Reference values drawn dashed, such as a published record.
+        least: What no value can be below, such as 0 for an error: a bar ends there.
+        scale: Factor on values, means and deviations, such as 100 for shares that are shown in %.
+        digits: Decimals of mean and deviation; as many as the deviation deserves by default.
 
     Returns:
         A figure of one axes; the title tells mean ± deviation (denominator n - 1) and number of runs.
@@ -249,27 +256,43 @@ def repeats_figure(
         colour = CYCLE[place % len(CYCLE)]
         # Dots are spread sideways in the order of the runs: the same figure every time.
         aside = np.linspace(-0.16, 0.16, values.size) if values.size > 1 else np.zeros(1)
-        axes.plot(place - 0.08 + aside, values, "o", color=colour, markersize=4.5, alpha=0.65, linestyle="none")
-        mean, spread = float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else float("nan")
+        axes.plot(place - 0.08 + aside, scale * values, "o", color=colour, markersize=4.5, alpha=0.65, linestyle="none")
+        mean, spread = (scale * number for number in summarise(values.tolist())[:2])
         if values.size > 1:
-            axes.vlines(place + 0.26, mean - spread, mean + spread, color=colour, linewidth=1.6)
+            low = mean - spread if least is None else max(mean - spread, least)
+            axes.vlines(place + 0.26, low, mean + spread, color=colour, linewidth=1.6)
         axes.plot(place + 0.26, mean, "D", color=colour, markersize=5.5)
-        texts.append(f"{plain(name)} ({mean_and_spread(mean, spread)})".replace(" ", "\N{NO-BREAK SPACE}"))
+        texts.append(f"{plain(name)} ({mean_and_spread(mean, spread, digits)})".replace(" ", "\N{NO-BREAK SPACE}"))
     axes.set_xlim(-0.6, len(arrays) - 0.4)
-    names_along(axes, x=[plain(name, 18) for name in arrays])
+    names_along(axes, x=[plain(name, 22) for name in arrays])
     axes.grid(False, axis="x")
     _dashed(axes, theory or {})
+    if least is not None:
+        top = axes.get_ylim()[1]
+        axes.set_ylim(least - 0.04 * (top - least), top)
     label(axes, "each dot one run; diamond: mean ± deviation", y_label)
-    legend(axes)
+    header = legend_above(axes, 3)
     counts = sorted({values.size for values in arrays.values()})
     runs = " to ".join(map(str, dict.fromkeys([counts[0], counts[-1]]))) + f" run{'s' * (counts[-1] > 1)}"
-    finding(figure, f"{subject}: {', '.join(texts)}; {runs}{' each' * (len(texts) > 1)}", left=0.8)
+    finding(figure, f"{subject}: {', '.join(texts)}; {runs}{' each' * (len(texts) > 1)}", left=0.8, header=header)
     return figure
 
 
-def mean_and_spread(mean: float, spread: float) -> str:
-    """``2.9 ± 2.1``: both to the second digit of the deviation; the mean alone where that is not finite or 0."""
-    if not (math.isfinite(spread) and spread > 0):
-        return f"{mean:.4g}"
-    digits = max(0, 1 - math.floor(math.log10(spread)))
+def mean_and_spread(mean: float, spread: float, digits: int | None = None) -> str:
+    """``2.9 ± 2.1``: both to the second digit of the deviation, or to so many decimals.
+
+    The mean stands alone where the deviation is not finite, or is 0 and shall tell the digits.
+    """
+    if digits is None:
+        if not (math.isfinite(spread) and spread > 0):
+            return f"{mean:.4g}"
+        digits = max(0, 1 - math.floor(math.log10(spread)))
+    elif not math.isfinite(spread):
+        return f"{mean:.{digits}f}"
     return f"{mean:.{digits}f} ± {spread:.{digits}f}"
+
+
+def percent_over_runs(shares: Sequence[float]) -> str:
+    """``1.10 ± 0.82 %`` from shares in 0..1, one a run, rounded as in `repeats_figure`; of one run no deviation."""
+    mean, deviation, _ = summarise(shares)
+    return mean_and_spread(100 * mean, 100 * deviation, 2) + " %"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dashboard.legends import legend_above
 from dashboard.style import (
     BLUE,
     CYCLE,
@@ -66,8 +67,7 @@ def path_figure(path: Array, axes_places: Sequence[Array], values: Array, goal: 
         axes.set_xlim(axes_places[0][0], axes_places[0][-1])
         axes.set_ylim(axes_places[1][0], axes_places[1][-1])
         label(axes, "x", "y")
-    legend(axes)
-    finding(figure, title)
+    finding(figure, title, header=legend_above(axes, 3))
     return figure
 
 

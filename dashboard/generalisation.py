@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dashboard.legends import legend_above
 from dashboard.style import BLUE, CYCLE, GREEN, THEORY, VERMILLION, finding, label, legend, logarithmic, new_figure
 
 if TYPE_CHECKING:
@@ -100,13 +101,13 @@ def double_descent_figure(
         [tick for tick in (0.03, 0.1, 0.3, 0.5, 1, 2, 4) if ratios.min() * 0.9 <= tick <= ratios.max() * 1.1]
     )
     label(axes, f"features over samples p/n (n = {samples})", "excess risk (variance of the noise = 1)")
-    legend(axes, loc="upper left")
     gap = np.abs(quartiles[1] / medians_due - 1)
     place = int(np.argmax(gap))
     finding(
         figure,
         f"the risk peaks at p = n and falls again: medians at most {100 * gap[place]:.1f} % from the exact law, "
         f"at p/n = {ratios[place]:.2f}",
+        header=legend_above(axes, 3),
     )
     return figure
 
@@ -132,11 +133,11 @@ def filter_figure(
     logarithmic(axes, x=True)
     label(axes, "eigenvalue λ of the penalised covariance (1)", "share learned (1)")
     axes.set_ylim(-0.05, 1.08)
-    legend(axes, loc="upper left")
     half = np.asarray(curves[-1][1], dtype=float) > 0.5
     finding(
         figure,
         f"gradient descent learns large eigenvalues first: after {curves[-1][0]:,} steps {int(half.sum())} of "
         f"{half.size} directions are more than half learned",
+        header=legend_above(axes, 3),
     )
     return figure

@@ -2,18 +2,21 @@
 
 TensorBoard reads each tag of a layout as a regular expression that must match from the start of a tag; so names are
 escaped and closed by "$", or "train/loss" would also draw "train/loss_step". A tag that no run has is shown as
-"! Missing Tags": list only what is logged.
+"! Missing Tags": `logged` leaves out what a run does not log.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 LEARNING_RATES = "lr/"  # matches one curve for each group of parameters
 SYSTEM = {"gradient norm": "sys/grad_norm", "images per second": "sys/images_per_s"}
+Layout = dict[str, dict[str, list[Any]]]  # category → chart → its kind and its regular expressions
 PARTS = ("train", "val", "test")
 PAIRED = ("loss", "accuracy")  # logged for training and for validation
+BEFORE_TRAINING = -1  # the step of what is measured before the first one, which is 0
 
 
 def exactly(tag: str) -> str:
@@ -24,7 +27,7 @@ def exactly(tag: str) -> str:
     return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", tag) + "$"
 
 
-def overview(tags: Iterable[str], *, system: bool = True) -> dict[str, dict[str, list[object]]]:
+def overview(tags: Iterable[str], beside: Mapping[str, Iterable[str]] | None = None, *, system: bool = True) -> Layout:
     """The layout for ``SummaryWriter.add_custom_scalars``.
 
     Args:
@@ -32,6 +35,8 @@ def overview(tags: Iterable[str], *, system: bool = True) -> dict[str, dict[str,
             into the same chart. Validation curves are listed only when some tag is of validation. A ``"theory/…"`` tag
             joins the chart of the quantity of the same name; other ``"theory/…"`` and ``"gap/…"`` tags get charts of
             their own.
+        beside: Further tags by the chart that they join, such as ``{"loss": ["theory/chance_loss"]}``; a chart that
+            there is not yet comes after the others, unless it would show theory alone.
         system: Also draw learning rate, gradient norm and images per second, which every training logs.
 
     Returns:
@@ -48,8 +53,27 @@ def overview(tags: Iterable[str], *, system: bool = True) -> dict[str, dict[str,
             charts.setdefault(name if name in charts else tag, []).append(tag)
         else:
             charts.setdefault(name, []).append(tag)
+    for title, further in (beside or {}).items():
+        known = [tag for tag in further if "val" in fitted or not tag.startswith("val/")]
+        if title in charts or not all(tag.startswith("theory/") for tag in known):
+            charts.setdefault(title, []).extend(known)
     patterns = {title: [exactly(tag) for tag in dict.fromkeys(group)] for title, group in charts.items()}
     if system:
         patterns["learning rate"] = [LEARNING_RATES]
         patterns |= {title: [exactly(tag)] for title, tag in SYSTEM.items()}
     return {"Overview": {title: ["Multiline", group] for title, group in patterns.items()}}
+
+
+def logged(layout: Layout, tags: Iterable[str]) -> Layout:
+    """The layout without the curves that none of the tags matches, and without charts that lose all of theirs."""
+    known = list(tags)
+    kept = {
+        category: {
+            title: [kind, [pattern for pattern in group if any(re.match(pattern, tag) for tag in known)]]
+            for title, (kind, group) in charts.items()
+        }
+        for category, charts in layout.items()
+    }
+    return {
+        category: {title: chart for title, chart in charts.items() if chart[1]} for category, charts in kept.items()
+    }

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.style import BLUE, CYCLE, THEORY, finding, label, legend, new_figure
+from dashboard.legends import legend_above
+from dashboard.style import BLUE, CYCLE, THEORY, finding, label, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,11 +55,10 @@ def minimisers_figure(
     right.axhline(floor, **THEORY, label="entropy H(y|x)")
     right.set_ylim(0, 3)
     label(right, "probability f", "nats", "dashed: share of label 1 and its entropy")
-    legend(left)
-    legend(right, loc="upper center")  # the cross entropy rises at both sides
     finding(
         figure,
         f"the absolute error ends at the median {due['absolute']:.3f}, the squared one at the mean "
         f"{due['squared']:.3f}, the cross entropy at the share {due['cross-entropy']:.3f}",
+        header=max(legend_above(left, 3), legend_above(right, 2)),
     )
     return figure

@@ -57,7 +57,7 @@ def filters_figure(weight: ArrayLike, *, limit: int = 64) -> Figure:
         f"{count} first filters {channels}×{height}×{width}{some}: norm {norms.min():.2f} to {norms.max():.2f}; "
         f"{weak if weak else 'none'} below a tenth of the largest"
     )
-    captions = [f"{norm:.2g}" for norm in norms[:limit]]
+    captions = [f"{norm:.2f}" for norm in norms[:limit]]
     return picture_grid(pictures, captions, title, columns=16, cell=52, note=note)
 
 
@@ -85,7 +85,7 @@ def feature_maps_figure(image: ArrayLike, maps: ArrayLike, name: str = "", *, li
     silent = int((peaks == 0).sum())
     pictures = [as_pictures(np.asarray(image)[None])[0], *signed_colours(maps[:limit], largest)]
     cell = 64
-    captions = [plain(name, caption_characters(cell)) or "picture", *(f"{peak:.2g}" for peak in peaks[:limit])]
+    captions = [plain(name, caption_characters(cell)) or "picture", *(f"{peak:.2f}" for peak in peaks[:limit])]
     of = f" of a picture of “{plain(name)}”" if name else ""
     some = f" (first {limit} shown)" if count > limit else ""
     return picture_grid(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dashboard.legends import legend_above
 from dashboard.style import (
     BLUE,
     CYCLE,
@@ -129,8 +130,8 @@ def pieces_figure(curves: Sequence[Curve], target: Curve | None, text: str) -> F
         if target is not None:
             axes.plot(target.x, target.y, label=plain(target.name, 30), **THEORY)
         label(axes, "input", "output", f"{plain(one.name, 30)}: {np.size(one.x) - 1:,} pieces")
-        legend(axes, loc="lower center")
-    finding(figure, text)
+    header = max(legend_above(axes, 2) for axes in panels)
+    finding(figure, text, header=header)
     return figure
 
 

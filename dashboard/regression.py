@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dashboard.legends import legend_above
 from dashboard.style import CYCLE, QUIET, THEORY, finding, label, legend, logarithmic, new_figure, plain
 
 if TYPE_CHECKING:
@@ -70,9 +71,12 @@ def fit_figure(
         axes.plot(x, mean[:, number], color=colour, linewidth=1.6, label=name)
         axes.plot(x, truth[:, number], label="truth" if not number else None, **THEORY)
     label(axes, "feature x1, others at 0" if points is None else "feature x1", RESPONSES[family])
-    legend(axes)
     inside = float(np.mean(np.abs(truth - mean) <= half_width))
-    finding(figure, f"{family}: the 95 % band of the mean holds the truth on {100 * inside:.0f} % of the range of x")
+    finding(
+        figure,
+        f"{family}: the 95 % band of the mean holds the truth on {100 * inside:.0f} % of the range of x",
+        header=legend_above(axes, 4),
+    )
     return figure
 
 

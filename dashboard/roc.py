@@ -9,14 +9,17 @@ accepted and falsely rejected are equal: the curve meets the line "true accept =
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from dashboard.style import CYCLE, THEORY, finding, label, legend, logarithmic, new_figure, percent, plain
+from dashboard.curves import percent_over_runs
+from dashboard.legends import legend_above
+from dashboard.style import CYCLE, THEORY, finding, label, logarithmic, new_figure, percent, plain
+from theory.intervals import summarise
 from theory.verification import equal_error_crossing
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 def roc_figure(
     curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
     *,
+    errors: Mapping[str, Sequence[float]] | None = None,
     threshold: tuple[float, float] | None = None,
     pairs: str = "",
 ) -> Figure:
@@ -34,11 +38,14 @@ def roc_figure(
     Args:
         curves: ``{"CNN": (false accept, true accept), "eigenfaces": …}``, each of shape (T,), as of
             `theory.verification.receiver_curve`.
+        errors: Equal error rates of each split in 0..1 where a curve is the mean of several: the rate of a mean curve
+            is not the mean of the rates. That of the curve itself by default.
         threshold: False and true accept rate at the threshold chosen on validation people, marked by a star.
         pairs: What was compared, such as "1,200 pairs of 10 unseen people".
 
     Returns:
-        A figure of one axes, false accepts logarithmic; equal errors and chance are dashed and dotted, EERs are marked.
+        A figure of one axes, false accepts logarithmic; equal errors and chance are dashed and dotted, EERs are marked
+        on the line of equal errors.
 
     Raises:
         ValueError: If there is no curve.
@@ -48,12 +55,16 @@ def roc_figure(
     arrays = {name: (np.asarray(f, dtype=float), np.asarray(t, dtype=float)) for name, (f, t) in curves.items()}
     smallest = min((f[f > 0].min() for f, _ in arrays.values() if (f > 0).any()), default=0.01)
     left = max(min(smallest, 0.05), 1e-5)
-    figure, (axes,) = new_figure(6.0, 4.4)
-    errors = {}
+    figure, (axes,) = new_figure(6.8, 4.9)
+    texts, rates = {}, {}
     for place, (name, (false_accept, true_accept)) in enumerate(arrays.items()):
         colour = CYCLE[place % len(CYCLE)]
-        error = errors[name] = equal_error_crossing(torch.tensor(false_accept), torch.tensor(true_accept))[2]
-        shown = f"{plain(name)}: EER {percent(error)}"
+        if errors is None:
+            error = equal_error_crossing(torch.tensor(false_accept), torch.tensor(true_accept))[2]
+        else:
+            error = summarise(errors[name]).mean
+        rates[name] = error
+        texts[name] = percent(error) if errors is None else percent_over_runs(errors[name])
         # Zero has no place on a logarithmic axis: the start is drawn at the left edge.
         x = np.maximum(false_accept, left)
         axes.plot(
@@ -61,7 +72,7 @@ def roc_figure(
             true_accept,
             color=colour,
             linewidth=2.2 if place == 0 else 1.3,
-            label=shown,
+            label=f"{plain(name)}: EER {texts[name]}",
             zorder=3 if place == 0 else 2,
         )
         axes.plot(max(error, left), 1 - error, "o", color=colour, markersize=6, markeredgecolor="white", zorder=4)
@@ -83,10 +94,14 @@ def roc_figure(
     axes.set_xlim(left, 1)
     axes.set_ylim(-0.01, 1.02)
     label(axes, "false accept rate (share of different pairs)", "true accept rate (share of same pairs)")
-    legend(axes, loc="lower right")
-    first, *others = errors
-    rest = "; " + ", ".join(f"{plain(name)} {percent(errors[name])}" for name in others) if others else ""
+    first, *others = texts
+    rest = ""
+    if others:
+        best = min(others, key=rates.__getitem__)
+        rest = f"; {'best of the others: ' * (len(others) > 1)}{plain(best)} {texts[best]}"
     finding(
-        figure, f"{plain(first)}: equal error rate {percent(errors[first])}" + (f" on {pairs}" if pairs else "") + rest
+        figure,
+        f"{plain(first)}: equal error rate {texts[first]}" + (f" on {pairs}" if pairs else "") + rest,
+        header=legend_above(axes, 2),
     )
     return figure

@@ -192,6 +192,11 @@ class AutoencoderTask(LightningModule):
         self.sums[1].add_(1)
         return before
 
+    @property
+    def overview(self) -> dict[str, dict[str, float | None]]:
+        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        return {"loss": {"theory/least_loss": None}} if isinstance(self.model, LinearAutoencoder) else {}
+
     def remember(self, iteration: int, loss: float) -> None:
         """Adds one point to the curve of the gap from the least possible loss."""
         least = self.least_loss()
@@ -209,6 +214,7 @@ class AutoencoderTask(LightningModule):
             values["lr/adamw"] = torch.tensor(peak_rate(self.trainer))
         elif self.history:
             values["gap/relative_to_least_loss"] = torch.tensor(self.history[-1][1])
+            values["theory/least_loss"] = torch.tensor(self.least_loss())
         self.log_dict(values)
         self.sums = torch.zeros_like(self.sums)
 
@@ -304,9 +310,9 @@ class AutoencoderTask(LightningModule):
             yield from autoencoder_figures(self, result)
 
     def show(self, writer: Any, step: int) -> list[str]:
-        """The codes with thumbnails in the projector, and the weights as histograms."""
+        """The codes with thumbnails in the projector."""
         from models.coding.pictures import show_codes
 
         if result := self.measured():
-            show_codes(writer, step, self.model, result)
+            show_codes(writer, step, result)
         return []

@@ -15,6 +15,7 @@ from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from dashboard.layout import BEFORE_TRAINING
 from models.classification.evaluation import Evaluation, Outcome, Point
 from models.classification.reporting import ClassifierReporting
 from models.classification.targets import class_weights, smoothed_cross_entropy
@@ -231,7 +232,7 @@ class CNNTask(ClassifierReporting, LightningModule):
     def on_train_start(self) -> None:
         """Measures the distances before the first step, where an isometry would stand at 1."""
         loader = self.trainer.val_dataloaders
-        if self.trainer.global_step or not loader:
+        if self.history or self.trainer.global_step or not loader:
             return
         with torch.no_grad(), self.trainer.precision_plugin.val_step_context():
             self.eval()
@@ -240,6 +241,8 @@ class CNNTask(ClassifierReporting, LightningModule):
                 self.evaluation.collect(images, labels, *self.outputs(images))
             self.train()
         self.remember(0, self.evaluation.finish(self.trainer))
+        if self.history and self.logger is not None:
+            self.logger.log_metrics({"val/neural_distance": self.history[0].distance}, BEFORE_TRAINING)
 
     def on_train_epoch_end(self) -> None:
         """Logs the epoch's means; they are summed on the device because a log per step costs more than a small step."""

@@ -101,6 +101,11 @@ class GeneralisationTask(LightningModule):
         self.risks: Risks | None = None
         self.evidence: Evidence | None = None
 
+    @property
+    def overview(self) -> dict[str, dict[str, float | None]]:
+        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        return {"loss": {"theory/noise_floor": self.hparams["noise"] ** 2}}
+
     def forward(self, x: Tensor) -> Tensor:
         """Predictions of all sizes and replicas, shape (K, R, n). Args: points (n,)."""
         predicted: Tensor = self.learner(x)

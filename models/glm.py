@@ -109,6 +109,11 @@ class GLMTask(LightningModule):
         means: Tensor = self.newton(x)
         return means
 
+    @property
+    def overview(self) -> dict[str, dict[str, float | None]]:
+        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        return {"loss": {"train/loss_descent": None, "theory/least_loss": None}}
+
     def objective(self, x: Tensor, y: Tensor, theta: Tensor) -> Tensor:
         """Negative log-posterior in nats a sample, up to the prior's constant."""
         nats = negative_log_likelihood(self.family, x @ theta, y, self.hparams["dispersion"])
@@ -125,6 +130,8 @@ class GLMTask(LightningModule):
             self.look(x, y)
         losses = [self.objective(x, y, solver.theta).detach() for solver in (self.newton, self.descent)]
         self.log_dict({"train/loss": losses[0], "train/loss_descent": losses[1]})
+        assert self.maximum is not None
+        self.log("theory/least_loss", self.objective(x, y, self.maximum.theta))
         return losses[0]
 
     def know(self, batch: Batch) -> None:

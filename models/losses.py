@@ -66,6 +66,11 @@ class LossesTask(LightningModule):
         self.train_batch: Batch | None = None
         self.tested: Batch | None = None
 
+    @property
+    def overview(self) -> dict[str, dict[str, float | None]]:
+        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        return {name: {f"train/{name}": None, f"theory/{name}": floor} for name, floor in self.floors().items()}
+
     def predictions(self) -> dict[str, Tensor]:
         """What each loss has learned for each group, shape (K,)."""
         learned = {name: value.detach() for name, value in self.numbers.items()}

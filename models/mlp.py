@@ -144,6 +144,16 @@ class MLPTask(LightningModule):
         self.latest = (errors, y)
         return errors.mean()
 
+    @property
+    def overview(self) -> dict[str, dict[str, float | None]]:
+        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        known = not self.hparams["noisy"]  # its floors belong to values that training must not see
+        charts: dict[str, dict[str, float | None]] = {}
+        for width in self.widths:
+            floor = {f"theory/floor_{width}": None} if known else {}
+            charts[f"error with {width} units"] = {f"train/rms_{width}": None, **floor}
+        return charts
+
     def on_train_epoch_end(self) -> None:
         """Logs where the main method stands, beside its floor."""
         errors, y = self.latest

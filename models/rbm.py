@@ -163,6 +163,13 @@ class RBMTask(LightningModule):
         self.drawn = True
         return torch.bernoulli(v.cpu(), generator=self.judged).to(v.device)
 
+    @property
+    def overview(self) -> dict[str, dict[str, float | None]]:
+        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        record = self.hparams["record"]
+        known = record is not None and not self.cut and self.monitor == "val/log_likelihood"
+        return {"log_likelihood": {"theory/log_likelihood_published": record}} if known else {}
+
     def on_validation_epoch_start(self) -> None:
         """Counts the states, where they are few."""
         self.judged.manual_seed(mix_seed(self.hparams["pixels_seed"], 1))

@@ -130,6 +130,11 @@ class VanishingGradientsTask(LightningModule):
         self.train_sums = torch.zeros_like(self.train_sums)
 
     @property
+    def overview(self) -> dict[str, dict[str, float | None]]:
+        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        return {"loss": {"theory/chance_loss": math.log(len(self.hparams["class_names"]))}}
+
+    @property
     def names(self) -> list[str]:
         """The settings as tags."""
         return [str(setting).replace("-", "_") for setting in self.settings]

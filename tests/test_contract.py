@@ -22,6 +22,7 @@ from lightning.pytorch import LightningModule
 import train
 from data import DATA
 from models import MODELS, SUMMARIES
+from tests.events import events_of_run, missing_tags, steps_that_do_not_rise
 from tests.models.face_pictures import make_faces, write_faces
 from tests.models.resuming import assert_equal_runs
 from trainer.folder import RunFolder
@@ -75,6 +76,7 @@ def test_a_recipe_runs_and_leaves_what_a_run_promises(
     assert set(re.findall(r"\]\(figures/(.*)\)", folder.report.read_text(encoding="utf-8"))) == drawn
     assert not folder.crash.exists()
     assert captured.out.splitlines()[-1] == f"run: {folder.path}"
+    assert f"{len(drawn)} figure{'s' * (len(drawn) != 1)} in figures/\n" in captured.out
     metrics: dict[str, Any] = json.loads(folder.metrics.read_text(encoding="utf-8"))
     beside = [tag for tag in metrics if tag.startswith(("theory/", "gap/"))]
     assert beside, "a run sets a measured number beside one that mathematics gives"
@@ -92,6 +94,9 @@ def test_a_recipe_runs_and_leaves_what_a_run_promises(
         for name, value in again.state_dict().items():
             assert value.equal(checkpoint["state_dict"][name]), name
     assert "Traceback" not in captured.err
+    events = events_of_run(folder.path)
+    assert not missing_tags(events), "the overview shows what is not logged"
+    assert not steps_that_do_not_rise(events)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -12,11 +12,13 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from dashboard.layout import Layout
 from trainer.checkpoint import BestCheckpoint, HouseRecord, LastCheckpoint, Mode, SafeCheckpointIO
 from trainer.device import check_device, resolve_precision
 from trainer.errors import SIGINT_EXIT, RunFailed, UserError
 from trainer.folder import RunFolder
 from trainer.guard import FiniteGuard, LoaderGuard, check_training_batches
+from trainer.histograms import Histograms
 from trainer.hooks import lean
 from trainer.logger import RunLogger
 from trainer.notice import notice, quieten
@@ -24,6 +26,7 @@ from trainer.precision import judge_in_full
 from trainer.progress import EpochProgress
 from trainer.resume import StepSeed
 from trainer.signals import Signals, StopOnSignal
+from trainer.theory_lines import TheoryLines
 from trainer.timing import Timing
 
 LOG_EVERY = 50
@@ -46,12 +49,13 @@ def make_trainer(
     seed: int,
     monitor: str | None,
     mode: Mode = "max",
-    layout: dict[str, Any] | None = None,
+    layout: Layout | None = None,
     hparams: dict[str, Any],
     house: dict[str, Any],
     early_stopping_patience: int | None = None,
     resume_step: int | None = None,
     checkpoint_every_n_steps: int = 0,
+    histograms: bool = False,
 ) -> Trainer:
     """A Lightning trainer that writes into ``run``.
 
@@ -68,6 +72,7 @@ def make_trainer(
         early_stopping_patience: Stop after so many epochs without a better metric; None trains to the end.
         resume_step: ``logged_step(checkpoint)`` when resuming, None at the first start.
         checkpoint_every_n_steps: Also write ``last.ckpt`` after every n batches of an epoch; 0 for never.
+        histograms: Show weights and gradients after some of the epochs.
 
     Raises:
         UserError: If an option is unknown or refused by Lightning, or the device is absent.
@@ -98,6 +103,8 @@ def make_trainer(
         timing,
         EpochProgress(timing, monitor),
         HouseRecord(house),
+        TheoryLines(),
+        *([Histograms()] if histograms else []),
         *([LogInterval()] if own_interval else []),
         *_listed(options.pop("callbacks", None)),
         StopOnSignal(Signals(), last),

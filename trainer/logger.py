@@ -17,11 +17,13 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.writer import FileWriter
 
+from dashboard.layout import Layout, logged
 from trainer.folder import RunFolder
 from trainer.history import History
 from trainer.notice import notice
 
 FLUSH_SECONDS = 10
+LAST_OF_AN_EPOCH = "time/epoch_s"  # comes with all that is logged at an epoch's end, after its validation
 
 
 def showable(text: str) -> str:
@@ -130,7 +132,8 @@ class RunLogger(TensorBoardLogger):
     Args:
         run: The run folder.
         hparams: Settings for the HPARAMS table, nested or flat.
-        layout: Layout of the Custom Scalars tab, as ``SummaryWriter.add_custom_scalars`` takes it.
+        layout: Layout of the Custom Scalars tab, as ``SummaryWriter.add_custom_scalars`` takes it. It is written after
+            the first epoch, when it is known what is logged: TensorBoard marks any other tag of it as missing.
         resume_step: First step to be logged again after a resume; None at the first start.
     """
 
@@ -138,7 +141,7 @@ class RunLogger(TensorBoardLogger):
         self,
         run: RunFolder,
         hparams: Mapping[str, Any],
-        layout: dict[str, Any] | None = None,
+        layout: Layout | None = None,
         resume_step: int | None = None,
     ) -> None:
         super().__init__(str(run.path.parent), name="", version=run.path.name, default_hp_metric=False)
@@ -147,6 +150,9 @@ class RunLogger(TensorBoardLogger):
         self._layout = layout
         self._resume_step = resume_step
         self._history = History(run.history, resumed=resume_step is not None)
+        self._tags = {tag for row in self._history.rows.values() for tag in row}
+        if LAST_OF_AN_EPOCH in self._tags:  # the first epoch ended before the resume
+            self._layout = None
 
     @property
     def log_dir(self) -> str:
@@ -156,7 +162,7 @@ class RunLogger(TensorBoardLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> SummaryWriter:
-        """The writer; the first one of a run also writes its HPARAMS row and its layout."""
+        """The writer; the first one of a run also writes its HPARAMS row."""
         if self._experiment is None:
             first = self._resume_step is None
             self._experiment = HardyWriter(self.log_dir, purge_step=self._resume_step or 0, flush_secs=FLUSH_SECONDS)
@@ -171,14 +177,17 @@ class RunLogger(TensorBoardLogger):
             # Without a name of its own, TensorBoard joins runs of equal settings into one row.
             name = showable("/".join(self._folder.parts[-2:]))
             writer._get_file_writer().add_summary(hparams_pb(self._row, trial_id=name))
-        if self._layout:
-            writer.add_custom_scalars(self._layout)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Scalars of one step; the number of the epoch, which Lightning adds at every epoch's end, names the row."""
         scalars = {tag: value for tag, value in metrics.items() if tag != "epoch"}
         super().log_metrics(scalars, step)
+        if self._layout is not None:
+            self._tags |= scalars.keys()
+            if LAST_OF_AN_EPOCH in scalars:
+                self.experiment.add_custom_scalars(logged(self._layout, self._tags))
+                self._layout = None
         if "epoch" in metrics:
             self._history.add(int(metrics["epoch"]), scalars)
 

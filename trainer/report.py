@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
+from dashboard.layout import Layout, overview
 from trainer.artefacts import card_text, described, save_confusion, save_lists, save_top_losses, table
 from trainer.errors import UserError, expand, out_of_memory
 from trainer.figures import draw
@@ -54,6 +55,9 @@ class Task(Protocol):
         draws_views: Optional class method of the options of the task: whether it learns from augmented views. The data
             are told, so that they prepare each training picture in that form alone.
         fixed_features: Optional; True when it learns from features that stay as they are, in one go.
+        overview: Optional; chart → tag → number or None: curves of TensorBoard's overview beside loss and monitor, such
+            as ``{"loss": {"theory/chance_loss": 2.3}}``. A number is drawn as a line over all epochs; None stands for a
+            tag that the task logs itself.
         failure: Optional; one line when the run did not show what it set out to show, such as a descent that diverged.
             All is reported as usual, then the line goes to stderr and the exit status is 1.
     """
@@ -139,11 +143,9 @@ def house_record(request: Request, settings: Settings, data: Data, task: Task) -
     return record
 
 
-def layout(monitor: str) -> dict[str, Any]:
-    """The overview page of TensorBoard."""
-    from dashboard.layout import overview
-
-    return overview([monitor])
+def layout(monitor: str, beside: Mapping[str, Iterable[str]] | None = None) -> Layout:
+    """The overview page of TensorBoard; ``beside`` is the ``overview`` of a `Task`."""
+    return overview([monitor], beside)
 
 
 def describe_device(trainer: Trainer) -> str:
@@ -241,7 +243,9 @@ def conclude(
     print()
     for name, line in findings:
         print(f"{name:<{width}}  {line}")
-    beside = [path.name for path in left] + ([f"{len(drawn)} figures in {folder.figures.name}/"] if drawn else [])
+    beside = [path.name for path in left] + (
+        [f"{len(drawn)} figure{'s' * (len(drawn) != 1)} in {folder.figures.name}/"] if drawn else []
+    )
     print("\nreport  " + ", ".join([str(folder.report), *beside]))
     print(f"watch   tensorboard --logdir {folder.path.parent.parent}")
     if classifier:

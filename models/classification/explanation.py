@@ -51,7 +51,7 @@ def pictures_to_explain(outcome: Outcome) -> Tensor:
 
 
 def classifier_figures(
-    task: Any, test: Outcome, temperature: float | None, history: list[Point]
+    task: Any, test: Outcome, temperature: float | None, history: list[Point], files: list[str] | None = None
 ) -> Iterator[tuple[str, Figure]]:
     """All figures of a classifier.
 
@@ -60,6 +60,7 @@ def classifier_figures(
         test: Its outputs on the test pictures.
         temperature: Fitted on other pictures than these, or None when there were none.
         history: Where the classes stood after each validated epoch.
+        files: The test pictures, where they are files.
 
     Yields:
         Name and figure.
@@ -88,6 +89,7 @@ def classifier_figures(
             names,
             mistakes=len(labels) - test.num_right,
             total=len(labels),
+            files=None if files is None else [files[place] for place in worst.tolist()],
         ),
     )
 

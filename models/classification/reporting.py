@@ -64,6 +64,17 @@ class ClassifierReporting:
         own = self.hparams["backbone"] == "cnn"
         return weights_origin(self.hparams["backbone"], "none" if own else self.hparams["weights"])
 
+    @property
+    def overview(self) -> dict[str, dict[str, float | None]]:
+        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        num_classes, reference = len(self.hparams["class_names"]), self.hparams["reference"]
+        published = {"theory/best_published_accuracy": float(reference[0])} if reference else {}
+        return {
+            "loss": {"theory/chance_loss": math.log(num_classes)},
+            "accuracy": {"theory/chance_accuracy": 1 / num_classes, **published},
+            "neural distance": {"val/neural_distance": None, "theory/isometry_distance": 1.0},
+        }
+
     def remember(self, epoch: int, outcome: Outcome) -> None:
         """Adds one point to the curve of the neural distance."""
         point = outcome.place(epoch)
@@ -115,16 +126,22 @@ class ClassifierReporting:
         ).tolist()
         return counts
 
+    def files(self, split: str) -> list[str] | None:
+        """Paths of a split's pictures in the order in which they were judged; None where they are no files."""
+        data: Any = self.trainer.datamodule
+        return data.paths(split) if hasattr(data, "paths") else None
+
     def show(self, writer: Any, step: int) -> list[str]:
         """What TensorBoard shows beside curves and figures; see `models.classification.board`."""
         from models.classification.board import show_classifier
 
         summary = self.summary()
-        return show_classifier(writer, step, self, summary.test) if summary else []
+        return show_classifier(writer, step, self, summary.test, self.files(summary.split)) if summary else []
 
     def figures(self) -> Iterator[tuple[str, Any]]:
         """Figures of the run; see `models.classification.explanation`."""
         from models.classification.explanation import classifier_figures
 
         if summary := self.summary():
-            yield from classifier_figures(self, summary.test, summary.judged_temperature, self.history)
+            files = self.files(summary.split)
+            yield from classifier_figures(self, summary.test, summary.judged_temperature, self.history, files)

@@ -147,8 +147,8 @@ def compression_curves(result: Result) -> tuple[dict[str, tuple[Any, Any]], dict
     return curves, {"autoencoder": (result.k, psnr(error, pixels))} if error > 0 else {}
 
 
-def show_codes(writer: Any, step: int, model: Any, result: Result) -> None:
-    """Codes with thumbnails for the projector, evenly taken; weights as histograms."""
+def show_codes(writer: Any, step: int, result: Result) -> None:
+    """Codes with thumbnails for the projector, evenly taken."""
     part = slice(None, None, math.ceil(len(result.labels) / MOST_POINTS))
     thumbnails = F.interpolate(result.pictures[part].float(), size=(THUMBNAIL, THUMBNAIL), mode="area")
     pairs = zip(result.labels[part].tolist(), result.errors[part].tolist(), strict=True)
@@ -157,5 +157,3 @@ def show_codes(writer: Any, step: int, model: Any, result: Result) -> None:
         result.codes[part].float(), metadata=names, label_img=thumbnails.expand(-1, 3, -1, -1), global_step=step,
         tag="code", metadata_header=["class", "squared error"],
     )  # fmt: skip
-    for name, parameter in model.named_parameters():
-        writer.add_histogram(f"weights/{name}", parameter.detach().float().cpu(), step)

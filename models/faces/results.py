@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dashboard.curves import percent_over_runs as percent
 from theory.intervals import summarise
 from theory.verification import (
     area_under_curve,
@@ -29,13 +30,6 @@ LAWRENCE_1997 = 0.038  # SOM + convolutional network, 5 pictures a person, 92×1
 def tag(name: str) -> str:
     """A method's name as part of a tag: ``HOG + LDA`` is ``hog_lda``."""
     return "_".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())
-
-
-def percent(values: list[float]) -> str:
-    """``1.10 ± 0.82 %`` from shares; of a single split no deviation is known."""
-    mean, deviation, splits = summarise(values)
-    around = f" ± {100 * deviation:.2f}" if splits > 1 else ""
-    return f"{100 * mean:.2f}{around} %"
 
 
 def mean_and_sd(tag: str, values: list[float]) -> dict[str, float]:
@@ -94,14 +88,16 @@ class Identification:
         """Every split a dot."""
         from dashboard.curves import repeats_figure
 
-        groups = {name: [100 * error for error in errors] for name, errors in self.errors.items()}
         yield (
             "errors",
             repeats_figure(
-                groups,
+                self.errors,
                 y_label="error (% of test pictures)",
                 subject="Olivetti 5/5 error in %" if self.olivetti_halves else "Identification error in %",
                 theory={"Lawrence et al. 1997": 100 * LAWRENCE_1997} if self.olivetti_halves else None,
+                least=0,
+                digits=2,
+                scale=100,
             ),
         )
 
@@ -170,13 +166,18 @@ class Verification:
             name: (shares.numpy(), torch.stack([_read(*pair, shares) for pair in pairs]).mean(0).numpy())
             for name, pairs in self.scores.items()
         }
-        rates = self.rates[NETWORK]
-        chosen = (summarise(rates["false_accept"]).mean, 1 - summarise(rates["false_reject"]).mean)
+        ours = self.rates[NETWORK]
+        chosen = (summarise(ours["false_accept"]).mean, 1 - summarise(ours["false_reject"]).mean)
         same, different = self.scores[NETWORK][0]
-        pairs = f"{len(same) + len(different):,} pairs of unseen people, mean of {len(rates['eer'])} splits"
-        yield "roc", roc_figure(curves, threshold=chosen, pairs=pairs)
-        groups = {name: [100 * rate for rate in rates["eer"]] for name, rates in self.rates.items()}
-        yield "equal_errors", repeats_figure(groups, y_label="equal error rate (%)", subject="Equal error rate in %")
+        pairs = f"{len(same) + len(different):,} pairs of unseen people, mean of {len(ours['eer'])} splits"
+        errors = {name: rates["eer"] for name, rates in self.rates.items()}
+        yield "roc", roc_figure(curves, errors=errors, threshold=chosen, pairs=pairs)
+        yield (
+            "equal_errors",
+            repeats_figure(
+                errors, y_label="equal error rate (%)", subject="Equal error rate in %", least=0, digits=2, scale=100
+            ),
+        )
 
 
 def _read(same: Tensor, different: Tensor, shares: Tensor) -> Tensor:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from dashboard.classification import batch_figure, mistakes_figure, recall_figure, worst_mistakes
+from dashboard.classification import batch_figure, file_name, mistakes_figure, recall_figure, worst_mistakes
 from dashboard.confusion import confusion_counts, confusion_figure, most_confused
+from dashboard.grid import caption_characters
 from dashboard.style import BLUE, to_image
 
 NAMES = ["cat", "dog", "eel"]
@@ -66,6 +67,7 @@ def test_recall_is_sorted_with_its_intervals_and_the_accuracy_dashed():
     assert [text.get_text() for text in axes.texts] == ["dog", "cat"]
     dots = next(line for line in axes.lines if line.get_marker() == "o")
     np.testing.assert_allclose(dots.get_xdata(), [0.5, 0.9])
+    assert not axes.patches, "a bar that does not begin at 0 exaggerates"
     segments = [segment[:, 0].tolist() for segment in axes.collections[0].get_segments()]
     assert segments == [[0.3, 0.7], [0.8, 0.95]]
     dashed = next(line for line in axes.lines if line.is_dashed())
@@ -96,6 +98,19 @@ def test_mistakes_tell_truth_guess_probability_and_loss(shape):
     title = figure.get_suptitle().replace("\n", " ")
     assert title.startswith("worst 2 of 5 mistakes among 100 pictures")
     assert title.endswith("largest loss 3.40 nats")
+
+
+def test_a_mistake_names_its_file_by_the_end_of_the_name():
+    files = ["/photos/eel/a.png", "/photos/cat/IMG_20240101_123456_0042.jpg"]
+    images = np.zeros((2, 1, 8, 8))
+    figure = mistakes_figure(images, [2, 0], [1, 1], [0.9, 0.9], [2, 1], NAMES, mistakes=2, total=9, files=files)
+    last = [text.get_text().splitlines()[-1] for text in figure.axes[0].texts]
+    assert last[0] == "a.png"
+    assert last[1].startswith("…")
+    assert last[1].endswith("_0042.jpg")
+    assert len(last[1]) == caption_characters(112)
+    assert len({text.get_text().count("\n") for text in figure.axes[0].texts}) == 1
+    assert file_name("/x/\udcff$.png", 20) == "?\\$.png"
 
 
 def test_long_names_get_a_line_each_and_no_mistake_is_said():

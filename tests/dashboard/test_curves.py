@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from dashboard.curves import beside_theory_figure, learning_figure, neural_distance_figure, repeats_figure
-from dashboard.layout import exactly, overview
+from dashboard.curves import (
+    beside_theory_figure,
+    learning_figure,
+    neural_distance_figure,
+    percent_over_runs,
+    repeats_figure,
+)
+from dashboard.layout import exactly, logged, overview
 from dashboard.roc import roc_figure
 from dashboard.style import to_image
 from tests.dashboard.titles import title
@@ -122,6 +128,32 @@ def test_the_roc_figure_takes_curves_of_theory_and_marks_their_equal_error_rate(
     np.testing.assert_allclose(mark, [rate, 1 - rate])
 
 
+def test_the_rates_of_a_mean_curve_are_those_of_its_splits():
+    """The mean of two curves has an equal error rate of its own, which is not the mean of theirs."""
+    curves, rates = {"CNN": ([0, 0.001, 1], [0, 0.9, 1])}, [0.01, 0.0165]
+    figure = roc_figure(curves, errors={"CNN": rates}, pairs="90 pairs, mean of 2 splits")
+    assert title(figure).startswith("CNN: equal error rate 1.33 ± 0.46 % on 90 pairs")
+    (mark,) = [line.get_xydata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(mark, [0.01325, 0.98675])
+    assert "CNN: EER 1.33 ± 0.46 %" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    beside = repeats_figure({"CNN": rates}, y_label="%", subject="EER in %", least=0, digits=2, scale=100)
+    (dots,) = [line for line in beside.axes[0].lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(dots.get_ydata(), [1, 1.65])
+    assert title(beside) == "EER in %: CNN (1.33 ± 0.46); 2 runs"
+    assert percent_over_runs(rates) == "1.33 ± 0.46 %"
+
+
+def test_a_bar_ends_where_values_cannot_be():
+    figure = repeats_figure(
+        {"untrained, one view": [0.0, 0.0, 3.0]}, y_label="%", subject="e", least=0, digits=2, theory={"1997": 3.8}
+    )
+    (axes,) = figure.axes
+    (bar,) = axes.collections[0].get_segments()
+    assert bar[0, 1] == 0
+    assert -0.5 < axes.get_ylim()[0] < 0
+    assert "untrained, one view" in [text.get_text() for text in axes.texts]
+
+
 def test_the_roc_figure_marks_equal_errors_and_names_the_baselines():
     curves = {"CNN": ([0, 0.1, 1], [0, 0.9, 1]), "eigenfaces": ([0, 0.2, 1], [0, 0.8, 1])}
     figure = roc_figure(curves, threshold=(0.1, 0.9), pairs="90 pairs")
@@ -134,6 +166,8 @@ def test_the_roc_figure_marks_equal_errors_and_names_the_baselines():
     assert equal_errors.is_dashed()
     star = next(line for line in axes.lines if line.get_marker() == "*")
     assert star.get_xydata().tolist() == [[0.1, 0.9]]
+    several = title(roc_figure({**curves, "pixels": ([0, 0.15, 1], [0, 0.85, 1])}))
+    assert several == "CNN: equal error rate 10.0 %; best of the others: pixels 15.0 %"
     to_image(roc_figure({"perfect": ([0, 0, 1], [0, 1, 1])}))
     with pytest.raises(ValueError, match="at least one"):
         roc_figure({})
@@ -152,8 +186,27 @@ def test_the_overview_puts_train_and_val_together_and_theory_beside():
 
 
 def test_the_overview_without_validation_promises_none():
-    charts = overview(["train/loss"], system=False)["Overview"]
-    assert charts == {"loss": ["Multiline", ["train/loss$"]]}
+    beside = {"loss": ["theory/floor"], "distance": ["val/distance", "theory/one"]}
+    charts = overview(["train/loss"], beside, system=False)["Overview"]
+    assert charts == {"loss": ["Multiline", ["train/loss$", "theory/floor$"]]}
+
+
+def test_what_a_task_names_joins_its_chart_or_gets_one():
+    beside = {"loss": ["theory/floor"], "distance": ["val/distance", "theory/one"]}
+    charts = overview(["val/accuracy"], beside)["Overview"]
+    assert charts["loss"][1] == ["train/loss$", "val/loss$", "theory/floor$"]
+    assert charts["distance"][1] == ["val/distance$", "theory/one$"]
+    assert list(charts)[:3] == ["loss", "accuracy", "distance"]
+
+
+def test_what_is_not_logged_is_left_out():
+    layout = overview(["val/accuracy"])
+    kept = logged(layout, ["train/loss", "val/accuracy", "lr/sgd", "val/losses"])["Overview"]
+    assert kept == {
+        "loss": ["Multiline", ["train/loss$"]],
+        "accuracy": ["Multiline", ["val/accuracy$"]],
+        "learning rate": ["Multiline", ["lr/"]],
+    }
 
 
 @pytest.mark.parametrize("tag", ["val/recall_c++", "a.b", "x(1)", "[y]", "p|q", "back\\slash", "val/recall_a-b c"])

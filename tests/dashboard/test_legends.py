@@ -1,11 +1,16 @@
-"""No legend lies on what it names."""
+"""No legend lies on what it names, and none is cut."""
 
+import ast
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import dashboard
 from dashboard.perceptron import decision_figure
+from tests.dashboard.figures_with_legends import DRAWN_BY, FIGURES
 
 
 def covered(figure: Any) -> list[str]:
@@ -25,6 +30,41 @@ def covered(figure: Any) -> list[str]:
             if any(box.contains(x, y) and inside(x, y) for x, y in points):
                 found.append(str(line.get_label()))
     return found
+
+
+def cut(figure: Any) -> list[str]:
+    """Texts above the axes that reach over the edge of the figure, or lie on each other."""
+    figure.canvas.draw()
+    title = figure._suptitle
+    panels = [axes._left_title for axes in figure.axes if axes.get_title(loc="left")]
+    named = [text for axes in figure.axes if axes.get_legend() for text in axes.get_legend().get_texts()]
+    boxes = {text: text.get_window_extent() for text in (title, *panels, *named)}
+    found = [text for text, box in boxes.items() if box.x1 > figure.bbox.x1 or box.y1 > figure.bbox.y1]
+    found += [text for text in (*panels, *named) if boxes[text].overlaps(boxes[title])]
+    found += [panel for panel in panels if any(boxes[panel].overlaps(boxes[text]) for text in named)]
+    return [text.get_text() for text in found]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("draw", FIGURES, ids=lambda draw: draw.__name__)
+def test_a_legend_hides_no_curve_and_is_not_cut(draw: Callable[[np.random.Generator], Any], seed: int) -> None:
+    figure = draw(np.random.default_rng(seed))
+    assert any(axes.get_legend() for axes in figure.axes)
+    assert covered(figure) == []
+    assert cut(figure) == []
+
+
+def test_every_figure_with_a_legend_is_looked_at() -> None:
+    found = set()
+    for file in sorted(Path(dashboard.__path__[0]).glob("*.py")):
+        parts = ast.parse(file.read_text(encoding="utf-8")).body
+        own = {part.name for part in parts if isinstance(part, ast.FunctionDef)}  # another function of that name
+        for function in parts:
+            calls = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
+            names = {node.id for node in calls if isinstance(node, ast.Name)}
+            if isinstance(function, ast.FunctionDef) and names & ({"legend", "legend_above"} - own):
+                found.add(f"{file.stem}.{function.name}")
+    assert found == DRAWN_BY.keys()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -30,7 +30,7 @@ def test_filters_are_on_one_scale_and_weak_ones_are_counted():
     assert figure.get_suptitle().replace("\n", " ") == (
         "3 first filters 1×3×3: norm 0.01 to 1.00; 1 below a tenth of the largest"
     )
-    assert captions(figure) == ["1", "0.5", "0.01"]
+    assert captions(figure) == ["1.00", "0.50", "0.01"]
     picture = mosaic(figure)
     # Cells of 52 pixels, 8 apart: the middles of the first two filters.
     np.testing.assert_array_equal(picture[26, 26], signed_colours(1.0, 1.0))
@@ -54,7 +54,7 @@ def test_feature_maps_count_the_silent_ones():
     maps[1:4] = [[[1.0]], [[2.0]], [[-4.0]]]
     figure = feature_maps_figure(np.zeros((1, 8, 8)), maps, "a 3")
     assert figure.get_suptitle() == "5 feature maps 8×8 of a picture of “a 3”: 2 silent"
-    assert captions(figure) == ["a 3", "0", "1", "2", "4", "0"]
+    assert captions(figure) == ["a 3", "0.00", "1.00", "2.00", "4.00", "0.00"]
     np.testing.assert_array_equal(mosaic(figure)[32, 2 * 72 + 32], signed_colours(1.0, 4.0))
     np.testing.assert_array_equal(mosaic(figure)[32, 4 * 72 + 32], signed_colours(-1.0, 1.0))
     with pytest.raises(ValueError, match="finite"):

@@ -1,0 +1,68 @@
+"""Theory beside the measurement: constants from before the first step to the last epoch, also through a resume."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Trained
+from tests.events import events_of_run, overview_of
+from tests.trainer.small import SmallData, SmallTask, new_run, small_trainer
+from trainer import build
+from trainer.report import layout
+from trainer.resume import logged_step
+from trainer.safe_file import load_checkpoint
+
+OVERVIEW = {"loss": {"theory/chance_loss": 1.1}, "own": {"theory/own": None}}
+
+
+class Taught(SmallTask):
+    overview = OVERVIEW
+
+
+def points(folder: Path, tag: str) -> list[tuple[int, float]]:
+    return [(event.step, event.value) for event in events_of_run(folder).Scalars(tag)]
+
+
+def test_a_line_goes_from_before_training_to_the_last_epoch_and_on_after_a_resume(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    charts = layout("val/loss", OVERVIEW)
+    build.fit(small_trainer(run, 2, layout=charts), Taught(), SmallData())
+    step = logged_step(load_checkpoint(run.last))
+    build.fit(small_trainer(run, 3, layout=charts, resume_step=step), Taught(), SmallData(), run.last)
+    line = points(run.path, "theory/chance_loss")
+    assert [step for step, _ in line] == [-1, 7, 15, 23]
+    assert [value for _, value in line] == pytest.approx([1.1] * 4)
+    overview = overview_of(events_of_run(run.path))  # once
+    assert overview["loss"] == ["train/loss$", "val/loss$", "theory/chance_loss$"]
+    assert "own" not in overview, "it is not logged: TensorBoard would mark it as missing"
+    assert "learning rate" not in overview
+    assert "theory/chance_loss" in run.history.read_text().partition("\n")[0]
+
+
+def test_a_classifier_shows_chance_and_how_far_its_classes_stood_apart_at_the_start(trained: Trained) -> None:
+    events = events_of_run(trained.folder)
+    overview = overview_of(events)
+    assert overview["loss"] == ["train/loss$", "val/loss$", "theory/chance_loss$"]
+    assert overview["accuracy"] == ["train/accuracy$", "val/accuracy$", "theory/chance_accuracy$"]
+    assert overview["neural distance"] == ["val/neural_distance$", "theory/isometry_distance$"]
+    assert overview["learning rate"] == ["lr/"]
+    assert {"gradient norm", "images per second"} <= overview.keys()
+    distances = points(trained.folder, "val/neural_distance")
+    assert [step for step, _ in distances] == [-1, 20, 41]
+    assert distances[0][1] == pytest.approx(trained.metrics["neural_distance/start"], rel=1e-6)
+    for tag, due in (("chance_loss", math.log(10)), ("chance_accuracy", 0.1), ("isometry_distance", 1.0)):
+        line = points(trained.folder, f"theory/{tag}")
+        assert len(line) >= 3
+        assert [value for _, value in line] == pytest.approx([due] * len(line), rel=1e-6)
+
+
+def test_a_published_record_is_beside_the_accuracy() -> None:
+    from models.cnn import CNNTask
+
+    facts = {"class_names": ["a", "b"], "in_channels": 1, "image_size": [8, 8], "mean": [0.5], "std": [0.2]}
+    task = CNNTask(**facts, reference=[0.99, "a paper"])
+    assert task.overview["accuracy"] == {"theory/chance_accuracy": 0.5, "theory/best_published_accuracy": 0.99}
+    assert "theory/best_published_accuracy" not in CNNTask(**facts).overview["accuracy"]
