@@ -15,7 +15,6 @@ from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from dashboard.layout import BEFORE_TRAINING
 from models.classification.evaluation import Evaluation, Outcome, Point
 from models.classification.reporting import ClassifierReporting
 from models.classification.targets import class_weights, smoothed_cross_entropy
@@ -152,7 +151,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         self.class_weights: Tensor | None = None  # with --data.balance loss, (K,)
         self.train_sums = torch.zeros(3)  # loss * pictures, right ones, pictures of this epoch
         self.history: list[Point] = []
-        self.train_losses: list[float] = []  # mean of each epoch
+        self.train_results: list[tuple[float, float, float]] = []  # of each epoch: mean loss, right ones, pictures
         self.validation: Outcome | None = None
         self.test: Outcome | None = None
         self.train_pictures: tuple[Tensor, Tensor] | None = None
@@ -241,14 +240,12 @@ class CNNTask(ClassifierReporting, LightningModule):
                 self.evaluation.collect(images, labels, *self.outputs(images))
             self.train()
         self.remember(0, self.evaluation.finish(self.trainer))
-        if self.history and self.logger is not None:
-            self.logger.log_metrics({"val/neural_distance": self.history[0].distance}, BEFORE_TRAINING)
 
     def on_train_epoch_end(self) -> None:
         """Logs the epoch's means; they are summed on the device because a log per step costs more than a small step."""
         sums = self.trainer.strategy.reduce(self.train_sums, reduce_op="sum")
         count = sums[2].clamp_min(1)
-        self.train_losses.append(float(sums[0] / count))
+        self.train_results.append((float(sums[0] / count), float(sums[1]), float(sums[2])))
         values = {"train/loss": sums[0] / count, "train/accuracy": sums[1] / count, "lr/peak": peak_rate(self.trainer)}
         if self.finetuning is not None and self.finetuning.mixes(self):
             del values["train/accuracy"]  # there is no right class of a mixture
@@ -312,11 +309,11 @@ class CNNTask(ClassifierReporting, LightningModule):
         """Keeps the sums of a half-finished epoch and the curve so far, so that a resumed run reports the same."""
         checkpoint["train_sums"] = self.train_sums.cpu()
         checkpoint["history"] = [tuple(point) for point in self.history]
-        checkpoint["train_losses"] = self.train_losses
+        checkpoint["train_results"] = self.train_results
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what `on_save_checkpoint` kept."""
         if resumes(self):
             self.train_sums = checkpoint["train_sums"].to(self.device)
             self.history = [Point(*point) for point in checkpoint["history"]]
-            self.train_losses = list(checkpoint.get("train_losses", []))
+            self.train_results = [tuple(found) for found in checkpoint.get("train_results", [])]

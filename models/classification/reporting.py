@@ -10,10 +10,12 @@ from typing import Any
 from torch import Tensor
 
 from dashboard.confusion import confusion_counts
+from dashboard.layout import BEFORE_TRAINING
 from models.classification.evaluation import Outcome, Point
 from models.classification.findings import NOTHING, Summary
+from theory.intervals import wilson_interval
 
-BLOWN_UP = 2.0  # times the loss of a classifier that knows nothing
+BLOWN_UP = math.log(10)  # nats above one that knows nothing: the right class gets a tenth of chance
 
 
 class ClassifierReporting:
@@ -21,7 +23,7 @@ class ClassifierReporting:
 
     Attributes:
         history: Where the classes stood after each validated epoch.
-        train_losses: Mean training loss of each epoch, in nats.
+        train_results: Of each epoch of training: mean loss in nats, pictures classified rightly, pictures.
         validation: Outputs of the newest validation, or None.
         test: Outputs on the test pictures, or None.
         train_pictures: Training pictures (N, C, H, W) and labels (N,) for the baseline, or None.
@@ -29,25 +31,31 @@ class ClassifierReporting:
 
     hparams: Any
     trainer: Any
+    logger: Any
     network: Any
     finetuning: Any
     history: list[Point]
-    train_losses: list[float]
+    train_results: list[tuple[float, float, float]]
     validation: Outcome | None
     test: Outcome | None
     train_pictures: tuple[Tensor, Tensor] | None
 
     @property
     def failure(self) -> str:
-        """One line where training blew up, stayed finite and did not come back; else empty."""
-        chance = math.log(len(self.hparams["class_names"]))
-        if not self.train_losses or self.train_losses[-1] <= chance or max(self.train_losses) <= BLOWN_UP * chance:
+        """One line where training blew up, stayed finite and did not come back; else empty.
+
+        Asked of the network that starts at random, with logits near 0; the head of a backbone may start with any.
+        """
+        classes = len(self.hparams["class_names"])
+        chance, losses = math.log(classes), [loss for loss, _, _ in self.train_results]
+        if self.finetuning is not None or not losses or losses[-1] <= chance or max(losses) <= chance + BLOWN_UP:
             return ""
-        worst = max(range(len(self.train_losses)), key=self.train_losses.__getitem__)
+        _, right, count = self.train_results[-1]
+        if wilson_interval(round(right), round(count))[0] > 1 / classes:
+            return ""  # too sure of itself, and yet it knows something
         return (
-            f"training diverged: the mean loss was {self.train_losses[worst]:.4g} nats in epoch {worst + 1} and "
-            f"{self.train_losses[-1]:.4g} in the last one; a classifier that knows nothing has {chance:.4g}. "
-            "Try a smaller --lr"
+            f"training diverged: the mean loss was {max(losses):.4g} nats in epoch {losses.index(max(losses)) + 1} and "
+            f"{losses[-1]:.4g} in the last one; a classifier that knows nothing has {chance:.4g}. Try a smaller --lr"
         )
 
     def describe(self) -> str:
@@ -76,10 +84,12 @@ class ClassifierReporting:
         }
 
     def remember(self, epoch: int, outcome: Outcome) -> None:
-        """Adds one point to the curve of the neural distance."""
+        """Adds one point to the curve of the neural distance; the one before training has no epoch that logs it."""
         point = outcome.place(epoch)
         if point is not None:
             self.history.append(point)
+            if epoch == 0 and self.logger is not None:
+                self.logger.log_metrics({"val/neural_distance": point.distance}, BEFORE_TRAINING)
 
     def summary(self) -> Summary | None:
         """Everything the run found on its test pictures, else on the validation pictures; None without either."""

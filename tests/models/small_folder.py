@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 import models.finetune.policy
 from tests.runs import metrics_of, only_run
 from trainer.safe_file import load_checkpoint
+from trainer.signals import StopOnSignal
 
 BACKBONE = "shufflenet_v2_x0_5"  # the smallest with batch normalisation
 SIDE = 32
@@ -63,3 +65,21 @@ def metrics(root: Path) -> dict[str, Any]:
 
 def last(root: Path) -> dict[str, Any]:
     return load_checkpoint(only_run(root) / "checkpoints/last.ckpt")
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int) -> None:
+    """Raise SIGTERM's flag after one batch of one epoch, or (batch -1) as the validation of that epoch runs."""
+    old_train, old_val = StopOnSignal.on_train_batch_end, StopOnSignal.on_validation_batch_end
+
+    def on_train(self: Any, trainer: Any, task: Any, outputs: Any, data: Any, index: int) -> None:
+        if (trainer.current_epoch, index) == (epoch, batch):
+            self.signals.received = signal.SIGTERM
+        old_train(self, trainer, task, outputs, data, index)
+
+    def on_val(self: Any, trainer: Any, *rest: Any) -> None:
+        if batch == -1 and trainer.current_epoch == epoch:
+            self.signals.received = signal.SIGTERM
+        old_val(self, trainer, *rest)
+
+    monkeypatch.setattr(StopOnSignal, "on_train_batch_end", on_train)
+    monkeypatch.setattr(StopOnSignal, "on_validation_batch_end", on_val)

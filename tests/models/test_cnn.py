@@ -237,11 +237,12 @@ def test_a_run_that_blows_up_and_stays_finite_fails_after_its_report(
     assert re.search(r"diverged: the mean loss was [\d.e+]+ nats in epoch \d and [\d.e+]+ in the last", heard.err)
     model = task()
     chance = math.log(len(model.hparams["class_names"]))
-    for losses, fails in (
-        ([], False),
-        ([3 * chance, 0.9 * chance], False),  # it came back
-        ([1.9 * chance, 1.1 * chance], False),  # labels without sense, or no time to learn
-        ([1.0, 3 * chance, 1.1 * chance], True),
+    for losses, right, fails in (
+        ([], 0, False),
+        ([chance + 3, chance - 0.1], 100, False),  # it came back
+        ([chance + 2, chance + 0.1], 100, False),  # labels without sense, or no time to learn
+        ([chance - 1, chance + 3, chance + 0.1], 100, True),
+        ([chance - 1, chance + 3, chance + 0.1], 900, False),  # of 1,000: too sure of itself, and right
     ):
-        model.train_losses = losses
+        model.train_results = [(loss, float(right), 1000.0) for loss in losses]
         assert bool(model.failure) == fails

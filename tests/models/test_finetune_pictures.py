@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 import train
-from tests.models.small_folder import words
-from tests.models.test_finetune_runs import stop_after
+from tests.models.small_folder import stop_after, words
 from tests.runs import only_run, table
 
 

@@ -1,0 +1,34 @@
+"""T17: a run that an early version of this project left still predicts the same, and goes on."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+
+import train
+from models.cnn import CNNTask
+from tests.faults.scores import record
+from trainer.safe_file import load_checkpoint
+
+
+def test_t17_a_run_of_the_first_day_predicts_the_same_and_goes_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(Path(__file__).parent / "old", run)
+    task = CNNTask.load_from_checkpoint(run / "checkpoints" / "last.ckpt").eval()
+    images = (torch.arange(128) * 2).to(torch.uint8).reshape(2, 1, 8, 8)
+    with torch.no_grad():
+        logits = task(images)
+    due = [  # by the code that wrote it
+        [0.271572, 0.02404, -0.189198, -0.320907, 0.05928, 0.360895, -0.030508, -0.14406, 0.147475, -0.045111],
+        [0.504572, 0.495878, 0.155415, -0.312661, -0.66379, 0.332127, -0.867174, -0.524271, -0.191951, -0.596505],
+    ]
+    assert torch.allclose(logits, torch.tensor(due), atol=1e-5)
+    before = load_checkpoint(run / "checkpoints" / "last.ckpt")
+    words = ["--resume", str(run), "--root", str(tmp_path), "--epochs", "3", "--report", "none", "--device", "cpu"]
+    assert train.main(words) == 0
+    after = load_checkpoint(run / "checkpoints" / "last.ckpt")
+    assert (before["epoch"], after["epoch"]) == (1, 2)
+    assert after["global_step"] == before["global_step"] * 3 // 2
+    record("T17", 3)
