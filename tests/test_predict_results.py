@@ -59,7 +59,7 @@ def test_mirror_images_are_views_only_of_what_was_trained_on_them(trained: Train
     for draws in (True, False):
         task: Any = SimpleNamespace()
         data = Folder(**folder)
-        data.draws_views = draws
+        data.draws_views, data.fingerprints = draws, dict  # type: ignore[method-assign]
         record = house_record(Request(), Settings({}, {}, {}, 0, "none", None), data, task)
         assert record["mirrors"] is draws
 
