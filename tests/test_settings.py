@@ -1,0 +1,88 @@
+"""Settings that no run can use: one line, exit status 2, before the first picture is read and before a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+import train
+from data import DATA
+from models import MODELS
+from tests.refusals import refused
+from trainer.errors import UserError
+from trainer.options import build_parser, load_class, option_names
+from trainer.typed import accept, allows_none
+
+
+@pytest.fixture
+def unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Words for a classifier on a folder that nobody may look into."""
+
+    def read(*_: Any, **__: Any) -> NoReturn:
+        raise AssertionError("the pictures were read")
+
+    monkeypatch.setattr("data.folder.list_folder", read)
+    (tmp_path / "photos").mkdir()
+    return ["--model", "cnn", "--data", str(tmp_path / "photos"), "--device", "cpu"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("data:\n  val_fraction: null", "data.val_fraction: expected float, got null"),
+        ("data:\n  num_folds: null", "data.num_folds: expected int, got null"),
+        ("data:\n  aug: ~", "data.aug: expected none, light, trivial, rand, got null"),
+        ("data:\n  background:", "data.background: expected str, got null"),
+        ("data: {name: null}", "data.name must be a name, not null"),
+        ("model: {name: null}", "model.name must be a name, not null"),
+        ("model:\n  weights: null", "model.weights: expected str, got null"),
+        ("model:\n  opinion: null", "model.opinion: expected bool, got null"),
+        ("trainer:\n  devices: null", "trainer.devices: expected list or str or int, got null"),
+        ("seed_everything: null", "seed_everything: expected int, got null"),
+        ("report: null", "report: expected full, brief, none, got null"),
+    ],
+)
+def test_null_is_refused_where_an_option_needs_a_value(
+    unread: list[str], tmp_path: Path, content: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file := tmp_path / "y.yaml").write_text(content + "\n")
+    refused(["-c", str(file), *unread], f"{file}: {message}", tmp_path / "runs", capsys)
+
+
+@pytest.mark.parametrize("model", sorted(MODELS))
+def test_null_fits_only_the_options_whose_type_has_none(model: str) -> None:
+    """Every option of every model on the data that it is first shown on, by the types of the signatures."""
+    recipe = (train.RECIPES / f"{model}.yaml").read_text()
+    data = next(name for name in DATA if f"name: {name}\n" in recipe or f"data: {name}\n" in recipe)
+    parser = build_parser(load_class(MODELS[model]), load_class(DATA[data]))
+    refusing = 0
+    for action in parser._actions:
+        if action.dest not in option_names(parser):
+            continue
+        hint = getattr(action, "_typehint", action.type)
+        if allows_none(hint):
+            assert accept(parser, action.dest, None, "here", None)[action.dest] is None
+            continue
+        refusing += 1
+        with pytest.raises(UserError, match=r"here: expected .+, got null"):
+            accept(parser, action.dest, None, "here", None)
+    assert refusing > 10
+
+
+@pytest.mark.parametrize(
+    ("hint", "allowed"),
+    [(int, False), (int | None, True), (list[int] | None, True), (list[int | None], False), (Any, True), (None, True)],
+)
+def test_which_types_allow_none(hint: Any, allowed: bool) -> None:
+    assert allows_none(hint) is allowed
+
+
+def test_the_settings_of_a_run_are_accepted_again(
+    unread: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main([*unread, "--root", str(tmp_path / "runs"), "--print_config"]) == 0
+    (file := tmp_path / "config.yaml").write_text(said := capsys.readouterr().out)
+    assert train.main(["-c", str(file), "--root", str(tmp_path / "runs"), "--print_config"]) == 0
+    assert capsys.readouterr().out == said
