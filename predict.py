@@ -245,6 +245,7 @@ def export(words: Sequence[str]) -> int:
     arguments = read_export_arguments(words)
     import_lightning()
     from models.classification.deployment import PICTURES_COMPARED, SUFFIXES, TOLERANCE, Deployed, export_checked
+    from trainer.safe_file import DISK_FULL
 
     source = Path(find_checkpoint(arguments.checkpoint))
     out = Path(arguments.out or source.parent.parent / f"model{SUFFIXES[arguments.to]}")
@@ -266,6 +267,8 @@ def export(words: Sequence[str]) -> int:
             model, arguments.to, out, classifier.preprocessing, {k: json.dumps(v) for k, v in facts.items()}
         )
     except (ValueError, OSError) as error:
+        if getattr(error, "errno", None) in DISK_FULL:
+            raise RunFailed(f"cannot export to {out}: the disk is full") from error
         raise UserError(f"cannot export to {out}: {getattr(error, 'strerror', None) or error}") from error
     except Exception as error:  # each exporter has types of its own
         raise RunFailed(f"cannot export to {out}: {one_line(error)}") from error

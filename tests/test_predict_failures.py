@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader
 import predict
 from data.digits import Digits
 from tests.conftest import Trained
+from tests.exported import exported_file
 from trainer.device import PRECISIONS, answering_precision, precision_name, weight_type
 from trainer.errors import UserError
 
@@ -181,4 +183,22 @@ def test_an_exporter_that_fails_in_its_own_way_is_one_line(
     out = tmp_path / "model.pt2"
     assert predict.main(["export", str(trained.folder), "--to", "torch-export", "--out", str(out)]) == 1
     assert capsys.readouterr().err == f"predict.py: cannot export to {out}: OwnError: data dependent expression\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["onnx", "torch-export", "safetensors"])
+@pytest.mark.parametrize("cause", [errno.ENOSPC, errno.EFBIG, errno.EDQUOT])
+def test_an_export_onto_a_full_disk_is_one_line_and_no_file(
+    trained: Trained, tmp_path: Path, kind: str, cause: int, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    out = exported_file(kind, tmp_path)
+
+    def full(self: Path, content: bytes) -> NoReturn:
+        with self.open("wb") as file:
+            file.write(content[:1000])
+        raise OSError(cause, os.strerror(cause), str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert predict.main(["export", str(trained.folder), "--to", kind, "--out", str(out)]) == 1
+    assert capsys.readouterr().err == f"predict.py: cannot export to {out}: the disk is full\n"
     assert not list(tmp_path.iterdir())
