@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models import MODELS
 from trainer.arguments import refuse_to_overwrite
-from trainer.errors import RunFailed, UserError, expand, one_line
+from trainer.errors import DISK_FULL, RunFailed, UserError, expand, one_line
 from trainer.folder import CHECKPOINTS, RunFolder, no_run
 from trainer.interrupt import Interrupted
 from trainer.notice import notice
@@ -245,7 +245,6 @@ def export(words: Sequence[str]) -> int:
     arguments = read_export_arguments(words)
     import_lightning()
     from models.classification.deployment import PICTURES_COMPARED, SUFFIXES, TOLERANCE, Deployed, export_checked
-    from trainer.safe_file import DISK_FULL
 
     source = Path(find_checkpoint(arguments.checkpoint))
     out = Path(arguments.out or source.parent.parent / f"model{SUFFIXES[arguments.to]}")

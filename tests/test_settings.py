@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
+import errno
+import os
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from lightning.pytorch.callbacks import Timer
 
 import train
 from data import DATA
 from models import MODELS
 from tests.refusals import refused
 from trainer.errors import UserError
+from trainer.limits import check_devices, is_duration
 from trainer.options import build_parser, load_class, option_names
 from trainer.typed import accept, allows_none
 
@@ -86,3 +91,82 @@ def test_the_settings_of_a_run_are_accepted_again(
     (file := tmp_path / "config.yaml").write_text(said := capsys.readouterr().out)
     assert train.main(["-c", str(file), "--root", str(tmp_path / "runs"), "--print_config"]) == 0
     assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--trainer.max_time", "00:00:00:00"], "--trainer.max_time: expected a time above 0 in the form DD:HH:MM:SS"),
+        (["--trainer.max_time", "foo"], "--trainer.max_time: expected a time above 0 in the form DD:HH:MM:SS, got foo"),
+        (["--trainer.max_time", "{hour: 1}"], "--trainer.max_time: expected a time above 0 in the form DD:HH:MM:SS"),
+        (["--trainer.devices", "0"], "--trainer.devices: expected auto, or a number of devices from 1, got 0"),
+        (["--trainer.devices", "two"], "--trainer.devices: expected auto, or a number of devices from 1, got two"),
+        (["--trainer.precision", "31"], "--trainer.precision: expected auto, 32-true, bf16-mixed, 16-mixed, 64-true,"),
+        (
+            ["--data.num_folds", "3", "--data.val_fraction", "0.3"],
+            "--data.val_fraction: not used by --data.num_folds 3",
+        ),
+        (["--data.fold", "0"], "--data.fold: needs the number of folds, --data.num_folds, at least 2"),
+        (["--data.fold", "3"], "--data.fold: needs the number of folds, --data.num_folds, at least 2"),
+    ],
+)
+def test_what_no_run_can_use_is_refused_before_the_pictures_are_read(
+    unread: list[str], tmp_path: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused([*unread, *words], message, tmp_path / "runs", capsys)
+
+
+def test_a_precision_in_a_file_is_blamed_on_it(
+    unread: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file := tmp_path / "y.yaml").write_text("trainer: {precision: half}\n")
+    refused(["-c", str(file), *unread], f"{file}: trainer.precision: expected auto, 32-true, ", tmp_path / "r", capsys)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("00:00:00:01", 1), ("01:02:03:04", 93784), ({"minutes": 5}, 300), (datetime.timedelta(seconds=2), 2)],
+)
+def test_times_that_lightning_reads_pass(value: Any, seconds: float) -> None:
+    assert is_duration(value)
+    assert Timer(value).time_remaining() == seconds
+
+
+@pytest.mark.parametrize("devices", ["auto", "1", 1, None, 3])
+def test_a_number_of_processes_on_the_cpu_passes(devices: Any) -> None:
+    check_devices("--trainer.devices", devices, "cpu")
+
+
+@pytest.mark.parametrize("below", ["", "more/of/it"])
+def test_a_root_that_is_a_file_is_refused_before_the_pictures_are_read(
+    unread: list[str], tmp_path: Path, below: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file := tmp_path / "file").touch()
+    assert train.main([*unread, "--root", str(file / below)]) == 2
+    said = f"train.py: cannot make a run folder in {file / below}: {file} is no folder\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "cause"),
+    [
+        (errno.EROFS, 2, "cannot make a run folder in {}: cannot write to {}: Read-only file system"),
+        (errno.ENOSPC, 1, "cannot write to {}: the disk is full"),
+    ],
+)
+def test_a_root_that_takes_nothing_is_refused_before_the_pictures_are_read(
+    unread: list[str],
+    tmp_path: Path,
+    number: int,
+    status: int,
+    cause: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("trainer.folder.tempfile.mkstemp", refuse)
+    assert train.main([*unread, "--root", str(tmp_path)]) == status
+    assert capsys.readouterr().err == f"train.py: {cause.format(tmp_path, tmp_path)}\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["photos"]

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.errors import UserError
+from trainer.errors import DISK_FULL, RunFailed, UserError
 from trainer.notice import notice
 
 CHECKPOINTS = "checkpoints"
@@ -67,6 +67,7 @@ def probe(folder: Path) -> None:
 
     Raises:
         UserError: If that fails; the message names the folder and the cause.
+        RunFailed: If the disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +80,30 @@ def probe(folder: Path) -> None:
         finally:
             Path(name).unlink(missing_ok=True)
     except OSError as error:
+        if error.errno in DISK_FULL:
+            raise RunFailed(f"cannot write to {folder}: the disk is full") from error
         raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
+def check_root(root: str | os.PathLike[str]) -> None:
+    """Prove, before hours of reading pictures, that a run can be written there; nothing is left behind.
+
+    Args:
+        root: Folder of all runs, which may be missing.
+
+    Raises:
+        UserError: If it cannot be made or written to.
+        RunFailed: If the disk is full.
+    """
+    there = Path(root).absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise UserError(f"cannot make a run folder in {root}: {there} is no folder")
+    try:
+        probe(there)
+    except UserError as error:
+        raise UserError(f"cannot make a run folder in {root}: {error}") from error
 
 
 def flat_json(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

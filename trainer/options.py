@@ -18,7 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from jsonargparse import ArgumentParser, Namespace
 
-from trainer.device import DEVICES, check_device
+from trainer.device import DEVICES
 from trainer.errors import UserError, expand
 from trainer.front import ALIASES, Request, flatten, nearest, nest
 from trainer.limits import check_number, check_trainer
@@ -226,7 +226,6 @@ def parse(
     own = ("trainer", "early_stopping", "seed_everything")
     where = {key.partition(".")[2]: _where(key, request) for key in known if key.partition(".")[0] in own}
     check_trainer(values["trainer"], where)
-    check_device(str(values["trainer"].get("accelerator") or "auto"))
     if not values["trainer"].get("max_steps", -1) > 0 and (values["trainer"]["max_epochs"] or 0) < 1:
         raise UserError(f"{where['max_epochs']}: expected at least 1, got {values['trainer']['max_epochs']}")
     patience = values["early_stopping"]["patience"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.folder import RunFolder
+from trainer.folder import RunFolder, check_root
 from trainer.front import Request
 from trainer.idle import check_found, check_given
 from trainer.options import (
@@ -94,6 +94,8 @@ def planned(
             print(config, end="")
             return None
         seed_everything(settings.seed, verbose=False)
+    if folder is None:
+        check_root(request.root)
     plan = Plan(request, settings, config, task_class, data_class, folder, path)
     if hasattr(task_class, "check"):  # what is wrong without the data is said before they are read
         with user_mistakes("model", settings.model):
