@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+import torch
 from lightning.pytorch.callbacks import Timer
 
 import train
@@ -170,3 +171,37 @@ def test_a_root_that_takes_nothing_is_refused_before_the_pictures_are_read(
     assert train.main([*unread, "--root", str(tmp_path)]) == status
     assert capsys.readouterr().err == f"train.py: {cause.format(tmp_path, tmp_path)}\n"
     assert [file.name for file in tmp_path.iterdir()] == ["photos"]
+
+
+def kept_run(unread: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """What a run on pictures keeps, as far as a command line reads it before the pictures."""
+    assert train.main([*unread, "--print_config"]) == 0
+    (run := tmp_path / "runs" / "cnn-folder" / "20260101-000000-s0" / "checkpoints").mkdir(parents=True)
+    torch.save({"state_dict": {}}, run / "last.ckpt")
+    (run.parent / "config.yaml").write_text(capsys.readouterr().out)
+    return run.parent
+
+
+def test_a_folder_of_pictures_that_was_moved_away_is_one_line(
+    unread: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, photos = kept_run(unread, tmp_path, capsys), tmp_path / "photos"
+    photos.rename(tmp_path / "elsewhere")
+    assert train.main(["--resume", str(run)]) == 2
+    missing = f"the folder {photos} of that run is missing; --data.path says where it is now"
+    assert capsys.readouterr().err == f"train.py: --resume {run}: {missing}\n"
+    assert train.main(["-c", str(run / "config.yaml")]) == 2
+    assert capsys.readouterr().err == f"train.py: {run / 'config.yaml'}: data.path: there is no folder {photos}\n"
+    with pytest.raises(AssertionError, match="the pictures were read"):
+        train.main(["--resume", str(run), "--data.path", str(tmp_path / "elsewhere")])
+
+
+def test_a_list_of_pictures_that_was_moved_away_is_one_line(
+    unread: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (listed := tmp_path / "list.csv").write_text("path,label\n")
+    unread[unread.index(str(tmp_path / "photos"))] = str(listed)
+    run = kept_run(unread, tmp_path, capsys)
+    listed.unlink()
+    assert train.main(["--resume", str(run)]) == 2
+    assert f"--resume {run}: the file {listed} of that run is missing" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.errors import UserError
 from trainer.folder import RunFolder, check_root
 from trainer.front import Request
 from trainer.idle import check_found, check_given
@@ -94,6 +95,7 @@ def planned(
             print(config, end="")
             return None
         seed_everything(settings.seed, verbose=False)
+    check_places(request, settings)
     if folder is None:
         check_root(request.root)
     plan = Plan(request, settings, config, task_class, data_class, folder, path)
@@ -105,6 +107,23 @@ def planned(
         wanted = task_class.wanted_pictures(settings.model)
         settings.data |= {name: value for name, value in wanted.items() if settings.data.get(name, "") is None}
     return plan
+
+
+def check_places(request: Request, settings: Settings) -> None:
+    """The folder, or the list, of pictures that a settings file names is there still.
+
+    Raises:
+        UserError: Naming the run or the file, and what it misses.
+    """
+    for key in ("data.path", "data.csv"):
+        place = settings.data.get(key.removeprefix("data."))
+        if key in request.overrides or key not in request.origin or not place or Path(place).exists():
+            continue
+        kind = "file" if Path(place).suffix.lower() == ".csv" else "folder"
+        if request.resume:
+            said = f"the {kind} {place} of that run is missing; --{key} says where it is now"
+            raise UserError(f"--resume {request.resume}: {said}")
+        raise UserError(f"{request.origin[key]}: {key}: there is no {kind} {place}")
 
 
 def opened(plan: Plan) -> Any:
