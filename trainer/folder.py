@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +135,14 @@ def flat_json(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return flat, missing
 
 
-def runs_below(folder: Path) -> list[Path]:
-    """The run folders in a folder, or in the folders in it, that hold a checkpoint; the newest first."""
-    found = {file.parent.parent for depth in ("*", "*/*") for file in folder.glob(f"{depth}/{CHECKPOINTS}/*.ckpt")}
+def runs_below(folder: Path, depths: Iterable[str] = ("*", "*/*")) -> list[Path]:
+    """The run folders in a folder, or in the folders in it, that hold a checkpoint; the newest first.
+
+    Below the root of the disk there is no search: it would take long, and find what is no run of this user.
+    """
+    if folder.resolve() == Path(folder.resolve().anchor):
+        return []
+    found = {file.parent.parent for depth in depths for file in folder.glob(f"{depth}/{CHECKPOINTS}/*.ckpt")}
     return sorted(found, key=lambda run: run.name, reverse=True)
 
 
@@ -147,7 +152,7 @@ def no_run(place: Path) -> str:
     if place.is_dir() and (place / CHECKPOINTS).is_dir():
         return f"{what}: there is no checkpoint in {place / CHECKPOINTS}"
     folder = place if place.is_dir() else place.parent
-    runs = runs_below(folder) if place.name else []
+    runs = runs_below(folder) if folder == place else runs_below(folder, "*")  # beside it, no deeper
     if not runs:
         return f"{what}: give a run folder, its checkpoints folder or a checkpoint file"
     meant = difflib.get_close_matches(place.name, [run.name for run in runs], n=1) if folder != place else []
