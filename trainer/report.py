@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from shlex import quote
 from typing import Any, Protocol
 
 from lightning.pytorch import Trainer
@@ -173,7 +174,7 @@ def announce(request: Request, folder: RunFolder, data: Data, task: Task, traine
     if isinstance(batch, int) and together > 1:
         print(f"batch   {batch} × {together} batches a step = {batch * together} samples")
     print(f"run     {folder.path}")
-    print(f"watch   tensorboard --logdir {folder.path.parent.parent}", flush=True)
+    print(f"watch   tensorboard --logdir {quote(str(folder.path.parent.parent))}", flush=True)
 
 
 @rank_zero_only
@@ -240,9 +241,9 @@ def conclude(
         print(f"{name:<{width}}  {line}")
     beside = [path.name for path in left] + ([f"{len(drawn)} figures in {folder.figures.name}/"] if drawn else [])
     print("\nreport  " + ", ".join([str(folder.report), *beside]))
-    print(f"watch   tensorboard --logdir {folder.path.parent.parent}")
+    print(f"watch   tensorboard --logdir {quote(str(folder.path.parent.parent))}")
     if classifier:
-        print(f"use     python predict.py {best} PICTURE_OR_FOLDER --out predictions.csv")
+        print(f"use     python predict.py {quote(str(best))} PICTURE_OR_FOLDER --out predictions.csv")
     print(f"run: {folder.path}", flush=True)
 
 
