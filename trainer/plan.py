@@ -139,8 +139,15 @@ def opened(plan: Plan) -> Any:
     return data
 
 
-def built(plan: Plan, data: Any) -> Any:
-    """The task, told what the data say."""
+def built(plan: Plan, data: Any, state: Mapping[str, Any] | None = None) -> Any:
+    """The task, told what the data say.
+
+    Args:
+        plan: What the command line asks for.
+        data: The data module, opened.
+        state: The weights to go on with, where there are some: a module with ``make_room`` takes their size, before
+            the run says how large it is.
+    """
     with user_mistakes("data", plan.settings.data):
         facts = data.facts()
     with user_mistakes("model", plan.settings.model):
@@ -148,4 +155,7 @@ def built(plan: Plan, data: Any) -> Any:
         options = {**plan.settings.model, **told}
         task = plan.task_class(**{**options, **plan.held})
         task.hparams.update({name: options[name] for name in plan.held})
+    for name, module in list(task.named_modules()) if state is not None else []:
+        if hasattr(module, "make_room"):
+            module.make_room(state, f"{name}.")
     return task
