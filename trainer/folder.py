@@ -85,25 +85,22 @@ def probe(folder: Path) -> None:
         raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
-def check_root(root: str | os.PathLike[str]) -> None:
-    """Prove, before hours of reading pictures, that a run can be written there; nothing is left behind.
+def probe_nearest(folder: str | os.PathLike[str]) -> None:
+    """Prove, before long work, that a folder can be written to that may still be missing; nothing is left behind.
 
     Args:
-        root: Folder of all runs, which may be missing.
+        folder: The folder; the nearest one above it that exists stands for it.
 
     Raises:
         UserError: If it cannot be made or written to.
         RunFailed: If the disk is full.
     """
-    there = Path(root).absolute()
+    there = Path(folder).absolute()
     while not os.path.lexists(there):
         there = there.parent
     if not there.is_dir():
-        raise UserError(f"cannot make a run folder in {root}: {there} is no folder")
-    try:
-        probe(there)
-    except UserError as error:
-        raise UserError(f"cannot make a run folder in {root}: {error}") from error
+        raise UserError(f"{there} is no folder")
+    probe(there)
 
 
 def flat_json(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

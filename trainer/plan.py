@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import UserError
-from trainer.folder import RunFolder, check_root
+from trainer.folder import RunFolder, probe_nearest
 from trainer.front import Request
 from trainer.idle import check_found, check_given
 from trainer.options import (
@@ -97,7 +97,10 @@ def planned(
         seed_everything(settings.seed, verbose=False)
     check_places(request, settings)
     if folder is None:
-        check_root(request.root)
+        try:
+            probe_nearest(request.root)
+        except UserError as error:
+            raise UserError(f"cannot make a run folder in {request.root}: {error}") from error
     plan = Plan(request, settings, config, task_class, data_class, folder, path)
     if hasattr(task_class, "check"):  # what is wrong without the data is said before they are read
         with user_mistakes("model", settings.model):
