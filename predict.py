@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models import MODELS
 from trainer.arguments import refuse_to_overwrite
-from trainer.errors import RunFailed, UserError, expand, one_line
-from trainer.folder import CHECKPOINTS, RunFolder, no_run
+from trainer.errors import DISK_FULL, RunFailed, UserError, expand, one_line
+from trainer.folder import CHECKPOINTS, RunFolder, no_run, probe_nearest
 from trainer.interrupt import Interrupted
 from trainer.notice import notice
 from trainer.predict_arguments import read_arguments, read_export_arguments
@@ -196,13 +196,20 @@ def rows(classifier: Classifier, files: list[Path], arguments: Namespace) -> Ite
                 try:
                     save_heats(classifier.task, images, names, [guess[0] for guess in guesses], Path(arguments.explain))
                 except OSError as error:
-                    raise UserError(f"cannot write to {arguments.explain}: {error.strerror or error}") from error
+                    raise unwritable(f"cannot write to {arguments.explain}", error) from error
         for file in part:
             row: dict[str, Any] = {"path": str(file), "label": None, "probability": None}
             for rank, (name, probability) in enumerate(found.get(file, []), start=1):
                 suffix = "" if rank == 1 else f"_{rank}"
                 row |= {f"label{suffix}": name, f"probability{suffix}": round(probability, 6)}
             yield row | {"error": errors.get(file)}
+
+
+def unwritable(what: str, error: OSError | ValueError) -> UserError | RunFailed:
+    """What to raise where a file was not written: a full disk is no fault of the command line."""
+    if getattr(error, "errno", None) in DISK_FULL:
+        return RunFailed(f"{what}: the disk is full")
+    return UserError(f"{what}: {getattr(error, 'strerror', None) or error}")
 
 
 def predict(words: Sequence[str]) -> int:
@@ -215,6 +222,11 @@ def predict(words: Sequence[str]) -> int:
         files = find_pictures(arguments.paths)
     except ValueError as error:
         raise UserError(str(error)) from None
+    if arguments.explain:
+        try:
+            probe_nearest(arguments.explain)
+        except UserError as error:
+            raise UserError(f"--explain {arguments.explain}: {error}") from error
     import_lightning()
     from trainer.device import torch_device
 
@@ -227,7 +239,7 @@ def predict(words: Sequence[str]) -> int:
             with open(arguments.out, "w", encoding="utf-8", errors="surrogateescape", newline="") as output:
                 count, failed = write(output, Path(arguments.out).suffix, table, *sizes)
         except OSError as error:
-            raise UserError(f"cannot write {arguments.out}: {error.strerror}") from error
+            raise unwritable(f"cannot write {arguments.out}", error) from error
         except Interrupted as stop:
             raise RunFailed(f"{stop}: {arguments.out} holds the rows so far", stop.exit_code) from stop
     else:
@@ -266,7 +278,7 @@ def export(words: Sequence[str]) -> int:
             model, arguments.to, out, classifier.preprocessing, {k: json.dumps(v) for k, v in facts.items()}
         )
     except (ValueError, OSError) as error:
-        raise UserError(f"cannot export to {out}: {getattr(error, 'strerror', None) or error}") from error
+        raise unwritable(f"cannot export to {out}", error) from error
     except Exception as error:  # each exporter has types of its own
         raise RunFailed(f"cannot export to {out}: {one_line(error)}") from error
     compared = f"its probabilities of {PICTURES_COMPARED} pictures differ from torch's by at most {difference:.1e}"

@@ -61,9 +61,9 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     plan.imports_s = time.perf_counter() - started
     settings = plan.settings
     data = opened(plan)
-    task = built(plan, data)
-    settings.trainer["precision"] = precision_of(task, settings.trainer["precision"])
     checkpoint = None if plan.path is None else load_checkpoint(plan.path)
+    task = built(plan, data, checkpoint and checkpoint["state_dict"])
+    settings.trainer["precision"] = precision_of(task, settings.trainer["precision"])
     if checkpoint is not None:  # the commands that made the run, one after the other
         earlier = checkpoint.get("house", {}).get("command")
         plan.request.command = "; ".join([*filter(None, [earlier]), plan.request.command])

@@ -70,6 +70,7 @@ class Folder(LightningDataModule):
     CONDITIONS = (
         (("data.min_area",), lambda options: options["data.aug"] != "none", "not used by --data.aug none"),
         (("data.flip",), lambda o: o["data.aug"] != "none" or not o["data.flip"], "not used by --data.aug none"),
+        *SplitRule.CONDITIONS,
     )
     name = "folder"
 

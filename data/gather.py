@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 from data.collect import Collection
 from data.layout import Entry, LayoutError, Listing, class_names, with_splits
@@ -36,6 +37,11 @@ class SplitRule:
     seed: int = 0
     num_folds: int = 0
     fold: int = 0
+
+    CONDITIONS: ClassVar[Any] = (  # see `trainer.report.Task`
+        (("data.val_fraction",), lambda o: not o["data.num_folds"], "not used by --data.num_folds {0[data.num_folds]}"),
+        (("data.fold",), lambda o: o["data.num_folds"], "needs the number of folds, --data.num_folds, at least 2"),
+    )
 
     def __post_init__(self) -> None:
         """Refuse values out of range.

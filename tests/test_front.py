@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from trainer.arguments import Arguments
 from trainer.errors import UserError
-from trainer.front import Request, flatten, nest, read
+from trainer.front import Request, flatten, nearest, nest, read
 
 MODELS = {"cnn": "models.cnn.CNNTask", "face": "models.face.FaceTask"}
 DATA = {"digits": "data.digits.Digits", "mnist": "data.mnist.MNIST", "folder": "data.folder.Folder"}
@@ -167,3 +168,36 @@ def test_help_is_one_screen_without_torch() -> None:
     assert max(map(len, done.stdout.splitlines())) <= 120
     for word in ("cnn", "digits", "--epochs", "--resume", "tensorboard --logdir runs"):
         assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("model.widht", "model.width"),
+        ("data.val_frac", "data.val_fraction"),
+        ("model.batch_size", "data.batch_size"),
+        ("early_stopping", "early_stopping.patience"),
+        ("model.foo", None),
+        ("model.epochs", None),
+        ("trainer.callbacks", None),
+        ("tariner.callbacks", None),
+        ("nothing", None),
+    ],
+)
+def test_only_a_near_name_is_suggested(name: str, meant: str | None) -> None:
+    known = ["model.pools", "model.width", "model.depths", "model.weights", "data.batch_size", "data.val_fraction"]
+    known += ["trainer.limit_val_batches", "trainer.max_epochs", "early_stopping.patience", "report"]
+    assert nearest(name, known) == ("" if meant is None else f", did you mean {meant!r}?")
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("--foo", " (see --help)"), ("--ouput", ", did you mean '--out'?"), ("--tpo_k", ", did you mean '--top_k'?")],
+)
+def test_programs_beside_it_suggest_near_names_only(word: str, said: str) -> None:
+    parser = Arguments("program", "Does nothing.")
+    for option in ("--out", "--top_k"):
+        parser.add_argument(option)
+    with pytest.raises(UserError) as caught:
+        parser.read([word, "x"])
+    assert str(caught.value) == f"no option {word!r}{said}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader
 import predict
 from data.digits import Digits
 from tests.conftest import Trained
+from tests.exported import exported_file
 from trainer.device import PRECISIONS, answering_precision, precision_name, weight_type
 from trainer.errors import UserError
 
@@ -182,3 +184,67 @@ def test_an_exporter_that_fails_in_its_own_way_is_one_line(
     assert predict.main(["export", str(trained.folder), "--to", "torch-export", "--out", str(out)]) == 1
     assert capsys.readouterr().err == f"predict.py: cannot export to {out}: OwnError: data dependent expression\n"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["onnx", "torch-export", "safetensors"])
+@pytest.mark.parametrize("cause", [errno.ENOSPC, errno.EFBIG, errno.EDQUOT])
+def test_an_export_onto_a_full_disk_is_one_line_and_no_file(
+    trained: Trained, tmp_path: Path, kind: str, cause: int, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    out = exported_file(kind, tmp_path)
+
+    def full(self: Path, content: bytes) -> NoReturn:
+        with self.open("wb") as file:
+            file.write(content[:1000])
+        raise OSError(cause, os.strerror(cause), str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert predict.main(["export", str(trained.folder), "--to", kind, "--out", str(out)]) == 1
+    assert capsys.readouterr().err == f"predict.py: cannot export to {out}: the disk is full\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("cause", "status", "said"),
+    [
+        (errno.EROFS, 2, "--explain {why}: cannot write to {parent}: Read-only file system"),
+        (errno.ENOSPC, 1, "cannot write to {parent}: the disk is full"),
+    ],
+)
+def test_a_folder_for_explanations_is_tried_before_the_table_is_begun(
+    trained: Trained, tmp_path: Path, cause: int, status: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    picture(tmp_path / "p.png")
+    why, out = tmp_path / "more" / "why", tmp_path / "o.csv"
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise OSError(cause, os.strerror(cause))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.folder.tempfile.mkstemp", refuse)
+        words = [str(trained.folder), str(tmp_path / "p.png"), "--out", str(out), "--explain", str(why)]
+        assert predict.main(words) == status
+    assert capsys.readouterr().err == f"predict.py: {said.format(why=why, parent=tmp_path)}\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["p.png"]
+    (tmp_path / "more").touch()
+    assert predict.main(words) == 2
+    assert capsys.readouterr().err == f"predict.py: --explain {why}: {tmp_path / 'more'} is no folder\n"
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("what", ["table", "explanation"])
+def test_a_disk_that_fills_up_while_it_predicts_is_status_1(
+    trained: Trained, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    picture(tmp_path / "p.png")
+    name = {"table": "data.answers.write", "explanation": "models.classification.gradcam.save_heats"}[what]
+
+    def full(*_: Any, **__: Any) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(name, full)
+    why, out = tmp_path / "why", tmp_path / "o.csv"
+    words = [str(trained.folder), str(tmp_path / "p.png"), "--out", str(out), "--explain", str(why)]
+    assert predict.main([*words, "--device", "cpu"]) == 1
+    place = f"to {why}" if what == "explanation" else out
+    assert capsys.readouterr().err == f"predict.py: cannot write {place}: the disk is full\n"

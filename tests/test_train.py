@@ -1,6 +1,7 @@
 """The whole program through its front door: runs, and says what is wrong in one line."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from tests.conftest import Trained
 from tests.models.small_folder import make_pictures
 from tests.refusals import refused
 from tests.runs import only_run
+from trainer.folder import RunFolder
 from trainer.front import read
+from trainer.interrupt import way_on
 from trainer.options import build_parser, load_class, parse
 
 RECIPES = sorted(path.name for path in train.RECIPES.glob("*.yaml"))
@@ -245,3 +248,20 @@ def test_no_memory_left_in_the_middle_of_a_run_is_one_line_and_status_1(
     said = capsys.readouterr().err
     assert said.startswith("train.py: out of memory" + asked)
     assert said.count("\n") == 1
+
+
+def test_commands_that_are_printed_can_be_pasted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "my 'first' runs"
+    quick = ["--epochs", "1", "--device", "cpu", "--report", "none", "--trainer.limit_train_batches", "2"]
+    assert train.main(["--model", "cnn", "--root", str(root), *quick]) == 0
+    (run,) = root.glob("*/*")
+    best = run / "checkpoints/best.ckpt"
+    due = ["python", "predict.py", str(best), "PICTURE_OR_FOLDER", "--out", "predictions.csv"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [shlex.split(line)[1:] for line in lines if line.startswith("use ")] == [due]
+    watch = [shlex.split(line)[1:] for line in lines if line.startswith("watch ")]
+    assert watch == [["tensorboard", "--logdir", str(root)]] * 2
+    card = (run / "MODEL_CARD.md").read_text().splitlines()
+    assert [shlex.split(line) for line in card if line.startswith("python predict.py")] == [due]
+    (run / "metrics.json").unlink()
+    assert shlex.split(way_on(RunFolder(run))) == ["python", "train.py", "--resume", str(run), "goes", "on"]

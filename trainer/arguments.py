@@ -46,8 +46,11 @@ class Arguments(argparse.ArgumentParser):
             if not name.startswith("--"):
                 continue
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-                raise UserError(f"no option {name!r}" + (f", did you mean {near[0]!r}?" if near else " (see --help)"))
+                bare = [
+                    option[2:] for option in known if option.startswith("--")
+                ]  # two dashes would make any two look alike
+                near = difflib.get_close_matches(name[2:], bare, n=1, cutoff=0.6)
+                raise UserError(f"no option {name!r}" + (f", did you mean '--{near[0]}'?" if near else " (see --help)"))
             if name in given:
                 raise UserError(f"{name} is given twice: give it once")
             given.add(name)

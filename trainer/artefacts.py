@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
@@ -122,7 +123,7 @@ def card_text(
         f"# Model card: {title}",
         f"A classifier of pictures into {len(names)} classes: {', '.join(names[:MOST_CLASSES])}"
         + (f" and {len(names) - MOST_CLASSES} more." if len(names) > MOST_CLASSES else "."),
-        f"```\npython predict.py {checkpoint} PICTURE_OR_FOLDER --out predictions.csv\n```",
+        f"```\npython predict.py {quote(str(checkpoint))} PICTURE_OR_FOLDER --out predictions.csv\n```",
         "## Result",
         table(("what", "figure"), findings),
         _per_class(names, data, judged_split(metrics), task.recalls()),

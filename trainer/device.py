@@ -19,6 +19,7 @@ _FAST_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
 _FAST_FP16 = frozenset({"avx512_fp16", "amx_fp16"})
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true")
 _SHORT_NAMES = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "64": "64-true"}
+PRECISION_NAMES = frozenset({*PRECISIONS, *_SHORT_NAMES})
 _DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16, "64": torch.float64}
 _CUDA_NAMES = ("cuda", "gpu")
 DEVICES = ("auto", "cpu", "cuda", "gpu", "mps")

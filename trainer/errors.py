@@ -8,6 +8,7 @@ Source:
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 SIGINT_EXIT = 130
 SIGPIPE_EXIT = 141
 SIGTERM_EXIT = 143
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class UserError(ValueError):

@@ -13,11 +13,11 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.errors import UserError
+from trainer.errors import DISK_FULL, RunFailed, UserError
 from trainer.notice import notice
 
 CHECKPOINTS = "checkpoints"
@@ -67,6 +67,7 @@ def probe(folder: Path) -> None:
 
     Raises:
         UserError: If that fails; the message names the folder and the cause.
+        RunFailed: If the disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +80,27 @@ def probe(folder: Path) -> None:
         finally:
             Path(name).unlink(missing_ok=True)
     except OSError as error:
+        if error.errno in DISK_FULL:
+            raise RunFailed(f"cannot write to {folder}: the disk is full") from error
         raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
+def probe_nearest(folder: str | os.PathLike[str]) -> None:
+    """Prove, before long work, that a folder can be written to that may still be missing; nothing is left behind.
+
+    Args:
+        folder: The folder; the nearest one above it that exists stands for it.
+
+    Raises:
+        UserError: If it cannot be made or written to.
+        RunFailed: If the disk is full.
+    """
+    there = Path(folder).absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise UserError(f"{there} is no folder")
+    probe(there)
 
 
 def flat_json(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -111,9 +132,14 @@ def flat_json(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return flat, missing
 
 
-def runs_below(folder: Path) -> list[Path]:
-    """The run folders in a folder, or in the folders in it, that hold a checkpoint; the newest first."""
-    found = {file.parent.parent for depth in ("*", "*/*") for file in folder.glob(f"{depth}/{CHECKPOINTS}/*.ckpt")}
+def runs_below(folder: Path, depths: Iterable[str] = ("*", "*/*")) -> list[Path]:
+    """The run folders in a folder, or in the folders in it, that hold a checkpoint; the newest first.
+
+    Below the root of the disk there is no search: it would take long, and find what is no run of this user.
+    """
+    if folder.resolve() == Path(folder.resolve().anchor):
+        return []
+    found = {file.parent.parent for depth in depths for file in folder.glob(f"{depth}/{CHECKPOINTS}/*.ckpt")}
     return sorted(found, key=lambda run: run.name, reverse=True)
 
 
@@ -123,7 +149,7 @@ def no_run(place: Path) -> str:
     if place.is_dir() and (place / CHECKPOINTS).is_dir():
         return f"{what}: there is no checkpoint in {place / CHECKPOINTS}"
     folder = place if place.is_dir() else place.parent
-    runs = runs_below(folder) if place.name else []
+    runs = runs_below(folder) if folder == place else runs_below(folder, "*")  # beside it, no deeper
     if not runs:
         return f"{what}: give a run folder, its checkpoints folder or a checkpoint file"
     meant = difflib.get_close_matches(place.name, [run.name for run in runs], n=1) if folder != place else []

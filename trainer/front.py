@@ -60,8 +60,19 @@ class Request:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """``", did you mean 'cnn'?"`` for the known name nearest to ``name``, or an empty text."""
-    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    """``", did you mean 'cnn'?"`` for the known name nearest to ``name``, or an empty text.
+
+    Names of one group, as ``model.width``, are compared without it, since it would make any two of them look alike; the
+    same name in another group is the nearest of all.
+    """
+    group, dot, own = name.rpartition(".")
+    if not dot:
+        match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    else:
+        dotted = [other.rpartition(".") for other in sorted(known)]
+        match = [f"{other}.{last}" for other, _, last in dotted if other and last == own][:1]
+        inside = [last for other, _, last in dotted if other == group]
+        match = match or [f"{group}.{last}" for last in difflib.get_close_matches(own, inside, n=1, cutoff=0.7)]
     return f", did you mean {match[0]!r}?" if match else ""
 
 

@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from shlex import quote
 from types import FrameType
 
 from trainer.errors import SIGINT_EXIT, SIGTERM_EXIT, RunFailed
@@ -77,4 +78,4 @@ def way_on(run: RunFolder) -> str:
     if run.finished:
         return f"the result is in {run.metrics}"
     kept = run.last.is_file()
-    return f"python train.py --resume {run.path} goes on" if kept else f"{run.path} holds no checkpoint yet"
+    return f"python train.py --resume {quote(str(run.path))} goes on" if kept else f"{run.path} holds no checkpoint yet"

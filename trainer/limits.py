@@ -6,10 +6,13 @@ print a table of results. Both are found here once, for every option of every cl
 
 from __future__ import annotations
 
+import datetime
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from trainer.device import PRECISION_NAMES, PRECISIONS, check_device, torch_device
 from trainer.errors import UserError
 
 LARGEST = 3.4e38  # of single precision, in which networks are trained
@@ -58,6 +61,45 @@ def none_or_some(value: Any) -> bool:
     return value == 0 or share_or_count(value)
 
 
+def is_duration(value: Any) -> bool:
+    """Whether it is a time above 0 as Lightning reads it: DD:HH:MM:SS, or a mapping of units to numbers."""
+    if isinstance(value, str):
+        parts = re.fullmatch(r"(\d+):(\d\d):(\d\d):(\d\d)", value.strip())
+        units = ("days", "hours", "minutes", "seconds")
+        value = {} if parts is None else dict(zip(units, map(int, parts.groups()), strict=True))
+    if isinstance(value, Mapping):
+        try:
+            value = datetime.timedelta(**value)
+        except (TypeError, OverflowError):  # an unknown unit, or more days than there are
+            return False
+    return isinstance(value, datetime.timedelta) and value > datetime.timedelta()
+
+
+def check_devices(where: str, devices: Any, device: str) -> None:
+    """Refuses a number or a list of devices that this machine does not have.
+
+    Args:
+        where: The option, with its file if it has one.
+        devices: As the Trainer takes them.
+        device: ``auto``, ``cpu``, ``cuda`` (or ``gpu``) or ``mps``.
+
+    Raises:
+        UserError: Naming the value and those allowed.
+    """
+    from lightning.pytorch.accelerators import CPUAccelerator, CUDAAccelerator, MPSAccelerator
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+    kind = torch_device(device)
+    accelerator: Any = {"cuda": CUDAAccelerator, "mps": MPSAccelerator}.get(kind, CPUAccelerator)
+    try:
+        fits = devices in (None, "auto") or bool(accelerator.parse_devices(devices))
+    except (MisconfigurationException, TypeError, ValueError):
+        fits = False
+    if not fits:
+        there = "" if kind == "cpu" else f" to {accelerator.auto_device_count()}, or a list of their numbers"
+        raise UserError(f"{where}: expected auto, or a number of devices from 1{there}, got {devices}")
+
+
 def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
     """Refuses settings of Lightning's Trainer with which a run would do nothing, or break off inside Lightning.
 
@@ -86,8 +128,12 @@ def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
         "accumulate_grad_batches": (lambda value: value >= 1, "a number of batches from 1"),
         "gradient_clip_val": (lambda value: value >= 0, "0 or more"),
         "num_nodes": (lambda value: value >= 1, "a number of machines from 1"),
+        "max_time": (is_duration, "a time above 0 in the form DD:HH:MM:SS"),
+        "precision": (lambda value: value in ("auto", *PRECISION_NAMES), f"auto, {', '.join(PRECISIONS)}"),
     }
     for name, (fits, allowed) in rules.items():
         value = trainer.get(name)
         if value is not None and not fits(value):
             raise UserError(f"{where.get(name, f'--trainer.{name}')}: expected {allowed}, got {value}")
+    device = check_device(str(trainer.get("accelerator") or "auto"))
+    check_devices(where.get("devices", "--trainer.devices"), trainer.get("devices"), device)

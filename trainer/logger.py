@@ -7,7 +7,9 @@ table's columns for all of them.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from typing import Any
 
 import torch
@@ -119,9 +121,13 @@ class HardyWriter(SummaryWriter):
         super().add_text(tag, showable(text_string), *arguments, **keywords)
 
     def add_embedding(self, *arguments: Any, **keywords: Any) -> None:
-        """The projector writes files of its own; a full disk must not stop it either."""
+        """The projector writes files of its own; a full disk must not stop it either.
+
+        A run that goes on writes those of the same step anew, which TensorBoard would doubt on standard output.
+        """
         try:
-            super().add_embedding(*arguments, **keywords)
+            with redirect_stdout(io.StringIO()):
+                super().add_embedding(*arguments, **keywords)
         except OSError as error:
             notice(f"warning: no projector in {self.log_dir} ({error.strerror or error})")
 

@@ -10,7 +10,6 @@ import functools
 import importlib
 import inspect
 import operator
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,11 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from jsonargparse import ArgumentParser, Namespace
 
-from trainer.device import DEVICES, check_device
+from trainer.device import DEVICES
 from trainer.errors import UserError, expand
 from trainer.front import ALIASES, Request, flatten, nearest, nest
 from trainer.limits import check_number, check_trainer
+from trainer.typed import accept, explain
 
 # What the house decides itself: run folder, callbacks and logging are not the user's to replace from the command line.
 TRAINER_SKIPPED = {
@@ -210,12 +210,12 @@ def parse(
             raise UserError(f"no option '--{key}'{nearest(key, known).replace(chr(39), chr(39) + '--', 1)}")
     namespace: Namespace | None = None
     for key, value in flat.items():  # one by one, so that a wrong type is blamed on its own file
-        namespace = _accept(parser, key, value, f"{request.origin.get(key, 'settings')}: {key}", namespace)
+        namespace = accept(parser, key, value, f"{request.origin.get(key, 'settings')}: {key}", namespace)
     for key, text in request.overrides.items():
         try:
             namespace = parser.parse_args([f"--{key}={text}"], namespace=namespace)
         except Exception as error:
-            raise UserError(_explain(_spelled(key), text, error)) from error
+            raise UserError(explain(_spelled(key), text, error)) from error
     final = parser.parse_args([], namespace=namespace)
     for key in known.intersection((*PLACES, *PERHAPS_PLACES)):
         if isinstance(final[key], str) and final[key]:
@@ -226,7 +226,6 @@ def parse(
     own = ("trainer", "early_stopping", "seed_everything")
     where = {key.partition(".")[2]: _where(key, request) for key in known if key.partition(".")[0] in own}
     check_trainer(values["trainer"], where)
-    check_device(str(values["trainer"].get("accelerator") or "auto"))
     if not values["trainer"].get("max_steps", -1) > 0 and (values["trainer"]["max_epochs"] or 0) < 1:
         raise UserError(f"{where['max_epochs']}: expected at least 1, got {values['trainer']['max_epochs']}")
     patience = values["early_stopping"]["patience"]
@@ -265,31 +264,6 @@ def _where(key: str, request: Request) -> str:
 def _spelled(key: str) -> str:
     """An option as users know it: ``--lr (--model.lr)``, ``--model.width``."""
     return f"--{SHORT[key]} (--{key})" if key in SHORT else f"--{key}"
-
-
-def _accept(parser: ArgumentParser, key: str, value: Any, where: str, namespace: Namespace | None) -> Namespace:
-    nested: Any = value
-    for part in reversed(key.split(".")):
-        nested = {part: nested}
-    try:
-        accepted: Namespace = parser.parse_object(nested, namespace)
-    except Exception as error:
-        raise UserError(_explain(where, value, error)) from error
-    return accepted
-
-
-def _explain(where: str, value: Any, error: Exception) -> str:
-    """Turns the parser's account of a wrong type into ``--model.width: expected int, got 'wide'``."""
-    if str(value).lower().strip("+-.") in ("nan", "inf", "infinity"):
-        return f"{where}: expected a finite number, got {value!r}"
-    expected = re.findall(r"Expected an? (?:<class '(\w+)'>|([^\n]+?))(?:\. Got value|\n|$)", str(error))
-    names = [(first or second).removeprefix("typing.") for first, second in expected]
-    names = [
-        "none" if name == "NoneType" else re.sub(r"Literal\[(.*)\]", r"\1", name).replace("'", "") for name in names
-    ]
-    if not names:
-        return f"{where}: {value!r} does not fit: {' '.join(str(error).split())}"
-    return f"{where}: expected {' or '.join(dict.fromkeys(names))}, got {value!r}"
 
 
 def as_yaml(request: Request, parser: ArgumentParser, final: Namespace) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.folder import RunFolder
+from trainer.errors import UserError
+from trainer.folder import RunFolder, probe_nearest
 from trainer.front import Request
 from trainer.idle import check_found, check_given
 from trainer.options import (
@@ -94,6 +95,12 @@ def planned(
             print(config, end="")
             return None
         seed_everything(settings.seed, verbose=False)
+    check_places(request, settings)
+    if folder is None:
+        try:
+            probe_nearest(request.root)
+        except UserError as error:
+            raise UserError(f"cannot make a run folder in {request.root}: {error}") from error
     plan = Plan(request, settings, config, task_class, data_class, folder, path)
     if hasattr(task_class, "check"):  # what is wrong without the data is said before they are read
         with user_mistakes("model", settings.model):
@@ -103,6 +110,23 @@ def planned(
         wanted = task_class.wanted_pictures(settings.model)
         settings.data |= {name: value for name, value in wanted.items() if settings.data.get(name, "") is None}
     return plan
+
+
+def check_places(request: Request, settings: Settings) -> None:
+    """The folder, or the list, of pictures that a settings file names is there still.
+
+    Raises:
+        UserError: Naming the run or the file, and what it misses.
+    """
+    for key in ("data.path", "data.csv"):
+        place = settings.data.get(key.removeprefix("data."))
+        if key in request.overrides or key not in request.origin or not place or Path(place).exists():
+            continue
+        kind = "file" if Path(place).suffix.lower() == ".csv" else "folder"
+        if request.resume:
+            said = f"the {kind} {place} of that run is missing; --{key} says where it is now"
+            raise UserError(f"--resume {request.resume}: {said}")
+        raise UserError(f"{request.origin[key]}: {key}: there is no {kind} {place}")
 
 
 def opened(plan: Plan) -> Any:
@@ -118,8 +142,15 @@ def opened(plan: Plan) -> Any:
     return data
 
 
-def built(plan: Plan, data: Any) -> Any:
-    """The task, told what the data say."""
+def built(plan: Plan, data: Any, state: Mapping[str, Any] | None = None) -> Any:
+    """The task, told what the data say.
+
+    Args:
+        plan: What the command line asks for.
+        data: The data module, opened.
+        state: The weights to go on with, where there are some: a module with ``make_room`` takes their size, before
+            the run says how large it is.
+    """
     with user_mistakes("data", plan.settings.data):
         facts = data.facts()
     with user_mistakes("model", plan.settings.model):
@@ -127,4 +158,7 @@ def built(plan: Plan, data: Any) -> Any:
         options = {**plan.settings.model, **told}
         task = plan.task_class(**{**options, **plan.held})
         task.hparams.update({name: options[name] for name in plan.held})
+    for name, module in list(task.named_modules()) if state is not None else []:
+        if hasattr(module, "make_room"):
+            module.make_room(state, f"{name}.")
     return task

@@ -58,7 +58,7 @@ def read_export_arguments(argv: Sequence[str]) -> Namespace:
         "predict.py export",
         "Writes a classifier for other programs: uint8 pictures in, probabilities out, class names and preprocessing "
         "inside. The file is read back and compared with torch.",
-        "exit status: 0 all went well; 1 the file disagrees with torch; 2 wrong input",
+        "exit status: 0 all went well; 1 the file disagrees with torch, or the disk is full; 2 wrong input",
     )
     parser.add_argument("checkpoint", help="a run folder, or a checkpoint")
     parser.add_argument("--to", choices=FORMATS, required=True, help="onnx (needs pip install '.[export]'), ...")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from shlex import quote
 from typing import Any, Protocol
 
 from lightning.pytorch import Trainer
@@ -178,7 +179,7 @@ def announce(request: Request, folder: RunFolder, data: Data, task: Task, traine
     if isinstance(batch, int) and together > 1:
         print(f"batch   {batch} × {together} batches a step = {batch * together} samples")
     print(f"run     {folder.path}")
-    print(f"watch   tensorboard --logdir {folder.path.parent.parent}", flush=True)
+    print(f"watch   tensorboard --logdir {quote(str(folder.path.parent.parent))}", flush=True)
 
 
 @rank_zero_only
@@ -247,9 +248,9 @@ def conclude(
         [f"{len(drawn)} figure{'s' * (len(drawn) != 1)} in {folder.figures.name}/"] if drawn else []
     )
     print("\nreport  " + ", ".join([str(folder.report), *beside]))
-    print(f"watch   tensorboard --logdir {folder.path.parent.parent}")
+    print(f"watch   tensorboard --logdir {quote(str(folder.path.parent.parent))}")
     if classifier:
-        print(f"use     python predict.py {best} PICTURE_OR_FOLDER --out predictions.csv")
+        print(f"use     python predict.py {quote(str(best))} PICTURE_OR_FOLDER --out predictions.csv")
     print(f"run: {folder.path}", flush=True)
 
 

@@ -7,7 +7,6 @@ old one: after a crash, a kill or a full disk the old file or the new one loads,
 
 from __future__ import annotations
 
-import errno
 import os
 import pickle
 import tempfile
@@ -19,10 +18,8 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
-from trainer.errors import RunFailed, UserError
+from trainer.errors import DISK_FULL, RunFailed, UserError
 from trainer.folder import file_mode, sync_folder
-
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def read_size(path: Path) -> str:

@@ -76,9 +76,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     for group in ("model", "data", "trainer", "early_stopping"):
         if content.get(group) is not None and not isinstance(content[group], dict):
             raise UserError(f"{path}: '{group}:' must hold settings, not {content[group]!r}")
-        name = (content.get(group) or {}).get("name")
-        if group in ("model", "data") and name is not None and not isinstance(name, str):
-            raise UserError(f"{path}: {group}.name must be a name, not {name!r}")
+        name = (content.get(group) or {}).get("name", "")
+        if group in ("model", "data") and not isinstance(name, str):
+            raise UserError(f"{path}: {group}.name must be a name, not {'null' if name is None else repr(name)}")
     return {
         key: value for key, value in content.items() if value is not None or key not in ("model", "data", "trainer")
     }

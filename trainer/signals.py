@@ -13,6 +13,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -72,7 +73,7 @@ class Signals:
         assert self.received is not None
         what = nothing
         if saved:
-            what = f"the state is in {saved}; python train.py --resume {saved.parent.parent} goes on"
+            what = f"the state is in {saved}; python train.py --resume {quote(str(saved.parent.parent))} goes on"
         raise RunFailed(f"stopped by {self.received.name}: {what}", STATUS[self.received])
 
     @contextlib.contextmanager

@@ -78,13 +78,11 @@ def export_checked(
     images = example(preprocessing, PICTURES_COMPARED)
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        part.touch()  # each library has its own error for a folder that cannot be written to
-        mode = part.stat().st_mode
+        part.touch()  # a folder that cannot be written to costs no export
         with torch.no_grad(), quiet():
             run = write(model.eval(), part, example(preprocessing, 2), facts)
             difference = float((run(images) - model(images)).abs().max())
         if difference <= TOLERANCE:
-            part.chmod(mode)  # safetensors keeps its files from everyone else
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -94,7 +92,9 @@ def export_checked(
 def write_torch_export(model: Deployed, path: Path, images: Tensor, facts: Mapping[str, str]) -> Run:
     """A ``.pt2`` file, which ``torch.export.load(FILE).module()`` runs; the number of pictures is free."""
     program = torch.export.export(model, (images,), dynamic_shapes=({0: torch.export.Dim("pictures", min=1)},))
-    torch.export.save(program, path, extra_files=dict(facts))
+    content = io.BytesIO()  # torch's own writer of files ends the process where the disk is full
+    torch.export.save(program, content, extra_files=dict(facts))
+    path.write_bytes(content.getbuffer())
     module = torch.export.load(path).module()
     return lambda pictures: module(pictures)
 
@@ -116,7 +116,7 @@ def write_onnx(model: Deployed, path: Path, images: Tensor, facts: Mapping[str, 
         )  # fmt: skip
     proto = program.model_proto
     onnx.helper.set_model_props(proto, dict(facts))
-    onnx.save(proto, path)
+    path.write_bytes(proto.SerializeToString())
     onnx.checker.check_model(path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return lambda pictures: torch.from_numpy(session.run(None, {"images": pictures.numpy()})[0])
@@ -125,10 +125,10 @@ def write_onnx(model: Deployed, path: Path, images: Tensor, facts: Mapping[str, 
 def write_safetensors(model: Deployed, path: Path, images: Tensor, facts: Mapping[str, str]) -> Run:
     """A ``.safetensors`` file of the task's tensors; the facts are its metadata, ``options`` rebuild the task."""
     from safetensors import safe_open
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = {name: value.contiguous().clone() for name, value in model.task.state_dict().items()}
-    save_file(state, path, metadata=dict(facts))
+    path.write_bytes(save(state, metadata=dict(facts)))
     with safe_open(path, framework="pt") as file:
         options = json.loads(file.metadata()["options"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)

@@ -61,7 +61,7 @@ class Backbone(nn.Module):
             self.body.set_submodule(architecture.head_name, nn.Identity())
         self.opinion: Opinion | None = None
         self.head = nn.Linear(architecture.num_features, num_classes)
-        self.register_load_state_dict_pre_hook(_make_room)
+        self.register_load_state_dict_pre_hook(Backbone.make_room)
         self.preprocessing: dict[str, Any] = architecture.preprocessing | {
             key: channel_values(architecture.preprocessing[key], in_channels) for key in ("mean", "std")
         }
@@ -100,6 +100,14 @@ class Backbone(nn.Module):
         """Lets a new head hear the classifier of the weights, V of shape (P, D) and c of shape (P,)."""
         self.opinion = Opinion(weight, bias)
         self.head = nn.Linear(self.parts()[-1].stop, self.head.out_features)
+
+    def make_room(self, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+        """Before a state with an opinion is loaded: makes one of its size, and a head as wide."""
+        weight = state.get(f"{prefix}opinion.weight")
+        if weight is not None and self.opinion is None:
+            device = self.head.weight.device
+            self.listen_to(torch.zeros_like(weight), None)
+            self.to(device)
 
     def check_size(self, image_size: Sequence[int]) -> None:
         """Refuses pictures of a size [H, W] that the network cannot read.
@@ -145,16 +153,6 @@ class Backbone(nn.Module):
                 part.training = training
         is_map = bool(shapes) and len(shapes[0]) == 4 and shapes[0][1] >= shapes[0][3]  # channels first
         return module if is_map else None
-
-
-def _make_room(network: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """Before a state with an opinion is loaded: makes one of its size, and a head as wide."""
-    assert isinstance(network, Backbone)
-    weight = state.get(f"{prefix}opinion.weight")
-    if weight is not None and network.opinion is None:
-        device = network.head.weight.device
-        network.listen_to(torch.zeros_like(weight), None)
-        network.to(device)
 
 
 def build_backbone(

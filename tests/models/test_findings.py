@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -33,6 +35,12 @@ def test_the_temperature_of_the_test_pictures_is_that_of_the_validation() -> Non
 
 def test_without_validation_pictures_no_temperature_is_fitted() -> None:
     assert Summary(drawn(0.5, 0), None, [], None).temperature is None
+
+
+def test_without_a_mistake_among_the_validation_pictures_no_temperature_is_fitted() -> None:
+    validation = drawn(1.0, 1)
+    validation = replace(validation, labels=validation.logits.argmax(1))
+    assert Summary(drawn(0.5, 0), validation, [], None).temperature is None
 
 
 def test_without_test_pictures_the_judged_ones_fit_it_and_nothing_is_judged_after_it() -> None:

@@ -3,14 +3,18 @@
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import train
 from models.cnn import CNNTask
 from models.finetune.backbones import Backbone, build_backbone
 from models.finetune.head_start import fit_best_head
 from models.finetune.opinion import Opinion
+from tests.models.small_folder import BACKBONE, words
+from tests.runs import only_run
 
 
 def test_distances_of_opinions_are_hellingers_and_the_cosine_of_the_logits() -> None:
@@ -88,3 +92,17 @@ def test_the_task_can_do_without() -> None:
     facts = {"class_names": ["a", "b"], "in_channels": 3, "image_size": [64, 64], "mean": [0.5] * 3, "std": [0.2] * 3}
     assert CNNTask(**facts, backbone="efficientnet_lite0", opinion=False).network.opinion is None
     assert CNNTask(**facts, backbone="efficientnet_lite0").network.opinion is not None
+
+
+def test_a_run_that_goes_on_has_as_many_parameters_as_before(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    torch.save(timm.create_model("test_efficientnet", num_classes=7).state_dict(), tmp_path / "weights.pth")
+    given = words(pictures, tmp_path / "runs", "--model.head_start", "false", epochs=1)
+    given[given.index("none")] = str(tmp_path / "weights.pth")
+    given[given.index(BACKBONE)] = "timm/test_efficientnet"
+    assert train.main(given) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("model ")]
+    assert train.main(["--resume", str(only_run(tmp_path / "runs")), "--epochs", "2"]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("model ")] == said

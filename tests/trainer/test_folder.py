@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 import torch
 
 from trainer.errors import UserError
-from trainer.folder import RunFolder, write_atomically
+from trainer.folder import RunFolder, no_run, runs_below, write_atomically
 
 
 def test_name_says_model_data_time_and_seed(tmp_path: Path) -> None:
@@ -112,3 +113,25 @@ def test_a_place_without_a_run_names_the_runs_near_it_and_stays_as_it_is(tmp_pat
     with pytest.raises(UserError, match="give a run folder, its checkpoints folder or a checkpoint file"):
         RunFolder.reopen(tmp_path / "no" / "where")
     assert RunFolder.reopen(first / "checkpoints").path == first
+
+
+def test_runs_are_looked_for_only_where_they_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in folders beside what is missing, which may be anybody's, and never in the whole disk."""
+    run = RunFolder.create(tmp_path / "stranger", "cnn", "digits", 0)
+    (run.checkpoints / "last.ckpt").touch()
+    (tmp_path / "own" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "own" / "checkpoints" / "last.ckpt").touch()
+    assert runs_below(tmp_path / "stranger") == [run.path]
+    assert no_run(tmp_path / "ow").endswith(
+        f"did you mean {tmp_path / 'own'}? {tmp_path} holds the run {tmp_path / 'own'}"
+    )
+    assert no_run(tmp_path / "stranger" / "none") == (
+        f"no run at {tmp_path / 'stranger' / 'none'}: give a run folder, its checkpoints folder or a checkpoint file"
+    )
+
+    def searched(self: Path, pattern: str) -> Iterator[Path]:
+        raise AssertionError(f"{self} was searched for {pattern}")
+
+    monkeypatch.setattr(Path, "glob", searched)
+    for place in (Path("/"), Path("/nope"), Path("/..")):
+        assert no_run(place) == f"no run at {place}: give a run folder, its checkpoints folder or a checkpoint file"

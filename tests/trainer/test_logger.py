@@ -151,3 +151,13 @@ def test_a_log_that_cannot_be_opened_is_no_reason_to_stop(tmp_path: Path, capsys
         writer.flush()
         writer.close()
     assert capsys.readouterr().err.count("cannot log to") == 1
+
+
+def test_a_projector_that_is_written_anew_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As by a run that goes on and has the same last step as before."""
+    writer = HardyWriter(tmp_path)
+    for value in (0.0, 1.0):
+        writer.add_embedding(torch.full((3, 2), value), tag="code", global_step=4)
+    writer.close()
+    assert "1.0" in next(tmp_path.glob("00004/*/tensors.tsv")).read_text()
+    assert capsys.readouterr().out == ""

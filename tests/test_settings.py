@@ -1,0 +1,207 @@
+"""Settings that no run can use: one line, exit status 2, before the first picture is read and before a run folder."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Timer
+
+import train
+from data import DATA
+from models import MODELS
+from tests.refusals import refused
+from trainer.errors import UserError
+from trainer.limits import check_devices, is_duration
+from trainer.options import build_parser, load_class, option_names
+from trainer.typed import accept, allows_none
+
+
+@pytest.fixture
+def unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Words for a classifier on a folder that nobody may look into."""
+
+    def read(*_: Any, **__: Any) -> NoReturn:
+        raise AssertionError("the pictures were read")
+
+    monkeypatch.setattr("data.folder.list_folder", read)
+    (tmp_path / "photos").mkdir()
+    return ["--model", "cnn", "--data", str(tmp_path / "photos"), "--device", "cpu"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("data:\n  val_fraction: null", "data.val_fraction: expected float, got null"),
+        ("data:\n  num_folds: null", "data.num_folds: expected int, got null"),
+        ("data:\n  aug: ~", "data.aug: expected none, light, trivial, rand, got null"),
+        ("data:\n  background:", "data.background: expected str, got null"),
+        ("data: {name: null}", "data.name must be a name, not null"),
+        ("model: {name: null}", "model.name must be a name, not null"),
+        ("model:\n  weights: null", "model.weights: expected str, got null"),
+        ("model:\n  opinion: null", "model.opinion: expected bool, got null"),
+        ("trainer:\n  devices: null", "trainer.devices: expected list or str or int, got null"),
+        ("seed_everything: null", "seed_everything: expected int, got null"),
+        ("report: null", "report: expected full, brief, none, got null"),
+    ],
+)
+def test_null_is_refused_where_an_option_needs_a_value(
+    unread: list[str], tmp_path: Path, content: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file := tmp_path / "y.yaml").write_text(content + "\n")
+    refused(["-c", str(file), *unread], f"{file}: {message}", tmp_path / "runs", capsys)
+
+
+@pytest.mark.parametrize("model", sorted(MODELS))
+def test_null_fits_only_the_options_whose_type_has_none(model: str) -> None:
+    """Every option of every model on the data that it is first shown on, by the types of the signatures."""
+    recipe = (train.RECIPES / f"{model}.yaml").read_text()
+    data = next(name for name in DATA if f"name: {name}\n" in recipe or f"data: {name}\n" in recipe)
+    parser = build_parser(load_class(MODELS[model]), load_class(DATA[data]))
+    refusing = 0
+    for action in parser._actions:
+        if action.dest not in option_names(parser):
+            continue
+        hint = getattr(action, "_typehint", action.type)
+        if allows_none(hint):
+            assert accept(parser, action.dest, None, "here", None)[action.dest] is None
+            continue
+        refusing += 1
+        with pytest.raises(UserError, match=r"here: expected .+, got null"):
+            accept(parser, action.dest, None, "here", None)
+    assert refusing > 10
+
+
+@pytest.mark.parametrize(
+    ("hint", "allowed"),
+    [(int, False), (int | None, True), (list[int] | None, True), (list[int | None], False), (Any, True), (None, True)],
+)
+def test_which_types_allow_none(hint: Any, allowed: bool) -> None:
+    assert allows_none(hint) is allowed
+
+
+def test_the_settings_of_a_run_are_accepted_again(
+    unread: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main([*unread, "--root", str(tmp_path / "runs"), "--print_config"]) == 0
+    (file := tmp_path / "config.yaml").write_text(said := capsys.readouterr().out)
+    assert train.main(["-c", str(file), "--root", str(tmp_path / "runs"), "--print_config"]) == 0
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--trainer.max_time", "00:00:00:00"], "--trainer.max_time: expected a time above 0 in the form DD:HH:MM:SS"),
+        (["--trainer.max_time", "foo"], "--trainer.max_time: expected a time above 0 in the form DD:HH:MM:SS, got foo"),
+        (["--trainer.max_time", "{hour: 1}"], "--trainer.max_time: expected a time above 0 in the form DD:HH:MM:SS"),
+        (["--trainer.devices", "0"], "--trainer.devices: expected auto, or a number of devices from 1, got 0"),
+        (["--trainer.devices", "two"], "--trainer.devices: expected auto, or a number of devices from 1, got two"),
+        (["--trainer.precision", "31"], "--trainer.precision: expected auto, 32-true, bf16-mixed, 16-mixed, 64-true,"),
+        (
+            ["--data.num_folds", "3", "--data.val_fraction", "0.3"],
+            "--data.val_fraction: not used by --data.num_folds 3",
+        ),
+        (["--data.fold", "0"], "--data.fold: needs the number of folds, --data.num_folds, at least 2"),
+        (["--data.fold", "3"], "--data.fold: needs the number of folds, --data.num_folds, at least 2"),
+    ],
+)
+def test_what_no_run_can_use_is_refused_before_the_pictures_are_read(
+    unread: list[str], tmp_path: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused([*unread, *words], message, tmp_path / "runs", capsys)
+
+
+def test_a_precision_in_a_file_is_blamed_on_it(
+    unread: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file := tmp_path / "y.yaml").write_text("trainer: {precision: half}\n")
+    refused(["-c", str(file), *unread], f"{file}: trainer.precision: expected auto, 32-true, ", tmp_path / "r", capsys)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("00:00:00:01", 1), ("01:02:03:04", 93784), ({"minutes": 5}, 300), (datetime.timedelta(seconds=2), 2)],
+)
+def test_times_that_lightning_reads_pass(value: Any, seconds: float) -> None:
+    assert is_duration(value)
+    assert Timer(value).time_remaining() == seconds
+
+
+@pytest.mark.parametrize("devices", ["auto", "1", 1, None, 3])
+def test_a_number_of_processes_on_the_cpu_passes(devices: Any) -> None:
+    check_devices("--trainer.devices", devices, "cpu")
+
+
+@pytest.mark.parametrize("below", ["", "more/of/it"])
+def test_a_root_that_is_a_file_is_refused_before_the_pictures_are_read(
+    unread: list[str], tmp_path: Path, below: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file := tmp_path / "file").touch()
+    assert train.main([*unread, "--root", str(file / below)]) == 2
+    said = f"train.py: cannot make a run folder in {file / below}: {file} is no folder\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "cause"),
+    [
+        (errno.EROFS, 2, "cannot make a run folder in {}: cannot write to {}: Read-only file system"),
+        (errno.ENOSPC, 1, "cannot write to {}: the disk is full"),
+    ],
+)
+def test_a_root_that_takes_nothing_is_refused_before_the_pictures_are_read(
+    unread: list[str],
+    tmp_path: Path,
+    number: int,
+    status: int,
+    cause: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("trainer.folder.tempfile.mkstemp", refuse)
+    assert train.main([*unread, "--root", str(tmp_path)]) == status
+    assert capsys.readouterr().err == f"train.py: {cause.format(tmp_path, tmp_path)}\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["photos"]
+
+
+def kept_run(unread: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """What a run on pictures keeps, as far as a command line reads it before the pictures."""
+    assert train.main([*unread, "--print_config"]) == 0
+    (run := tmp_path / "runs" / "cnn-folder" / "20260101-000000-s0" / "checkpoints").mkdir(parents=True)
+    torch.save({"state_dict": {}}, run / "last.ckpt")
+    (run.parent / "config.yaml").write_text(capsys.readouterr().out)
+    return run.parent
+
+
+def test_a_folder_of_pictures_that_was_moved_away_is_one_line(
+    unread: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, photos = kept_run(unread, tmp_path, capsys), tmp_path / "photos"
+    photos.rename(tmp_path / "elsewhere")
+    assert train.main(["--resume", str(run)]) == 2
+    missing = f"the folder {photos} of that run is missing; --data.path says where it is now"
+    assert capsys.readouterr().err == f"train.py: --resume {run}: {missing}\n"
+    assert train.main(["-c", str(run / "config.yaml")]) == 2
+    assert capsys.readouterr().err == f"train.py: {run / 'config.yaml'}: data.path: there is no folder {photos}\n"
+    with pytest.raises(AssertionError, match="the pictures were read"):
+        train.main(["--resume", str(run), "--data.path", str(tmp_path / "elsewhere")])
+
+
+def test_a_list_of_pictures_that_was_moved_away_is_one_line(
+    unread: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (listed := tmp_path / "list.csv").write_text("path,label\n")
+    unread[unread.index(str(tmp_path / "photos"))] = str(listed)
+    run = kept_run(unread, tmp_path, capsys)
+    listed.unlink()
+    assert train.main(["--resume", str(run)]) == 2
+    assert f"--resume {run}: the file {listed} of that run is missing" in capsys.readouterr().err
