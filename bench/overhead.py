@@ -25,6 +25,7 @@ from bench.stopwatch import CLOCKS, Stopwatch, figures
 
 MOST = 1.10
 MNIST_RECIPE = "models/cnn-mnist-99.yaml"
+ON_CPU: dict[str, Any] = {"accelerator": "cpu", "devices": 1}
 PASSES_ON = True  # what stands behind --, to train.py
 
 
@@ -123,7 +124,7 @@ class Size:
         with tempfile.TemporaryDirectory(prefix="bench-") as root, contextlib.redirect_stdout(io.StringIO()):
             trainer = make_trainer(
                 RunFolder.create(root, "cnn", "bench", 0),
-                {**self.settings.trainer, "max_epochs": self.epochs, "accelerator": "cpu", "devices": 1},
+                {**self.settings.trainer, "max_epochs": self.epochs, "limit_train_batches": None, **ON_CPU},
                 seed=0,
                 monitor=task.monitor,
                 mode=task.mode,
@@ -141,9 +142,7 @@ class Size:
         task, data, moments = self.start()
         task.log = task.log_dict = lambda *_, **__: None  # nothing keeps them here, and Lightning would warn of each
         with contextlib.redirect_stdout(io.StringIO()):
-            trainer = Trainer(
-                barebones=True, max_epochs=self.epochs, accelerator="cpu", devices=1, precision=self.precision
-            )
+            trainer = Trainer(barebones=True, max_epochs=self.epochs, precision=self.precision, **ON_CPU)
             trainer.fit(task, data)
         return figures(moments)
 
