@@ -65,6 +65,7 @@ def pixel_windows(windows: Tensor, side: int) -> Tensor:
     return torch.cat([corner, torch.minimum(corner + size, torch.tensor(side, device=corner.device))], dim=1)
 
 
+@torch.inference_mode(False)  # its threads are in no such mode, and write into what is made here
 def cut_on_cpu(store: Tensor, rows: Tensor, windows: Tensor, flips: Tensor, height: int, width: int) -> Tensor:
     """Cut and resample windows of stored bytes, in threads.
 

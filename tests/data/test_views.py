@@ -111,3 +111,14 @@ def test_old_arrays_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr("data.store._KEPT_BYTES", 1000 if index < 1 else 700)
     assert store.load("plain", ["old"]) is None
     assert store.load("plain", ["new"]) is not None
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_views_are_cut_while_features_are_computed_too(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features are computed in inference mode, of which the threads that cut know nothing."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    store = torch.randint(0, 256, (3, 10, 10, 3), dtype=torch.uint8)
+    given = torch.arange(3), torch.tensor([[0, 0, 10, 10]] * 3), torch.zeros(3, dtype=torch.bool), 6, 6
+    outside = cut_on_cpu(store, *given)
+    with torch.inference_mode():
+        assert torch.equal(cut_on_cpu(store, *given), outside)
