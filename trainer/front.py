@@ -40,6 +40,8 @@ class Request:
         settings: Nested settings from the recipe and the files: ``model``, ``data``, ``trainer``, top-level keys.
         overrides: Dotted settings of the command line, as text, in the order given.
         origin: For each dotted key of ``settings``, the file it came from.
+        overlaid: Those of them that a file of the user laid over the model's recipe; a file that names model and data
+            stands alone, and says everything.
         root: Folder that holds the runs.
         resume: What ``--resume`` named, or None.
         switches: Those of `SWITCHES` that were given.
@@ -52,6 +54,7 @@ class Request:
     settings: dict[str, Any] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
+    overlaid: dict[str, str] = field(default_factory=dict)
     root: str = "runs"
     resume: str | None = None
     switches: set[str] = field(default_factory=set)
@@ -223,11 +226,14 @@ def read(
             f"not {request.model} on {request.data or in_files['data']}"
         )
     # A file that names model and data stands alone; otherwise the recipe comes first.
+    recipe = None
     if in_files["model"] != request.model or not (given_data or in_files["data"]):
         recipe = recipe_file(request.model, request.data or in_files["data"], recipes)
         contents.insert(0, (recipe, read_yaml(recipe)))
         request.usual_data = contents[0][1].get("data", {}).get("name", "")
     _merge(request, contents, in_files["data"])
+    if recipe is not None:
+        request.overlaid = {key: file for key, file in request.origin.items() if file != str(recipe)}
     if not request.data:
         raise UserError("--data is missing")
     if request.data not in data:

@@ -14,8 +14,10 @@ from trainer.options import SHORT, Settings
 Condition = tuple[tuple[str, ...], Callable[[Mapping[str, Any]], bool], str]
 
 
-def check_given(task: Any, data: Any, settings: Settings, given: Mapping[str, str], model: str) -> None:
-    """Refuses options of the command line that have no effect with the other settings.
+def check_given(
+    task: Any, data: Any, settings: Settings, given: Mapping[str, str], model: str, overlaid: Mapping[str, str]
+) -> None:
+    """Refuses options of the user that have no effect with the other settings.
 
     Args:
         task: The task's class; one that weighs classes by their numbers has ``weighs_classes``, and one that does not
@@ -24,9 +26,10 @@ def check_given(task: Any, data: Any, settings: Settings, given: Mapping[str, st
         settings: What will be used.
         given: Dotted names and texts of the command line.
         model: What the user calls the model.
+        overlaid: Dotted names that a file of the user lays over the recipe, and the file.
 
     Raises:
-        UserError: Naming the options and what uses them.
+        UserError: Naming the options, their file and what uses them.
     """
     if settings.data.get("balance") == "loss" and not getattr(task, "weighs_classes", False):
         raise UserError(f"--data.balance loss: --model {model} does not weigh classes; --data.balance sampler does")
@@ -36,11 +39,12 @@ def check_given(task: Any, data: Any, settings: Settings, given: Mapping[str, st
     for kind in (task, data):
         conditions: tuple[Condition, ...] = getattr(kind, "CONDITIONS", ())
         for names, read, otherwise in conditions:
-            found = [name for name in names if name in given]
+            found = [name for name in names if name in given or name in overlaid]
             if found and not read(options):
                 idle[otherwise.format(options)] += found
     for said, together in idle.items():
-        raise UserError(f"{', '.join(f'--{SHORT.get(name, name)}' for name in together)}: {said}")
+        shown = [f"--{SHORT.get(name, name)}" if name in given else f"{name} of {overlaid[name]}" for name in together]
+        raise UserError(f"{', '.join(shown)}: {said}")
 
 
 def check_found(data: Any, given: Mapping[str, str]) -> None:

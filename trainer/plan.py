@@ -105,7 +105,7 @@ def planned(
     if hasattr(task_class, "check"):  # what is wrong without the data is said before they are read
         with user_mistakes("model", settings.model):
             task_class.check({**settings.model, **plan.held})
-    check_given(task_class, data_class, settings, request.overrides, request.model)
+    check_given(task_class, data_class, settings, request.overrides, request.model, request.overlaid)
     if hasattr(task_class, "wanted_pictures"):  # what the data was not told, its network says
         wanted = task_class.wanted_pictures(settings.model)
         settings.data |= {name: value for name, value in wanted.items() if settings.data.get(name, "") is None}

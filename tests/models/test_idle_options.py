@@ -75,12 +75,22 @@ def test_a_head_alone_takes_what_it_reads(pictures: Path, tmp_path: Path, capsys
     assert "the validation pictures chose nothing" in capsys.readouterr().out
 
 
-def test_a_head_alone_says_that_nothing_was_chosen_even_with_patience_from_a_file(
+def test_a_file_over_the_recipe_is_refused_as_the_command_line_is_and_one_that_stands_alone_is_not(
     pictures: Path, tmp_path: Path, capsys: Any
 ) -> None:
+    """A run's own config.yaml says everything, also what its run did not read."""
     file = tmp_path / "more.yaml"
-    file.write_text("early_stopping:\n  patience: 3\n", encoding="utf-8")
-    assert train.main([*head(pictures, tmp_path / "runs"), "-c", str(file)]) == 0
+    file.write_text("model: {lr: 5}\nearly_stopping: {patience: 3}\n", encoding="utf-8")
+    given = head(pictures, tmp_path / "runs")
+    assert train.main([*given, "-c", str(file)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"model.lr of {file}, early_stopping.patience of {file}: without effect with --model.tune head" in line
+    assert train.main(given) == 0
+    config = only_run(tmp_path / "runs") / "config.yaml"
+    assert "patience" not in config.read_text(encoding="utf-8")
+    config.write_text(config.read_text(encoding="utf-8") + "early_stopping:\n  patience: 3\n", encoding="utf-8")
+    capsys.readouterr()
+    assert train.main(["-c", str(config), "--root", str(tmp_path / "again")]) == 0
     assert "the validation pictures chose nothing" in capsys.readouterr().out
 
 
