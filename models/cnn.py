@@ -183,7 +183,7 @@ class CNNTask(ClassifierReporting, LightningModule):
     @classmethod
     def draws_views(cls, options: dict[str, Any]) -> bool:
         """Whether it learns from augmented views; a head alone may be fitted on features of the plain pictures."""
-        return bool(options["backbone"] == "cnn" or options["tune"] != "head" or options["head_views"])
+        return idle.draws_views({f"model.{name}": value for name, value in options.items()})
 
     def normalise(self, images: Tensor) -> Tensor:
         """Pictures as the network wants them: mean 0, deviation 1. Args: uint8 0..255 or float 0..1, (N, C, H, W)."""

@@ -149,7 +149,7 @@ def no_run(place: Path) -> str:
     if place.is_dir() and (place / CHECKPOINTS).is_dir():
         return f"{what}: there is no checkpoint in {place / CHECKPOINTS}"
     folder = place if place.is_dir() else place.parent
-    runs = runs_below(folder) if folder == place else runs_below(folder, "*")  # beside it, no deeper
+    runs = runs_below(folder) if folder == place else runs_below(folder, ["*"])  # beside it, no deeper
     if not runs:
         return f"{what}: give a run folder, its checkpoints folder or a checkpoint file"
     meant = difflib.get_close_matches(place.name, [run.name for run in runs], n=1) if folder != place else []

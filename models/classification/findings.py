@@ -162,8 +162,7 @@ class Summary:
     def _mistakes(self) -> list[tuple[str, str]]:
         """Recall of every class, the lowest of them, and which classes are confused most."""
         recalls = self.test.recalls()
-        ranked = sorted(recalls, key=lambda name: recalls[name][0] / recalls[name][1])
-        worst = ranked[0]
+        worst = min(recalls, key=lambda name: recalls[name][0] / recalls[name][1])
         shown = worst if worst.lower().startswith("class") else f"class {worst}"
         lines = [("lowest recall", f"{shown}: {recalls[worst][0]} of {recalls[worst][1]}, {_share(*recalls[worst])}")]
         each = [f"{name} {found}/{of}" for name, (found, of) in recalls.items()]

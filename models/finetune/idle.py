@@ -35,7 +35,8 @@ def _takes_steps(options: Mapping[str, Any]) -> bool:
     return _own(options) or options["model.tune"] != "head"
 
 
-def _draws_views(options: Mapping[str, Any]) -> bool:
+def draws_views(options: Mapping[str, Any]) -> bool:
+    """Whether augmented views are learnt from, with all the options of a run by their dotted names."""
     return _takes_steps(options) or options["model.head_views"] > 0
 
 
@@ -56,9 +57,9 @@ CONDITIONS = (
         "only for the network cnn, not for --model.backbone {0[model.backbone]}",
     ),
     (STEPS, _takes_steps, _OF_STEPS),
-    (("data.aug",), lambda options: _draws_views(options) or options["data.aug"] == "none", _OF_VIEWS),
-    (("data.flip",), lambda options: _draws_views(options) or not options["data.flip"], _OF_VIEWS),
-    (("data.min_area",), _draws_views, _OF_VIEWS),
+    (("data.aug",), lambda options: draws_views(options) or options["data.aug"] == "none", _OF_VIEWS),
+    (("data.flip",), lambda options: draws_views(options) or not options["data.flip"], _OF_VIEWS),
+    (("data.min_area",), draws_views, _OF_VIEWS),
     (
         ("model.head_views",),
         lambda options: (

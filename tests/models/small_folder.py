@@ -21,15 +21,15 @@ BACKBONE = "shufflenet_v2_x0_5"  # the smallest with batch normalisation
 SIDE = 32
 
 
-def make_pictures(root: Path) -> Path:
-    """Reddish and bluish noise: 12 + 8 pictures to train on, 6 of each to validate."""
+def make_pictures(root: Path, counts: dict[str, tuple[int, int]] | None = None, tint: int = 90) -> Path:
+    """Bluish and reddish noise: so many of each by split, 12 + 8 to train on and 6 of each to validate by default."""
     generator = np.random.default_rng(0)
-    for split, counts in {"train": (12, 8), "val": (6, 6)}.items():
-        for (name, channel), count in zip({"blue": 2, "red": 0}.items(), counts, strict=True):
+    for split, numbers in (counts or {"train": (12, 8), "val": (6, 6)}).items():
+        for (name, channel), count in zip({"blue": 2, "red": 0}.items(), numbers, strict=True):
             (root / split / name).mkdir(parents=True)
             for index in range(count):
                 pixels = generator.integers(0, 160, (SIDE, SIDE, 3))
-                pixels[..., channel] += 90
+                pixels[..., channel] += tint
                 Image.fromarray(pixels.astype("uint8")).save(root / split / name / f"{index}.png")
     return root
 

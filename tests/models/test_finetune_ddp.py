@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
+from tests.models.small_folder import make_pictures
 from trainer.safe_file import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -21,16 +20,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """16 + 16 pictures to train on and 7 + 6 to validate: an odd number, which two processes cannot share evenly."""
-    root = tmp_path_factory.mktemp("pictures")
-    generator = np.random.default_rng(0)
-    for split, counts in {"train": (16, 16), "val": (7, 6)}.items():
-        for (name, channel), count in zip({"blue": 2, "red": 0}.items(), counts, strict=True):
-            (root / split / name).mkdir(parents=True)
-            for index in range(count):
-                pixels = generator.integers(0, 160, (32, 32, 3))
-                pixels[..., channel] += 20
-                Image.fromarray(pixels.astype("uint8")).save(root / split / name / f"{index}.png")
-    return root
+    return make_pictures(tmp_path_factory.mktemp("pictures"), {"train": (16, 16), "val": (7, 6)}, tint=20)
 
 
 def run(pictures: Path, root: Path, *more: str) -> tuple[dict[str, Any], dict[str, Any]]:
