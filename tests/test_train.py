@@ -50,6 +50,10 @@ def test_a_run_leaves_what_it_promises(trained: Trained) -> None:
     assert all(value is None or isinstance(value, str | int | float | dict) for value in metrics.values())
 
 
+def test_a_run_tells_how_long_its_imports_took(trained: Trained) -> None:
+    assert 0 < trained.metrics["time/imports_s"] < trained.metrics["time/process_s"] - trained.metrics["time/fit_s"]
+
+
 def test_a_run_says_what_it_runs_and_what_it_found(trained: Trained) -> None:
     lines = trained.output.splitlines()
     assert lines[0] == (

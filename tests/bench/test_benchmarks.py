@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from bench import __main__ as front
-from bench import child, digits, face, mnist
+from bench import child, digits, face, mnist, overhead
 from bench.harness import BenchError, Sample
 from bench.peers import mnist_example
 from bench.stopwatch import Stopwatch, figures
@@ -239,3 +239,19 @@ def test_steps_are_counted_inside_the_loader() -> None:
     found = figures(epochs)
     assert found.seconds == pytest.approx(2.0)
     assert found.figures == {"step/median": 2.0, "epoch": 16.0}
+
+
+def test_every_side_of_the_overhead_sees_whole_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipe for MNIST trains on half an epoch; only the Trainer would heed that."""
+    size = overhead.Size(["-c", str(child.HERE / overhead.MNIST_RECIPE)], 2, "wall")
+    assert size.settings.trainer["limit_train_batches"] == 0.5
+    asked: list[dict[str, Any]] = []
+
+    def make_trainer(folder: Any, options: dict[str, Any], **_: Any) -> Any:
+        asked.append(options)
+        raise BenchError("not trained", 1)
+
+    monkeypatch.setattr("trainer.build.make_trainer", make_trainer)
+    with pytest.raises(BenchError, match="not trained"):
+        size.trainer()
+    assert asked[0]["limit_train_batches"] is None
