@@ -18,6 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from data.decode import MAX_PIXELS
+from data.draws import Draws
 from data.gather import PARTS, SplitRule, fingerprints, gather
 from data.images import DEFAULT_ROOT, channel_statistics
 from data.layout import Entry, list_folder
@@ -280,8 +281,7 @@ class Folder(LightningDataModule):
         """Shuffled, augmented batches of the training pictures."""
         self.setup()
         labels, device = self.labels("train"), run_device(self)
-        # Trainer(overfit_batches=...) wants the same batches in every epoch.
-        shuffle = not getattr(self.trainer, "overfit_batches", 0)
+        shuffle = not getattr(self.trainer, "overfit_batches", 0)  # which wants the same batches in every epoch
         seed = order_seed(self.seed)
         if not self.draws_views:
             # Such a task asks for one batch, to show it: `plain` is what it learns from.
@@ -306,7 +306,7 @@ class Folder(LightningDataModule):
         images, labels = rows[chosen].to(stored.device), labels[chosen].to(stored.device)
         return TensorLoader(images, labels, self.batch_size, shuffle=shuffle, seed=seed, augment=views)
 
-    def _stored(self, numbers: Tensor, generator: torch.Generator) -> Tensor:
+    def _stored(self, numbers: Tensor, draws: Draws) -> Tensor:
         """Training pictures by number, without augmentation."""
         pixels, rows = self.collection.pixels("plain", self._positions["train"])
         return pixels.index_select(0, rows[numbers])

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from data.augment import Augmentation, Padding
 from data.binarise import Scheme, binarise, draw, in_words
+from data.draws import Draws
 from data.loader import TensorLoader
 from data.run import order_seed, run_device
 from data.split import stratified_split
@@ -246,8 +247,9 @@ class Images(LightningDataModule, ABC):
         augment = self.augment if training and (self.scheme == "redraw" or not self.augmentation.is_identity) else None
         return TensorLoader(*self._resident[part], self.batch_size, shuffle=shuffle, seed=seed, augment=augment)
 
-    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def augment(self, images: Tensor, draws: Draws) -> Tensor:
         """A training batch, shape (N, C, H, W), moved and drawn as the options say."""
+        generator = draws.generator()
         if not self.augmentation.is_identity:
             images = self.augmentation(images, generator)
         return draw(images, generator) if self.scheme == "redraw" else images

@@ -6,7 +6,7 @@ the network. Here the whole set is one tensor, an epoch is one permutation, and 
 Everything random is a function of where the run stands, never of what it did before:
 
     order of epoch e          = permutation seeded by (seed, e)
-    augmentation of batch k   = generator seeded by (seed, e, k)
+    augmentation of batch k   = `data.draws.Draws` of (seed, e, k) and the numbers of its pictures
 
 so a run that restarts at batch k of epoch e sees the same pictures as one that was never stopped. With several
 processes each takes every W-th picture of the *same* batch: the batch the optimiser sees is that of one process.
@@ -21,11 +21,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from data.draws import Draws
 from theory.seeds import mix_seed
 
-Augment = Callable[[Tensor, torch.Generator], Tensor]
+Augment = Callable[[Tensor, Draws], Tensor]
 
-_ORDER, _AUGMENT = 1, 2  # separate streams, so that augmentation never reuses the bits that made the order
+_ORDER = 1  # a stream of its own: augmentation never reuses the bits that made the order
 
 
 def epoch_order(size: int, seed: int, epoch: int) -> Tensor:
@@ -150,7 +151,7 @@ class TensorLoader(ResumableLoader):
         batch_size: Pictures a batch, over all processes together, at least 1.
         shuffle: A new order each epoch; otherwise the order of the tensors, sliced without copying.
         seed: Seed of the order and of the augmentation.
-        augment: Function of a batch and a generator on the batch's device; gives the pictures to train on.
+        augment: Function of a batch and its random numbers, on the batch's device; gives the pictures to train on.
         rank: This process among ``world_size``; None asks ``torch.distributed``, when it is initialised.
         world_size: Number of processes; None asks ``torch.distributed``.
 
@@ -216,7 +217,7 @@ class TensorLoader(ResumableLoader):
                 self.last_indices = order[part]
                 images, labels = images.index_select(0, order[part]), labels.index_select(0, order[part])
             if self.augment is not None:
-                images = self.augment(images, self.generator(epoch, batch))
+                images = self.augment(images, self.draws(epoch, batch, self.last_numbers()))
             self.position = batch + 1
             yield images, labels
 
@@ -229,7 +230,11 @@ class TensorLoader(ResumableLoader):
             whole.sampler.set_epoch(view)
             yield from whole
 
-    def generator(self, epoch: int, batch: int) -> torch.Generator:
-        """Generator of one batch's augmentation; each process draws its own numbers."""
-        seed = mix_seed(self.seed, epoch, _AUGMENT, batch, self.rank)
-        return torch.Generator(self.images.device).manual_seed(seed)
+    def last_numbers(self) -> Tensor:
+        """Numbers of the pictures of the batch handed out last, int64, shape (N,)."""
+        chosen = self.last_indices
+        return torch.arange(len(self.labels))[chosen] if isinstance(chosen, slice) else chosen
+
+    def draws(self, epoch: int, batch: int, numbers: Tensor) -> Draws:
+        """Random numbers for a batch of the pictures with these numbers, int64, shape (N,)."""
+        return Draws(self.seed, epoch, batch, numbers.to(self.images.device), self.rank)

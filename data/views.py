@@ -1,8 +1,9 @@
 """Random views of stored pictures, a whole batch in one call: crop of the true shape, mirror image, then policies.
 
 The loader's "images" are row numbers; :class:`Views` turns them into pictures. A view is a window whose area is a
-random share of the picture and whose proportions are nearly the network's, resampled once to H×W. Everything random
-comes from the generator of (seed, epoch, batch), so a resumed run sees the same views.
+random share of the picture and whose proportions are nearly the network's, resampled once to H×W. Everything random is
+a function of (seed, epoch, number of the picture): a resumed run sees the same views, and so do batches of another size
+and several processes that share them.
 
 On a CPU each window goes through torch's 8-bit resampling (an order of magnitude faster than ``grid_sample`` there), in
 as many threads as torch uses; on a GPU the batch is one ``grid_sample``.
@@ -21,6 +22,8 @@ from typing import Any, Literal, get_args
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from data.draws import Draws
 
 Kind = Literal["none", "light", "trivial", "rand"]
 _PROPORTION = 4 / 3  # a window is at most this much wider or narrower than the network's frame
@@ -149,25 +152,28 @@ class Views:
         self.kind, self.min_area, self.flip, self.pin = kind, min_area, flip, pin
         self._policy: Any = None
 
-    def __call__(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, rows: Tensor, draws: Draws) -> Tensor:
         """Views of the pictures ``rows``: uint8 (CPU) or float32 in 0..1 (GPU), shape (B, C, H, W)."""
         height, width = self.image_size
-        draw = torch.rand((5, len(rows)), generator=generator, device=generator.device)
+        draw = draws.uniform(5)
         aspect = self.aspect.index_select(0, rows)
         windows = random_windows(draw[:4], aspect, width / height, self.min_area)
         boxes = pixel_windows(windows, self.store.shape[1])
         cut = cut_on_cpu if self.store.device.type == "cpu" else cut_on_device
         views = cut(self.store, rows, boxes, draw[4] < self.flip, height, width)
-        views = views if self.kind == "light" else self._apply_policy(views, generator)
+        views = views if self.kind == "light" else self._apply_policy(views, draws.seeds())
         return views.pin_memory() if self.pin else views
 
-    def _apply_policy(self, views: Tensor, generator: torch.Generator) -> Tensor:
+    def _apply_policy(self, views: Tensor, seeds: list[int]) -> Tensor:
         if self._policy is None:
             from torchvision.transforms import v2
 
             self._policy = v2.TrivialAugmentWide() if self.kind == "trivial" else v2.RandAugment()
-        seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
-        # torchvision draws from the global generator: lend it a seed, and put its state back.
+        # torchvision draws from the global generator: lend it a seed for each view, and put its state back.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return torch.stack([self._policy(view) for view in views])
+            return torch.stack([self._drawn_from(view, seed) for view, seed in zip(views, seeds, strict=True)])
+
+    def _drawn_from(self, view: Tensor, seed: int) -> Tensor:
+        torch.default_generator.manual_seed(seed)
+        seen: Tensor = self._policy(view)
+        return seen

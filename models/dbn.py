@@ -217,7 +217,7 @@ class DBNTask(LightningModule):
         chosen = self.labelled[drawn].to(loader.images.device)
         images = loader.images[chosen]
         if loader.augment is not None:
-            images = loader.augment(images, loader.generator(self.current_epoch, loader.position))
+            images = loader.augment(images, loader.draws(self.current_epoch, loader.position, chosen))
         return images, loader.labels[chosen]
 
     def naming_loss(self, v: Tensor, labels: Tensor) -> Tensor:

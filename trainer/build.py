@@ -19,7 +19,7 @@ from trainer.errors import SIGINT_EXIT, RunFailed, UserError
 from trainer.folder import RunFolder
 from trainer.guard import FiniteGuard, LoaderGuard, check_training_batches
 from trainer.histograms import Histograms
-from trainer.hooks import lean
+from trainer.hooks import NoProfiler, lean, skip_unused
 from trainer.logger import RunLogger
 from trainer.notice import notice, quieten
 from trainer.precision import judge_in_full
@@ -93,6 +93,7 @@ def make_trainer(
 
     # Lightning would take every GPU of the machine, and cut each batch into as many parts.
     options["devices"] = 1 if options.get("devices") in (None, "auto") else options["devices"]
+    options["profiler"] = options.get("profiler") or NoProfiler()
 
     last = LastCheckpoint(run, checkpoint_every_n_steps) if checkpoints else None
     timing = Timing()
@@ -157,6 +158,7 @@ def fit(
     stopper: StopOnSignal = _find(trainer, StopOnSignal)
     path = None if ckpt_path is None else str(ckpt_path)
     last: LastCheckpoint | None = _find(trainer, LastCheckpoint)
+    skip_unused(task)
     with stopper.signals.installed(None if last is None else last.path) as signals:
         try:
             trainer.fit(task, datamodule=datamodule, ckpt_path=path, weights_only=True if path else None)

@@ -1,7 +1,7 @@
 """Stop at the first value that is not finite, before it reaches the weights; refuse to train or validate on nothing.
 
-A NaN loss otherwise trains to the end with exit status 0 and leaves checkpoints full of NaN. The loss and the norm of
-the gradient are looked at once per optimiser step, together, so that a GPU waits once.
+A NaN loss otherwise trains to the end with exit status 0 and leaves checkpoints full of NaN. The loss and the gradients
+are looked at once per optimiser step, together, so that a GPU waits once.
 """
 
 from __future__ import annotations
@@ -39,6 +39,20 @@ def gradient_norm(grads: list[Tensor]) -> Tensor:
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))) if grads else torch.zeros(())
 
 
+def all_finite(grads: list[Tensor], loss: Tensor | None) -> bool:
+    """Whether every number of the gradients and of the loss, a scalar, is finite: one kernel, and one wait for a GPU.
+
+    The kernel is the one that looks for overflow where gradients are scaled. It multiplies by 1: nothing is changed.
+    """
+    like = grads[0] if grads else loss
+    if like is None:
+        return True
+    found, one = torch.zeros(2, dtype=torch.float32, device=like.device).unbind()
+    if grads:
+        torch._amp_foreach_non_finite_check_and_unscale_(grads, found, one.fill_(1))
+    return (found if loss is None else found + 0 * loss.to(like.device)).item() == 0
+
+
 def named_tensors(batch: Any, name: str = "batch") -> Iterator[tuple[str, Tensor]]:
     """The tensors of a nested batch with their place in it, e.g. ``batch.0``."""
     if isinstance(batch, Tensor):
@@ -69,14 +83,12 @@ def picture_paths(trainer: Trainer, batch: Any) -> list[str]:
         return found
     data: Any = getattr(trainer, "datamodule", None)
     loader: Any = getattr(trainer, "train_dataloader", None)
-    chosen: slice | Tensor | None = getattr(loader, "last_indices", None)
-    if chosen is None or not hasattr(data, "paths"):
+    if not hasattr(loader, "last_numbers") or not hasattr(data, "paths"):
         return []
     paths: list[str] = data.paths("train")
     if len(paths) != len(loader.labels) or not torch.equal(data.labels("train"), loader.labels.cpu()):
         return []
-    places = torch.arange(len(paths))[chosen if isinstance(chosen, slice) else chosen.cpu()]
-    return [paths[place] for place in places.tolist()]
+    return [paths[number] for number in loader.last_numbers().tolist()]
 
 
 def describe(tensor: Tensor) -> dict[str, Any]:
@@ -124,22 +136,19 @@ class FiniteGuard(Callback):
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Look at the loss and the gradients together: one wait for a GPU."""
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
-        norm = gradient_norm([] if scaled else gradients(optimizer))
-        value = norm.item() if self._loss is None else (norm + self._loss.to(norm.device)).item()
-        if not math.isfinite(value):
-            self._judge(trainer, pl_module, optimizer, scaled)
+        grads = [] if scaled else gradients(optimizer)
+        if not all_finite(grads, self._loss):
+            self._judge(trainer, pl_module)
         step = trainer.fit_loop.epoch_loop._batches_that_stepped
         interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (step + 1) % interval == 0 and step != self._logged_step and trainer.logger and not scaled:
             self._logged_step = step
-            trainer.logger.log_metrics({"sys/grad_norm": norm.item()}, step=step)
+            trainer.logger.log_metrics({"sys/grad_norm": gradient_norm(grads).item()}, step=step)
 
-    def _judge(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer, scaled: bool) -> None:
-        """Find what is not finite; a norm whose square overflows is no fault."""
+    def _judge(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what is not finite."""
         if self._loss is not None and not math.isfinite(self._loss.item()):
             self._stop(trainer, pl_module, f"the loss is {self._loss.item()}")
-        if scaled or all(bool(torch.isfinite(grad).all()) for grad in gradients(optimizer)):
-            return
         bad = [
             name
             for name, parameter in pl_module.named_parameters()

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from data.augment import Augmentation
+from data.draws import Draws
 from data.loader import TensorLoader, batch_bounds, epoch_order
 from theory.seeds import mix_seed
 
@@ -69,10 +70,12 @@ def test_mix_seed_is_splitmix64() -> None:
 
 @pytest.mark.parametrize("stop", range(6))
 def test_resume_at_any_batch(stop: int) -> None:
+    bent = Augmentation("elastic", flip=0.5, erase=2)
+
     def make() -> TensorLoader:
         images = torch.randint(0, 256, (23, 1, 6, 6), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
         return TensorLoader(
-            images, torch.arange(23), 5, shuffle=True, seed=3, augment=Augmentation("elastic", flip=0.5, erase=2)
+            images, torch.arange(23), 5, shuffle=True, seed=3, augment=lambda x, draws: bent(x, draws.generator())
         )
 
     whole = make()
@@ -113,8 +116,8 @@ def test_a_copy_from_the_start_is_at_the_start_and_moves_nothing() -> None:
 
 
 def test_views_are_all_pictures_in_order_again_and_again_and_the_same_in_any_process() -> None:
-    def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-        return images + torch.rand(len(images), 1, 1, 1, generator=generator)
+    def augment(images: Tensor, draws: Draws) -> Tensor:
+        return images + torch.rand(len(images), 1, 1, 1, generator=draws.generator())
 
     images, labels = numbered(12)
     loader = TensorLoader(images.float(), labels, 4, shuffle=True, seed=5, augment=augment, rank=1, world_size=2)
@@ -131,8 +134,8 @@ def test_views_are_all_pictures_in_order_again_and_again_and_the_same_in_any_pro
 def test_augmentation_gets_a_generator_of_its_own_batch() -> None:
     draws: list[float] = []
 
-    def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-        draws.append(float(torch.rand((), generator=generator)))
+    def augment(images: Tensor, given: Draws) -> Tensor:
+        draws.append(float(torch.rand((), generator=given.generator())))
         return images
 
     loader = TensorLoader(*numbered(12), 4, seed=5, augment=augment)
@@ -268,5 +271,19 @@ def test_a_loader_knows_which_pictures_it_handed_out_last(shuffle: bool, rank: i
     values = torch.arange(30.0).reshape(30, 1, 1, 1)
     loader = TensorLoader(values, torch.arange(30), 8, shuffle=shuffle, seed=5, rank=rank, world_size=2)
     for images, labels in loader:
-        assert torch.equal(labels, torch.arange(30)[loader.last_indices])
-        assert torch.equal(images, values[loader.last_indices])
+        assert torch.equal(labels, loader.last_numbers())
+        assert torch.equal(images, values[loader.last_numbers()])
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_augmentation_is_told_which_pictures_it_gets(shuffle: bool) -> None:
+    def augment(images: Tensor, draws: Draws) -> Tensor:
+        assert torch.equal(images.flatten(), draws.numbers.float())
+        return images
+
+    values = torch.arange(30.0).reshape(30, 1, 1, 1)
+    for rank in (0, 1):
+        told = (8, shuffle, 5, augment, rank, 2)
+        names = ("batch_size", "shuffle", "seed", "augment", "rank", "world_size")
+        loader = TensorLoader(values, torch.arange(30), **dict(zip(names, told, strict=True)))  # type: ignore[arg-type]
+        assert sum(len(labels) for _, labels in loader) == 15

@@ -11,10 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
+from data.draws import Draws
 from data.folder import Folder
+from data.loader import TensorLoader
 from data.preprocess import resample
 from data.store import PixelStore
-from data.views import Views, cut_on_cpu, cut_on_device, pixel_windows, random_windows
+from data.views import Kind, Views, cut_on_cpu, cut_on_device, pixel_windows, random_windows
 from tests.data.pictures import noise
 
 Make = Callable[..., Folder]
@@ -80,10 +82,36 @@ def test_threads_give_the_same_views_as_one() -> None:
         results = []
         for number in (1, 2):
             torch.set_num_threads(number)
-            results.append(views(torch.arange(9), torch.Generator().manual_seed(0)))
+            results.append(views(torch.arange(9), Draws(0, 0, 0, torch.arange(9))))
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(*results)
+
+
+@pytest.mark.parametrize("kind", ["light", "trivial", "rand"])
+def test_a_picture_has_one_view_an_epoch_whatever_the_batches_and_processes_are(kind: Kind) -> None:
+    store = torch.from_numpy(noise(64, 64)).repeat(12, 1, 1, 1)
+    views = Views(store, torch.ones(12), (16, 16), kind, 0.35)
+
+    def seen(epoch: int, batch_size: int, world_size: int) -> dict[int, list[int]]:
+        found = {}
+        for rank in range(world_size):
+            loader = TensorLoader(
+                torch.arange(12), torch.arange(12), batch_size, shuffle=True, seed=4, augment=views, rank=rank,
+                world_size=world_size,
+            )  # fmt: skip
+            loader.sampler.set_epoch(epoch)
+            for images, labels in loader:
+                found |= {int(label): image.flatten().tolist() for image, label in zip(images, labels, strict=True)}
+        return found
+
+    state = torch.random.get_rng_state()
+    alone = seen(epoch=3, batch_size=12, world_size=1)
+    assert seen(epoch=3, batch_size=4, world_size=1) == alone
+    assert seen(epoch=3, batch_size=4, world_size=2) == alone
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert len({tuple(view) for view in alone.values()}) == 12, "an oversampled picture is seen in several views"
+    assert not any(view == alone[number] for number, view in seen(epoch=4, batch_size=12, world_size=1).items())
 
 
 def test_a_window_is_at_least_one_pixel() -> None:

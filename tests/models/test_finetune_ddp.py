@@ -28,7 +28,7 @@ def run(pictures: Path, root: Path, *more: str) -> tuple[dict[str, Any], dict[st
     words = [
         sys.executable, str(ROOT / "train.py"), "--model", "cnn", "--data", str(pictures), "--data.cache_dir",
         str(pictures.parent / "cache"), "--data.image_size", "32", "--model.backbone", "shufflenet_v2_x0_5",
-        "--model.weights", "none", "--model.optimizer", "sgd", "--lr", "0.01", "--data.aug", "none", "--epochs", "3",
+        "--model.weights", "none", "--model.optimizer", "sgd", "--lr", "0.01", "--epochs", "3",
         "--model.tune", "all",
         "--model.freeze_epochs", "1", "--model.ema_decay", "0.9", "--model.schedule", "linear", "--batch_size", "8",
         "--device", "cpu", "--trainer.precision", "32-true", "--report", "none", "--root", str(root), *more,
@@ -42,9 +42,11 @@ def run(pictures: Path, root: Path, *more: str) -> tuple[dict[str, Any], dict[st
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one(pictures: Path, tmp_path: Path) -> None:
-    metrics, one = run(pictures, tmp_path / "one")
-    metrics_two, two = run(pictures, tmp_path / "two", "--trainer.devices", "2", "--trainer.strategy", "ddp")
+@pytest.mark.parametrize("aug", ["none", "light"])
+def test_two_processes_equal_one(pictures: Path, tmp_path: Path, aug: str) -> None:
+    drawn = ("--data.aug", aug)
+    metrics, one = run(pictures, tmp_path / "one", *drawn)
+    metrics_two, two = run(pictures, tmp_path / "two", *drawn, "--trainer.devices", "2", "--trainer.strategy", "ddp")
     weights: dict[str, Tensor] = one["state_dict"]
     weights_two = two["state_dict"]
     assert weights.keys() == weights_two.keys()

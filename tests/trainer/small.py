@@ -9,6 +9,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from data.draws import Draws
 from data.loader import TensorLoader
 from trainer.build import make_trainer
 from trainer.folder import RunFolder
@@ -100,9 +101,9 @@ class SmallData(LightningDataModule):
         return self._loader(3, 2, False)
 
 
-def noise(images: Tensor, generator: torch.Generator) -> Tensor:
+def noise(images: Tensor, draws: Draws) -> Tensor:
     """An augmentation that draws."""
-    return images + torch.rand(images.shape, generator=generator) * 0.01
+    return images + torch.rand(images.shape, generator=draws.generator()) * 0.01
 
 
 def small_trainer(run: RunFolder, epochs: int = 3, **keywords: Any) -> Trainer:

@@ -22,7 +22,7 @@ from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small
 from trainer import build
 from trainer.device import check_device, cpu_flags, precision_of, resolve_precision
 from trainer.errors import RunFailed, UserError
-from trainer.guard import FiniteGuard, describe, gradient_norm, named_tensors, picture_paths, texts
+from trainer.guard import FiniteGuard, all_finite, describe, gradient_norm, named_tensors, picture_paths, texts
 from trainer.hooks import BATCH_HOOKS, lean
 from trainer.options import load_class
 from trainer.progress import epoch_line
@@ -130,6 +130,25 @@ def test_the_batch_is_described() -> None:
     assert batch_size(batch) == 2
     assert batch_size("no tensor") == 0
     assert float(gradient_norm([torch.tensor([3.0]), torch.tensor([[4.0]])])) == 5.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_what_is_not_finite_is_found_in_gradients_and_loss(dtype: torch.dtype) -> None:
+    grads = [torch.tensor([1.0, -0.0, 3e38], dtype=dtype), torch.full((2, 3), -1e-40, dtype=dtype)]
+    before = [grad.clone() for grad in grads]
+    loss = torch.tensor(2.0, dtype=dtype)
+    assert all_finite(grads, loss), "a sum of squares would overflow here"
+    assert all_finite(grads, None)
+    assert all_finite([], loss)
+    assert all_finite([], None)
+    assert all(
+        torch.equal(now.view(torch.uint8), then.view(torch.uint8)) for now, then in zip(grads, before, strict=True)
+    )
+    for wrong in (float("nan"), float("inf"), -float("inf")):
+        assert not all_finite(grads, torch.tensor(wrong, dtype=dtype))
+        assert not all_finite([], torch.tensor(wrong, dtype=dtype))
+        assert not all_finite([grads[0], torch.tensor([[0.0, wrong]], dtype=dtype)], loss)
+        assert not all_finite([torch.tensor([wrong], dtype=dtype)], None)
 
 
 @pytest.mark.parametrize("balance", ["none", "sampler"])
