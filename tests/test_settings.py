@@ -100,8 +100,11 @@ def test_the_settings_of_a_run_are_accepted_again(
         (["--trainer.max_time", "00:00:00:00"], "--trainer.max_time: expected a time above 0 in the form DD:HH:MM:SS"),
         (["--trainer.max_time", "foo"], "--trainer.max_time: expected a time above 0 in the form DD:HH:MM:SS, got foo"),
         (["--trainer.max_time", "{hour: 1}"], "--trainer.max_time: expected a time above 0 in the form DD:HH:MM:SS"),
-        (["--trainer.devices", "0"], "--trainer.devices: expected auto, or a number of devices from 1, got 0"),
-        (["--trainer.devices", "two"], "--trainer.devices: expected auto, or a number of devices from 1, got two"),
+        (["--trainer.devices", "0"], "--trainer.devices: expected auto, or a number of processes from 1 to"),
+        (["--trainer.devices", "two"], "--trainer.devices: expected auto, or a number of processes from 1 to"),
+        (["--trainer.devices", "9999"], "--trainer.devices: expected auto, or a number of processes from 1 to"),
+        (["--trainer.strategy", "dpp"], "--trainer.strategy: there is no strategy 'dpp', did you mean 'ddp'?"),
+        (["--trainer.strategy", "foo"], "--trainer.strategy: there is no strategy 'foo'"),
         (["--trainer.precision", "31"], "--trainer.precision: expected auto, 32-true, bf16-mixed, 16-mixed, 64-true,"),
         (
             ["--data.num_folds", "3", "--data.val_fraction", "0.3"],

@@ -7,7 +7,9 @@ print a table of results. Both are found here once, for every option of every cl
 from __future__ import annotations
 
 import datetime
+import difflib
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -91,13 +93,30 @@ def check_devices(where: str, devices: Any, device: str) -> None:
 
     kind = torch_device(device)
     accelerator: Any = {"cuda": CUDAAccelerator, "mps": MPSAccelerator}.get(kind, CPUAccelerator)
+    most = max(8, os.cpu_count() or 1) if kind == "cpu" else accelerator.auto_device_count()  # eight, to try it out
     try:
-        fits = devices in (None, "auto") or bool(accelerator.parse_devices(devices))
+        parsed = 1 if devices in (None, "auto") else accelerator.parse_devices(devices)
     except (MisconfigurationException, TypeError, ValueError):
-        fits = False
-    if not fits:
-        there = "" if kind == "cpu" else f" to {accelerator.auto_device_count()}, or a list of their numbers"
-        raise UserError(f"{where}: expected auto, or a number of devices from 1{there}, got {devices}")
+        parsed = None
+    if not parsed or (isinstance(parsed, int) and parsed > most):
+        there = "processes from 1" if kind == "cpu" else "devices from 1"
+        or_list = "" if kind == "cpu" else ", or a list of their numbers"
+        raise UserError(f"{where}: expected auto, or a number of {there} to {most}{or_list}, got {devices}")
+
+
+def check_strategy(where: str, strategy: Any) -> None:
+    """Refuses a name that Lightning has for no way to share a run among processes.
+
+    Raises:
+        UserError: Naming the value, and one that is meant perhaps.
+    """
+    from lightning.pytorch.strategies import StrategyRegistry
+
+    names = ["auto", *StrategyRegistry.available_strategies()]
+    if isinstance(strategy, str) and strategy not in names:
+        near = difflib.get_close_matches(strategy, names, 1)
+        hint = f", did you mean {near[0]!r}?" if near else "; auto, ddp and fsdp are usual"
+        raise UserError(f"{where}: there is no strategy {strategy!r}{hint}")
 
 
 def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
@@ -135,5 +154,6 @@ def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
         value = trainer.get(name)
         if value is not None and not fits(value):
             raise UserError(f"{where.get(name, f'--trainer.{name}')}: expected {allowed}, got {value}")
+    check_strategy(where.get("strategy", "--trainer.strategy"), trainer.get("strategy"))
     device = check_device(str(trainer.get("accelerator") or "auto"))
     check_devices(where.get("devices", "--trainer.devices"), trainer.get("devices"), device)
