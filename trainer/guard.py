@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +40,30 @@ def gradient_norm(grads: list[Tensor]) -> Tensor:
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))) if grads else torch.zeros(())
 
 
-def all_finite(grads: list[Tensor], loss: Tensor | None) -> bool:
-    """Whether every number of the gradients and of the loss, a scalar, is finite: one kernel, and one wait for a GPU.
+def all_finite(tensors: list[Tensor]) -> bool:
+    """Whether every number of the tensors, which lie on one device, is finite: one kernel, and one wait for a GPU.
 
     The kernel is the one that looks for overflow where gradients are scaled. It multiplies by 1: nothing is changed.
     """
-    like = grads[0] if grads else loss
-    if like is None:
+    if not tensors:
         return True
-    found, one = torch.zeros(2, dtype=torch.float32, device=like.device).unbind()
-    if grads:
-        torch._amp_foreach_non_finite_check_and_unscale_(grads, found, one.fill_(1))
-    return (found if loss is None else found + 0 * loss.to(like.device)).item() == 0
+    device = tensors[0].device
+    found, one = _flag(device)
+    # A GPU looks through many tensors at once, of one type; a CPU goes from one to the next.
+    kinds = {tensor.dtype for tensor in tensors} if device.type != "cpu" else {None}
+    for kind in kinds:
+        alike = [tensor for tensor in tensors if kind in (None, tensor.dtype)]
+        torch._amp_foreach_non_finite_check_and_unscale_(alike, found, one)
+    finite = found.item() == 0
+    if not finite:
+        found.zero_()
+    return finite
+
+
+@lru_cache(maxsize=8)
+def _flag(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Where the kernel notes what it finds, and its factor."""
+    return torch.zeros(1, device=device), torch.ones(1, device=device)
 
 
 def named_tensors(batch: Any, name: str = "batch") -> Iterator[tuple[str, Tensor]]:
@@ -137,7 +150,7 @@ class FiniteGuard(Callback):
         """Look at the loss and the gradients together: one wait for a GPU."""
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
         grads = [] if scaled else gradients(optimizer)
-        if not all_finite(grads, self._loss):
+        if not all_finite(grads if self._loss is None else [*grads, self._loss]):
             self._judge(trainer, pl_module)
         step = trainer.fit_loop.epoch_loop._batches_that_stepped
         interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]

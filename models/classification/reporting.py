@@ -39,6 +39,7 @@ class ClassifierReporting:
     validation: Outcome | None
     test: Outcome | None
     train_pictures: tuple[Tensor, Tensor] | None
+    _found: tuple[Outcome | None, Outcome | None, Summary | None] = (None, None, None)
 
     @property
     def failure(self) -> str:
@@ -92,7 +93,15 @@ class ClassifierReporting:
                 self.logger.log_metrics({"val/neural_distance": point.distance}, BEFORE_TRAINING)
 
     def summary(self) -> Summary | None:
-        """Everything the run found on its test pictures, else on the validation pictures; None without either."""
+        """Everything the run found on its test pictures, else on the validation pictures; None without either.
+
+        Made once for a pair of outcomes: its neighbours and its temperature take their time.
+        """
+        if self._found[0] is not self.test or self._found[1] is not self.validation:
+            self._found = self.test, self.validation, self._summarise()
+        return self._found[2]
+
+    def _summarise(self) -> Summary | None:
         rest = (self.history, self.train_pictures, self.hparams["reference"])
         if self.test is not None or self.validation is None:
             return Summary(self.test, self.validation, *rest) if self.test is not None else None

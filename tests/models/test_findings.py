@@ -9,6 +9,7 @@ import torch
 
 from models.classification.evaluation import Outcome
 from models.classification.findings import Summary
+from models.cnn import CNNTask
 from theory.calibration import expected_calibration_error, fit_temperature
 
 
@@ -49,3 +50,16 @@ def test_without_test_pictures_the_judged_ones_fit_it_and_nothing_is_judged_afte
     assert summary.temperature == fit_temperature(judged.logits, judged.labels)
     assert summary.calibration()[1] is None
     assert "val/ece_after_temperature" not in summary.metrics()
+
+
+def test_a_pair_of_outcomes_is_summed_up_once() -> None:
+    task = CNNTask(["a", "b", "c"], 1, [8, 8], [0.5], [0.5])
+    assert task.summary() is None
+    task.test = drawn(0.5, 0)
+    first = task.summary()
+    assert first is task.summary()
+    task.validation = drawn(2.0, 1)
+    second = task.summary()
+    assert second is not None
+    assert second.validation is task.validation, "not the sum of what was there before"
+    assert second is task.summary()
