@@ -7,7 +7,8 @@ python -m claims --article 003 --all    one article, with its long ones
 python -m claims --json claims.json     all numbers and times in a file
 python -m claims --known claims.json    beside them, those of an earlier run for what is left out now
 
-Exit status: 0 all checks passed, 1 one failed or broke off, 2 wrong input, 130 or 143 stopped.
+Exit status: 0 all checks passed, 1 one failed or broke off, 2 wrong input, also a statement asked for by its id whose
+data are not there, 130 or 143 stopped.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def read_options(words: Sequence[str]) -> argparse.Namespace:
         if article not in catalogue.ARTICLES:
             raise WrongInput(catalogue.unknown_article(article))
     options.ids = [word for word in options.which if re.fullmatch(r"[\d\W_]+", word)]
-    options.words = [word for word in options.which if word not in options.ids] + options.search
+    options.words = [word for word in options.which if word not in options.ids]
     for id in options.ids:
         if id in catalogue.ARTICLES:
             raise WrongInput(f"{id} is a whole article: --article {id}")
@@ -129,6 +130,8 @@ def read_known(path: Path | None, claims: dict[str, Claim]) -> dict[str, Outcome
         return {}
     try:
         kept = [(one["id"], wording(one), Outcome.from_record(one)) for one in json.loads(path.read_text("utf-8"))]
+    except OSError as problem:
+        raise WrongInput(f"--known {path}: {problem.strerror}") from None
     except (ValueError, KeyError, TypeError) as problem:
         raise WrongInput(f"--known {path}: expected a file that --json wrote ({problem!r})") from None
     return {id: outcome for id, words, outcome in kept if id in claims and words == wording(vars(claims[id]))}
@@ -146,9 +149,14 @@ def select(options: argparse.Namespace, claims: dict[str, Claim]) -> tuple[list[
         WrongInput: If nothing fits.
     """
     everything = not options.ids and not options.words
+    for id in options.ids:
+        if options.article and id[:3] not in options.article:
+            raise WrongInput(f"{id} is no statement of article {' or '.join(options.article)}")
 
     def wanted(id: str, *texts: str) -> bool:
         if options.article and id[:3] not in options.article:
+            return False
+        if not catalogue.holds(options.search, id, *texts):
             return False
         found = bool(options.words) and catalogue.holds(options.words, id, *texts)
         return everything or id in options.ids or found
@@ -161,10 +169,11 @@ def select(options: argparse.Namespace, claims: dict[str, Claim]) -> tuple[list[
     without = [
         id
         for id, one in catalogue.WITHOUT_EXPERIMENT.items()
-        if wanted(id, one.verdict, one.correct) and (not everything or options.article)
+        if wanted(id, one.verdict, one.correct) and (not everything or options.article or options.search)
     ]
     if not chosen and not without:
-        raise WrongInput(f"no statement fits {' '.join([*options.ids, *options.words, *options.article])!r}")
+        asked = [*options.ids, *options.words, *options.search, *options.article]
+        raise WrongInput(f"no statement fits {' '.join(asked)!r}")
     if options.words and set(options.ids) >= {*(one.id for one in chosen), *without}:
         raise WrongInput(f"no statement fits {' '.join(options.words)!r}")
     return chosen, without
@@ -225,18 +234,22 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
     if chosen:
         for line in summary(chosen, outcomes, time.perf_counter() - started):
             out.print(line, markup=False, soft_wrap=True)
-    if not options.ids and not options.words and not options.article:
+    if not options.which and not options.search and not options.article:
         number = len(catalogue.WITHOUT_EXPERIMENT)
         out.print(f"{number} more statements have no experiment; python -m claims ID says why")
     for name, line in broken.items():
         aside.print(f"claims: claims/{name}.py cannot be imported: {line}", markup=False, soft_wrap=True)
     for id in asked:
         aside.print(f"claims: no check of {id} is registered")
+    absent = [one for one in outcomes if one.id in options.ids and one.skipped and not one.numbers]
+    for one in absent:
+        aside.print(f"claims: {one.id} was not run: it {one.skipped}", markup=False, soft_wrap=True)
     if options.json:
         options.json.write_text(json.dumps(records(chosen, outcomes), indent=1, ensure_ascii=False) + "\n", "utf-8")
     if options.markdown:
         options.markdown.write_text(page(chosen, outcomes, shlex.join(["python", "-m", "claims", *words])), "utf-8")
-    return int(bool(broken or asked) or any(outcome.failed for outcome in outcomes))
+    failed = bool(broken or asked) or any(outcome.failed for outcome in outcomes)
+    return 1 if failed else 2 * bool(absent)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

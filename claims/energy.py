@@ -151,7 +151,7 @@ def annealing_beside_counting() -> Numbers:
     "a DBN is stacked RBMs with a supervised layer",
     IMPRECISE,
     "the generative DBN has an undirected top pair and directed layers below; a new layer that begins as the one below "
-    "turned upside down leaves the variational bound exact, and training it can only raise the bound",
+    "turned upside down leaves the variational bound exact, and whatever raises E_q log p(h) raises it by as much",
     "Hinton, Osindero and Teh 2006",
 )
 def bound_of_a_new_layer() -> Numbers:

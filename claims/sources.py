@@ -11,7 +11,6 @@ from torch import Tensor
 # One file of each set, which is there when the set is.
 FILES = {
     "mnist": "MNIST/raw/train-images-idx3-ubyte",
-    "olivetti": "scikit_learn_data/olivetti_py3.pkz",
     "att_faces": "att_faces/s1/1.pgm",
 }
 
@@ -33,12 +32,12 @@ def read_mnist(train: bool) -> tuple[Tensor, Tensor]:
     return mnist.data.double() / 255, mnist.targets
 
 
-def read_olivetti() -> tuple[Tensor, Tensor]:
-    """Pictures in 0..255 as uint8, shape (400, 1, 64, 64), and people, shape (400,), of the Olivetti faces."""
-    from sklearn.datasets import fetch_olivetti_faces
+def read_att_faces() -> tuple[Tensor, Tensor]:
+    """Pictures in 0..255 as uint8, shape (400, 1, 112, 92), and people, shape (400,), of the faces as taken."""
+    import numpy as np
+    from PIL import Image
 
-    folder = Path(os.environ["DATA_ROOT"]) / "scikit_learn_data"
-    images, people = fetch_olivetti_faces(data_home=folder, download_if_missing=False, return_X_y=True)
-    return torch.from_numpy(images).mul(255).round().to(torch.uint8).view(-1, 1, 64, 64), torch.from_numpy(
-        people
-    ).long()
+    folder = Path(os.environ["DATA_ROOT"]) / "att_faces"
+    files = [folder / f"s{person}/{number}.pgm" for person in range(1, 41) for number in range(1, 11)]
+    images = torch.from_numpy(np.stack([np.array(Image.open(file).convert("L")) for file in files]))
+    return images[:, None], torch.arange(400) // 10

@@ -15,6 +15,7 @@ from theory.evidence import legendre, log_evidence
 from theory.exponential_family import (
     FAMILIES,
     Family,
+    covariance,
     fit,
     irls_step,
     log_partition,
@@ -115,6 +116,9 @@ def exponential_families() -> Numbers:
         draws = sample(family, eta.detach().expand(20_000, -1), _generator())
         score = (draws.mean(0) - gradient[0]) / (draws.std(0) / math.sqrt(len(draws)))
         yield at_most(f"{family}: |sample mean - ∇A| in standard errors", score.abs().max(), 4)
+        curvature = torch.autograd.functional.hessian(lambda z, f=family: log_partition(f, z).sum(), eta.detach())
+        due = covariance(family, eta.detach()).reshape(outputs, outputs)
+        yield equals(f"{family}: ∇²A - Cov T", (curvature.view(outputs, outputs) - due).abs().max(), 0, 1e-12)
         x = _design(300, 3)
         y = sample(
             family, x @ (0.5 * torch.randn(3, outputs, generator=_generator(1), dtype=torch.float64)), _generator(2)
@@ -133,7 +137,7 @@ def exponential_families() -> Numbers:
         exact = {"method": "L-BFGS-B", "jac": True, "options": {"ftol": 0, "gtol": 1e-9, "maxiter": 500, "maxcor": 30}}
         found = optimize.minimize(objective, start.flatten().numpy(), **exact).x
         yield equals(
-            f"{family}: L-BFGS - IRLS", np.abs(found - fit(family, x, y).theta.flatten().numpy()).max(), 0, 1e-7
+            f"{family}: L-BFGS - IRLS", np.abs(found - fit(family, x, y).theta.flatten().numpy()).max(), 0, 1e-8
         )
     probit = torch.special.ndtr(torch.tensor([[1.0]], dtype=torch.float64))
     gap = (probit - mean("bernoulli", torch.ones(1, 1, dtype=torch.float64))).abs()

@@ -183,14 +183,16 @@ def test_a_claim_without_its_data_is_skipped_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    replaced(failing, needs="mnist")
+    replaced(failing, needs="mnist", said="unmistakable")
     monkeypatch.delenv("DATA_ROOT", raising=False)
-    status, out, _ = run(SMALL, capsys=capsys)
-    assert status == 0
+    status, out, err = run(SMALL, capsys=capsys)
+    assert status == 2, "it was asked for by its id"
     assert "needs mnist: say with --data_root or DATA_ROOT where it lies" in out
+    assert f"claims: {SMALL} was not run: it needs mnist" in err
     status, out, _ = run(SMALL, "--data_root", str(tmp_path), capsys=capsys)
-    assert status == 0
+    assert status == 2
     assert "needs mnist: there is no" in out
+    assert run("unmistakable", capsys=capsys)[0] == 0, "found by a word, among others perhaps"
     (tmp_path / "MNIST" / "raw").mkdir(parents=True)
     (tmp_path / FILES["mnist"]).touch()
     assert run(SMALL, "--data_root", str(tmp_path), capsys=capsys)[0] == 1
@@ -207,7 +209,9 @@ def test_a_claim_without_its_data_is_skipped_with_the_reason(
         (["zeppelin"], "no statement fits 'zeppelin'"),
         ([""], "an empty word fits no statement"),
         (["--search", " "], "an empty word fits no statement"),
-        (["000-28", "--article", "003"], "no statement fits '000-28 003'"),
+        (["000-28", "--article", "003"], "000-28 is no statement of article 003"),
+        ([SMALL, "--search", "zzz"], f"no statement fits '{SMALL} zzz'"),
+        (["--known", "nowhere.json"], "--known nowhere.json: No such file or directory"),
         (["--jobs", "0"], "--jobs: expected a whole number from 1, got '0'"),
         (["--json", "nowhere/at/all.json"], "--json nowhere/at/all.json: expected a file in an existing folder"),
         ([SMALL, "zzz"], "no statement fits 'zzz'"),

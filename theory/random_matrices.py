@@ -6,8 +6,9 @@ Power iteration v ← A v / ‖A v‖ turns to the dominant eigenvector if |λ_1
 
 The sample covariance S = XᵀX / n of noise of variance σ² in p dimensions, γ = p/n, is far from σ² I: it has rank
 min(n, p), and those of its eigenvalues that are not 0 fill [σ² (1 - √γ)², σ² (1 + √γ)²] (Marchenko and Pastur). A true
-direction of variance ℓ σ² leaves that bulk only if ℓ > 1 + √γ, then at σ² ℓ (1 + γ / (ℓ - 1)), with the squared cosine
-(1 - γ/(ℓ-1)²) / (1 + γ/(ℓ-1)) to the truth (Baik, Ben Arous, Péché).
+direction of variance ℓ σ² leaves that bulk upwards only if ℓ > 1 + √γ, and downwards, where γ < 1, only if ℓ < 1 - √γ;
+then at σ² ℓ (1 + γ / (ℓ - 1)), upwards with the squared cosine (1 - γ/(ℓ-1)²) / (1 + γ/(ℓ-1)) to the truth (Baik, Ben
+Arous, Péché).
 
 Sources:
     von Mises, Pollaczek-Geiringer (1929), Praktische Verfahren der Gleichungsauflösung.

@@ -131,6 +131,10 @@ def test_equal_curvature_gives_equal_cells_and_few_samples_too() -> None:
         equidistributed_knots(np.array([0.0, 1.0]), np.array([0.0, 3.0]), 4), np.linspace(0, 1, 5)
     )
     np.testing.assert_allclose(equidistributed_knots(GRID, 0 * GRID, 4), np.linspace(0, 1, 5), atol=1e-9)
+    # f = exp(5 (x - 1)): |f''|^{2/5} is proportional to e^{2x}, whose integral up to k is (e^{2k} - 1) / 2
+    x, shares = np.linspace(0, 1, 4001), np.arange(9) / 8
+    due = np.log1p((math.e**2 - 1) * shares) / 2
+    np.testing.assert_allclose(equidistributed_knots(x, np.exp(5 * (x - 1)), 8), due, atol=1e-3)
 
 
 def test_a_ramp_stands_between_the_samples_of_the_jump() -> None:
