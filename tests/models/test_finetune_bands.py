@@ -142,7 +142,7 @@ def test_our_own_network_takes_any_number_of_channels_too(tmp_path: Path) -> Non
         assert train.main([*given, *OWN_NETWORK]) == 0
 
 
-@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "shufflenet_v2_x0_5"])
+@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "resnet18"])
 @pytest.mark.parametrize("channels", [4, 5, 7])
 def test_equal_channels_of_a_file_answer_like_a_grey_picture_in_colour(
     backbone: str, channels: int, tmp_path: Path
@@ -164,8 +164,7 @@ def test_equal_channels_of_a_file_answer_like_a_grey_picture_in_colour(
         task = CNNTask(in_channels=number, backbone=backbone, weights=weights, **facts).eval()  # type: ignore[arg-type]
         with torch.no_grad():
             features.append(task.network.features(task.normalise(images)))
-    assert float(features[0].std()) > 0
-    torch.testing.assert_close(*features, rtol=1e-4, atol=1e-4)
+    assert float((features[0] - features[1]).abs().max()) < 1e-4 * float(features[0].std())
 
 
 @pytest.mark.parametrize(
