@@ -37,13 +37,13 @@ def why_bad(bad: Sequence[tuple[str, str]], most: int = 3) -> str:
         most: How many causes are told of the others, the commonest first.
     """
     (path, cause), others = bad[0], Counter(cause for _, cause in bad[1:])
+    first = f"bad: {path}: {cause}"
     if not others:
-        return f"bad: {path}: {cause}"
-    if list(others) == [cause]:
-        return f"bad: {path}: {cause} (and {len(bad) - 1} more, all for this)"
+        return first
     told = "; ".join(f"{count}: {text}" for text, count in others.most_common(most))
     further = f"; {len(others) - most} other causes" if len(others) > most else ""
-    return f"bad: {path}: {cause} (and {len(bad) - 1} more; {told}{further})"
+    same = list(others) == [cause]
+    return f"{first} (and {len(bad) - 1} more), {'all for this' if same else f'of them {told}{further}'}"
 
 
 def files_csv(

@@ -249,11 +249,11 @@ def test_mixed_numbers_of_channels_leave_out_what_does_not_fit(make: Make, tmp_p
 def test_where_no_file_fits_the_error_says_what_they_have(make: Make, tmp_path: Path) -> None:
     root = folder(tmp_path / "photos", {"a": 3, "b": 2})
     with pytest.raises(
-        ValueError, match=r"bad: .*a/0\.png: has 3 channels, 5 are wanted .* \(and 4 more, all for this\)"
+        ValueError, match=r"bad: .*a/0\.png: has 3 channels, 5 are wanted .* \(and 4 more\), all for this"
     ):
         make(root, channels=5).setup()
     save_frames(root / "b/0.png", planes(4))
-    with pytest.raises(ValueError, match=r"\(and 4 more; 3: has 3 channels, .*; 1: has 4 channels"):
+    with pytest.raises(ValueError, match=r"\(and 4 more\), of them 3: has 3 channels, .*; 1: has 4 channels"):
         make(root, channels=5).setup()
 
 

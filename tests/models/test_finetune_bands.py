@@ -206,6 +206,6 @@ def test_a_folder_without_such_pictures_is_refused_with_what_they_have(
     given = words(pictures, tmp_path / "runs", *FIVE)
     place = given.index("--root")
     message = (
-        f"{pictures} has no class to train on…has 3 channels, 5 are wanted (--data.channels) (and 31 more, all for"
+        f"{pictures} has no class to train on…has 3 channels, 5 are wanted (--data.channels) (and 31 more), all for"
     )
     refused([*given[:place], *given[place + 2 :]], message, tmp_path / "runs", capsys)
