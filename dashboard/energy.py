@@ -136,7 +136,7 @@ def dreams_figure(probabilities: ArrayLike, size: Sequence[int], title: str, col
 
     Args:
         probabilities: Of the pixels, in [0, 1], shape (N, V).
-        size: (C, H, W) with V = C·H·W, C = 1 or 3.
+        size: (C, H, W) with V = C·H·W.
         title: The finding.
         columns: Pictures a row.
     """

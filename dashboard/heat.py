@@ -60,7 +60,7 @@ def save_explanation(image: ArrayLike, heat: ArrayLike, title: str, path: Path) 
     """Writes a picture beside itself under its heat.
 
     Args:
-        image: uint8 in 0..255, shape (K, H, W) with K = 1 or 3.
+        image: uint8 in 0..255, shape (K, H, W); see `dashboard.bands` for what is shown.
         heat: At least 0, shape (H', W').
         title: Kept in the file as its description.
         path: A PNG file.

@@ -65,7 +65,7 @@ def feature_maps_figure(image: ArrayLike, maps: ArrayLike, name: str = "", *, li
     """One picture and the feature maps that it makes.
 
     Args:
-        image: uint8 in 0..255 or floating point in 0..1, shape (K, H, W) with K = 1 or 3.
+        image: uint8 in 0..255 or floating point in 0..1, shape (K, H, W).
         maps: Activations of one layer, shape (F, H', W').
         name: What the picture is, such as its class.
         limit: At most so many maps are drawn.

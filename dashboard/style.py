@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dashboard.bands import shown_bands
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -281,7 +283,8 @@ def as_pictures(images: ArrayLike) -> NDArray[np.uint8]:
     """Pictures of a batch as red, green, blue bytes.
 
     Args:
-        images: uint8 in 0..255 or floating point in 0..1, shape (N, C, H, W) with C = 1 or 3.
+        images: uint8 in 0..255 or floating point in 0..1, shape (N, C, H, W); of other C than 1 and 3 some are shown,
+            see `dashboard.bands`.
 
     Returns:
         uint8, shape (N, H, W, 3).
@@ -290,8 +293,9 @@ def as_pictures(images: ArrayLike) -> NDArray[np.uint8]:
         ValueError: On another shape, another type, or values outside the range.
     """
     array = np.asarray(images)
-    if array.ndim != 4 or array.shape[1] not in (1, 3):
-        raise ValueError(f"pictures have shape {array.shape}; allowed: (N, 1, H, W) and (N, 3, H, W)")
+    if array.ndim != 4 or array.shape[1] < 1:
+        raise ValueError(f"pictures have shape {array.shape}; allowed: (N, C, H, W) with C at least 1")
+    array = array if array.shape[1] in (1, 3) else array[:, shown_bands(array.shape[1])]
     if np.issubdtype(array.dtype, np.floating):
         # Interpolation of an augmentation may leave the range by a rounding error, never by more.
         if array.size and not (array.min() >= -1e-3 and array.max() <= 1 + 1e-3):

@@ -55,8 +55,8 @@ class Collection:
         Returns:
             What each file is.
         """
-        max_pixels = self.store.settings["max_pixels"]
-        known = read_cache(self.cache_file, max_pixels)
+        max_pixels, channels = self.store.settings["max_pixels"], self.store.settings["channels"]
+        known = read_cache(self.cache_file, max_pixels, channels)
         found = unchanged(self.paths, known)
         positions: dict[Form, list[int]] = defaultdict(list)
         for position, form in enumerate(forms):
@@ -78,7 +78,7 @@ class Collection:
                 self.cache_works &= self.store.save(form, digests, self._arrays[form][1])
         if any(known.get(one.path) != one for one in self.scanned):
             # Files that have gone leave the cache: it holds this data set as it is now.
-            self.cache_works &= write_cache(self.cache_file, max_pixels, self.scanned)
+            self.cache_works &= write_cache(self.cache_file, max_pixels, self.scanned, channels)
         return self.scanned
 
     def pixels(self, form: Form, positions: Sequence[int]) -> tuple[Tensor, Tensor]:

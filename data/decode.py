@@ -8,6 +8,8 @@ Training and prediction read pictures through this file only, so that a picture 
     float        [0, 1] is scaled to 0..255; another range has no agreed meaning and is refused
     alpha        laid on a stated background colour; CMYK, palettes, 1-bit and grey become RGB (or grey)
     animation    the first frame
+    channels     1 is grey and 3 is colour, to which all is converted; another number is what a file must have
+                 (data/modes.py)
     size         refused from the header when there are more than ``max_pixels``, before any pixel is decoded
     JPEG         decoded at 1/2, 1/4 or 1/8 when ``short_side`` allows it (the DCT makes that nearly free)
 
@@ -32,6 +34,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor
 
+from data.modes import SEEN, PictureError, all_channels, check_channels, count_frames, eye_pixels, refuse_other_channels
+
 try:
     from simplejpeg import decode_jpeg
 except ImportError:  # no build for this machine: all is Pillow's then
@@ -42,6 +46,7 @@ MAX_BYTES = 2**30  # nobody trains on a picture file of 1 GiB; a video in the fo
 
 # Formats that start another programme (EPS: Ghostscript) or only Windows can draw; such files are no photographs.
 _NOT_DECODED = {"EPS", "WMF", "MPEG", "PDF", "BUFR", "GRIB", "HDF5"}
+_TIFF_HINT = " (channels of one TIFF are read when each is a frame)"
 _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # of pixels, shape (H, W, C)
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
@@ -53,21 +58,6 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # of pixels, shape (H
 }
 
 
-class PictureError(ValueError):
-    """A picture that cannot be used: ``path`` says which (None for bytes), ``cause`` why.
-
-    Attributes:
-        lasting: Whether the cause lies in the file; False where another attempt may succeed.
-    """
-
-    def __init__(self, path: str | None, cause: str, lasting: bool = True) -> None:
-        super().__init__(path, cause, lasting)
-        self.path, self.cause, self.lasting = path, cause, lasting
-
-    def __str__(self) -> str:
-        return f"{self.path or 'picture'}: {self.cause}"
-
-
 @dataclass(frozen=True)
 class Picture:
     """A decoded picture.
@@ -76,7 +66,8 @@ class Picture:
         pixels: Upright, uint8 in 0..255, shape (H, W, C), contiguous; smaller than the file's when it was draft-scaled.
         width: Width of the upright picture as stored, in pixels.
         height: Height of the upright picture as stored, in pixels.
-        mode: Pillow's name for how the file stores a pixel, such as "RGB", "I;16" or "CMYK".
+        mode: Pillow's name for how the file stores a pixel, such as "RGB", "I;16" or "CMYK"; "I;16×5" for the channels
+            of five frames.
         format: Pillow's name of the file format, such as "JPEG".
     """
 
@@ -142,9 +133,10 @@ def read_picture(
 
     Args:
         source: A path, or the bytes of a file.
-        channels: 3 for RGB, 1 for grey (ITU-R 601 luma of a colour picture).
+        channels: 3 for RGB, 1 for grey (ITU-R 601 luma of a colour picture); another number, at most 32, is that of
+            the channels that the file must have.
         background: Colour under transparent pixels: a name or ``#rrggbb``.
-        max_pixels: Largest width · height that is decoded.
+        max_pixels: Largest width · height that is decoded; of frames that are channels, width · height · frames.
         short_side: A JPEG may be decoded smaller as long as both sides keep at least this many pixels.
         name: What to call ``source`` in errors when it is bytes.
 
@@ -155,8 +147,7 @@ def read_picture(
         PictureError: If the file cannot be decoded, with its path and the cause.
         ValueError: If ``channels`` or ``background`` is not one of those allowed.
     """
-    if channels not in (1, 3):
-        raise ValueError(f"channels must be 1 or 3, got {channels}")
+    check_channels(channels)
     colour = background_colour(background)
     path = name if isinstance(source, bytes) else os.fspath(source)
     content = source if isinstance(source, bytes) else read_bytes(source)
@@ -167,7 +158,10 @@ def read_picture(
             with Image.open(io.BytesIO(content), formats=_formats()) as image:
                 return _decode(image, content, channels, colour, max_pixels, short_side)
         except Image.UnidentifiedImageError:
-            raise PictureError(path, f"is no picture that Pillow knows; it begins with {content[:12]!r}") from None
+            hint = _TIFF_HINT if channels not in SEEN and content[:4] in (b"II*\0", b"MM\0*") else ""
+            raise PictureError(
+                path, f"is no picture that Pillow knows; it begins with {content[:12]!r}{hint}"
+            ) from None
         except Image.DecompressionBombError as error:
             pixels = re.search(r"\d{4,}", str(error))  # Pillow names the number of pixels first
             many = f"{int(pixels[0]):,}" if pixels else "too many"
@@ -194,15 +188,20 @@ def _decode(
         raise PictureError(None, f"has {width}×{height} pixels, more than max_pixels = {max_pixels:,}")
     if width < 1 or height < 1:
         raise PictureError(None, f"has no pixels ({width}×{height})")
-    if short_side is not None and file_format in ("JPEG", "MPO"):
+    if channels not in SEEN:
+        refuse_other_channels(image, channels)
+        frames = count_frames(image)
+        mode += f"×{frames}" if frames > 1 else ""
+    elif short_side is not None and file_format in ("JPEG", "MPO"):
         image.draft("L" if channels == 1 and mode in ("L", "RGB") else mode, (short_side, short_side))
     scaled = image.size != size
     plain = file_format == "JPEG" and mode == "RGB" and channels == 3 and not scaled
     pixels = _plain_jpeg(content) if plain else None
-    if pixels is None:
+    if pixels is None and channels in SEEN:
         image.load()
-        stored = _to_8_bit(image, file_format, channels, background)
-        pixels = np.array(stored, dtype=np.uint8).reshape(stored.height, stored.width, channels)
+        pixels = eye_pixels(image, channels, background)
+    elif pixels is None:
+        pixels = all_channels(image, max_pixels)
     turn = _orientation(image)
     pixels = np.ascontiguousarray(_TURNS[turn](pixels)) if turn in _TURNS else pixels
     if not scaled:
@@ -221,35 +220,6 @@ def _plain_jpeg(content: bytes) -> np.ndarray | None:
     except ValueError:  # it warns of something: Pillow knows whether that can be helped
         return None
     return pixels
-
-
-def _to_8_bit(image: Image.Image, file_format: str, channels: int, background: tuple[int, int, int]) -> Image.Image:
-    """The picture in mode "L" or "RGB"."""
-    target = "L" if channels == 1 else "RGB"
-    if image.mode.startswith("I;16") or (image.mode == "I" and file_format in ("PNG", "PPM")):
-        values = np.asarray(image).astype(np.float32)  # (H, W)
-        image = Image.fromarray(np.round(values * (255 / 65535)).clip(0, 255).astype(np.uint8))
-    elif image.mode == "I":
-        low, high = _range(np.asarray(image))
-        raise PictureError(None, f"has 32-bit integers in {low:g}..{high:g}; save it with 8 or 16 bits a channel")
-    elif image.mode == "F":
-        values = np.asarray(image)
-        low, high = _range(values)
-        if not (low >= 0 and high <= 1):
-            raise PictureError(None, f"has floating-point values in {low:g}..{high:g}; only 0..1 has a known meaning")
-        image = Image.fromarray(np.round(values * 255).astype(np.uint8))
-    elif image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        picture = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
-        below = Image.new("RGBA", picture.size, (*background, 255))
-        image = Image.alpha_composite(below, picture)
-    return image if image.mode == target else image.convert(target)
-
-
-def _range(values: np.ndarray) -> tuple[float, float]:
-    """Smallest and largest value; NaN when one is not finite."""
-    if not np.isfinite(values).all():
-        return float("nan"), float("nan")
-    return float(values.min()), float(values.max())
 
 
 def _orientation(image: Image.Image) -> int:

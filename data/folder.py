@@ -23,6 +23,7 @@ from data.gather import PARTS, SplitRule, fingerprints, gather
 from data.images import DEFAULT_ROOT, channel_statistics
 from data.layout import Entry, list_folder
 from data.loader import TensorLoader
+from data.modes import SEEN
 from data.preprocess import preprocessing
 from data.ranges import check_within
 from data.report import files_csv, found_lines, remarks
@@ -30,8 +31,9 @@ from data.run import order_seed, resident, run_device
 from data.split import balanced
 from data.store import PixelStore, check_cache
 from data.table import folder_or_list, list_csv, split_csv
-from data.views import Views
+from data.views import Views, check_views
 
+_NO_VIEWS = "none: a head is fitted on features of the plain pictures"
 _SOURCE_SHARE = 1.25  # side of a stored training picture over the network's: room to crop from
 
 
@@ -42,7 +44,7 @@ class Folder(LightningDataModule):
         path: The folder; with csv, where its relative paths begin.
         csv: CSV file with the columns path,label[,split].
         image_size: Height and width that the network sees, in pixels; without it what the model's weights want, or 224.
-        channels: 3 for colour, 1 for grey.
+        channels: 3 for colour, 1 for grey; another number, up to 32, of bands or frames that each file must have.
         val_fraction: Share of the pictures to validate on when there is no val/, in [0, 1), the same of every class.
         test_fraction: Share of the pictures to test on when there is no test/, in [0, 1).
         split_seed: Seed of the automatic split.
@@ -70,6 +72,7 @@ class Folder(LightningDataModule):
     FACTS = ("class_names", "in_channels", "image_size", "mean", "std")
     CONDITIONS = (
         (("data.min_area",), lambda options: options["data.aug"] != "none", "not used by --data.aug none"),
+        (("data.background",), lambda o: o["data.channels"] in SEEN, "not used by --data.channels {0[data.channels]}"),
         (("data.flip",), lambda o: o["data.aug"] != "none" or not o["data.flip"], "not used by --data.aug none"),
         *SplitRule.CONDITIONS,
     )
@@ -80,7 +83,7 @@ class Folder(LightningDataModule):
         path: str | None = None,
         csv: str | None = None,
         image_size: int | None = None,
-        channels: Literal[1, 3] = 3,
+        channels: int = 3,
         val_fraction: float = 0.2,
         test_fraction: float = 0.0,
         split_seed: int = 0,
@@ -104,10 +107,8 @@ class Folder(LightningDataModule):
         super().__init__()
         check_within(locals(), {"batch_size": (1, math.inf), "num_workers": (0, math.inf), "flip": (0, 1)})
         self.rule = SplitRule(val_fraction, test_fraction, split_seed, num_folds, fold)
-        if not 0 < min_area <= 1:
-            raise ValueError(f"min_area must be in (0, 1], got {min_area}")
-        choices = {"aug": (aug, ("none", "light", "trivial", "rand")), "on_bad": (on_bad, ("skip", "error"))}
-        for option, (value, allowed) in (choices | {"balance": (balance, ("none", "sampler", "loss"))}).items():
+        choices = {"on_bad": (on_bad, ("skip", "error")), "balance": (balance, ("none", "sampler", "loss"))}
+        for option, (value, allowed) in choices.items():
             if value not in allowed:
                 raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
         path, csv = folder_or_list(path, csv, group_column)
@@ -122,6 +123,7 @@ class Folder(LightningDataModule):
         self.settings = preprocessing(
             "resize-crop", (side, side), channels, background=background, max_pixels=max_pixels, **how
         )
+        check_views(aug, min_area, channels)
         self.entries: list[Entry] = []  # usable files, each with its split
         self.class_names: list[str] = []
         self.warnings: list[str] = []
@@ -244,9 +246,7 @@ class Folder(LightningDataModule):
             "classes": len(self.class_names),
             "shape": f"{self.settings['channels']}×{height}×{width}",
             "split_seed": self.rule.seed,
-            "augmentation": self.aug
-            if self.draws_views
-            else "none: a head is fitted on features of the plain pictures",
+            "augmentation": self.aug if self.draws_views else _NO_VIEWS,
             "bad": [f"{path}: {cause}" for path, cause in self.bad],
             "warnings": list(self.warnings),
             "notes": list(self.notes),

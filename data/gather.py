@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from data.collect import Collection
 from data.layout import Entry, LayoutError, Listing, class_names, with_splits
 from data.partition import assign_splits
-from data.report import bad_files, duplicate_lines, missing_classes
+from data.report import bad_files, duplicate_lines, missing_classes, why_bad
 from data.scan import class_table
 from data.store import Form, PixelStore
 from data.table import is_utf_8
@@ -155,8 +155,7 @@ def gather(
     except LayoutError as error:
         if not bad:
             raise
-        (path, cause), many = bad[0], f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        raise LayoutError(f"{error}; bad: {path}: {cause}{many}") from None
+        raise LayoutError(f"{error}; {why_bad(bad)}") from None
     warnings = [
         *listing.warnings,
         *missing_classes(entries, names, lost, rule.val_fraction > 0 or rule.num_folds > 0),

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from data.layout import Entry, some
@@ -27,6 +27,23 @@ def bad_files(bad: Sequence[tuple[str, str]], then: str, most: int | None = None
     lines = [f"  {path}: {cause}" for path, cause in bad[:most]]
     more = [f"  and {len(bad) - most} more, all of them in files.csv of the run"] if len(bad) > most else []
     return "\n".join([count, *lines, *more])
+
+
+def why_bad(bad: Sequence[tuple[str, str]], most: int = 3) -> str:
+    """Bad files in one line: the first by name, and how many others there are, by cause.
+
+    Args:
+        bad: Path and cause of each, at least one.
+        most: How many causes are told of the others, the commonest first.
+    """
+    (path, cause), others = bad[0], Counter(cause for _, cause in bad[1:])
+    first = f"bad: {path}: {cause}"
+    if not others:
+        return first
+    told = "; ".join(f"{count}: {text}" for text, count in others.most_common(most))
+    further = f"; {len(others) - most} other causes" if len(others) > most else ""
+    same = list(others) == [cause]
+    return f"{first} (and {len(bad) - 1} more), {'all for this' if same else f'of them {told}{further}'}"
 
 
 def files_csv(

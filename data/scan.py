@@ -23,6 +23,7 @@ from threading import Event
 from PIL import __version__ as pillow_version
 
 from data.decode import Picture, PictureError, read_bytes, read_picture
+from data.modes import SEEN
 
 _CACHE_VERSION = 2
 _AT_ONCE = 8  # files
@@ -73,7 +74,7 @@ def scan(
     Args:
         paths: The files.
         max_pixels: Pictures with more pixels count as bad.
-        channels: 1 or 3, what ``sink`` gets.
+        channels: What ``sink`` gets: 1 or 3, or the number that each file must have.
         background: Colour under transparent pixels.
         short_sides: For each file, the side down to which a JPEG may be decoded smaller; None for full size.
         sink: Called from several threads with the position in ``paths`` and the picture, for each good file that is
@@ -150,25 +151,30 @@ def _with_progress(results: Iterable[tuple[int, Scanned]], total: int, progress:
     return track(results, description="reading pictures", total=total, transient=True, console=Console(stderr=True))
 
 
-def _heading(max_pixels: int) -> dict[str, object]:
-    """What a cached answer depends on beside the file; another heading makes the cache void."""
-    return {"version": _CACHE_VERSION, "pillow": pillow_version, "max_pixels": max_pixels}
+def _heading(max_pixels: int, channels: int) -> dict[str, object]:
+    """What a cached answer depends on beside the file; another heading makes the cache void.
+
+    Grey and colour are made of any file, so that their answers are the same ones.
+    """
+    asked = {} if channels in SEEN else {"channels": channels}
+    return {"version": _CACHE_VERSION, "pillow": pillow_version, "max_pixels": max_pixels, **asked}
 
 
-def read_cache(cache_file: Path, max_pixels: int) -> dict[str, Scanned]:
+def read_cache(cache_file: Path, max_pixels: int, channels: int = 3) -> dict[str, Scanned]:
     """What earlier runs learnt, by path; empty when there is no cache or it was made under other conditions."""
     try:
         stored = json.loads(cache_file.read_text(encoding="utf-8"))
-        if stored["heading"] != _heading(max_pixels):
+        if stored["heading"] != _heading(max_pixels, channels):
             return {}
         return {row["path"]: Scanned(**row) for row in stored["files"]}
     except (OSError, ValueError, KeyError, TypeError):
         return {}  # a damaged cache costs time, nothing else
 
 
-def write_cache(cache_file: Path, max_pixels: int, scanned: Iterable[Scanned]) -> bool:
+def write_cache(cache_file: Path, max_pixels: int, scanned: Iterable[Scanned], channels: int = 3) -> bool:
     """Remember what was learnt; False when the folder cannot be written."""
-    text = json.dumps({"heading": _heading(max_pixels), "files": [vars(found) for found in scanned]})
+    heading = _heading(max_pixels, channels)
+    text = json.dumps({"heading": heading, "files": [vars(found) for found in scanned]})
     return write_whole(cache_file, text.encode())
 
 

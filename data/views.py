@@ -24,9 +24,30 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data.draws import Draws
+from data.modes import SEEN
+from data.preprocess import as_layers
 
 Kind = Literal["none", "light", "trivial", "rand"]
 _PROPORTION = 4 / 3  # a window is at most this much wider or narrower than the network's frame
+
+
+def check_views(kind: str, min_area: float, channels: int) -> None:
+    """Refuses views that cannot be drawn.
+
+    Args:
+        kind: One of `Kind`.
+        min_area: Smallest share of a picture's area, in (0, 1].
+        channels: C of the pictures; the policies change colours, which only C = 1 or 3 have.
+
+    Raises:
+        ValueError: Naming the option, the value given and those allowed.
+    """
+    if kind not in get_args(Kind):
+        raise ValueError(f"aug must be one of {', '.join(get_args(Kind))}, got {kind!r}")
+    if not 0 < min_area <= 1:
+        raise ValueError(f"min_area must be in (0, 1], got {min_area}")
+    if kind in ("trivial", "rand") and channels not in SEEN:
+        raise ValueError(f"aug {kind} changes colours, and {channels} channels are none: allowed are light and none")
 
 
 def random_windows(draw: Tensor, aspect: Tensor, frame_aspect: float, min_area: float) -> Tensor:
@@ -89,10 +110,10 @@ def cut_on_cpu(store: Tensor, rows: Tensor, windows: Tensor, flips: Tensor, heig
     def cut(part: range) -> None:
         for index in part:
             (left, top, right, bottom), row = boxes[index], picked[index]
-            # The batch's axis is kept: only then does torch see that the channels lie last, its fast path for bytes.
-            window = store[row : row + 1, top:bottom, left:right].permute(0, 3, 1, 2)  # (1, C, h, w)
+            window = as_layers(store[row : row + 1, top:bottom, left:right])  # (1, C, h, w) or (C, 1, h, w)
             view = F.interpolate(window, (height, width), mode="bilinear", antialias=True)
-            views[index] = (view.flip(3) if mirrored[index] else view)[0].permute(1, 2, 0)  # (H, W, C)
+            view = (view.flip(3) if mirrored[index] else view).flatten(0, 1)  # (C, H, W)
+            views[index] = view.permute(1, 2, 0)
 
     boxes, picked, mirrored = windows.tolist(), rows.tolist(), flips.tolist()
     threads = min(torch.get_num_threads(), batch)
@@ -144,10 +165,7 @@ class Views:
         flip: float = 0.5,
         pin: bool = False,
     ) -> None:
-        if kind not in get_args(Kind):
-            raise ValueError(f"aug must be one of {', '.join(get_args(Kind))}, got {kind!r}")
-        if not 0 < min_area <= 1:
-            raise ValueError(f"min_area must be in (0, 1], got {min_area}")
+        check_views(kind, min_area, store.shape[3])
         self.store, self.aspect, self.image_size = store, aspect, image_size
         self.kind, self.min_area, self.flip, self.pin = kind, min_area, flip, pin
         self._policy: Any = None

@@ -33,7 +33,7 @@ class CNNTask(ClassifierReporting, LightningModule):
 
     Args:
         class_names: Names of the classes, in the order of the labels.
-        in_channels: 1 for grey, 3 for colour.
+        in_channels: 1 for grey, 3 for colour; others as --data.channels says.
         image_size: [height, width] of the pictures in pixels.
         mean: Mean of the training pictures per channel, in 0..1.
         std: Standard deviation of the training pictures per channel, in 0..1.

@@ -14,6 +14,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from dashboard.bands import bands_note
 from theory.intervals import wilson_interval
 from trainer.folder import RunFolder, write_atomically
 
@@ -89,6 +90,12 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def data_rows(data: Any) -> list[tuple[str, str]]:
+    """What a page says of the data: their summary, and which channels its figures show."""
+    channels = data.preprocessing().get("channels", 3) if hasattr(data, "preprocessing") else 3
+    return described({**data.summary(), "figures show": bands_note(channels)})
+
+
 def described(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Names and texts of those values that are not empty."""
     return [(name, describe(value)) for name, value in values.items() if value not in ([], "", None)]
@@ -128,7 +135,7 @@ def card_text(
         table(("what", "figure"), findings),
         _per_class(names, data, judged_split(metrics), task.recalls()),
         "## Data",
-        table(("what", "value"), described(summary)),
+        table(("what", "value"), data_rows(data)),
         "## Preprocessing",
         "The same in validation and in prediction; it is stored in the checkpoint.",
         table(("setting", "value"), [(key, describe(value)) for key, value in data.preprocessing().items()]),

@@ -20,7 +20,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
 from dashboard.layout import Layout, overview
-from trainer.artefacts import card_text, described, save_confusion, save_lists, save_top_losses, table
+from trainer.artefacts import card_text, data_rows, save_confusion, save_lists, save_top_losses, table
 from trainer.errors import UserError, expand, out_of_memory
 from trainer.figures import draw
 from trainer.folder import RunFolder, write_atomically
@@ -270,7 +270,6 @@ def report_text(
     drawn: list[str],
 ) -> str:
     """The run as a page of Markdown."""
-    summary = data.summary()
     environment = {"platform": platform.platform(), **versions()}
     facts = [("command", f"`{request.command}`"), ("device", describe_device(trainer)), *environment.items()]
     parts = [
@@ -278,7 +277,7 @@ def report_text(
         "## Result",
         table(("what", "figure"), findings),
         "## Data",
-        table(("what", "figure"), described(summary)),
+        table(("what", "figure"), data_rows(data)),
         "## All figures",
         table(("tag", "value"), [(name, f"{value:.6g}") for name, value in sorted(metrics.items())]),
         "## Environment",

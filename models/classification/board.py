@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dashboard.bands import shown_bands
 from models.classification.evaluation import Outcome
 from models.pixels import unit_range
 
@@ -47,8 +48,9 @@ def show_classifier(writer: Any, step: int, task: Any, test: Outcome, files: Seq
 
 
 def thumbnails(images: Tensor) -> Tensor:
-    """Small pictures for the projector, float in 0..1, shape (N, C, 32, 32)."""
-    return F.interpolate(unit_range(images.cpu()).float(), size=(THUMBNAIL, THUMBNAIL), mode="area")
+    """Small pictures for the projector, float in 0..1, shape (N, 3, 32, 32)."""
+    seen = images[:, shown_bands(images.shape[1])].cpu()  # (N, 1 or 3, H, W)
+    return F.interpolate(unit_range(seen).float(), size=(THUMBNAIL, THUMBNAIL), mode="area").expand(-1, 3, -1, -1)
 
 
 def cell(text: str) -> str:
@@ -63,7 +65,7 @@ def show_features(writer: Any, step: int, test: Outcome, files: Sequence[str] | 
     """
     part = slice(None, None, math.ceil(len(test.labels) / MOST_POINTS))
     small = [thumbnails(images) for images in test.images[part].split(64)]  # large ones are many bytes as float
-    images = torch.cat(small).expand(-1, 3, -1, -1)
+    images = torch.cat(small)
     columns = {"class": [test.class_names[label] for label in test.labels[part].tolist()],
                "guess": [test.class_names[guess] for guess in test.guesses[part].tolist()]}  # fmt: skip
     if files is not None:

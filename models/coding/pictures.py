@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dashboard.bands import shown_bands
 from models.coding.results import Result
 from theory.compression import cosine_errors_fixed, cosine_errors_largest, psnr, rank_errors
 from theory.denoising import score_of_denoiser
@@ -150,7 +151,9 @@ def compression_curves(result: Result) -> tuple[dict[str, tuple[Any, Any]], dict
 def show_codes(writer: Any, step: int, result: Result) -> None:
     """Codes with thumbnails for the projector, evenly taken."""
     part = slice(None, None, math.ceil(len(result.labels) / MOST_POINTS))
-    thumbnails = F.interpolate(result.pictures[part].float(), size=(THUMBNAIL, THUMBNAIL), mode="area")
+    pictures = result.pictures[part]
+    seen = pictures[:, shown_bands(pictures.shape[1])].float()
+    thumbnails = F.interpolate(seen, size=(THUMBNAIL, THUMBNAIL), mode="area")
     pairs = zip(result.labels[part].tolist(), result.errors[part].tolist(), strict=True)
     names = [[result.class_names[label], f"{error:.3g}"] for label, error in pairs]
     writer.add_embedding(

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from dashboard import style
+from dashboard.bands import bands_note
 from dashboard.grid import fit, picture_grid
 
 
@@ -98,6 +99,14 @@ def test_pictures_from_bytes_and_from_floats_are_equal():
     assert (grey == grey[..., :1]).all()
 
 
+@pytest.mark.parametrize(("channels", "drawn"), [(1, [0, 0, 0]), (2, [0, 0, 0]), (3, [0, 1, 2]), (5, [0, 1, 2])])
+def test_of_many_channels_the_first_three_are_drawn_and_of_two_the_first(channels, drawn):
+    images = np.random.default_rng(0).integers(0, 256, (2, channels, 5, 6), dtype=np.uint8)
+    np.testing.assert_array_equal(style.as_pictures(images), images[:, drawn].transpose(0, 2, 3, 1))
+    note = {2: "of 2 channels the first as grey", 5: "of 5 channels the first three as red, green and blue"}
+    assert bands_note(channels) == note.get(channels, "")
+
+
 def test_logarithmic_axes_are_numbered_in_one_way():
     values = [1e-6, 3e-5, 0.001, 0.5, 1, 30, 1000, 1e4, 3e7, 1e12]
     texts = ["10⁻⁶", "3·10⁻⁵", "0.001", "0.5", "1", "30", "1,000", "10⁴", "3·10⁷", "10¹²"]
@@ -112,7 +121,7 @@ def test_logarithmic_axes_are_numbered_in_one_way():
 @pytest.mark.parametrize(
     "images",
     [
-        np.zeros((2, 4, 8, 8)),
+        np.zeros((2, 0, 8, 8)),
         np.zeros((8, 8)),
         np.full((1, 1, 2, 2), 1.5),
         np.full((1, 1, 2, 2), np.nan),

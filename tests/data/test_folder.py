@@ -175,7 +175,7 @@ def test_wrong_options_are_named(make: Make, flat: Path) -> None:
         ({"aug": "heavy"}, "aug must be one of none, light, trivial, rand, got 'heavy'"),
         ({"on_bad": "ignore"}, "on_bad must be one of skip, error"),
         ({"balance": "heavy"}, "balance must be one of none, "),
-        ({"channels": 4}, "channels must be 1 or 3"),
+        ({"channels": 33}, r"channels must be a whole number in 1\.\.32, got 33"),
         ({"image_size": 0}, "image_size must be at least 1"),
         ({"background": "nocolour"}, "background must be a colour"),
         ({"group_column": "x"}, "group_column .x. needs a list"),

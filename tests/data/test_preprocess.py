@@ -35,7 +35,7 @@ def test_wrong_settings_are_named() -> None:
     wrong = (
         ({"kind": "squash"}, "kind must be one of resize-crop, stretch, ink, got 'squash'"),
         ({"image_size": (0, 5)}, "image_size must be at least 1×1, got 0×5"),
-        ({"channels": 2}, "channels must be 1 or 3, got 2"),
+        ({"channels": 33}, "channels must be a whole number in 1..32, got 33"),
         ({"crop": 0.0}, r"crop must be in \(0, 1\], got 0"),
         ({"interpolation": "cubic"}, "interpolation must be one of .* got 'cubic'"),
         ({"background": "no"}, "background must be a colour"),
