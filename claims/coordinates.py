@@ -13,6 +13,7 @@ from claims.sources import read_mnist
 from models.coding.linear import LinearAutoencoder, lbfgs
 from models.coding.reference import HALF_WIDTH, MNIST_PCA_30
 from theory.compression import cosine_basis, cosine_transform, psnr, truncate
+from theory.descent import gradient, hessian
 from theory.linear_autoencoder import covariance_loss, critical_points, least_loss, smallest_curvature, weights_at
 from theory.principal import (
     diagonalise,
@@ -141,8 +142,9 @@ def diagonal_basis(covariance: Tensor) -> Tensor:
     "000-34",
     "layers that narrow, trained by back-propagation, learn coefficients and basis together",
     RIGHT,
-    "a linear bottleneck of k units learns the subspace of the first k principal components, from any start",
-    "Bourlard and Kamp 1988, Baldi and Hornik 1989",
+    "a linear bottleneck of k units learns the subspace of the first k principal components from almost every start, "
+    "if λₖ > λₖ₊₁; a start at one of the other critical points stays there",
+    "Bourlard and Kamp 1988, Baldi and Hornik 1989; Bah et al. 2022 for almost every start",
 )
 def bottleneck() -> Numbers:
     mean, covariance = mean_and_covariance(digits())
@@ -158,6 +160,17 @@ def bottleneck() -> Numbers:
     yield at_most("largest entry of W₂W₁ − UₖUₖᵀ, worst of 5 starts", apart, 1e-4)
     unpolished = trained(covariance, 8, 0, iterations=700)
     yield at_most("relative gap of 700 iterations of L-BFGS alone", final_loss(unpolished) / least - 1, 1e-6)
+    yield at_least("λ₈ / λ₉, above 1", basis.eigenvalues[7] / basis.eigenvalues[8], 1.01)
+    zero = covariance.new_zeros(8, 64), covariance.new_zeros(64, 8)
+    slopes = torch.func.grad(covariance_loss, argnums=(0, 1))(*zero, covariance)
+    yield equals("start W₁ = W₂ = 0: largest gradient", max(slope.abs().max() for slope in slopes), 0)
+    yield equals("its loss, tr C", covariance_loss(*zero, covariance), covariance.trace(), 1e-12)
+    level = torch.diag(torch.tensor([2.0, 1.0, 1.0], dtype=torch.float64))
+    first, second = (trained(level, 2, seed, polish=100) for seed in range(2))
+    worst = max(final_loss(first), final_loss(second))
+    yield equals("λ = 2, 1, 1 and k = 2: larger loss of two starts", worst, 1, 1e-9)
+    between = first.decoder @ first.encoder - second.decoder @ second.encoder
+    yield at_least("largest difference of their W₂W₁: no one subspace", between.abs().max(), 0.1)
 
 
 @claim(
@@ -213,8 +226,9 @@ def reduction() -> Numbers:
     "002-15",
     "gradient descent wins on large data; many problems have saddle points but no local minima",
     IMPRECISE,
-    "proved for linear networks: every critical point but the global minimum is a strict saddle; not so with ReLU",
-    "Baldi and Hornik 1989, Kawaguchi 2016; Safran and Shamir 2018 for ReLU",
+    "linear networks have no bad local minimum, and with one hidden layer and distinct positive eigenvalues all other "
+    "critical points are strict saddles; deeper ones have flat saddles too, and ReLU networks bad local minima",
+    "Baldi and Hornik 1989; Kawaguchi 2016 for deeper ones; Safran and Shamir 2018 for ReLU",
 )
 def saddles() -> Numbers:
     size, k = 5, 2
@@ -226,24 +240,33 @@ def saddles() -> Numbers:
     yield equals("critical points that use all k coordinates, C(5, 2)", len(full), math.comb(size, k))
     due = sum(math.comb(size, j) for j in range(k + 1))
     yield equals("all of them, C(5, 2) + C(5, 1) + C(5, 0)", len(points), due)
-    gradient, loss, curvature, falling = 0.0, 0.0, 0.0, 0
+    steepest, loss, curvature, falling = 0.0, 0.0, 0.0, 0
     for point in points:
         weights = weights_at(basis.directions, point.kept, k)
         slopes = torch.func.grad(covariance_loss, argnums=(0, 1))(*weights, covariance)
-        gradient = max(gradient, *(float(slope.abs().max()) for slope in slopes))
+        steepest = max(steepest, *(float(slope.abs().max()) for slope in slopes))
         left_out = math.fsum(v for i, v in enumerate(basis.eigenvalues.tolist()) if i not in point.kept)
         loss = max(loss, abs(float(covariance_loss(*weights, covariance)) - left_out))
         bend = smallest_curvature(*weights, covariance)  # of the Hessian in all 2kD weights, by autograd
         curvature = max(curvature, abs(bend - point.curvature))
         falling += bend < -1e-9
     scale = float(covariance.trace())
-    yield equals("largest gradient at them / trace", gradient / scale, 0, 1e-13)
+    yield equals("largest gradient at them / trace", steepest / scale, 0, 1e-13)
     yield equals("loss − sum of the eigenvalues not kept, worst / trace", loss / scale, 0, 1e-13)
     yield equals("smallest Hessian eigenvalue − closed form, worst / trace", curvature / scale, 0, 1e-12)
     yield equals("points with a direction downwards, all but one", falling, len(points) - 1)
     least = least_loss(basis.eigenvalues, k)
     reached = [final_loss(trained(covariance, k, seed)) < least * (1 + 1e-6) for seed in range(20)]
     yield equals("random starts that reach the global minimum / starts", sum(reached) / 20, 1)
+
+    def chain(w: Tensor) -> Tensor:  # two hidden layers of one linear unit each; the minimum is 0
+        return (w.prod() - 1) ** 2
+
+    origin = torch.zeros(3, dtype=torch.float64)
+    yield equals("(w₁w₂w₃ − 1)², two hidden layers, at 0: its loss", chain(origin), 1)
+    yield equals("largest gradient there", gradient(chain, origin).abs().max(), 0)
+    yield equals("largest |second derivative| there: not strict", hessian(chain, origin).abs().max(), 0)
+    yield at_most("loss at w₁ = w₂ = w₃ = 0.1, below that: no minimum", chain(origin + 0.1), 1 - 1e-3)
     # (relu(b) - 1)² at b = -1: the unit is dead, its loss is 1 all around, the minimum is 0 at b = 1.
     nearby = (torch.linspace(-1.5, -0.5, 101, dtype=torch.float64).relu() - 1).square()
     yield equals("least loss around a dead ReLU − its own", nearby.min() - nearby[50], 0, counterexample=True)

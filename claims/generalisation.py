@@ -23,6 +23,7 @@ from theory.regularisation import (
 )
 
 DRAWS = 4000
+DEGREES = (1, 5, 12)  # of the polynomials that are stacked
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -203,26 +204,59 @@ def leave_one_out() -> Numbers:
     yield equals("and it lies inside the grid", inner, True)
 
 
+def _held_out(x: Tensor, y: Tensor, folds: Tensor) -> Tensor:
+    """Predictions of ridge polynomials for each fold, fitted to the other folds, shape (N, 3)."""
+    predictions = torch.empty(len(x), len(DEGREES), dtype=x.dtype)
+    for fold in folds.unique():
+        test = folds == fold
+        for column, degree in enumerate(DEGREES):
+            features = legendre(x, degree)
+            predictions[test, column] = features[test] @ ridge(features[~test], y[~test], 0.1)
+    return predictions
+
+
+def _weights(predictions: Tensor, y: Tensor) -> Tensor:
+    """Non-negative weights of the least squared error on these predictions, shape (3,)."""
+    from scipy.optimize import nnls
+
+    return torch.from_numpy(nnls(predictions.numpy(), y.numpy())[0])
+
+
+def _noisy_sine(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Places, values and numbers of five folds."""
+    x = 2 * torch.rand(count, generator=_generator(2 * seed), dtype=torch.float64) - 1
+    noise = torch.randn(count, generator=_generator(2 * seed + 1), dtype=torch.float64)
+    return x, torch.sin(4 * x) + 0.3 * noise, torch.arange(count) % 5
+
+
+def _nested_ratio(x: Tensor, y: Tensor, folds: Tensor) -> float:
+    """Squared error of the stack / of the best single model, on folds that neither weights nor models have seen."""
+    outer, stack = _held_out(x, y, folds), torch.empty_like(y)
+    for fold in folds.unique():
+        test = folds == fold
+        # level one without this fold: each of the other four predicted from three
+        inner = _held_out(x[~test], y[~test], folds[~test])
+        stack[test] = outer[test] @ _weights(inner, y[~test])
+    return float((stack - y).square().sum() / (outer - y[:, None]).square().sum(0).min())
+
+
 @claim(
     "004-20",
     "stacking is stacked generalisation",
     RIGHT,
-    "a non-negative combination fitted to held-out predictions is no worse on them than the best single model",
-    "Wolpert 1992; Breiman 1996",
+    "non-negative weights fitted to held-out predictions are no worse on these than the best single model, since all "
+    "weight on it is allowed; on points that the weights have not seen they can be worse, by less the more points",
+    "Wolpert 1992; Breiman 1996; van der Laan, Polley and Hubbard 2007",
 )
 def stacking() -> Numbers:
-    from scipy.optimize import nnls
-
-    x = 2 * torch.rand(60, generator=_generator(), dtype=torch.float64) - 1
-    y = torch.sin(4 * x) + 0.3 * torch.randn(60, generator=_generator(1), dtype=torch.float64)
-    folds = torch.arange(60) % 5
-    held_out = torch.zeros(60, 3, dtype=torch.float64)
-    for fold in range(5):
-        train, test = folds != fold, folds == fold
-        for column, degree in enumerate((1, 5, 12)):
-            features = legendre(x, degree)
-            held_out[test, column] = features[test] @ ridge(features[train], y[train], 0.1)
-    weights, residual = nnls(held_out.numpy(), y.numpy())
-    best = float((held_out - y[:, None]).square().sum(0).min())
-    yield at_most("cross-validated squared error of the stack, best single model", residual**2, best, 1e-9)
+    x, y, folds = _noisy_sine(60, 0)
+    held_out = _held_out(x, y, folds)
+    weights = _weights(held_out, y)
+    error = (held_out @ weights - y).square().sum()
+    best = (held_out - y[:, None]).square().sum(0).min()
+    yield at_most("squared error on the predictions the weights are fitted to; of the best single model", error, best)
     yield at_least("models that the stack uses", int((weights > 0).sum()), 2)
+    yield at_least("weights from inner folds: error on the outer folds / best", _nested_ratio(x, y, folds), 1)
+    few, many = (np.array([_nested_ratio(*_noisy_sine(count, seed)) for seed in range(20)]) for count in (60, 600))
+    yield at_least("in how many of 20 such data sets the stack is worse", (few > 1).sum(), 1)
+    yield at_most("mean ratio of 20 sets of 600 points; of 60 points", many.mean(), few.mean())

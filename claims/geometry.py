@@ -155,17 +155,25 @@ def a_layer_taken_apart() -> Numbers:
     "003-13",
     "networks map to a space where the classes are linearly separable",
     RIGHT,
-    "as an aim; random labels of n points are separable in d dimensions with Cover's probability, 1/2 at n = 2d",
+    "as an aim; random labels of n points in general position in d dimensions are separable with Cover's probability: "
+    "by a plane through 0 it is 1/2 at n = 2d, by one with a bias at n = 2(d + 1)",
     "Cover 1965",
 )
 def cover_and_xor() -> Numbers:
     for d in (1, 5, 50):
-        yield equals(f"P(separable) at n = 2d, d = {d}", cover_probability(2 * d, d), 1 / 2)
+        yield equals(f"through 0: P(separable) at n = 2d, d = {d}", cover_probability(2 * d, d), 1 / 2)
     # 2^n sign patterns of n points in general position, all of them tried by linear programming
-    points = np.random.default_rng(0).standard_normal((6, 3))
+    rng = np.random.default_rng(0)
+    points = rng.standard_normal((6, 3))
     patterns = (np.arange(64)[:, None] >> np.arange(6)) & 1
     found = sum(separating_plane(points, signs, bias=False).separable for signs in patterns)
     yield equals("separable patterns of 6 points in 3 dimensions, of 64", found, cover_count(6, 3))
+    for n, bias in ((8, False), (8, True), (10, True)):
+        due = float(cover_probability(n, 4 + bias))
+        draws = [separating_plane(rng.standard_normal((n, 4)), rng.integers(0, 2, n), bias=bias) for _ in range(400)]
+        score = (np.mean([plane.separable for plane in draws]) - due) / math.sqrt(due * (1 - due) / len(draws))
+        name = f"{n} random points, d = 4, {'with a bias' if bias else 'through 0'}"
+        yield equals(f"{name}: (frequency of 400 − {due:.4g}) in standard errors", score, 0, 3)
     corners = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     labels = torch.tensor([0, 1, 1, 0])
     network = PointNetwork(2, [2], "tanh")

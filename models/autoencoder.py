@@ -2,7 +2,7 @@
 
     python train.py --model autoencoder                               embedded digits, 8 numbers for 64 pixels
     python train.py --model autoencoder --data mnist                  784-1000-500-250-30 and back
-    python train.py --model autoencoder --model.kind linear           reaches PCA to many digits, from any start
+    python train.py --model autoencoder --model.kind linear           reaches PCA to many digits, from random weights
     python train.py --model autoencoder --model.noise 0.3             learns to remove noise, beside the Wiener filter
 
 The loss is the squared error of a picture, summed over its values in 0..1, and averaged over pictures. PCA with the

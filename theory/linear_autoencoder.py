@@ -1,22 +1,26 @@
-"""The linear autoencoder x → W₂W₁x: its exact loss, all its critical points, and why only one of them traps nobody.
+"""The linear autoencoder x → W₂W₁x: its exact loss, all its critical points, and why all but the best trap nobody.
 
 With covariance C (mean removed) and noise of variance σ² per feature added to the input alone, the expected error is
 
     L(W₁, W₂) = tr C - 2 tr(W₂W₁C) + tr(W₂W₁(C + σ²I)W₁ᵀW₂ᵀ),     W₁ of shape (k, D), W₂ of shape (D, k).
 
-Without noise every critical point keeps a subset S of at most k eigenvectors; its loss is the sum of the eigenvalues
-not kept. Moving u_i (i in S) towards u_j (j outside), by W₂: u_i + a θ u_j and W₁: u_i + b θ u_j, changes the loss by
+Without noise, and with distinct positive eigenvalues, every critical point keeps a subset S of at most k eigenvectors;
+its loss is the sum of the eigenvalues not kept. Moving u_i (i in S) towards u_j (j outside), by W₂: u_i + a θ u_j and
+W₁: u_i + b θ u_j, changes the loss by
 
     θ² (λ_i a² + λ_j b² - 2 λ_j a b),    smallest eigenvalue of the Hessian  λ_i + λ_j - √((λ_i - λ_j)² + 4 λ_j²),
 
 which is negative exactly when λ_j > λ_i: every S but the top k is a strict saddle. An unused coordinate (|S| < k) gives
--2 λ_j, again negative. So there is no local minimum but the global one.
+-2 λ_j, again negative. So there is no local minimum but the global one. A start at a saddle, such as W₁ = W₂ = 0, has
+no gradient and stays; almost every start descends to the minimum.
 
 Symbols: D features, k coordinates.
 
 Source:
     Baldi, Hornik (1989), Neural networks and principal component analysis: learning from examples without local minima.
     Bourlard, Kamp (1988), Auto-association by multilayer perceptrons and singular value decomposition.
+    Bah, Rauhut, Terstiege, Westdickenberg (2022), Learning deep linear neural networks: Riemannian gradient flows and
+    convergence to global minimizers, for almost every start.
     The eigenvalue of the Hessian is derived above; tests compare it with automatic differentiation.
 """
 

@@ -11,7 +11,7 @@ Cover counted the sign patterns of n points in general position that a hyperplan
 
     C(n, d) = 2 Σ_{k<d} binom(n-1, k),      P(separable) = C(n, d) / 2ⁿ,      exactly 1/2 at n = 2d
 
-A bias is one more coordinate that is always 1: replace d by d + 1.
+A bias is one more coordinate that is always 1: replace d by d + 1, so that 1/2 is at n = 2(d + 1).
 
 Sources:
     Cover (1965), Geometrical and statistical properties of systems of linear inequalities, theorem 1 and equation 5.

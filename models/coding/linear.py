@@ -1,4 +1,4 @@
-"""The linear autoencoder, trained on the exact loss: its limit is PCA, and it is reached from any start.
+"""The linear autoencoder, trained on the exact loss: its limit is PCA, from almost any start.
 
 The expected squared error of x → W₂W₁x depends on the data through their covariance alone, so a step needs no pictures
 (`theory.linear_autoencoder`). Two ways down, both from random weights:
