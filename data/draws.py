@@ -1,6 +1,6 @@
 """Random numbers for a batch that depend on where the run stands and on nothing it did before.
 
-    as a whole      a generator seeded by (seed, epoch, batch)
+    as a whole      a generator seeded by (seed, epoch, batch, process)
     each picture    a hash of (seed, epoch, its number)
 
 The second kind is the same whatever the size of a batch and however many processes share it: a picture has one view in
@@ -21,6 +21,7 @@ from torch import Tensor
 from theory.seeds import mix_seed
 
 _BATCH, _PICTURE = 2, 3  # separate streams; the loader's order has the first
+SCHEME = 2  # how views are drawn, kept in checkpoints; 1 drew those of a batch from one generator
 
 _STEP, _FIRST, _SECOND = (
     constant - 2**64 for constant in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)

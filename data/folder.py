@@ -18,7 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from data.decode import MAX_PIXELS
-from data.draws import Draws
+from data.draws import SCHEME, Draws
 from data.gather import PARTS, SplitRule, fingerprints, gather
 from data.images import DEFAULT_ROOT, channel_statistics
 from data.layout import Entry, list_folder
@@ -126,8 +126,7 @@ class Folder(LightningDataModule):
         check_views(aug, min_area, channels)
         self.entries: list[Entry] = []  # usable files, each with its split
         self.class_names: list[str] = []
-        self.warnings: list[str] = []
-        self.notes: list[str] = []
+        self.warnings, self.notes = list[str](), list[str]()
         self.bad: list[tuple[str, str]] = []
         self.draws_views = True  # set before the files are read, by who knows that the task learns from plain pictures
         self.idle: dict[str, str] = {}  # options that the pictures leave nothing to do for, and why
@@ -149,6 +148,11 @@ class Folder(LightningDataModule):
     def mirrors(self) -> bool:
         """Whether training sees mirror images too."""
         return self.flip > 0 and self.aug != "none"
+
+    @property
+    def view_scheme(self) -> int:
+        """How the views of training are drawn, as `data.draws` numbers its ways; 0 where none are."""
+        return 0 if self._plain else SCHEME
 
     @property
     def _plain(self) -> bool:
@@ -183,10 +187,9 @@ class Folder(LightningDataModule):
             num_workers=self.num_workers,
         )
         self.entries, self.class_names, self.collection = gathered.entries, gathered.class_names, gathered.collection
-        self.notes, self.warnings, self.bad = gathered.notes, gathered.warnings, gathered.bad
         self._positions, self.idle, self._gathered = gathered.positions, gathered.idle, gathered
-        notes, warnings = remarks(self.collection.scanned, self.warnings)
-        self.notes, self.warnings = [*self.notes, *notes], [*self.warnings, *warnings]
+        notes, warnings = remarks(self.collection.scanned, gathered.warnings)
+        self.notes, self.warnings, self.bad = [*gathered.notes, *notes], [*gathered.warnings, *warnings], gathered.bad
         if not getattr(rank_zero_only, "rank", 0):
             said = found_lines(self.source, self.class_names, gathered.table, self.notes, self.warnings, self.bad)
             print("\n".join(said), file=sys.stderr)
@@ -280,9 +283,8 @@ class Folder(LightningDataModule):
     def train_dataloader(self) -> TensorLoader:
         """Shuffled, augmented batches of the training pictures."""
         self.setup()
-        labels, device = self.labels("train"), run_device(self)
+        labels, device, seed = self.labels("train"), run_device(self), order_seed(self.seed)
         shuffle = not getattr(self.trainer, "overfit_batches", 0)  # which wants the same batches in every epoch
-        seed = order_seed(self.seed)
         if not self.draws_views:
             # Such a task asks for one batch, to show it: `plain` is what it learns from.
             return TensorLoader(
@@ -291,9 +293,7 @@ class Folder(LightningDataModule):
         chosen = balanced(labels) if self.balance == "sampler" else torch.arange(len(labels))
         if self.aug == "none":
             images = self.plain("train")
-            if self.balance == "sampler":
-                images = images.index_select(0, chosen)
-            images = resident(images, device)
+            images = resident(images.index_select(0, chosen) if self.balance == "sampler" else images, device)
             return TensorLoader(images, labels[chosen].to(images.device), self.batch_size, shuffle=shuffle, seed=seed)
         stored, rows = self.collection.pixels("source", self._positions["train"])
         scanned = [self.collection.scanned[position] for position in self._positions["train"]]

@@ -6,7 +6,7 @@ the network. Here the whole set is one tensor, an epoch is one permutation, and 
 Everything random is a function of where the run stands, never of what it did before:
 
     order of epoch e          = permutation seeded by (seed, e)
-    augmentation of batch k   = `data.draws.Draws` of (seed, e, k) and the numbers of its pictures
+    augmentation of batch k   = `data.draws.Draws` of (seed, e, k, process) and the numbers of its pictures
 
 so a run that restarts at batch k of epoch e sees the same pictures as one that was never stopped. With several
 processes each takes every W-th picture of the *same* batch: the batch the optimiser sees is that of one process.
@@ -227,7 +227,7 @@ class TensorLoader(ResumableLoader):
         whole.shuffle, whole.rank, whole.world_size = False, 0, 1
         whole.bounds = batch_bounds(len(self.images), self.batch_size, 1, equal=False)
         for view in range(count):
-            whole.sampler.set_epoch(view)
+            whole.sampler.set_epoch(-1 - view)  # no epoch of training: that one has other views
             yield from whole
 
     def last_numbers(self) -> Tensor:

@@ -5,7 +5,8 @@ channels is a measurement, such as the bands of a multispectral camera or the st
 converted, composited, dropped or invented, so a file must have exactly as many. They are either the bands of its only
 frame (LA 2, RGBA and CMYK 4), or the frames of a TIFF, each of one band and all of one size.
 
-A channel is a byte: 16 bits are divided by 65535, and floating point in [0, 1] is scaled to 0..255.
+A channel is a byte: 16 bits are divided by 65535, and floating point in [0, 1] is scaled to 0..255. Several bands of 16
+bits in one frame come as Pillow gives them, their high bytes.
 Letters: H height, W width, C channels.
 """
 
@@ -18,6 +19,7 @@ MOST_CHANNELS = 32
 SEEN = (1, 3)  # grey and colour
 _ONE_BAND = ("1", "L", "I", "F")  # and "I;16" in either order of bytes
 _SAMPLES_PER_PIXEL = 277  # tag of a TIFF: Pillow passes over samples for which it has no mode
+_EXTRA_SAMPLES, _ASSOCIATED_ALPHA = 338, 1  # another: the other bands were multiplied by this one, and Pillow divides
 
 
 class PictureError(ValueError):
@@ -108,6 +110,8 @@ def refuse_other_channels(image: Image.Image, channels: int) -> None:
         raise PictureError(
             None, f"has {samples} channels in one frame, of which Pillow reads {bands}; {wanted}, each in its own"
         )
+    if _ASSOCIATED_ALPHA in getattr(image, "tag_v2", {}).get(_EXTRA_SAMPLES, ()):
+        raise PictureError(None, f"has transparency that its colours are multiplied by; {wanted} as they are")
     pages = image.format == "TIFF" and bands == 1  # what moves in an animation is no channel
     if frames > 1 and not pages:
         raise PictureError(None, f"has {frames} frames of {counted(bands)}, {wanted}")

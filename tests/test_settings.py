@@ -103,6 +103,7 @@ def test_the_settings_of_a_run_are_accepted_again(
         (["--trainer.devices", "0"], "--trainer.devices: expected auto, or a number of processes from 1 to"),
         (["--trainer.devices", "two"], "--trainer.devices: expected auto, or a number of processes from 1 to"),
         (["--trainer.devices", "9999"], "--trainer.devices: expected auto, or a number of processes from 1 to"),
+        (["--trainer.strategy", "DPP"], "--trainer.strategy: there is no strategy 'DPP', did you mean 'ddp'?"),
         (["--trainer.strategy", "dpp"], "--trainer.strategy: there is no strategy 'dpp', did you mean 'ddp'?"),
         (["--trainer.strategy", "foo"], "--trainer.strategy: there is no strategy 'foo'"),
         (["--trainer.precision", "31"], "--trainer.precision: expected auto, 32-true, bf16-mixed, 16-mixed, 64-true,"),

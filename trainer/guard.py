@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,30 +40,29 @@ def gradient_norm(grads: list[Tensor]) -> Tensor:
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))) if grads else torch.zeros(())
 
 
-def all_finite(tensors: list[Tensor]) -> bool:
-    """Whether every number of the tensors, which lie on one device, is finite: one kernel, and one wait for a GPU.
+def all_finite(grads: list[Tensor], loss: Tensor | None) -> bool:
+    """Whether every number of the gradients and of the loss, a scalar, is finite; one wait for a GPU.
 
-    The kernel is the one that looks for overflow where gradients are scaled. It multiplies by 1: nothing is changed.
+    On a CPU one kernel looks through the gradients, the one that finds overflow where they are scaled; it multiplies by
+    1, so nothing is changed. Elsewhere their norm tells, and False may also mean that a sum of squares is too large.
     """
-    if not tensors:
-        return True
-    device = tensors[0].device
-    found, one = _flag(device)
-    # A GPU looks through many tensors at once, of one type; a CPU goes from one to the next.
-    kinds = {tensor.dtype for tensor in tensors} if device.type != "cpu" else {None}
-    for kind in kinds:
-        alike = [tensor for tensor in tensors if kind in (None, tensor.dtype)]
-        torch._amp_foreach_non_finite_check_and_unscale_(alike, found, one)
+    if not grads or grads[0].device.type != "cpu":
+        norm = gradient_norm(grads)
+        return bool((norm if loss is None else norm + loss.to(norm.device)).isfinite())
+    if loss is not None and not math.isfinite(loss.item()):
+        return False
+    found, one = _flag()
+    torch._amp_foreach_non_finite_check_and_unscale_(grads, found, one)
     finite = found.item() == 0
     if not finite:
         found.zero_()
     return finite
 
 
-@lru_cache(maxsize=8)
-def _flag(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Where the kernel notes what it finds, and its factor."""
-    return torch.zeros(1, device=device), torch.ones(1, device=device)
+@cache
+def _flag() -> tuple[Tensor, Tensor]:
+    """Where the kernel notes what it finds, and its factor; of this type whatever the type of the network is."""
+    return torch.zeros(1, dtype=torch.float32), torch.ones(1, dtype=torch.float32)
 
 
 def named_tensors(batch: Any, name: str = "batch") -> Iterator[tuple[str, Tensor]]:
@@ -150,24 +149,26 @@ class FiniteGuard(Callback):
         """Look at the loss and the gradients together: one wait for a GPU."""
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
         grads = [] if scaled else gradients(optimizer)
-        if not all_finite(grads if self._loss is None else [*grads, self._loss]):
-            self._judge(trainer, pl_module)
+        if not all_finite(grads, self._loss):
+            self._judge(trainer, pl_module, grads)
         step = trainer.fit_loop.epoch_loop._batches_that_stepped
         interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (step + 1) % interval == 0 and step != self._logged_step and trainer.logger and not scaled:
             self._logged_step = step
             trainer.logger.log_metrics({"sys/grad_norm": gradient_norm(grads).item()}, step=step)
 
-    def _judge(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what is not finite."""
+    def _judge(self, trainer: Trainer, pl_module: LightningModule, grads: list[Tensor]) -> None:
+        """Find what is not finite; a norm whose square overflows is no fault."""
         if self._loss is not None and not math.isfinite(self._loss.item()):
             self._stop(trainer, pl_module, f"the loss is {self._loss.item()}")
+        if all(bool(torch.isfinite(grad).all()) for grad in grads):
+            return
         bad = [
             name
             for name, parameter in pl_module.named_parameters()
             if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all())
         ]
-        self._stop(trainer, pl_module, f"the gradient of {', '.join(bad[:3])} is not finite")
+        self._stop(trainer, pl_module, f"the gradient of {', '.join(bad[:3]) or 'a weight'} is not finite")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -113,8 +113,8 @@ def check_strategy(where: str, strategy: Any) -> None:
     from lightning.pytorch.strategies import StrategyRegistry
 
     names = ["auto", *StrategyRegistry.available_strategies()]
-    if isinstance(strategy, str) and strategy not in names:
-        near = difflib.get_close_matches(strategy, names, 1)
+    if isinstance(strategy, str) and strategy.lower() not in names:
+        near = difflib.get_close_matches(strategy.lower(), names, 1)
         hint = f", did you mean {near[0]!r}?" if near else "; auto, ddp and fsdp are usual"
         raise UserError(f"{where}: there is no strategy {strategy!r}{hint}")
 

@@ -138,6 +138,8 @@ def house_record(request: Request, settings: Settings, data: Data, task: Task) -
     record |= {"command": request.command, "versions": versions()}
     if hasattr(data, "fingerprints"):
         record["pictures"] = data.fingerprints()
+    if hasattr(data, "view_scheme"):
+        record["view_scheme"] = data.view_scheme
     if hasattr(data, "preprocessing"):
         record["preprocessing"] = data.preprocessing()
         record["mirrors"] = getattr(data, "mirrors", False) and getattr(data, "draws_views", True)

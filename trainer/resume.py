@@ -232,6 +232,8 @@ def check_compatible(
         )
     if differences:
         raise UserError(f"cannot resume with other settings: {'; '.join(differences)}. Start a new run for these")
+    if (house or {}).get("view_scheme", 0) > stored.get("view_scheme", 1):
+        notice("warning: an earlier version began this run; its views were drawn otherwise than those from here on")
 
 
 def _other_pictures(then: dict[str, str], now: dict[str, str]) -> list[str]:

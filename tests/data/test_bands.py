@@ -59,6 +59,15 @@ def test_bands_of_one_frame_come_as_they_are(mode: str, file_format: str) -> Non
     assert got.flags.writeable
 
 
+def test_colours_multiplied_by_their_transparency_are_refused() -> None:
+    """Pillow divides by the fourth band, and has no colour where that is 0."""
+    content = encoded(Image.fromarray(planes(4).transpose(1, 2, 0).copy(), "RGBA"))
+    tag = bytes([82, 1, 3, 0, 1, 0, 0, 0, 2, 0])  # ExtraSamples: transparency beside the colours
+    assert content.count(tag) == 1
+    with pytest.raises(PictureError, match="has transparency that its colours are multiplied by; 4 are wanted"):
+        read_picture(content.replace(tag, tag[:8] + bytes([1, 0])), channels=4)
+
+
 def test_16_bits_and_floats_are_read_as_those_of_grey_pictures() -> None:
     generator = np.random.default_rng(0)
     deep = generator.integers(0, 65536, (5, 8, 9), dtype=np.uint16)

@@ -110,6 +110,12 @@ def test_a_picture_has_one_view_an_epoch_whatever_the_batches_and_processes_are(
     assert seen(epoch=3, batch_size=4, world_size=1) == alone
     assert seen(epoch=3, batch_size=4, world_size=2) == alone
     assert torch.equal(torch.random.get_rng_state(), state)
+    loader = TensorLoader(torch.arange(12), torch.arange(12), 4, shuffle=True, seed=4, augment=views)
+    first = seen(epoch=0, batch_size=12, world_size=1)
+    for images, labels in loader.views(1):
+        assert not any(
+            image.flatten().tolist() == first[int(label)] for image, label in zip(images, labels, strict=True)
+        )
     assert len({tuple(view) for view in alone.values()}) == 12, "an oversampled picture is seen in several views"
     assert not any(view == alone[number] for number, view in seen(epoch=4, batch_size=12, world_size=1).items())
 

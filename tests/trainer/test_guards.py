@@ -22,7 +22,7 @@ from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small
 from trainer import build
 from trainer.device import check_device, cpu_flags, precision_of, resolve_precision
 from trainer.errors import RunFailed, UserError
-from trainer.guard import FiniteGuard, all_finite, describe, gradient_norm, named_tensors, picture_paths, texts
+from trainer.guard import FiniteGuard, _flag, all_finite, describe, gradient_norm, named_tensors, picture_paths, texts
 from trainer.hooks import BATCH_HOOKS, lean
 from trainer.options import load_class
 from trainer.progress import epoch_line
@@ -132,19 +132,30 @@ def test_the_batch_is_described() -> None:
     assert float(gradient_norm([torch.tensor([3.0]), torch.tensor([[4.0]])])) == 5.0
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_what_is_not_finite_is_found_in_gradients_and_loss(dtype: torch.dtype) -> None:
-    grads = [torch.tensor([1.0, -0.0, 3e38], dtype=dtype), torch.full((2, 3), -1e-40, dtype=dtype)]
-    before = [grad.clone() for grad in grads]
-    assert all_finite(grads), "a sum of squares would overflow here"
-    assert all_finite([])
-    assert all(
-        torch.equal(now.view(torch.uint8), then.view(torch.uint8)) for now, then in zip(grads, before, strict=True)
-    )
-    for wrong in (float("nan"), float("inf"), -float("inf")):
-        assert not all_finite([*grads, torch.tensor(wrong)]), "a loss of another type"
-        assert not all_finite([grads[0], torch.tensor([[0.0, wrong]], dtype=dtype)])
-        assert all_finite(grads), "what was found before is forgotten"
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("usual", [torch.float32, torch.float64, torch.bfloat16])
+def test_what_is_not_finite_is_found_in_gradients_and_loss(dtype: torch.dtype, usual: torch.dtype) -> None:
+    """Also where Lightning makes the type of the network that of every new tensor."""
+    _flag.cache_clear()
+    largest = torch.finfo(dtype).max
+    grads = [torch.tensor([1.0, -0.0, largest], dtype=dtype), torch.full((2, 3), -1e-7, dtype=dtype)]
+    before, loss = [grad.clone() for grad in grads], torch.tensor(2.0)
+    given = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(usual)
+        assert all_finite(grads, loss), "a sum of squares would overflow here"
+        assert all_finite(grads, None)
+        assert all_finite([], loss)
+        assert all_finite([], None)
+        for now, then in zip(grads, before, strict=True):
+            assert torch.equal(now.view(torch.uint8), then.view(torch.uint8))
+        for wrong in (float("nan"), float("inf"), -float("inf")):
+            assert not all_finite(grads, torch.tensor(wrong, dtype=dtype))
+            assert not all_finite([], torch.tensor(wrong))
+            assert not all_finite([grads[0], torch.tensor([[0.0, wrong]], dtype=dtype)], loss)
+            assert all_finite(grads, loss), "what was found before is forgotten"
+    finally:
+        torch.set_default_dtype(given)
 
 
 @pytest.mark.parametrize("balance", ["none", "sampler"])

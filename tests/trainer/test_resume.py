@@ -137,6 +137,17 @@ def test_other_settings_are_named() -> None:
         check_compatible(checkpoint, same, {"model": "vit", "data": "digits"})
 
 
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [({}, 2, True), ({"view_scheme": 2}, 2, False), ({}, 0, False), ({"view_scheme": 0}, 0, False)],
+)
+def test_views_that_are_drawn_otherwise_than_before_are_told(
+    then: dict[str, Any], now: int, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_compatible({"house": {"model": "cnn", **then}}, {}, {"model": "cnn", "view_scheme": now})
+    assert ("its views were drawn otherwise" in capsys.readouterr().err) is told
+
+
 def test_the_same_setting_in_other_words_is_no_other_setting() -> None:
     def house(**trainer: Any) -> dict[str, Any]:
         return {"precision": "32-true", "recipe": {"trainer": trainer}}
