@@ -220,10 +220,15 @@ def beside(side: str, ours: Sequence[Sample], peer: Sequence[Sample]) -> list[st
     seconds = spread([sample.seconds for sample in ours]).median
     whole, best = seconds / spread([one.seconds for one in peer]).median, seconds / spread(to_best).median
     if side == "head":
+        # Neither's imports; of the peer not even its setting up, which its own clock does not see.
+        imported = spread([sample.seconds - sample.figures["time/imports_s"] for sample in ours]).median
+        trained = spread([one.figures["epochs_to_best"] * one.figures["seconds_per_epoch"] for one in peer]).median
+        share = imported / trained
         return [
             f"  head    lead {lead:+.2f} points over the last epoch",
-            f"          time {best:.3f} of its time to its best epoch, target at most {HEAD_SHARE:.3f}: "
-            f"{verdict(best <= HEAD_SHARE)}",
+            f"          time {share:.3f} of its time to its best epoch, both after their imports, target at most "
+            f"{HEAD_SHARE:.3f}: {verdict(share <= HEAD_SHARE)}",
+            f"          time {best:.3f} of its time to its best epoch, whole processes: {verdict(best <= HEAD_SHARE)}",
         ]
     return [
         f"  policy  lead {lead:+.2f} points over the last epoch, target {LEAD:+.1f}: {verdict(lead >= LEAD)}",
