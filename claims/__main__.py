@@ -248,8 +248,12 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> int:
         options.json.write_text(json.dumps(records(chosen, outcomes), indent=1, ensure_ascii=False) + "\n", "utf-8")
     if options.markdown:
         options.markdown.write_text(page(chosen, outcomes, shlex.join(["python", "-m", "claims", *words])), "utf-8")
+    idle = bool(chosen) and not without and all(one.skipped and not one.numbers for one in outcomes)
+    nothing = idle and any(one.skipped.startswith("needs") for one in outcomes)
+    if nothing and not absent:
+        aside.print("claims: nothing was run: the data are not there", markup=False)
     failed = bool(broken or asked) or any(outcome.failed for outcome in outcomes)
-    return 1 if failed else 2 * bool(absent)
+    return 1 if failed else 2 * bool(absent or nothing)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

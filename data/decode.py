@@ -192,6 +192,8 @@ def _decode(
         refuse_other_channels(image, channels)
         frames = count_frames(image)
         mode += f"×{frames}" if frames > 1 else ""
+    elif file_format == "TIFF" and (frames := count_frames(image)) > 1:
+        mode += f"×{frames}"  # told, since the first alone is read
     elif short_side is not None and file_format in ("JPEG", "MPO"):
         image.draft("L" if channels == 1 and mode in ("L", "RGB") else mode, (short_side, short_side))
     scaled = image.size != size

@@ -188,7 +188,7 @@ class Folder(LightningDataModule):
         )
         self.entries, self.class_names, self.collection = gathered.entries, gathered.class_names, gathered.collection
         self._positions, self.idle, self._gathered = gathered.positions, gathered.idle, gathered
-        notes, warnings = remarks(self.collection.scanned, gathered.warnings)
+        notes, warnings = remarks(self.collection.scanned, gathered.warnings, self.settings["channels"])
         self.notes, self.warnings, self.bad = [*gathered.notes, *notes], [*gathered.warnings, *warnings], gathered.bad
         if not getattr(rank_zero_only, "rank", 0):
             said = found_lines(self.source, self.class_names, gathered.table, self.notes, self.warnings, self.bad)

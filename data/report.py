@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from data.layout import Entry, some
+from data.modes import SEEN
 from data.scan import Scanned, duplicates
 from data.table import write_row
 
@@ -121,12 +122,13 @@ def duplicate_lines(entries: Sequence[Entry], digests: Sequence[str], most: int 
     return lines
 
 
-def remarks(scanned: Sequence[Scanned], warnings: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What is said of every set: that nothing leaks, where `duplicate_lines` found no leak; how 16 bits are read.
+def remarks(scanned: Sequence[Scanned], warnings: Sequence[str], channels: int) -> tuple[list[str], list[str]]:
+    """What is said of every set: that nothing leaks, how 16 bits are read, and that frames are not.
 
     Args:
         scanned: What each file is.
-        warnings: Those so far.
+        warnings: Those so far, where `duplicate_lines` tells of a leak.
+        channels: Of the pictures; 1 and 3 are those of one frame.
 
     Returns:
         Further notes and further warnings.
@@ -134,7 +136,12 @@ def remarks(scanned: Sequence[Scanned], warnings: Sequence[str]) -> tuple[list[s
     leaks = any(line.startswith(LEAK) for line in warnings)
     deep = sum(one.cause is None and one.mode.startswith("I") for one in scanned)
     shown = f"{deep} {'picture has' if deep == 1 else 'pictures have'} 16 bits a channel: read as value / 65535"
-    return [] if leaks else ["leak report: no content is in two splits"], [shown] if deep else []
+    found = [shown] if deep else []
+    stacks = [one.mode.rpartition("×")[2] for one in scanned if one.cause is None and "×" in one.mode]
+    if stacks and channels in SEEN:
+        count = "1 TIFF has" if len(stacks) == 1 else f"{len(stacks)} TIFFs have"
+        found.append(f"{count} several frames, of which the first alone is read; --data.channels {stacks[0]} reads all")
+    return [] if leaks else ["leak report: no content is in two splits"], found
 
 
 def found_lines(

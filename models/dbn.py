@@ -74,6 +74,7 @@ class DBNTask(LightningModule):
         record_source: Where it was published.
     """
 
+    only_single = True  # as the machines that it is made of
     CONDITIONS = (
         (
             tuple(f"model.{name}" for name in MACHINES),

@@ -78,18 +78,27 @@ def precision_of(task: Any, wanted: str) -> str:
     A number that is set beside an exact one needs the digits of float32; accuracy does not.
 
     Args:
-        task: One whose figures are those of a classifier has ``tolerates_mixed_precision``.
+        task: One whose figures are those of a classifier has ``tolerates_mixed_precision``; one that draws pictures in
+            float32 whatever its weights are has ``only_single``.
         wanted: Lightning's name, short or full, or ``auto``.
 
     Raises:
-        UserError: If float16 is asked for and the task writes gradients by hand, which Lightning's scaler would divide.
+        UserError: If float16 is asked for and the task writes gradients by hand, which Lightning's scaler would divide,
+            or a type for all that the task does not compute in.
     """
     if wanted == "auto":
         return "auto" if getattr(task, "tolerates_mixed_precision", False) else "32-true"
-    if precision_name(wanted) == "16-mixed" and not task.automatic_optimization:
+    full = precision_name(wanted)
+    if full == "16-mixed" and not task.automatic_optimization:
         raise UserError(
             f"--trainer.precision {wanted}: this model writes gradients by hand; take bf16-mixed or 32-true"
         )
+    refused = {"64-true"} if getattr(task, "only_single", False) else set()
+    if not getattr(task, "tolerates_mixed_precision", False):
+        refused |= {"bf16-true", "16-true"}
+    if full in refused:
+        usual = " or ".join(name for name in ("32-true", "64-true") if name not in refused)
+        raise UserError(f"--trainer.precision {wanted}: this model does not compute in it; take {usual}")
     return wanted
 
 

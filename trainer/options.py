@@ -192,7 +192,8 @@ def refuse_in_channels(where: str, key: str, value: Any, known: Set[str]) -> Non
         UserError: Naming the option of the data, where there is one.
     """
     if key == "model.in_channels" and key not in known:
-        way = f"use --data.channels {value}" if "data.channels" in known else "these data have as many as they have"
+        number = f" {value}" if str(value).isdigit() else " N"
+        way = f"use --data.channels{number}" if "data.channels" in known else "these data have as many as they have"
         raise UserError(f"{where} comes from the data: {way}")
 
 

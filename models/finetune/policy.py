@@ -153,6 +153,8 @@ class FineTuning(Callback):
             trainer.limit_train_batches = 1
             trainer.fit_loop.max_epochs = 1
             return
+        if self.options["weights"] == "none" and self.options["norm"] == "fixed":
+            say("note: weights none come without statistics of normalisation; --model.norm batch measures them")
         last, stages, (frozen, milestones) = last_epoch(trainer), self.num_stages, self.schedule
         off = self.options["mix_off_epochs"]
         if (self.options["mixup"] or self.options["cutmix"]) and last is not None and last < off:
