@@ -1,13 +1,22 @@
 """Which channels of a picture a screen shows: it has three colours, a multispectral picture has more, or two."""
 
+from typing import TypeVar
 
-def shown_bands(channels: int) -> list[int]:
-    """Numbers, from 0, of the channels that are drawn: one is drawn as grey, three as red, green and blue.
+Pictures = TypeVar("Pictures")  # an array or a tensor
+
+
+def shown_bands(images: Pictures) -> Pictures:
+    """The channels that are drawn: one as grey, three as red, green and blue.
 
     Args:
-        channels: Of the picture, at least 1.
+        images: An array or a tensor of shape (N, C, H, W).
+
+    Returns:
+        A view of the first three, or of the first of two, shape (N, 1 or 3, H, W).
     """
-    return [0, 1, 2] if channels >= 3 else [0]
+    channels = images.shape[1]  # type: ignore[attr-defined]
+    seen: Pictures = images[:, : 3 if channels >= 3 else 1]  # type: ignore[index]
+    return seen
 
 
 def bands_note(channels: int) -> str:

@@ -295,7 +295,7 @@ def as_pictures(images: ArrayLike) -> NDArray[np.uint8]:
     array = np.asarray(images)
     if array.ndim != 4 or array.shape[1] < 1:
         raise ValueError(f"pictures have shape {array.shape}; allowed: (N, C, H, W) with C at least 1")
-    array = array if array.shape[1] in (1, 3) else array[:, shown_bands(array.shape[1])]
+    array = shown_bands(array)
     if np.issubdtype(array.dtype, np.floating):
         # Interpolation of an augmentation may leave the range by a rounding error, never by more.
         if array.size and not (array.min() >= -1e-3 and array.max() <= 1 + 1e-3):

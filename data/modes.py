@@ -114,12 +114,12 @@ def refuse_other_channels(image: Image.Image, channels: int) -> None:
         raise PictureError(None, f"has transparency that its colours are multiplied by; {wanted} as they are")
     pages = image.format == "TIFF" and bands == 1  # what moves in an animation is no channel
     if frames > 1 and not pages:
-        raise PictureError(None, f"has {frames} frames of {counted(bands)}, {wanted}")
+        raise PictureError(None, f"has {frames} frames of {_counted(bands)}, {wanted}")
     if frames * bands != channels:
-        raise PictureError(None, f"has {counted(frames * bands)}, {wanted}")
+        raise PictureError(None, f"has {_counted(frames * bands)}, {wanted}")
 
 
-def counted(channels: int) -> str:
+def _counted(channels: int) -> str:
     """``1 channel``, ``2 channels``."""
     return f"{channels} channel{'s' * (channels != 1)}"
 

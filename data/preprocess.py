@@ -227,7 +227,7 @@ def as_layers(picture: Tensor) -> Tensor:
     """A picture in the order in which torch resamples bytes fastest.
 
     Grey and colour stay one picture whose batch axis makes torch see that the channels lie last in memory. Other
-    channels become as many grey pictures: each gets, bit for bit, what it would get alone, in a third of the time.
+    channels become as many grey pictures: each gets, bit for bit, what it would get alone.
 
     Args:
         picture: uint8, shape (1, H, W, C).

@@ -66,14 +66,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """``", did you mean 'cnn'?"`` for the known name nearest to ``name``, or an empty text.
 
     Names of one group, as ``model.width``, are compared without it, since it would make any two of them look alike; the
-    same name in another group is the nearest of all.
+    same name in another group is the nearest of all, with or without what a network calls its input: ``in_``.
     """
     group, dot, own = name.rpartition(".")
     if not dot:
         match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     else:
         dotted = [other.rpartition(".") for other in sorted(known)]
-        match = [f"{other}.{last}" for other, _, last in dotted if other and last == own][:1]
+        match = [f"{other}.{last}" for other, _, last in dotted if other and last in (own, own.removeprefix("in_"))][:1]
         inside = [last for other, _, last in dotted if other == group]
         match = match or [f"{group}.{last}" for last in difflib.get_close_matches(own, inside, n=1, cutoff=0.7)]
     return f", did you mean {match[0]!r}?" if match else ""

@@ -1,8 +1,8 @@
 """Unused hooks are passed over; used ones are not wrapped in a profiler that measures nothing.
 
 Lightning calls every hook of the task and of every callback for each batch: six of them in a training step, each with a
-profiler context and a name built for it, 5 to 10 µs a call between the kernels of a small network. A hook that is None
-is passed over.
+profiler context and a name built for it. A hook that is None is passed over. ``python -m bench overhead`` measures what
+a step costs beside a bare loop.
 """
 
 from __future__ import annotations

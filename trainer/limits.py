@@ -7,7 +7,6 @@ print a table of results. Both are found here once, for every option of every cl
 from __future__ import annotations
 
 import datetime
-import difflib
 import math
 import os
 import re
@@ -16,6 +15,7 @@ from typing import Any
 
 from trainer.device import PRECISION_NAMES, PRECISIONS, check_device, torch_device
 from trainer.errors import UserError
+from trainer.front import nearest
 
 LARGEST = 3.4e38  # of single precision, in which networks are trained
 LONGEST = 2**63 - 1  # of the whole numbers that tensors count with
@@ -114,8 +114,7 @@ def check_strategy(where: str, strategy: Any) -> None:
 
     names = ["auto", *StrategyRegistry.available_strategies()]
     if isinstance(strategy, str) and strategy.lower() not in names:
-        near = difflib.get_close_matches(strategy.lower(), names, 1)
-        hint = f", did you mean {near[0]!r}?" if near else "; auto, ddp and fsdp are usual"
+        hint = nearest(strategy.lower(), names) or "; auto, ddp and fsdp are usual"
         raise UserError(f"{where}: there is no strategy {strategy!r}{hint}")
 
 

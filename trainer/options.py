@@ -10,7 +10,7 @@ import functools
 import importlib
 import inspect
 import operator
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
@@ -179,24 +179,6 @@ def defaults_of_facts(task: type) -> dict[str, Any]:
     return {f"model.{name}": parameters[name].default for name in getattr(task, "FROM_DATA", ())}
 
 
-def refuse_in_channels(where: str, key: str, value: Any, known: Set[str]) -> None:
-    """Refuses the number of channels given to a model: the pictures have it, and every other answer would be a guess.
-
-    Args:
-        where: The option as it was given.
-        key: Its dotted name.
-        value: Its value.
-        known: All options there are.
-
-    Raises:
-        UserError: Naming the option of the data, where there is one.
-    """
-    if key == "model.in_channels" and key not in known:
-        number = f" {value}" if str(value).isdigit() else " N"
-        way = f"use --data.channels{number}" if "data.channels" in known else "these data have as many as they have"
-        raise UserError(f"{where} comes from the data: {way}")
-
-
 def parse(
     request: Request, parser: ArgumentParser, facts: Mapping[str, Any] | None = None
 ) -> tuple[Settings, Namespace]:
@@ -215,7 +197,6 @@ def parse(
     flat = {key: value for key, value in flatten(request.settings).items() if key not in facts or facts[key] != value}
     for key in flat:
         if key not in known:
-            refuse_in_channels(f"{request.origin.get(key, 'settings')}: {key}", key, flat[key], known)
             raise UserError(f"{request.origin.get(key, 'settings')}: no setting '{key}'{nearest(key, known)}")
     for key in request.overrides:
         if key in ("data.csv", "data.path") and key not in known:
@@ -226,7 +207,6 @@ def parse(
             group = key.partition(".")[0]
             raise UserError(f"{_spelled(key)} is no option of --{group} {getattr(request, group)}")
         if key not in known:
-            refuse_in_channels(f"--{key}", key, request.overrides[key], known)
             raise UserError(f"no option '--{key}'{nearest(key, known).replace(chr(39), chr(39) + '--', 1)}")
     namespace: Namespace | None = None
     for key, value in flat.items():  # one by one, so that a wrong type is blamed on its own file

@@ -49,7 +49,7 @@ def show_classifier(writer: Any, step: int, task: Any, test: Outcome, files: Seq
 
 def thumbnails(images: Tensor) -> Tensor:
     """Small pictures for the projector, float in 0..1, shape (N, 3, 32, 32)."""
-    seen = images[:, shown_bands(images.shape[1])].cpu()  # (N, 1 or 3, H, W)
+    seen = shown_bands(images).cpu()
     return F.interpolate(unit_range(seen).float(), size=(THUMBNAIL, THUMBNAIL), mode="area").expand(-1, 3, -1, -1)
 
 

@@ -151,9 +151,7 @@ def compression_curves(result: Result) -> tuple[dict[str, tuple[Any, Any]], dict
 def show_codes(writer: Any, step: int, result: Result) -> None:
     """Codes with thumbnails for the projector, evenly taken."""
     part = slice(None, None, math.ceil(len(result.labels) / MOST_POINTS))
-    pictures = result.pictures[part]
-    seen = pictures[:, shown_bands(pictures.shape[1])].float()
-    thumbnails = F.interpolate(seen, size=(THUMBNAIL, THUMBNAIL), mode="area")
+    thumbnails = F.interpolate(shown_bands(result.pictures[part]).float(), size=(THUMBNAIL, THUMBNAIL), mode="area")
     pairs = zip(result.labels[part].tolist(), result.errors[part].tolist(), strict=True)
     names = [[result.class_names[label], f"{error:.3g}"] for label, error in pairs]
     writer.add_embedding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +22,21 @@ def noise(height: int = 64, width: int = 48, seed: int = 0) -> np.ndarray:
     return (np.random.default_rng(seed).random((height, width, 3)) * 255).astype("uint8")
 
 
+def planes(channels: int, height: int = 24, width: int = 32, seed: int = 0) -> np.ndarray:
+    """Random channels, uint8, shape (C, H, W)."""
+    return np.random.default_rng(seed).integers(0, 256, (channels, height, width), dtype=np.uint8)
+
+
 def decode(source: str | os.PathLike[str] | bytes, **options: Any) -> np.ndarray:
     """Pixels of a file or of its bytes, uint8, shape (H, W, C)."""
     return read_picture(source, **options).pixels
+
+
+def encoded(image: Image.Image, file_format: str = "PNG", **options: Any) -> bytes:
+    """A picture as the bytes of a file."""
+    out = io.BytesIO()
+    image.save(out, file_format, **options)
+    return out.getvalue()
 
 
 def write(path: Path, seed: int = 0, height: int = 24, width: int = 32) -> Path:

@@ -13,13 +13,7 @@ from PIL import Image, ImageOps
 
 import data.decode
 from data.decode import MAX_PIXELS, PictureError, background_colour, read_bytes, read_picture
-from tests.data.pictures import decode, noise
-
-
-def encoded(image: Image.Image, file_format: str, **options: object) -> bytes:
-    out = io.BytesIO()
-    image.save(out, file_format, **options)
-    return out.getvalue()
+from tests.data.pictures import decode, encoded, noise
 
 
 def test_png_is_returned_exactly() -> None:

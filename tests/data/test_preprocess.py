@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 
 import numpy as np
@@ -12,13 +11,7 @@ from scipy import ndimage
 from data.decode import PictureError
 from data.ink import deslant, otsu, paper_plane, pen_width
 from data.preprocess import centre_window, preprocess, preprocessing, preprocessing_of
-from tests.data.pictures import noise
-
-
-def encoded(image: Image.Image, file_format: str = "PNG") -> bytes:
-    out = io.BytesIO()
-    image.save(out, file_format)
-    return out.getvalue()
+from tests.data.pictures import encoded, noise
 
 
 def smooth(height: int, width: int) -> Image.Image:

@@ -174,7 +174,7 @@ def test_equal_channels_of_a_file_answer_like_a_grey_picture_in_colour(
           for value in ("0", "-1", "33")],
         *[("--data.channels", value, f"--data.channels: expected int, got '{value}'")
           for value in ("x", "2.5", "null")],
-        ("--model.in_channels", "5", "--model.in_channels comes from the data: use --data.channels 5"),
+        ("--model.in_channels", "5", "no option '--model.in_channels', did you mean '--data.channels'?"),
         ("--data.background", "black", "--data.background: not used by --data.channels 5"),
         ("--data.aug", "trivial", "--data.aug trivial changes colours, and 5 channels are none: allowed are light"),
         ("--data.aug", "rand", "--data.aug rand changes colours, and 5 channels are none: allowed are light"),
@@ -193,10 +193,10 @@ def test_in_channels_of_a_settings_file_or_of_other_data_is_told_where_it_comes_
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.yaml").write_text("model: {name: cnn, in_channels: 4}\ndata: {name: folder, path: x}\n")
-    message = "mine.yaml: model.in_channels comes from the data: use --data.channels 4"
+    message = "mine.yaml: no setting 'model.in_channels', did you mean 'data.channels'?"
     assert train.main(["-c", str(tmp_path / "mine.yaml"), "--root", str(tmp_path / "runs")]) == 2
     assert re.search(re.escape(message) + r"\n$", capsys.readouterr().err)
-    message = "--model.in_channels comes from the data: these data have as many as they have"
+    message = "no option '--model.in_channels'"
     refused(["--model", "cnn", "--data", "digits", "--model.in_channels", "5"], message, tmp_path / "runs", capsys)
 
 

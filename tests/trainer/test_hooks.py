@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 
 from tests.trainer.small import SmallData, SmallTask, new_run, small_trainer
 from trainer.build import fit
@@ -41,7 +41,3 @@ def test_another_trainer_can_train_the_task_afterwards(tmp_path: Path) -> None:
     )  # fmt: skip
     plain.fit(task, SmallData())
     assert task.heard == 2 * before
-
-
-def test_a_step_has_the_hooks_that_lightning_names() -> None:
-    assert all(callable(getattr(LightningModule, hook)) for hook in TRAIN_HOOKS)
