@@ -26,7 +26,7 @@ from trainer.interrupt import Interrupted
 from trainer.notice import notice
 from trainer.predict_arguments import read_arguments, read_export_arguments
 from trainer.process import import_lightning
-from trainer.program import run_program
+from trainer.program import leave, run_program
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -295,4 +295,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -19,7 +19,7 @@ from data import DATA
 from models import MODELS, SUMMARIES
 from trainer.errors import RunFailed
 from trainer.front import Request, read
-from trainer.program import run_program
+from trainer.program import leave, run_program
 
 if TYPE_CHECKING:
     from trainer.plan import Plan
@@ -122,4 +122,4 @@ def train_and_test(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -25,7 +25,7 @@ from theory.intervals import Summary, summarise, wilson_interval
 from trainer.arguments import Arguments
 from trainer.errors import UserError
 from trainer.front import flatten
-from trainer.program import run_program
+from trainer.program import leave, run_program
 from trainer.settings_file import read_yaml
 
 # What may differ between runs of one setting.
@@ -178,4 +178,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

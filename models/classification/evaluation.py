@@ -6,6 +6,7 @@ its interval, recall of each class, calibration, and how far training has moved 
 # N pictures, D features, K classes, C channels, H height, W width
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -100,8 +101,9 @@ class Outcome:
         total = torch.bincount(self.labels, minlength=len(self.class_names)).tolist()
         return {name: (f, t) for name, f, t in zip(self.class_names, found, total, strict=True) if t}
 
-    def place(self, epoch: int) -> Point | None:
-        """Where the classes stand after ``epoch`` epochs; None when no class, or only one, has two pictures."""
+    @cached_property
+    def standing(self) -> Point | None:
+        """Where the classes stand, at epoch 0; None when no class, or only one, has two pictures."""
         if not 1 < len(self.labels.unique()) < len(self.labels):
             return None
         most = min(MOST_PICTURES_FOR_DISTANCES, MOST_NUMBERS_FOR_DISTANCES // self.images[0].numel())
@@ -111,7 +113,7 @@ class Outcome:
             return None
         ratio = neural_distance(features, self.pictures(part), labels)
         cosines = class_mean_cosines(features, labels)
-        return Point(epoch, ratio, float(cosines.min()), float(cosines.mean()), float(cosines.max()))
+        return Point(0, ratio, float(cosines.min()), float(cosines.mean()), float(cosines.max()))
 
     def metrics(self, split: str) -> dict[str, float]:
         """All figures as tags, such as ``val/accuracy``.
@@ -130,7 +132,7 @@ class Outcome:
         }
         if len(self.class_names) <= MOST_CLASSES_LOGGED:
             values |= {f"{split}/recall_{name}": found / total for name, (found, total) in self.recalls().items()}
-        if (point := self.place(0)) is not None:
+        if (point := self.standing) is not None:
             values[f"{split}/neural_distance"] = point.distance
             # The mean cosine is near -1/(K-1) for almost any features; only all of them together say collapse.
             limit = -1 / (len(self.labels.unique()) - 1)

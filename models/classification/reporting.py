@@ -86,9 +86,9 @@ class ClassifierReporting:
 
     def remember(self, epoch: int, outcome: Outcome) -> None:
         """Adds one point to the curve of the neural distance; the one before training has no epoch that logs it."""
-        point = outcome.place(epoch)
+        point = outcome.standing
         if point is not None:
-            self.history.append(point)
+            self.history.append(point._replace(epoch=epoch))
             if epoch == 0 and self.logger is not None:
                 self.logger.log_metrics({"val/neural_distance": point.distance}, BEFORE_TRAINING)
 
