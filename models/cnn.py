@@ -69,7 +69,8 @@ class CNNTask(ClassifierReporting, LightningModule):
         freeze_epochs: Epochs in which the head of a backbone learns alone.
         unfreeze_milestones: Epochs at which one more stage of a backbone learns, from the last to the first.
         layer_decay: Learning rate of a backbone's stage over that of the next one, above 0 to 1.
-        norm: Statistics with which a backbone is trained: ``fixed`` as they came with the weights, or of the ``batch``.
+        norm: Statistics with which a backbone is trained: ``fixed`` as they came with the weights, of the ``batch``, or
+            ``auto``: of the batch for weights none, which come without.
         ema_decay: Longest memory of the average of a backbone's weights that is validated and kept; 0 for no average.
         mixup: alpha of mixup for a backbone, 0 to 100; 0.2 usual, 0 for none.
         cutmix: alpha of CutMix for a backbone, 0 to 100; 1 usual, 0 for none. With mixup too, each batch gets one.
@@ -118,7 +119,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         freeze_epochs: int = 0,
         unfreeze_milestones: list[int] = [],  # noqa: B006
         layer_decay: float = 0.8,
-        norm: Literal["fixed", "batch"] = "fixed",
+        norm: Literal["auto", "fixed", "batch"] = "auto",
         ema_decay: float = 0.0,
         mixup: float = 0.0,
         cutmix: float = 0.0,

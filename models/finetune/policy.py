@@ -153,8 +153,6 @@ class FineTuning(Callback):
             trainer.limit_train_batches = 1
             trainer.fit_loop.max_epochs = 1
             return
-        if self.options["weights"] == "none" and self.options["norm"] == "fixed":
-            say("note: weights none come without statistics of normalisation; --model.norm batch measures them")
         last, stages, (frozen, milestones) = last_epoch(trainer), self.num_stages, self.schedule
         off = self.options["mix_off_epochs"]
         if (self.options["mixup"] or self.options["cutmix"]) and last is not None and last < off:
@@ -187,7 +185,8 @@ class FineTuning(Callback):
     def _set_mode(self, network: Backbone, epoch: int) -> None:
         """What learns in an epoch, and which statistics stay as they are."""
         set_train_mode(network, epoch, *((epoch + 1, []) if self.head_only else self.schedule))
-        if self.options["norm"] == "fixed":
+        norm, weights = self.options["norm"], self.options["weights"]
+        if norm == "fixed" or (norm == "auto" and weights != "none"):
             fix_statistics(network)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:

@@ -35,9 +35,13 @@ def make_pictures(root: Path, counts: dict[str, tuple[int, int]] | None = None, 
 
 
 def words(pictures: Path, root: Path, *more: str, epochs: int = 3) -> list[str]:
-    """A small run that trains the whole network, unless ``more`` says otherwise; a head alone takes no epochs."""
+    """A small run that trains the whole network, unless ``more`` says otherwise; a head alone takes no epochs.
+
+    Its statistics of normalisation are those before training, as if they had come with weights.
+    """
     more = more if "--model.tune" in more else (*more, "--model.tune", "all")
     more = more if "head" in more else (*more, "--epochs", str(epochs))
+    more = more if "head" in more or "--model.norm" in more else (*more, "--model.norm", "fixed")
     return [
         "--model", "cnn", "--data", str(pictures), "--data.cache_dir", str(pictures.parent / "cache"),
         "--data.image_size", str(SIDE), "--model.backbone", BACKBONE, "--model.weights", "none", "--root", str(root),

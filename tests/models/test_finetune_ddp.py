@@ -28,7 +28,7 @@ def run(pictures: Path, root: Path, *more: str) -> tuple[dict[str, Any], dict[st
     words = [
         sys.executable, str(ROOT / "train.py"), "--model", "cnn", "--data", str(pictures), "--data.cache_dir",
         str(pictures.parent / "cache"), "--data.image_size", "32", "--model.backbone", "shufflenet_v2_x0_5",
-        "--model.weights", "none", "--model.optimizer", "sgd", "--lr", "0.01", "--epochs", "3",
+        "--model.weights", "none", "--model.norm", "fixed", "--model.optimizer", "sgd", "--lr", "0.01", "--epochs", "3",
         "--model.tune", "all",
         "--model.freeze_epochs", "1", "--model.ema_decay", "0.9", "--model.schedule", "linear", "--batch_size", "8",
         "--device", "cpu", "--trainer.precision", "32-true", "--report", "none", "--root", str(root), *more,

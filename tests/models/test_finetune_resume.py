@@ -8,12 +8,14 @@ import pytest
 import torch
 
 import train
+from data.draws import SCHEME
 from models.cnn import CNNTask
 from tests.models.small_folder import BACKBONE, SIDE, last, metrics, run_out_of_memory_once, stop_after, words
 from tests.runs import lasting, only_run
 from tests.trainer.exact import assert_equal
 from trainer.device import resolve_precision
 
+VIEWS = ["--model.head_views", "1"]
 USUAL = resolve_precision("auto", "cpu")
 POLICY = ["--model.freeze_epochs", "1", "--model.unfreeze_milestones", "[1, 2]", "--model.ema_decay", "0.9",
           "--model.mixup", "0.3", "--model.cutmix", "1.0", "--model.norm", "batch"]  # fmt: skip
@@ -173,3 +175,20 @@ def test_a_resume_needs_no_pretrained_weights(
     weights.unlink()
     assert train.main(["--resume", str(only_run(tmp_path / "runs")), "--root", str(tmp_path / "runs")]) == 0
     assert last(tmp_path / "runs")["hyper_parameters"]["weights"] == str(weights)
+
+
+@pytest.mark.parametrize(
+    ("options", "scheme"),
+    [
+        ([], SCHEME),
+        (["--data.aug", "none"], 0),
+        (["--model.tune", "head"], 0),
+        (["--model.tune", "head", *VIEWS], SCHEME),
+    ],
+)
+def test_a_checkpoint_says_how_its_views_were_drawn(
+    pictures: Path, tmp_path: Path, options: list[str], scheme: int
+) -> None:
+    """Only then can a resume tell that they would be drawn otherwise."""
+    assert train.main(words(pictures, tmp_path, *options, epochs=1)) == 0
+    assert last(tmp_path)["house"]["view_scheme"] == scheme

@@ -152,12 +152,30 @@ def test_wrong_options_end_with_one_line(
 ) -> None:
     given = words(pictures, tmp_path)
     if "--model.backbone" in options:
-        for option in ("--model.backbone", "--model.tune"):  # our own network has nothing to tune
+        for option in ("--model.backbone", "--model.tune", "--model.norm"):  # our own network has nothing to tune
             place = given.index(option)
             del given[place : place + 2]
     assert train.main([*given, *options]) == 2
     assert message in capsys.readouterr().err
     assert not tmp_path.exists() or not list(tmp_path.iterdir())
+
+
+def running_means(folder: Path) -> dict[str, Tensor]:
+    return {name: value for name, value in last(folder)["state_dict"].items() if name.endswith("running_mean")}
+
+
+def test_statistics_come_with_weights_and_are_taken_from_batches_without(pictures: Path, tmp_path: Path) -> None:
+    given = words(pictures, tmp_path / "first", "--model.norm", "auto", epochs=1)
+    assert train.main(given) == 0
+    first = running_means(tmp_path / "first")
+    assert first
+    assert all(value.any() for value in first.values())
+    given[given.index("none")] = str(only_run(tmp_path / "first") / "checkpoints/last.ckpt")
+    given[given.index("--root") + 1] = str(tmp_path / "second")
+    assert train.main(given) == 0
+    second = running_means(tmp_path / "second")
+    assert first.keys() == second.keys()
+    assert all(torch.equal(second[name], first[name]) for name in first)
 
 
 def test_fixed_statistics_stay_and_gains_learn(pictures: Path, tmp_path: Path) -> None:
