@@ -31,6 +31,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+NUMBERS_AT_ONCE = 1 << 18  # in float64 they stay in the caches
+
 
 class ClassStatistics(NamedTuple):
     """Means (C, D), mean squared deviations ``variances`` (C,) and sizes ``counts`` (C,) of the classes that occur."""
@@ -65,14 +67,17 @@ def class_statistics(samples: Tensor, labels: Tensor) -> ClassStatistics:
     classes, index, counts = labels.unique(return_inverse=True, return_counts=True)
     if len(classes) < 2:
         raise ValueError(f"distances between classes need at least 2 classes, not {len(classes)}")
-    vectors = samples.flatten(1).double() if samples.ndim > 1 else samples.double().unsqueeze(1)  # (N, D)
+    vectors = samples.flatten(1) if samples.ndim > 1 else samples.unsqueeze(1)  # (N, D)
     sizes = counts.double()
-    sums = vectors.new_zeros(len(classes), vectors.shape[1]).index_add_(0, index, vectors)  # (C, D)
-    means = sums / sizes.unsqueeze(1)
-    # About the mean, not Σ‖x‖² - n‖m‖²: collapsed classes would drown in rounding.
-    deviations = (vectors - means[index]).square().sum(dim=1)  # (N,)
+    means, deviations = [], sizes.new_zeros(len(samples))
+    for columns in vectors.split(max(NUMBERS_AT_ONCE // len(samples), 1), dim=1):
+        numbers = columns.double()
+        sums = numbers.new_zeros(len(classes), numbers.shape[1]).index_add_(0, index, numbers)
+        means.append(sums / sizes.unsqueeze(1))
+        # About the mean, not Σ‖x‖² - n‖m‖²: collapsed classes would drown in rounding.
+        deviations += (numbers - means[-1][index]).square_().sum(dim=1)
     variances = sizes.new_zeros(len(classes)).index_add_(0, index, deviations) / sizes  # (C,)
-    return ClassStatistics(means, variances, counts)
+    return ClassStatistics(torch.cat(means, dim=1), variances, counts)
 
 
 def pair_distances(samples: Tensor, labels: Tensor) -> PairDistances:

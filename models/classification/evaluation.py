@@ -19,7 +19,7 @@ from theory.intervals import wilson_interval
 from theory.neural_distance import class_mean_cosines, neural_distance
 
 MOST_PICTURES_FOR_DISTANCES = 5_000  # a fixed share of a large set says the same and costs nothing
-MOST_NUMBERS_FOR_DISTANCES = 50_000_000  # of them in float64, 400 MB
+MOST_NUMBERS_FOR_DISTANCES = 50_000_000  # of them, after every epoch
 MOST_CLASSES_LOGGED = 40
 
 

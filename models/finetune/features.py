@@ -41,6 +41,20 @@ def _fastest_body(backbone: Backbone, x: Tensor) -> nn.Module:
         return folded_if_equal(backbone.body, x[:2].to(next(backbone.parameters()).dtype))
 
 
+def in_parts(compute: Callable[[Tensor], list[Tensor]], images: Tensor) -> list[Tensor]:
+    """Tensors of a batch whose pictures do not depend on each other: on a CPU, of a few at a time.
+
+    Args:
+        compute: Gives tensors with one row a picture, without gradients, of a body in ``eval()``.
+        images: Shape (N, C, H, W).
+
+    Returns:
+        What ``compute`` gives for all of them.
+    """
+    parts = [compute(part) for part in images.split(CPU_PART if images.device.type == "cpu" else len(images))]
+    return [torch.cat(rows) for rows in zip(*parts, strict=True)]
+
+
 def extract_features(
     backbone: Backbone,
     loader: Iterable[tuple[Tensor, Tensor]],

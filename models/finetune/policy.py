@@ -26,7 +26,7 @@ from models.classification.targets import smooth_targets, soft_cross_entropy
 from models.finetune.averaging import WeightAverage
 from models.finetune.backbones import Backbone, build_backbone
 from models.finetune.early import RANGES
-from models.finetune.features import FeatureCache
+from models.finetune.features import FeatureCache, in_parts
 from models.finetune.freezing import (
     first_trainable_stage,
     fix_statistics,
@@ -136,9 +136,10 @@ class FineTuning(Callback):
 
     def features(self, task: CNNTask, images: Tensor, views: str) -> list[Tensor]:
         """Features of a batch and of its views; of a frozen body they are computed once in a run."""
-        compute = partial(task.features, images, views)
-        frozen = self.head_only and task._trainer is not None and not torch.is_grad_enabled()
-        resident = resident_pictures(task.trainer) if frozen else None
+        if task._trainer is None or torch.is_grad_enabled():
+            return task.features(images, views)
+        compute = partial(in_parts, partial(task.features, views=views), images)
+        resident = resident_pictures(task.trainer) if self.head_only else None
         if resident is None or resident.device != images.device:  # a batch that was moved lies elsewhere each time
             return compute()
         return self._cache.get(images, views, compute)
