@@ -132,8 +132,10 @@ def read_known(path: Path | None, claims: dict[str, Claim]) -> dict[str, Outcome
         kept = [(one["id"], wording(one), Outcome.from_record(one)) for one in json.loads(path.read_text("utf-8"))]
     except OSError as problem:
         raise WrongInput(f"--known {path}: {problem.strerror}") from None
-    except (ValueError, KeyError, TypeError) as problem:
-        raise WrongInput(f"--known {path}: expected a file that --json wrote ({problem!r})") from None
+    except KeyError as missing:
+        raise WrongInput(f"--known {path}: expected a file that --json wrote, an entry has no {missing}") from None
+    except (ValueError, TypeError) as problem:
+        raise WrongInput(f"--known {path}: expected a file that --json wrote: {problem}") from None
     return {id: outcome for id, words, outcome in kept if id in claims and words == wording(vars(claims[id]))}
 
 

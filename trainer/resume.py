@@ -223,17 +223,25 @@ def check_compatible(
     if then.get("trainer.precision") == "auto" != now.get("trainer.precision"):
         then["trainer.precision"] = stored.get("precision", "auto")  # what it came to
     differing = [name for name in then if name in now and _plain(then[name]) != _plain(now[name])]
-    differences = [f"{name} was {then[name]!r}, now {now[name]!r}" for name in differing if name not in _OF_PIXELS]
+    named = [name for name in differing if name not in _OF_PIXELS]
+    named = [name for name in named if name not in _facts(checkpoint)] or named
+    differences = [f"{name} was {then[name]!r}, now {now[name]!r}" for name in named]
     parts = _other_pictures(stored.get("pictures", {}), (house or {}).get("pictures", {}))
     if (parts or differing) and not differences:
-        named = " and ".join(parts or ["train"])
+        which = " and ".join(parts or ["train"])
         raise UserError(
-            f"cannot resume: the {named} pictures, or their labels, are others than before. Start a new run for these"
+            f"cannot resume: the {which} pictures, or their labels, are others than before. Start a new run for these"
         )
     if differences:
         raise UserError(f"cannot resume with other settings: {'; '.join(differences)}. Start a new run for these")
     if (house or {}).get("view_scheme", 0) > stored.get("view_scheme", 1):
         notice("warning: an earlier version began this run; its views were drawn otherwise than those from here on")
+
+
+def _facts(checkpoint: dict[str, Any]) -> set[str]:
+    """Arguments of a task that its data gave, such as its classes: other settings of the data change them too."""
+    settings = checkpoint.get("house", {}).get("recipe", {}).get("model")
+    return set() if settings is None else set(checkpoint.get("hyper_parameters", {})) - set(settings)
 
 
 def _other_pictures(then: dict[str, str], now: dict[str, str]) -> list[str]:

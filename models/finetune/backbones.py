@@ -203,6 +203,8 @@ def build_backbone(
         {part: state.pop(f"{layer}.{part}") for part in ("weight", "bias") if f"{layer}.{part}" in state}
         for layer in (head_name, "opinion")
     )
+    if state and weights != "default":
+        _check_stem(network, state, in_channels, weights)
     if in_channels != 3:
         _adapt_stem(network, state, in_channels)
     notes = _load(network, state, architecture, weights) if state else []
@@ -225,6 +227,19 @@ def build_backbone(
     for note in notes:
         logger.warning(note)
     return backbone
+
+
+def _check_stem(network: nn.Module, state: dict[str, Tensor], in_channels: int, weights: str) -> None:
+    """Refuses a file whose first convolution reads pictures of neither colour nor the number of channels at hand."""
+    for name, module in network.named_modules():
+        if not isinstance(module, nn.Conv2d) or (module.in_channels, module.groups) != (3, 1):
+            continue
+        weight = state.get(f"{name}.weight")
+        if weight is not None and weight.ndim == 4 and weight.shape[1] not in (3, in_channels):
+            raise ValueError(
+                f"{weights} reads pictures of {weight.shape[1]} channels, which are {in_channels} here "
+                "(--data.channels); 3 would do as well"
+            )
 
 
 def _adapt_stem(network: nn.Module, state: dict[str, Tensor], in_channels: int) -> None:

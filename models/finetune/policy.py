@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from models.classification.evaluation import resident_pictures
 from models.classification.targets import smooth_targets, soft_cross_entropy
 from models.finetune.averaging import WeightAverage
 from models.finetune.backbones import Backbone, build_backbone
+from models.finetune.depthwise import float32_depthwise
 from models.finetune.early import RANGES
 from models.finetune.features import FeatureCache, in_parts
 from models.finetune.freezing import (
@@ -115,13 +117,17 @@ class FineTuning(Callback):
         seen = torch.zeros_like(targets)
 
         def loss_of(part: slice) -> Tensor:
-            logits = task.network(x[part])
+            with self._fast_gradients(task):
+                logits = task.network(x[part])
             seen[part] = logits.detach().float()
             return soft_cross_entropy(logits, targets[part], task.class_weights)
 
         scaler = getattr(task.trainer.precision_plugin, "scaler", None)
         scale = float(scaler.get_scale()) if scaler is not None else 1.0
         return task.count(self._within_memory(task, task.network, loss_of, len(x), scale), seen, labels)
+
+    def _fast_gradients(self, task: CNNTask) -> AbstractContextManager[Any]:
+        return nullcontext() if self.options["compile"] else float32_depthwise(task.device)
 
     def _within_memory(
         self, task: CNNTask, network: nn.Module, loss_of: Callable[[slice], Tensor], size: int, scale: float = 1.0
@@ -221,7 +227,9 @@ class FineTuning(Callback):
 
         def loss_of(trial: Any, x: Tensor, targets: Tensor) -> Tensor:
             def part_loss(part: slice) -> Tensor:
-                return soft_cross_entropy(trial(x[part]), targets[part], task.class_weights)
+                with self._fast_gradients(task):
+                    logits = trial(x[part])
+                return soft_cross_entropy(logits, targets[part], task.class_weights)
 
             return self._within_memory(task, trial, part_loss, len(x))
 

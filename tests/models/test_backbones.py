@@ -162,6 +162,16 @@ def test_a_network_for_other_channels_equals_the_rgb_one_on_grey_pictures(name, 
         torch.testing.assert_close(again(grey.expand(-1, in_channels, -1, -1)), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_file_for_another_number_of_channels_is_refused_by_that_number(tmp_path):
+    file = tmp_path / "five.pth"
+    torch.save(build_backbone("squeezenet1_1", 3, 5, weights="none").body.state_dict(), file)
+    for channels in (3, 4):
+        message = rf"five\.pth reads pictures of 5 channels, which are {channels} here"
+        with pytest.raises(ValueError, match=message):
+            build_backbone("squeezenet1_1", 3, channels, weights=str(file))
+    assert build_backbone("squeezenet1_1", 3, 5, weights=str(file)).in_channels == 5
+
+
 def test_mean_and_deviation_follow_the_channels():
     assert channel_values([0.3, 0.6, 0.9], 1) == pytest.approx([0.6])
     assert channel_values([0.3, 0.6, 0.9], 5) == [0.3, 0.6, 0.9, 0.3, 0.6]

@@ -137,6 +137,20 @@ def test_other_settings_are_named() -> None:
         check_compatible(checkpoint, same, {"model": "vit", "data": "digits"})
 
 
+def test_what_follows_from_a_setting_of_the_data_is_not_named_beside_it() -> None:
+    def house(channels: int) -> dict[str, Any]:
+        return {"recipe": {"model": {"lr": 0.1}, "data": {"channels": channels}}}
+
+    checkpoint = {"hyper_parameters": {"lr": 0.1, "in_channels": 3, "mean": [0.5] * 3}, "house": house(3)}
+    other = {"lr": 0.1, "in_channels": 4, "mean": [0.5] * 4}
+    with pytest.raises(UserError, match=r"settings: data\.channels was 3, now 4\. Start"):
+        check_compatible(checkpoint, other, house(4))
+    with pytest.raises(UserError, match=r"settings: in_channels was 3, now 4\. Start"):  # the files themselves changed
+        check_compatible(checkpoint, other, house(3))
+    with pytest.raises(UserError, match=r"settings: data\.channels was 3, now 4; lr was 0\.1, now 0\.2\. Start"):
+        check_compatible(checkpoint, {**other, "lr": 0.2}, house(4))
+
+
 @pytest.mark.parametrize(
     ("then", "now", "told"),
     [({}, 2, True), ({"view_scheme": 2}, 2, False), ({}, 0, False), ({"view_scheme": 0}, 0, False)],
