@@ -129,13 +129,16 @@ def read_known(path: Path | None, claims: dict[str, Claim]) -> dict[str, Outcome
     if path is None:
         return {}
     try:
-        kept = [(one["id"], wording(one), Outcome.from_record(one)) for one in json.loads(path.read_text("utf-8"))]
+        entries = json.loads(path.read_text("utf-8"))
+        if not isinstance(entries, list):
+            raise TypeError
+        kept = [(str(one["id"]), wording(one), Outcome.from_record(one)) for one in entries]
     except OSError as problem:
         raise WrongInput(f"--known {path}: {problem.strerror}") from None
     except KeyError as missing:
         raise WrongInput(f"--known {path}: expected a file that --json wrote, an entry has no {missing}") from None
-    except (ValueError, TypeError) as problem:
-        raise WrongInput(f"--known {path}: expected a file that --json wrote: {problem}") from None
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise WrongInput(f"--known {path}: expected a file that --json wrote") from None
     return {id: outcome for id, words, outcome in kept if id in claims and words == wording(vars(claims[id]))}
 
 
@@ -266,7 +269,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
         print(f"claims: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, WrongInput) or error.filename else 1  # 1: the output, such as a full disk
     except ModuleNotFoundError as error:
         return not_installed(error)
     except KeyboardInterrupt:

@@ -165,7 +165,7 @@ def test_a_number_of_an_earlier_run_can_fail_too(
     assert f"FAILED {SMALL}" in out
 
 
-@pytest.mark.parametrize("text", ["", "{}x", '[{"id": "000-28"}]', '{"id": 1}', "[1]"])
+@pytest.mark.parametrize("text", ["", "{}x", "{}", '[{"id": "000-28"}]', '{"id": 1}', "[1]", "null", "[" * 10**5])
 def test_a_file_that_json_did_not_write_is_refused(
     text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

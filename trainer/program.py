@@ -64,7 +64,13 @@ def _ended(name: str, text: str, status: int) -> int:
 
 
 def write_any_name() -> None:
-    """Let stdout carry any name and sign: it is UTF-8, and bytes of file names that are not come out as on the disk."""
+    """Let stdout carry any name and sign: it is UTF-8, and bytes of file names that are not come out as on the disk.
+
+    A stream that was closed from the start, as by ``>&-``, is one that nobody reads.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (until the process ends)
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(encoding="utf-8", errors="surrogateescape")

@@ -191,8 +191,9 @@ def check_unfinished(checkpoint: dict[str, Any], max_epochs: int | None, run: Ru
     """
     if nothing_left(checkpoint, max_epochs, run):
         done = epochs_done(checkpoint)
+        tested = " and was tested" if run.finished else ""
         raise UserError(
-            f"{run.path} has {done} epoch{'s' * (done != 1)} and was tested: "
+            f"{run.path} has {done} epoch{'s' * (done != 1)}{tested}: "
             f"--epochs N goes on if N is more, here it is {max_epochs}"
         )
 

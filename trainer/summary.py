@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from theory.intervals import Summary, summarise, wilson_interval
 from trainer.arguments import Arguments
-from trainer.errors import UserError
+from trainer.errors import UserError, one_line
 from trainer.front import flatten
 from trainer.program import leave, run_program
 from trainer.settings_file import read_yaml
@@ -139,16 +139,28 @@ def folds_line(
     )
 
 
+def read_metrics(path: Path) -> dict[str, Any]:
+    """The figures of one run.
+
+    Raises:
+        UserError: Naming the file, if it holds none.
+    """
+    try:
+        figures = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {one_line(error)}") from error
+    if not isinstance(figures, dict) or not figures:
+        raise UserError(f"{path} is damaged: it holds no figures")
+    return figures
+
+
 def text_of(runs: Sequence[Path]) -> str:
     """The summary as lines.
 
     Raises:
         UserError: If a file is damaged or the runs are not of one setting.
     """
-    try:
-        metrics = [dict(json.loads((run / "metrics.json").read_text(encoding="utf-8"))) for run in runs]
-    except (ValueError, TypeError) as error:
-        raise UserError(f"a metrics.json is damaged: {error}") from error
+    metrics = [read_metrics(run / "metrics.json") for run in runs]
     settings = [flatten(read_yaml(run / "config.yaml")) for run in runs]
     different = differences(settings)
     check_same(runs, different)

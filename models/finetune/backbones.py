@@ -237,8 +237,8 @@ def _check_stem(network: nn.Module, state: dict[str, Tensor], in_channels: int, 
         weight = state.get(f"{name}.weight")
         if weight is not None and weight.ndim == 4 and weight.shape[1] not in (3, in_channels):
             raise ValueError(
-                f"{weights} reads pictures of {weight.shape[1]} channels, which are {in_channels} here "
-                "(--data.channels); 3 would do as well"
+                f"{weights} are weights for pictures of {weight.shape[1]} channels; here pictures have {in_channels} "
+                "(--data.channels), and only weights for 3 are adapted"
             )
 
 

@@ -34,11 +34,21 @@ def compile_if_possible(
         loss.backward()
     except Exception as error:  # whatever a compiler raises: the network works without it
         torch.compiler.reset()
+        stop_if_told(error)
         cause = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         rank_zero_info(f"compile: not possible here, going on without ({type(error).__name__}: {cause.strip()[:200]})")
         return False
     network.compile()
     return True
+
+
+def stop_if_told(error: BaseException) -> None:
+    """Raises what a compiler wrapped although it was none of its errors: a signal that ends the run."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if hasattr(cause, "exit_code"):
+            raise cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def forget_compiled(network: nn.Module) -> None:

@@ -93,6 +93,12 @@ class FineTuning(Callback):
         wanted = [self, *([self.average] if self.average is not None else [])]
         return [callback for callback in wanted if callback not in trainer.callbacks]  # type: ignore[attr-defined]
 
+    @property
+    def takes_batch_statistics(self) -> bool:
+        """Whether the body learns with the statistics of each batch."""
+        norm = self.options["norm"]
+        return not self.head_only and (norm == "batch" or (norm == "auto" and self.options["weights"] == "none"))
+
     def groups(self, task: CNNTask, lr: float) -> list[dict[str, Any]]:
         """Parameter groups with a rate for each stage."""
         return layerwise_groups(task.network, lr, self.options["layer_decay"], self.options["weight_decay"])
@@ -175,7 +181,9 @@ class FineTuning(Callback):
             # A run resumed inside an epoch gets no start of that epoch.
             self.on_train_epoch_start(trainer, task)
             return
-        if self.options["head_start"]:
+        if self.options["head_start"] and self.takes_batch_statistics and self.options["weights"] == "none":
+            say("head    not fitted first: the features of a body without weights are no guide; all learn together")
+        elif self.options["head_start"]:
             self._fit_head(trainer, task)
         if self.options["lr"] == "auto" and not self.head_only:
             self._find_lr(trainer, task)
@@ -192,8 +200,7 @@ class FineTuning(Callback):
     def _set_mode(self, network: Backbone, epoch: int) -> None:
         """What learns in an epoch, and which statistics stay as they are."""
         set_train_mode(network, epoch, *((epoch + 1, []) if self.head_only else self.schedule))
-        norm, weights = self.options["norm"], self.options["weights"]
-        if norm == "fixed" or (norm == "auto" and weights != "none"):
+        if not self.takes_batch_statistics:
             fix_statistics(network)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:

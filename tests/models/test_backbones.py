@@ -166,7 +166,7 @@ def test_a_file_for_another_number_of_channels_is_refused_by_that_number(tmp_pat
     file = tmp_path / "five.pth"
     torch.save(build_backbone("squeezenet1_1", 3, 5, weights="none").body.state_dict(), file)
     for channels in (3, 4):
-        message = rf"five\.pth reads pictures of 5 channels, which are {channels} here"
+        message = rf"five\.pth are weights for pictures of 5 channels; here pictures have {channels} "
         with pytest.raises(ValueError, match=message):
             build_backbone("squeezenet1_1", 3, channels, weights=str(file))
     assert build_backbone("squeezenet1_1", 3, 5, weights=str(file)).in_channels == 5

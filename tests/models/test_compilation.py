@@ -16,6 +16,7 @@ import train
 from models.finetune.compilation import compile_if_possible
 from tests.models.small_folder import BACKBONE, metrics, words
 from tests.runs import only_run
+from trainer.errors import RunFailed
 
 
 @pytest.fixture
@@ -86,3 +87,15 @@ def test_the_trial_runs_in_the_precision_of_the_run(dtype: torch.dtype, monkeypa
     context = nullcontext() if dtype == torch.float32 else torch.autocast("cpu", dtype)
     assert compile_if_possible(network, 3, [2, 2], context)
     assert network.seen == [dtype]
+
+
+def test_a_signal_while_it_compiles_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(self: nn.Module) -> None:
+        try:
+            raise RunFailed("stopped by SIGTERM", 143)
+        except RunFailed as error:
+            raise RuntimeError("backend raised") from error
+
+    monkeypatch.setattr(nn.Module, "compile", told)
+    with pytest.raises(RunFailed, match="stopped by SIGTERM"):
+        compile_if_possible(nn.Conv2d(1, 1, 1), 1, [4, 4], nullcontext())

@@ -1,6 +1,7 @@
 """Fine-tuning through the front door, on a folder of tiny pictures and an untrained backbone."""
 
 import os
+import re
 import signal
 from collections import Counter
 from pathlib import Path
@@ -176,6 +177,19 @@ def test_statistics_come_with_weights_and_are_taken_from_batches_without(picture
     second = running_means(tmp_path / "second")
     assert first.keys() == second.keys()
     assert all(torch.equal(second[name], first[name]) for name in first)
+
+
+def test_a_body_without_weights_learns_together_with_its_head(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+    given = words(pictures, tmp_path, "--model.norm", "auto", epochs=1)
+    given[given.index(BACKBONE)] = (
+        "mobilenet_v3_small"  # whose features at the start are tiny, so a fitted head is huge
+    )
+    assert train.main(given) == 0
+    captured = capsys.readouterr()
+    assert "head    not fitted first" in captured.err
+    loss = re.search(r"train/loss ([\d.e+-]+)", captured.out)
+    assert loss is not None
+    assert float(loss[1]) < 2
 
 
 def test_fixed_statistics_stay_and_gains_learn(pictures: Path, tmp_path: Path) -> None:

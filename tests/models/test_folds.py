@@ -67,6 +67,22 @@ def test_other_settings_are_not_averaged(folds: Path, tmp_path: Path, capsys: py
     assert "repeats" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ['{"a": ', "null", "[]", "{}", "[" * 10**5], ids=lambda text: text[:6])
+def test_a_run_without_figures_is_named_and_not_left_out(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        run = tmp_path / f"{number}"
+        run.mkdir()
+        (run / "metrics.json").write_text('{"val/loss": 1.0}' if number else text)
+        (run / "config.yaml").write_text(f"model: {{name: cnn}}\ndata: {{name: digits}}\nseed_everything: {number}\n")
+    assert main([str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"summary: {tmp_path / '0' / 'metrics.json'} is damaged: ")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
 def test_mean_and_deviation_are_those_of_numpy() -> None:
     values = [0.1, 0.4, 0.35]
     table = repeated_figures([{"a": value, "seed": number, "model": "cnn"} for number, value in enumerate(values)])

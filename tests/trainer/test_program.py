@@ -65,5 +65,18 @@ def test_a_disk_too_full_for_the_last_line_is_no_success() -> None:
     assert done.stderr == "train.py: the last of the output could not be written: No space left on device\n"
 
 
-def test_a_process_without_output_ends_as_well() -> None:
-    assert ended("sys.stdout = None\nleave(5)", stdout=subprocess.DEVNULL).returncode == 5
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_output_that_was_closed_from_the_start_is_output_that_nobody_reads(closed: str) -> None:
+    code = """
+from trainer.program import leave, run_program
+import sys
+def work():
+    sys.stdout.isatty()
+    print("told", file=sys.stderr)
+    return 5
+leave(run_program("train.py", work))
+"""
+    command = ["sh", "-c", f'"$@" {closed}', "sh", sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 5
+    assert done.stderr == (b"" if "2>" in closed else b"told\n")

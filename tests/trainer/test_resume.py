@@ -19,7 +19,7 @@ from theory.seeds import mix_seed
 from trainer import build
 from trainer.errors import RunFailed, UserError
 from trainer.folder import RunFolder
-from trainer.resume import check_compatible, find_resume, logged_step
+from trainer.resume import check_compatible, check_unfinished, find_resume, logged_step
 from trainer.safe_file import load_checkpoint
 
 
@@ -220,3 +220,13 @@ def test_auto_passes_finished_runs_by(tmp_path: Path, capsys: Any) -> None:
     later = newer.metrics.stat().st_mtime_ns + 1
     os.utime(newer.last, ns=(later, later))  # it went on after that result
     assert find_resume("auto", tmp_path)[0].path == newer.path
+
+
+def test_fewer_epochs_than_a_stopped_run_has_are_refused_without_saying_that_it_was_tested(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path, "cnn", "digits", 0)
+    done = {"loops": {"fit_loop": {"epoch_progress": {"current": {"processed": 6}}}}}
+    with pytest.raises(UserError, match=r" has 6 epochs: --epochs N goes on if N is more, here it is 2$"):
+        check_unfinished(done, 2, run)
+    run.write_metrics({"test/loss": 1.0})
+    with pytest.raises(UserError, match=r" has 6 epochs and was tested: "):
+        check_unfinished(done, 6, run)
