@@ -62,8 +62,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         label_smoothing: Share of the target spread evenly over the classes, 0 to 0.999; at most 0.3 usual.
         views: Views averaged at test time: ``one`` (no averaging), ``shift`` (5, by a 28th of the side), ``mirror``.
         tune: What of a backbone is trained: ``all``, or only its ``head``, on features computed once.
-        head_start: Fit the head of a backbone on the features of the training pictures before the first epoch; a body
-            with weights none has none to fit on, unless norm is fixed.
+        head_start: Fit the head of a backbone before the first epoch, on features that pretrained weights give.
         head_views: Augmented views of each picture that this head is fitted on too, from 0; see --data.aug.
         opinion: Offer that head also the opinion of the classifier that came with the weights; folds of the training
             pictures decide whether it listens.
