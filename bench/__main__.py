@@ -28,6 +28,7 @@ BENCHMARKS = {
     "mnist": "MNIST with one of our recipes against the PyTorch MNIST example, whole processes (peer: minutes)",
     "finetune": "a folder of pictures: our recipe against PyTorch's transfer tutorial and timm (peers: minutes)",
     "pipeline": "a folder of pictures to batches, first and later epochs, against torchvision's ImageFolder",
+    "depthwise": "a training step of a mobile network on a CPU: float32, bfloat16, and bfloat16 as we train in it",
     "overhead": "the Trainer with everything on against a bare loop, per step",
     "face": "the recipe for faces: error over splits and time, beside the closed form",
     "dbn": "deep belief networks: pretrained against a random start with 100, 1,000 and all labels, over seeds",

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+import models.finetune.depthwise
 from bench import __main__ as front
 from bench import child, digits, face, mnist, overhead
 from bench.harness import BenchError, Sample
@@ -31,13 +32,14 @@ def test_the_peer_is_the_documented_network() -> None:
 def test_the_list_has_a_module_and_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert front.main([]) == 0
     said = capsys.readouterr().out
+    width = max(map(len, front.BENCHMARKS))
     for name, line in front.BENCHMARKS.items():
-        assert f"{name:<8}  {line}" in said
+        assert f"{name:<{width}}  {line}" in said
         module = importlib.import_module(f"bench.{name}")
         assert {"add_arguments", "check", "run"} <= set(dir(module))
 
 
-@pytest.mark.parametrize("name", ["startup", "rbm", "regions", "pipeline"])
+@pytest.mark.parametrize("name", ["startup", "rbm", "regions", "pipeline", "depthwise"])
 def test_words_for_a_training_that_is_not_done_are_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert front.main([name, "--", "--epochs", "1"]) == 2
     assert capsys.readouterr().err == f"bench {name}: nothing is passed on to train.py here: --epochs 1\n"
@@ -255,3 +257,19 @@ def test_every_side_of_the_overhead_sees_whole_epochs(monkeypatch: pytest.Monkey
     with pytest.raises(BenchError, match="not trained"):
         size.trainer()
     assert asked[0]["limit_train_batches"] is None
+
+
+def test_a_step_is_measured_in_three_ways(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+    kind = models.finetune.depthwise._Depthwise
+    plain = kind.forward
+    monkeypatch.setattr(kind, "forward", staticmethod(lambda *words: (used.append(1), plain(*words))[1]))
+    words = ["depthwise", "--backbone", "shufflenet_v2_x0_5", "--batch_size", "2", "--image_size", "32"]
+    assert front.main([*words, "--repeats", "2", "--warmup", "0"]) == 0
+    assert len(used) == 2 * 19  # one side of the three
+    out = capsys.readouterr().out
+    assert "depthwise: a step of shufflenet_v2_x0_5, 2 pictures of 32×32" in out
+    assert "bfloat16, depthwise gradients in float32  2" in out
+    assert front.main([*words, "--batch_size", "0"]) == 2
+    assert front.main(["depthwise", "--backbone", "resnet81"]) == 2
+    assert "did you mean" in capsys.readouterr().err
