@@ -1,6 +1,8 @@
 """Depthwise convolutions answer in bfloat16 and learn from float32 gradients; nothing else changes."""
 
+from collections import Counter
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import models.finetune.depthwise
+import models.finetune.policy
+import train
 from models.finetune.backbones import build_backbone
 from models.finetune.depthwise import float32_depthwise
+from tests.models.small_folder import words
 
 
 def gradients(layer: nn.Conv2d, x: Tensor, by: Tensor, fast: bool) -> tuple[Tensor, list[Tensor]]:
@@ -92,3 +97,40 @@ def test_without_gradients_and_with_padding_by_name_convolutions_are_left_alone(
         assert "Depthwise" in str(layer(x).grad_fn)
         with torch.no_grad():
             assert layer(x).grad_fn is None
+
+
+@pytest.mark.parametrize(
+    ("options", "learns"),
+    [
+        (["--trainer.precision", "bf16-mixed"], True),
+        (["--trainer.precision", "bf16-mixed", "--lr", "auto"], True),
+        (["--trainer.precision", "32-true"], False),
+    ],
+    ids=["bf16", "and a rate found in it", "float32"],
+)
+def test_a_run_in_bfloat16_learns_so(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], learns: bool
+) -> None:
+    used = Counter[bool]()
+    kind = models.finetune.depthwise._Depthwise
+    plain = kind.forward
+    searching = models.finetune.policy.find_lr
+
+    def counted(*given: Any) -> Tensor:
+        used[bool(hunting)] += 1
+        return plain(*given)
+
+    def hunt(*given: Any) -> Any:
+        hunting.append(1)
+        try:
+            return searching(*given)
+        finally:
+            hunting.clear()
+
+    hunting: list[int] = []
+    monkeypatch.setattr(kind, "forward", staticmethod(counted))
+    monkeypatch.setattr(models.finetune.policy, "find_lr", hunt)
+    assert train.main(words(pictures, tmp_path, *options, epochs=1)) == 0
+    steps = 3 * 19 if learns else 0  # three batches, 19 depthwise convolutions
+    assert used[False] == steps
+    assert (used[True] > 0) is ("auto" in options)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from models.finetune.backbones import build_backbone
-from models.finetune.features import extract_features
+from models.finetune.features import CPU_PART, extract_features, in_parts
 from models.finetune.folding import fold_normalisation, folded_if_equal
 from models.pixels import normalise
 
@@ -145,3 +145,16 @@ def test_normalising_is_the_formula_in_either_order_of_memory(channels, memory_f
         assert torch.allclose(found, expected, rtol=0, atol=3e-6)
         assert found.stride() == given.stride()
         assert torch.equal(given, images), "the pictures given were changed"
+
+
+def test_a_batch_goes_through_a_few_pictures_at_a_time_and_comes_back_whole():
+    images, sizes = torch.arange(2 * CPU_PART + 3.0).view(-1, 1, 1, 1), []
+
+    def compute(part):
+        sizes.append(len(part))
+        return [part.flatten(1), 2 * part.flatten(1)]
+
+    one, two = in_parts(compute, images)
+    assert torch.equal(one, images.flatten(1))
+    assert torch.equal(two, 2 * one)
+    assert sizes == [CPU_PART, CPU_PART, 3]

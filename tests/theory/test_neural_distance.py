@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+import theory.neural_distance
 from theory.neural_distance import (
     class_mean_cosines,
     collapse_ratio,
@@ -25,7 +26,9 @@ def clusters(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return means[labels] + torch.randn(60, 7, generator=generator, dtype=torch.float64), labels
 
 
-def test_distances_equal_those_of_all_pairs() -> None:
+@pytest.mark.parametrize("at_once", [1, 180, 1 << 18])  # one column, three of seven, all
+def test_distances_equal_those_of_all_pairs(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(theory.neural_distance, "NUMBERS_AT_ONCE", at_once)
     samples, labels = clusters()
     within, between = [], []
     for i in range(60):
