@@ -1,5 +1,6 @@
 """The program that runs the claims: what it prints and keeps, and how it tells a failure from a success."""
 
+import errno
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -254,3 +255,14 @@ def test_a_topic_that_cannot_be_imported_fails_and_the_others_run(
     assert status == 1
     assert "1 of 1 checks passed" in out
     assert "claims/torn.py cannot be imported: ModuleNotFoundError" in err
+
+
+def test_a_full_disk_is_a_failure_and_no_wrong_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("claims.__main__.run", full)
+    assert main([SMALL]) == 1
+    assert capsys.readouterr().err == "claims: [Errno 28] No space left on device\n"

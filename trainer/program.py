@@ -31,6 +31,7 @@ def run_program(name: str, work: Callable[[], int], interrupted: str = "") -> in
     Returns:
         The exit status of the process.
     """
+    open_closed_output()
     write_any_name()
     try:
         with interruptible():
@@ -63,14 +64,15 @@ def _ended(name: str, text: str, status: int) -> int:
     return status
 
 
-def write_any_name() -> None:
-    """Let stdout carry any name and sign: it is UTF-8, and bytes of file names that are not come out as on the disk.
-
-    A stream that was closed from the start, as by ``>&-``, is one that nobody reads.
-    """
+def open_closed_output() -> None:
+    """A stream that was closed from the start, as by ``>&-``, is from now on one that nobody reads."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (until the process ends)
+
+
+def write_any_name() -> None:
+    """Let stdout carry any name and sign: it is UTF-8, and bytes of file names that are not come out as on the disk."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(encoding="utf-8", errors="surrogateescape")
@@ -82,10 +84,11 @@ def close_stdout() -> None:
 
 
 def leave(status: int) -> NoReturn:
-    """Ends the process as `sys.exit` does, but for taking its objects apart, which takes a second with torch loaded.
+    """Ends the process after `run_program` as `sys.exit` does, but without taking its objects apart.
 
-    What was registered with `atexit` is done and the output is flushed. Where someone else waits for the interpreter's
-    own end (a thread that is not a daemon, a debugger, a profiler, ``python -i``), it has it.
+    That takes a second or two with torch loaded. What was registered with `atexit` is done and the output is flushed.
+    Where someone else waits for the interpreter's own end (a thread that is not a daemon, a debugger, a profiler,
+    ``python -i``), it has it.
 
     Args:
         status: Exit status; 1, or 141 where the reader went away, if the last of the output cannot be written.
@@ -95,8 +98,8 @@ def leave(status: int) -> NoReturn:
         sys.exit(status)
     atexit._run_exitfuncs()
     try:
-        for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed from the start
-            stream.flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
     except BrokenPipeError:
         status = SIGPIPE_EXIT
     except OSError as error:

@@ -224,14 +224,14 @@ def check_compatible(
     if then.get("trainer.precision") == "auto" != now.get("trainer.precision"):
         then["trainer.precision"] = stored.get("precision", "auto")  # what it came to
     differing = [name for name in then if name in now and _plain(then[name]) != _plain(now[name])]
-    named = [name for name in differing if name not in _OF_PIXELS]
-    named = [name for name in named if name not in _facts(checkpoint)] or named
-    differences = [f"{name} was {then[name]!r}, now {now[name]!r}" for name in named]
+    telling = [name for name in differing if name not in _OF_PIXELS]
+    chosen = [name for name in telling if name not in _facts(checkpoint)]
+    differences = [f"{name} was {then[name]!r}, now {now[name]!r}" for name in chosen or telling]
     parts = _other_pictures(stored.get("pictures", {}), (house or {}).get("pictures", {}))
     if (parts or differing) and not differences:
-        which = " and ".join(parts or ["train"])
+        named = " and ".join(parts or ["train"])
         raise UserError(
-            f"cannot resume: the {which} pictures, or their labels, are others than before. Start a new run for these"
+            f"cannot resume: the {named} pictures, or their labels, are others than before. Start a new run for these"
         )
     if differences:
         raise UserError(f"cannot resume with other settings: {'; '.join(differences)}. Start a new run for these")
