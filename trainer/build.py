@@ -19,8 +19,8 @@ from trainer.errors import SIGINT_EXIT, RunFailed, UserError
 from trainer.folder import RunFolder
 from trainer.guard import FiniteGuard, LoaderGuard, check_training_batches
 from trainer.histograms import Histograms
-from trainer.hooks import NoProfiler, lean, skip_unused
 from trainer.logger import RunLogger
+from trainer.loop import EpochLoop, NoProfiler
 from trainer.notice import notice, quieten
 from trainer.precision import judge_in_full
 from trainer.progress import EpochProgress
@@ -32,7 +32,6 @@ from trainer.timing import Timing
 LOG_EVERY = 50
 
 
-@lean
 class LogInterval(Callback):
     """Logs at least once an epoch, at most every 50 steps: with fewer batches Lightning's default shows nothing."""
 
@@ -123,6 +122,7 @@ def make_trainer(
             plugins=plugins,
             enable_checkpointing=checkpoints,
         )
+        EpochLoop.install(trainer)
         return judge_in_full(trainer)
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer options: {' '.join(str(error).split())}") from error
@@ -158,7 +158,6 @@ def fit(
     stopper: StopOnSignal = _find(trainer, StopOnSignal)
     path = None if ckpt_path is None else str(ckpt_path)
     last: LastCheckpoint | None = _find(trainer, LastCheckpoint)
-    skip_unused(task)
     with stopper.signals.installed(None if last is None else last.path) as signals:
         try:
             trainer.fit(task, datamodule=datamodule, ckpt_path=path, weights_only=True if path else None)

@@ -18,7 +18,6 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from trainer.errors import UserError
 from trainer.folder import RunFolder
-from trainer.hooks import lean
 from trainer.notice import notice
 from trainer.safe_file import SafeCheckpointIO, load_checkpoint, remove_litter
 
@@ -48,7 +47,6 @@ def check_monitor(monitor: str, logged: dict[str, Any]) -> None:
         raise UserError(f"no metric {monitor!r} to choose the best by{hint}; logged: {', '.join(sorted(logged))}")
 
 
-@lean
 class HouseRecord(Callback):
     """Puts the key ``house`` into every checkpoint: model, data, recipe, versions; and the precision in force.
 
@@ -66,7 +64,6 @@ class HouseRecord(Callback):
         checkpoint["house"] = {**self.house, "precision": str(trainer.precision)}
 
 
-@lean
 class LastCheckpoint(Checkpoint):
     """Keeps the newest state in ``last.ckpt``.
 
@@ -105,7 +102,6 @@ class LastCheckpoint(Checkpoint):
         self.save(trainer)
 
 
-@lean
 class BestCheckpoint(Checkpoint):
     """Keeps the state with the best value of a metric in ``best.ckpt``.
 

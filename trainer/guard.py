@@ -20,7 +20,6 @@ from torch.optim import Optimizer
 
 from trainer.errors import RunFailed, UserError
 from trainer.folder import RunFolder, write_atomically
-from trainer.hooks import lean
 from trainer.notice import notice
 
 
@@ -116,7 +115,6 @@ def describe(tensor: Tensor) -> dict[str, Any]:
     }
 
 
-@lean
 class FiniteGuard(Callback):
     """Stops within the step in which the loss or a gradient is NaN or infinite; the weights do not see it.
 
@@ -214,7 +212,6 @@ class FiniteGuard(Callback):
         return path
 
 
-@lean
 class LoaderGuard(Callback):
     """Refuses a validation set without pictures, and a metric of a validation that does not take place.
 

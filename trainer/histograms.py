@@ -14,8 +14,6 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from trainer.hooks import lean
-
 MOST_EPOCHS = 10  # that are shown
 MOST_LAYERS = 50
 MOST_NUMBERS = 20_000  # of a layer; evenly taken they show the same shape
@@ -75,7 +73,6 @@ def write_histogram(writer: Any, tag: str, values: Tensor, step: int) -> None:
     )
 
 
-@lean
 class Histograms(Callback):
     """Writes ``weights/<layer>`` and ``gradients/<layer>`` after the last batch of at most `MOST_EPOCHS` epochs."""
 

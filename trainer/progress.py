@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from trainer.hooks import lean
 from trainer.timing import Timing
 
 REDRAW_SECONDS = 0.25
@@ -50,7 +49,6 @@ def loss_of(outputs: Any) -> float | None:
     return float(loss.detach()) if isinstance(loss, Tensor) and loss.numel() == 1 else None
 
 
-@lean
 class EpochProgress(Callback):
     """Shows epoch, batch, loss and samples per second, and the epoch's metrics at its end.
 

@@ -18,7 +18,6 @@ from theory.seeds import mix_seed
 from trainer.device import precision_name
 from trainer.errors import UserError, expand
 from trainer.folder import CHECKPOINTS, RunFolder
-from trainer.hooks import lean
 from trainer.notice import notice
 from trainer.safe_file import load_checkpoint, read_size
 
@@ -34,7 +33,6 @@ _UNSAID: dict[str, Any] = {"limit_train_batches": 1.0, "gradient_clip_val": 0}  
 _OF_PIXELS = ("mean", "std")  # facts that other training pictures change, whatever the options are
 
 
-@lean
 class StepSeed(Callback):
     """Seeds torch's global generators before each training batch, and before each evaluation, from the position alone.
 

@@ -22,7 +22,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from trainer.checkpoint import LastCheckpoint, between_steps
 from trainer.errors import SIGINT_EXIT, RunFailed
-from trainer.hooks import lean
 from trainer.interrupt import STATUS
 from trainer.notice import notice_of_signal
 
@@ -95,7 +94,6 @@ class Signals:
                     signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
-@lean
 class StopOnSignal(Callback):
     """Looks at the noted signal between batches, saves and leaves.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from dashboard.layout import BEFORE_TRAINING
-from trainer.hooks import lean
 
 
 def constants(task: object) -> dict[str, float]:
@@ -14,7 +13,6 @@ def constants(task: object) -> dict[str, float]:
     return {tag: value for chart in charts.values() for tag, value in chart.items() if value is not None}
 
 
-@lean
 class TheoryLines(Callback):
     """Logs the numbers of a task's ``overview`` before training and after each epoch."""
 

@@ -12,8 +12,6 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from trainer.hooks import lean
-
 
 def batch_size(batch: Any) -> int:
     """Number of samples in a batch: the length of its first tensor; 0 if there is none."""
@@ -27,7 +25,6 @@ def batch_size(batch: Any) -> int:
     return len(batch) if batch.ndim else 1
 
 
-@lean
 class Timing(Callback):
     """Logs ``time/epoch_s`` (training and validation) and ``sys/images_per_s`` (training alone) once an epoch.
 

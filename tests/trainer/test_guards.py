@@ -1,4 +1,4 @@
-"""Signals, progress lines, devices, hooks and the options of the trainer."""
+"""Signals, progress lines, devices and the options of the trainer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from trainer import build
 from trainer.device import check_device, cpu_flags, precision_of, resolve_precision
 from trainer.errors import RunFailed, UserError
 from trainer.guard import FiniteGuard, _flag, all_finite, describe, gradient_norm, named_tensors, picture_paths, texts
-from trainer.hooks import BATCH_HOOKS, lean
 from trainer.options import load_class
 from trainer.progress import epoch_line
 from trainer.signals import Signals
@@ -107,16 +106,6 @@ def test_options_of_the_trainer_are_checked(tmp_path: Path) -> None:
     assert trainer.checkpoint_callbacks == []
     build.fit(trainer, small_task(), SmallData())
     assert list(run.checkpoints.iterdir()) == []
-
-
-def test_unused_hooks_are_passed_over() -> None:
-    @lean
-    class One(Callback):
-        def on_train_batch_end(self, *arguments: Any) -> None:
-            """Used."""
-
-    assert [hook for hook in BATCH_HOOKS if getattr(One(), hook) is not None] == ["on_train_batch_end"]
-    assert all(callable(getattr(Callback(), hook)) for hook in BATCH_HOOKS)  # Lightning's own class is untouched
 
 
 def test_the_batch_is_described() -> None:
