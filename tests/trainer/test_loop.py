@@ -12,8 +12,9 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
+from trainer.around import HOOKS
 from trainer.build import fit
-from trainer.loop import HOOKS, EpochLoop, NoProfiler
+from trainer.loop import EpochLoop, NoProfiler
 
 
 class Recorder(Callback):
