@@ -76,22 +76,14 @@ def write_histogram(writer: Any, tag: str, values: Tensor, step: int) -> None:
 class Histograms(Callback):
     """Writes ``weights/<layer>`` and ``gradients/<layer>`` after the last batch of at most `MOST_EPOCHS` epochs."""
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A run that resumes inside an epoch gets no start of that epoch."""
-        self._choose(trainer)
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Whether the epoch is one of them."""
-        self._choose(trainer)
-
-    def _choose(self, trainer: Trainer) -> None:
-        """Sets the hook that Lightning calls after each batch; None costs nothing."""
-        shown = trainer.is_global_zero and shown_epoch(trainer.current_epoch + 1, trainer.max_epochs)
-        self.on_train_batch_end: Any = self._write if shown else None
-
-    def _write(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Looks at the last batch alone: its gradients are still there."""
+        if not (trainer.is_last_batch and trainer.is_global_zero):
+            return
         writer: Any = getattr(trainer.logger, "experiment", None)
-        if not trainer.is_last_batch or writer is None:
+        if writer is None or not shown_epoch(trainer.current_epoch + 1, trainer.max_epochs):
             return
         step = trainer.fit_loop.epoch_loop._batches_that_stepped  # as all else of this epoch: its last batch's number
         for name, weight in layers(pl_module):
