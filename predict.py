@@ -217,6 +217,7 @@ def predict(words: Sequence[str]) -> int:
     arguments = read_arguments(words)
     from data.answers import write
     from data.find import find_pictures
+    from data.modes import frames_left_out
 
     try:
         files = find_pictures(arguments.paths)
@@ -245,6 +246,9 @@ def predict(words: Sequence[str]) -> int:
     else:
         count, failed = write(sys.stdout, ".csv", table, *sizes)
     where = f" to {arguments.out}" if arguments.out else ""
+    if several := [file for file in files if frames_left_out(file, classifier.preprocessing["channels"])]:
+        more = f" and {len(several) - 1} more have" if len(several) > 1 else " has"
+        notice(f"warning: {several[0]}{more} several frames, of which the first alone was read")
     print(
         f"{count - failed} of {count} picture{'s' * (count != 1)} predicted{where}; {failed} could not be read",
         file=sys.stderr,

@@ -10,6 +10,8 @@ bits in one frame come as Pillow gives them, their high bytes.
 Letters: H height, W width, C channels.
 """
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
@@ -89,6 +91,17 @@ def _range(values: np.ndarray) -> tuple[float, float]:
 def count_frames(image: Image.Image) -> int:
     """Frames of a picture: pages of a TIFF, moments of an animation; 1 where the format has no such thing."""
     return int(getattr(image, "n_frames", 1))
+
+
+def frames_left_out(file: Path, channels: int) -> int:
+    """Frames of a TIFF beyond the first, which alone is read where the eye's channels are asked for; else 0."""
+    if channels not in SEEN or file.suffix.lower() not in (".tif", ".tiff"):
+        return 0
+    try:
+        with Image.open(file) as image:
+            return count_frames(image) - 1 if image.format == "TIFF" else 0
+    except (OSError, ValueError, SyntaxError):  # what cannot be read is told elsewhere
+        return 0
 
 
 def refuse_other_channels(image: Image.Image, channels: int) -> None:

@@ -84,6 +84,24 @@ def test_bad_files_keep_their_row(trained: Trained, pictures: tuple[Path, list[i
     assert run(trained, folder, "--out", out, "--strict", "--overwrite") == 1
 
 
+def test_frames_that_are_not_read_are_told(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages = [Image.linear_gradient("L").rotate(angle) for angle in (0, 90, 180)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "b.tif")
+    (tmp_path / "c.tiff").write_bytes(b"II*")
+    capsys.readouterr()
+    assert run(trained, tmp_path) == 0
+    told = capsys.readouterr().err
+    assert f"warning: {tmp_path / 'a.tif'} has several frames, of which the first alone was read\n" in told
+    pages[0].save(tmp_path / "b.tif", save_all=True, append_images=pages[1:])
+    assert run(trained, tmp_path) == 0
+    assert f"warning: {tmp_path / 'a.tif'} and 1 more have several frames" in capsys.readouterr().err
+    assert run(trained, tmp_path / "c.tiff") == 1
+    assert "frames" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "1", "CMYK", "P"])
 def test_a_hand_drawn_digit_of_any_mode_and_size_is_read(trained: Trained, tmp_path: Path, mode: str) -> None:
     paper = Image.new("RGB", (230, 310), "white")
