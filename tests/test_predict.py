@@ -87,7 +87,9 @@ def test_bad_files_keep_their_row(trained: Trained, pictures: tuple[Path, list[i
 def test_frames_that_are_not_read_are_told(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pages = [Image.linear_gradient("L").rotate(angle) for angle in (0, 90, 180)]
+    stroke = Image.new("L", (28, 28))
+    ImageDraw.Draw(stroke).line((8, 4, 20, 24), fill=255, width=3)
+    pages = [stroke.rotate(angle) for angle in (0, 90, 180)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
     pages[0].save(tmp_path / "b.tif")
     (tmp_path / "c.tiff").write_bytes(b"II*")
