@@ -7,13 +7,13 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
-from lightning.pytorch import Callback, LightningDataModule, LightningModule
+from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.loops.fetchers import _PrefetchDataFetcher
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
-from lightning.pytorch.utilities.combined_loader import _MaxSizeCycle
+from lightning.pytorch.utilities.combined_loader import CombinedLoader, _MaxSizeCycle
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 
 from trainer.precision import TrainingMixed
@@ -30,6 +30,16 @@ HOOKS = (
 TRANSFER = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 
 
+class NoProfiler(PassThroughProfiler):
+    """Lightning's profiler that measures nothing, with one context for all calls instead of a generator for each."""
+
+    _nothing: Any = nullcontext()
+
+    def profile(self, action_name: str) -> Any:
+        """A context that does nothing."""
+        return self._nothing
+
+
 class Around:
     """What is done around the steps of one epoch.
 
@@ -42,10 +52,14 @@ class Around:
         task = trainer.lightning_module
         self.task: LightningModule = task
         self._named = vars(task)
-        self._takes_number = is_param_in_hook_signature(task.training_step, "batch_idx", min_args=2)
+        self.takes_number = is_param_in_hook_signature(task.training_step, "batch_idx", min_args=2)
         self._hooks: dict[str, list[Callable[..., Any]]] = {
             name: [
-                *(partial(getattr(each, name), trainer, task) for each in trainer.callbacks if is_own(each, name)),
+                *(
+                    partial(getattr(each, name), trainer, task)
+                    for each in trainer.callbacks
+                    if is_own(each, name, Callback)
+                ),
                 *([getattr(task, name)] if is_own(task, name) else []),
             ]
             for name in HOOKS
@@ -60,7 +74,7 @@ class Around:
         self.precision = plugin.autocast_context_manager if isinstance(plugin, MixedPrecision) else nullcontext
         self._fetcher, self._only = fetcher, the_only_loader(fetcher)
         self.may_leave = is_own(task, "on_train_batch_start")
-        self.clips = bool(trainer.gradient_clip_val) or is_own(task, "configure_gradient_clipping")
+        self.clips = is_own(task, "configure_gradient_clipping") or is_own(task, "clip_gradients")
         each_step = [config for config in trainer.lr_scheduler_configs if config.interval == "step"]
         self.schedules = [config for config in each_step if not config.reduce_on_plateau]
         # Whether between two steps it may be time to validate, or for a schedule that wants to see a figure.
@@ -96,10 +110,10 @@ class Around:
             self._named["_current_fx_name"] = None
         return answer
 
-    def step(self, batch: Any, number: int) -> Any:
-        """What the task's training step gives for a batch."""
-        self._named["_current_fx_name"] = "training_step"
-        given = self.task.training_step(batch, number) if self._takes_number else self.task.training_step(batch)
+    def run(self, name: str, method: Callable[..., Any], *words: Any, **named: Any) -> Any:
+        """What a method of the task gives, under its name."""
+        self._named["_current_fx_name"] = name
+        given = method(*words, **named)
         self._named["_current_fx_name"] = None
         return given
 
@@ -114,14 +128,15 @@ def the_only_loader(fetcher: _PrefetchDataFetcher) -> Iterator[Any] | None:
     """The loader's iterator, where there is one loader of known length and nothing was fetched ahead; else None."""
     loaders: Any = fetcher.combined_loader
     cycle = loaders._iterator
-    alone = type(cycle) is _MaxSizeCycle and loaders.iterables is loaders.flattened[0]
+    alone = (
+        type(loaders) is CombinedLoader and type(cycle) is _MaxSizeCycle and loaders.iterables is loaders.flattened[0]
+    )
     return cycle.iterators[0] if alone and not fetcher.batches else None
 
 
-def is_own(owner: Any, name: str) -> bool:
-    """Whether a method of Lightning's is written anew in ``owner`` or its class; None stands for nothing."""
-    base = next(kind for kind in (Callback, LightningModule, LightningDataModule) if isinstance(owner, kind))
-    anew = name in vars(owner) or getattr(type(owner), name) is not getattr(base, name)
+def is_own(owner: Any, name: str, base: type[Any] = LightningModule) -> bool:
+    """Whether a method of ``base`` is written anew in ``owner`` or its class; None stands for nothing."""
+    anew = name in vars(owner) or getattr(type(owner), name, None) is not getattr(base, name)
     return anew and callable(getattr(owner, name))
 
 
@@ -132,7 +147,8 @@ def is_ordinary(trainer: Any, loop: _TrainingEpochLoop) -> bool:
         type(trainer.strategy) is SingleDeviceStrategy
         and type(precision) in (Precision, MixedPrecision, TrainingMixed)
         and getattr(precision, "scaler", None) is None
-        and isinstance(trainer.profiler, PassThroughProfiler)
+        and type(trainer.profiler) in (PassThroughProfiler, NoProfiler)
+        and trainer.strategy.model is task
         and trainer.accumulate_grad_batches == 1
         and not loop.automatic_optimization._skip_backward
         and not is_own(task, "optimizer_step")

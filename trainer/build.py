@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from dashboard.layout import Layout
+from trainer.around import NoProfiler
 from trainer.checkpoint import BestCheckpoint, HouseRecord, LastCheckpoint, Mode, SafeCheckpointIO
 from trainer.device import check_device, resolve_precision
 from trainer.errors import SIGINT_EXIT, RunFailed, UserError
@@ -20,7 +21,7 @@ from trainer.folder import RunFolder
 from trainer.guard import FiniteGuard, LoaderGuard, check_training_batches
 from trainer.histograms import Histograms
 from trainer.logger import RunLogger
-from trainer.loop import EpochLoop, NoProfiler
+from trainer.loop import EpochLoop
 from trainer.notice import notice, quieten
 from trainer.precision import judge_in_full
 from trainer.progress import EpochProgress

@@ -4,20 +4,20 @@ Lightning asks at every step who wants each of twenty hooks, under which profile
 arguments, and whether it is time to validate: half a millisecond, a tenth of the step of a small network. Here that is
 asked once an epoch. The hooks are called in the same order with the same arguments, the counters that a checkpoint
 keeps move at the same moments, and the weights are the same to the last bit; what is not ordinary goes through
-Lightning's own code. ``python -m bench overhead`` measures what a step costs beside a bare loop.
+Lightning's own code. A callback or a hook that is put in place in the midst of an epoch counts from the next one on.
+``python -m bench overhead`` measures what a step costs beside a bare loop.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from contextlib import nullcontext
 from typing import Any
 
+import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loops.fetchers import _DataFetcher, _PrefetchDataFetcher
 from lightning.pytorch.loops.optimization.automatic import ClosureResult
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
-from lightning.pytorch.profilers import PassThroughProfiler
 from torch import Tensor
 
 from trainer.around import Around, is_ordinary
@@ -25,16 +25,6 @@ from trainer.around import Around, is_ordinary
 
 def _nothing() -> None:
     """For where something may be called and nothing is to be done."""
-
-
-class NoProfiler(PassThroughProfiler):
-    """Lightning's profiler that measures nothing, with one context for all calls instead of a generator for each."""
-
-    _nothing: Any = nullcontext()
-
-    def profile(self, action_name: str) -> Any:
-        """A context that does nothing."""
-        return self._nothing
 
 
 class EpochLoop(_TrainingEpochLoop):
@@ -64,6 +54,13 @@ class EpochLoop(_TrainingEpochLoop):
             return self.batch_progress.current.ready >= self.trainer.num_training_batches
         return super().done
 
+    def run(self, data_fetcher: _DataFetcher) -> None:
+        """All steps of an epoch; what was looked up for it, loaders and their workers, is let go afterwards."""
+        try:
+            super().run(data_fetcher)
+        finally:
+            self._around = None
+
     def advance(self, data_fetcher: _DataFetcher) -> None:
         """One step.
 
@@ -71,69 +68,63 @@ class EpochLoop(_TrainingEpochLoop):
             StopIteration: When the data or the task end the epoch.
         """
         around, progress, results = self._around, self.batch_progress, self._results
-        if around is None or self.restarting:
+        if around is None or self.restarting or self.trainer.accumulate_grad_batches != 1:
             return super().advance(data_fetcher)
+        if self.val_loop.restarting:
+            self.val_loop.restarting = False
         batch = around.fetch()
         progress.is_last_batch = data_fetcher.done
         batch = around.move(batch)
         progress.increment_ready()
-        number = self.batch_idx
+        number, outputs = self.batch_idx, None
         log = self.trainer._logger_connector
         log._first_loop_iter = log._first_loop_iter is None
         results.batch, results.batch_size, results.dataloader_idx = batch, None, None
-        if around.call("on_train_batch_start", batch, number) == -1 and around.may_leave:
+        if batch is None:
+            self._warning_cache.warn("the training data gave None for a batch: nothing is learned from it")
+        elif around.call("on_train_batch_start", batch, number) == -1 and around.may_leave:
             progress.increment_by(0, is_last_batch=True)
             progress.increment_processed()
-            for interval in ("step", "epoch"):
-                self.update_lr_schedulers(interval, update_plateau_schedulers=False)
+            self._reschedule(around, number)
             raise StopIteration
-        progress.increment_started()
-        outputs = self._learn(around, batch, number)
+        else:
+            progress.increment_started()
+            outputs = self._learn(around, batch, number)
         progress.increment_processed()
+        self._reschedule(around, number)
         around.call("on_train_batch_end", outputs, batch, number)
-        if any(not result.has_reset for result in results.values()):  # a value was logged
+        logged = any(not result.has_reset for result in results.values())
+        if logged:
             log.on_batch_end()
-            log.update_train_step_metrics()
         results.batch = results.batch_size = None
         progress.increment_completed()
+        if logged:
+            log.update_train_step_metrics()
 
     def _learn(self, around: Around, batch: Any, number: int) -> dict[str, Any]:
-        """Loss, gradients, a step of the optimiser and of the schedules. Returns: what the task gave."""
-        task = around.task
-        if not task.automatic_optimization:
+        """Loss, gradients and a step of the optimiser. Returns: what the task gave."""
+        if not around.task.automatic_optimization:
             return self.manual_optimization.run(OrderedDict(batch=batch, batch_idx=number))
-        optimizer, counted = self.trainer.optimizers[0], self.automatic_optimization.optim_progress.optimizer
-        counted.step.increment_ready()
-        with around.precision():
-            given = around.step(batch, number)
-        # Lightning divides by the number of batches of a step, which is 1 here.
-        result = ClosureResult(given) if isinstance(given, Tensor) else ClosureResult.from_training_step_output(given)
-        loss = result.closure_loss
-        if loss is None:
-            self._warning_cache.warn("training_step gave no loss: no gradients are computed for such a batch")
-        counted.zero_grad.increment_ready()
-        around.call("on_before_zero_grad", optimizer)
-        counted.zero_grad.increment_started()
-        task.optimizer_zero_grad(self.trainer.current_epoch, number, optimizer)
-        counted.zero_grad.increment_completed()
-        if loss is not None:
-            around.call("on_before_backward", loss)
-            task.backward(loss)
-            around.call("on_after_backward")
-        around.call("on_before_optimizer_step", optimizer)
-        if around.clips:
-            by, how = self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm
-            task.configure_gradient_clipping(optimizer, gradient_clip_val=by, gradient_clip_algorithm=how)
-        optimizer.step()
-        counted.step.increment_completed()
+        counted = self.automatic_optimization.optim_progress.optimizer.step
+        counted.increment_ready()
+        closure = Closure(self, around, batch, number)
+        optimizer: Any = self.trainer.optimizers[0]
+        optimizer.step(closure)
+        counted.increment_completed()
+        result = closure.result
+        return {} if result is None or result.closure_loss is None else result.asdict()
+
+    def _reschedule(self, around: Around, number: int) -> None:
+        """Steps the schedules of the rate that no figure decides about."""
+        if not around.task.automatic_optimization:
+            return
         for schedule in around.schedules:
             if (number + 1) % schedule.frequency == 0:
                 self.scheduler_progress.increment_ready()
-                task.lr_scheduler_step(schedule.scheduler, None)
+                around.run("lr_scheduler_step", around.task.lr_scheduler_step, schedule.scheduler, None)
                 self.scheduler_progress.increment_completed()
         if self._num_ready_batches_reached():
             self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
-        return {} if loss is None else result.asdict()
 
     def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
         """Validates where it is time; in the midst of an epoch it seldom is."""
@@ -146,6 +137,56 @@ class EpochLoop(_TrainingEpochLoop):
             or self._skip_next_val
             or trainer.should_stop
             or trainer.received_sigterm
+            or trainer.accumulate_grad_batches != 1
         ):
             return super().on_advance_end(data_fetcher)
         self._batches_that_stepped += 1
+
+
+class Closure:
+    """Computes loss and gradients of one batch; the optimiser calls it, most of them once.
+
+    Args:
+        loop: Whose step it is.
+        around: What is called in it.
+        batch: On the device.
+        number: Of the batch in its epoch.
+    """
+
+    def __init__(self, loop: EpochLoop, around: Around, batch: Any, number: int) -> None:
+        self.loop, self.around, self.batch, self.number = loop, around, batch, number
+        self.result: ClosureResult | None = None
+
+    def __call__(self) -> Tensor | None:
+        """Leaves the gradients in the weights. Returns: the loss, without its graph."""
+        around, task, trainer = self.around, self.around.task, self.loop.trainer
+        optimizer, counted = trainer.optimizers[0], self.loop.automatic_optimization.optim_progress.optimizer.zero_grad
+        with torch.enable_grad():
+            with around.precision():
+                words = (self.batch, self.number) if around.takes_number else (self.batch,)
+                given = around.run("training_step", task.training_step, *words)
+            # Lightning divides by the number of batches of a step, which is 1 here.
+            plain = isinstance(given, Tensor)
+            self.result = ClosureResult(given) if plain else ClosureResult.from_training_step_output(given)
+            loss = self.result.closure_loss
+            counted.increment_ready()
+            around.call("on_before_zero_grad", optimizer)
+            counted.increment_started()
+            around.run("optimizer_zero_grad", task.optimizer_zero_grad, trainer.current_epoch, self.number, optimizer)
+            counted.increment_completed()
+            if loss is None:
+                self.loop._warning_cache.warn("training_step gave no loss: no gradients are computed for such a batch")
+            else:
+                around.call("on_before_backward", loss)
+                around.run("backward", task.backward, loss)
+                around.call("on_after_backward")
+        around.call("on_before_optimizer_step", optimizer)
+        if around.clips or trainer.gradient_clip_val:
+            around.run(
+                "configure_gradient_clipping",
+                task.configure_gradient_clipping,
+                optimizer,
+                gradient_clip_val=trainer.gradient_clip_val,
+                gradient_clip_algorithm=trainer.gradient_clip_algorithm,
+            )
+        return self.result.loss

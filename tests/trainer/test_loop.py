@@ -5,16 +5,18 @@ from __future__ import annotations
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
 
 from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
-from trainer.around import HOOKS
+from trainer.around import HOOKS, NoProfiler
 from trainer.build import fit
-from trainer.loop import EpochLoop, NoProfiler
+from trainer.loop import EpochLoop
 
 
 class Recorder(Callback):
@@ -142,6 +144,90 @@ class OwnStep(SmallTask):
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
 
 
+class Twice(torch.optim.SGD):
+    """Looks at the loss twice a step, as optimisers do that look ahead."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        closure()
+        return super().step(closure)
+
+
+class LooksTwice(SmallTask):
+    def configure_optimizers(self) -> Any:
+        optimizer = Twice(self.parameters(), lr=0.1)
+        optimizer.register_step_pre_hook(self.before)
+        return optimizer
+
+    def before(self, *_: Any) -> None:
+        for weight in self.parameters():
+            if weight.grad is not None:
+                weight.grad.sign_()
+
+
+class WithLBFGS(SmallTask):
+    def configure_optimizers(self) -> Any:
+        return torch.optim.LBFGS(self.parameters(), lr=0.01, max_iter=3)
+
+
+class LogsEverywhere(SmallTask):
+    """Logs where a method of Lightning's is written anew, and comes to the step with gradients switched off."""
+
+    def on_train_epoch_start(self) -> None:
+        torch.set_grad_enabled(False)
+
+    def on_train_epoch_end(self) -> None:
+        torch.set_grad_enabled(True)
+
+    def configure_gradient_clipping(self, optimizer: Any, **named: Any) -> None:  # type: ignore[override]
+        self.log("train/clip", 1.0)
+        super().configure_gradient_clipping(optimizer, **named)
+
+    def backward(self, loss: Tensor, *words: Any, **named: Any) -> None:
+        self.log("train/backward", 2.0)
+        super().backward(loss, *words, **named)
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
+        self.log("train/zero", 3.0)
+        super().optimizer_zero_grad(epoch, batch_idx, optimizer)
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        assert self._current_fx_name == "lr_scheduler_step"
+        super().lr_scheduler_step(scheduler, metric)
+
+
+class Gaps:
+    """A loader that gives None now and then."""
+
+    def __init__(self, loader: Any) -> None:
+        self.loader = loader
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Any:
+        return (None if place % 3 == 1 else batch for place, batch in enumerate(self.loader))
+
+
+class GapsData(SmallData):
+    def train_dataloader(self) -> Any:
+        return Gaps(super().train_dataloader())
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch
+
+
+class Doubling(CombinedLoader):
+    def __next__(self) -> Any:
+        batch, number, place = super().__next__()
+        return [2 * batch[0], batch[1]], number, place
+
+
+class DoubledData(SmallData):
+    def train_dataloader(self) -> Any:
+        return Doubling(super().train_dataloader(), "max_size_cycle")
+
+
 class MovedData(SmallData):
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         return batch[0] + 1, batch[1]
@@ -187,6 +273,7 @@ def scalars(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.filterwarnings("ignore:You have overridden", "ignore:You requested to overfit")
 @pytest.mark.filterwarnings("ignore:.training_step. returned", "ignore:training_step gave no loss")
+@pytest.mark.filterwarnings("ignore:.*gave None for a batch", "ignore:train_dataloader yielded None")
 @pytest.mark.parametrize(
     ("kind", "data", "options", "in_one_piece"),
     [
@@ -195,6 +282,12 @@ def scalars(folder: Path) -> dict[str, Any]:
         (WithoutNumber, SmallData, {}, True),
         (Nothing, SmallData, {}, True),
         (ByHand, SmallData, {}, True),
+        (LooksTwice, SmallData, {}, True),
+        (WithLBFGS, SmallData, {}, True),
+        (LogsEverywhere, SmallData, {}, True),
+        (LogsEverywhere, SmallData, {"gradient_clip_val": 0.1}, True),
+        (SmallTask, GapsData, {}, True),
+        (SmallTask, DoubledData, {}, True),
         (WithMore, SmallData, {}, True),
         (SmallTask, SmallData, {"gradient_clip_val": 0.01}, True),
         (SmallTask, SmallData, {"gradient_clip_val": 0.001, "gradient_clip_algorithm": "value"}, True),
@@ -232,6 +325,48 @@ def test_a_training_is_that_of_lightnings_loop(
     mine, due = (torch.load(found[4], weights_only=True) for found in (ours, theirs))
     assert mine["loops"] == due["loops"]
     assert mine["lr_schedulers"] == due["lr_schedulers"]
+
+
+class SavesInValidation(Callback):
+    """Keeps a checkpoint as each validation ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        trainer.save_checkpoint(self.folder / f"{trainer.global_step}.ckpt")
+
+
+@pytest.mark.parametrize("step", [3, 6, 11, 14])
+def test_a_resume_validates_on_all_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """A checkpoint written in a validation says that this one was begun; the next one begins anew."""
+    options = {"val_check_interval": 3}
+    trainer = small_trainer(new_run(tmp_path), options={"callbacks": [SavesInValidation(tmp_path)], **options})
+    fit(trainer, small_task(), SmallData())
+    found = []
+    for place in ("ours", "theirs"):
+        if place == "theirs":
+            monkeypatch.setattr(EpochLoop, "install", classmethod(lambda cls, trainer: None))
+        recorder = Recorder()
+        resumed = small_trainer(new_run(tmp_path / place), options={"callbacks": [recorder], **options})
+        fit(resumed, small_task(), SmallData(), tmp_path / f"{step}.ckpt")
+        found.append(recorder.seen)
+    assert found[0] == found[1]
+
+
+def test_callbacks_of_any_kind_are_called(tmp_path: Path) -> None:
+    """Lightning asks no callback for its class."""
+    other = Mock(spec=Callback, state_key="other")
+    other.state_dict.return_value = {}
+    trainer = small_trainer(new_run(tmp_path), epochs=1, options={"callbacks": [other]})
+    fit(trainer, small_task(), SmallData())
+    assert other.on_train_batch_end.call_count == trainer.global_step == 8
+
+
+def test_loaders_are_let_go(tmp_path: Path) -> None:
+    trainer: Any = small_trainer(new_run(tmp_path), epochs=1)
+    fit(trainer, small_task(), SmallData())
+    assert trainer.fit_loop.epoch_loop._around is None
 
 
 def test_a_profiler_that_is_asked_for_measures_the_steps(tmp_path: Path) -> None:
