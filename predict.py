@@ -217,7 +217,6 @@ def predict(words: Sequence[str]) -> int:
     arguments = read_arguments(words)
     from data.answers import write
     from data.find import find_pictures
-    from data.modes import frames_left_out
 
     try:
         files = find_pictures(arguments.paths)
@@ -229,6 +228,7 @@ def predict(words: Sequence[str]) -> int:
         except UserError as error:
             raise UserError(f"--explain {arguments.explain}: {error}") from error
     import_lightning()
+    from data.modes import frames_left_out
     from trainer.device import torch_device
 
     classifier = load_classifier(arguments.checkpoint, torch_device(arguments.device))
