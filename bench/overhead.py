@@ -2,8 +2,8 @@
 
 Both train the same network on the same tensors with the same optimiser, schedule, augmentation and loader, in one
 process, in turn. A step is the time from one request for a batch to the next, taken inside the loader, so that it means
-the same everywhere. The bare loop keeps no sums and looks at nothing. A third side is Lightning alone, with all off
-that it can switch off: what is above it is ours, what is below it no user of Lightning escapes.
+the same everywhere. The bare loop keeps no sums and looks at nothing. A third side is Lightning alone, with its own
+loop over the batches and all off that it can switch off.
 
 The pictures of MNIST are drawn at random: a step takes as long, and no data is needed.
 """
