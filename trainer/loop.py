@@ -15,16 +15,12 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.loops.fetchers import _DataFetcher, _PrefetchDataFetcher
+from lightning.pytorch.loops.fetchers import _DataFetcher, _PrefetchDataFetcher, _profile_nothing
 from lightning.pytorch.loops.optimization.automatic import ClosureResult
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from torch import Tensor
 
 from trainer.around import Around, is_ordinary
-
-
-def _nothing() -> None:
-    """For where something may be called and nothing is to be done."""
 
 
 class EpochLoop(_TrainingEpochLoop):
@@ -44,7 +40,7 @@ class EpochLoop(_TrainingEpochLoop):
         self._around = None
         if is_ordinary(self.trainer, self) and isinstance(data_fetcher, _PrefetchDataFetcher):
             self._around = Around(self.trainer, data_fetcher)
-            data_fetcher._start_profiler = data_fetcher._stop_profiler = _nothing
+            data_fetcher._start_profiler = data_fetcher._stop_profiler = _profile_nothing
 
     @property
     def done(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -10,265 +9,30 @@ from unittest.mock import Mock
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.utilities import CombinedLoader
-from torch import Tensor
 
+from tests.trainer.kinds import (
+    Accumulating,
+    ByHand,
+    DoubledData,
+    GapsData,
+    Leaving,
+    LogsEverywhere,
+    LooksTwice,
+    MovedData,
+    Nothing,
+    OwnClip,
+    OwnStep,
+    Stopping,
+    WithLBFGS,
+    WithMore,
+    WithoutNumber,
+    Wrapped,
+)
+from tests.trainer.recorded import Recorder, trace
 from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
-from trainer.around import HOOKS, NoProfiler
+from trainer.around import NoProfiler
 from trainer.build import fit
 from trainer.loop import EpochLoop
-
-
-class Recorder(Callback):
-    """Writes down what every hook sees: its arguments, all counters, the rates and the figures logged so far."""
-
-    def __init__(self) -> None:
-        self.seen: list[Any] = []
-
-    def note(self, name: str, trainer: Trainer, task: Any, *words: Any) -> None:
-        optimizer: Any = trainer.optimizers[0]
-        self.seen.append(
-            (
-                name,
-                [plain(word) for word in words],
-                deepcopy(trainer.fit_loop.state_dict()),
-                (trainer.global_step, trainer.current_epoch, trainer.fit_loop.epoch_loop._batches_that_stepped),
-                [group["lr"] for group in optimizer.param_groups],
-                sorted((key, float(value)) for key, value in trainer.callback_metrics.items() if not of_clock(key)),
-                task._current_fx_name,
-                [None if weight.grad is None else float(weight.grad.double().sum()) for weight in task.parameters()],
-            )
-        )
-
-
-def _hook(name: str) -> Any:
-    return lambda self, trainer, task, *words: self.note(name, trainer, task, *words)
-
-
-for _name in (*HOOKS, "on_validation_start", "on_validation_end", "on_train_epoch_end"):
-    setattr(Recorder, _name, _hook(_name))
-
-
-def of_clock(tag: str) -> bool:
-    """Whether a figure is a time, other in every run."""
-    return tag.startswith(("time/", "sys/images"))
-
-
-def plain(word: Any) -> Any:
-    """A value that can be compared."""
-    if isinstance(word, Tensor):
-        return word.double().sum().item()
-    if isinstance(word, dict):
-        return {key: plain(value) for key, value in word.items()}
-    if isinstance(word, list | tuple):
-        return [plain(value) for value in word]
-    return word if isinstance(word, int | float | str) else type(word).__name__
-
-
-class WithoutNumber(SmallTask):
-    def training_step(self, batch: Any) -> Tensor:  # type: ignore[override]
-        return super().training_step(batch, 0)
-
-
-class WithMore(SmallTask):
-    """Gives more than its loss, has hooks of its own, clips, and schedules in every way."""
-
-    def training_step(self, batch: Any, batch_idx: int) -> Any:
-        self.log_dict({"train/number": float(batch_idx)}, on_step=True, on_epoch=True)
-        return {"loss": super().training_step(batch, batch_idx), "size": len(batch[1])}
-
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        return batch[0] * 1.5, batch[1]
-
-    def on_before_zero_grad(self, optimizer: Any) -> None:
-        self.log("train/before", 1.0)
-
-    def on_after_backward(self) -> None:
-        for weight in self.parameters():
-            assert weight.grad is not None
-            weight.grad.mul_(0.5)
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.log("train/size", float(outputs["size"]))
-
-    def configure_gradient_clipping(self, *words: Any, **named: Any) -> None:
-        self.clipped = getattr(self, "clipped", 0) + 1
-        super().configure_gradient_clipping(*words, **named)
-
-    def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
-        schedules = torch.optim.lr_scheduler
-        return [optimizer], [
-            {"scheduler": schedules.StepLR(optimizer, 1, 0.9), "interval": "step", "frequency": 3},
-            {"scheduler": schedules.StepLR(optimizer, 1, 0.5), "interval": "epoch"},
-            {
-                "scheduler": schedules.ReduceLROnPlateau(optimizer, patience=0),
-                "interval": "step",
-                "frequency": 5,
-                "monitor": "train/number_step",
-            },
-        ]
-
-
-class Nothing(SmallTask):
-    """Gives no loss for every third batch."""
-
-    def training_step(self, batch: Any, batch_idx: int) -> Any:
-        loss = super().training_step(batch, batch_idx)
-        return None if batch_idx % 3 == 2 else loss
-
-
-class ByHand(SmallTask):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.automatic_optimization = False
-
-    def training_step(self, batch: Any, batch_idx: int) -> Any:
-        optimizer: Any = self.optimizers()
-        loss = super().training_step(batch, batch_idx)
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        optimizer.step()
-        return loss
-
-
-class Leaving(SmallTask):
-    """Ends an epoch at its fifth batch."""
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:  # type: ignore[override]
-        return -1 if batch_idx == 4 else None
-
-
-class OwnStep(SmallTask):
-    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
-        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
-
-
-class Twice(torch.optim.SGD):
-    """Looks at the loss twice a step, as optimisers do that look ahead."""
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        closure()
-        return super().step(closure)
-
-
-class LooksTwice(SmallTask):
-    def configure_optimizers(self) -> Any:
-        optimizer = Twice(self.parameters(), lr=0.1)
-        optimizer.register_step_pre_hook(self.before)
-        return optimizer
-
-    def before(self, *_: Any) -> None:
-        for weight in self.parameters():
-            if weight.grad is not None:
-                weight.grad.sign_()
-
-
-class WithLBFGS(SmallTask):
-    def configure_optimizers(self) -> Any:
-        return torch.optim.LBFGS(self.parameters(), lr=0.01, max_iter=3)
-
-
-class LogsEverywhere(SmallTask):
-    """Logs where a method of Lightning's is written anew, and comes to the step with gradients switched off."""
-
-    def on_train_epoch_start(self) -> None:
-        torch.set_grad_enabled(False)
-
-    def on_train_epoch_end(self) -> None:
-        torch.set_grad_enabled(True)
-
-    def configure_gradient_clipping(self, optimizer: Any, **named: Any) -> None:  # type: ignore[override]
-        self.log("train/clip", 1.0)
-        super().configure_gradient_clipping(optimizer, **named)
-
-    def backward(self, loss: Tensor, *words: Any, **named: Any) -> None:
-        self.log("train/backward", 2.0)
-        super().backward(loss, *words, **named)
-
-    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
-        self.log("train/zero", 3.0)
-        super().optimizer_zero_grad(epoch, batch_idx, optimizer)
-
-    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        assert self._current_fx_name == "lr_scheduler_step"
-        super().lr_scheduler_step(scheduler, metric)
-
-
-class Gaps:
-    """A loader that gives None now and then."""
-
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def __iter__(self) -> Any:
-        return (None if place % 3 == 1 else batch for place, batch in enumerate(self.loader))
-
-
-class GapsData(SmallData):
-    def train_dataloader(self) -> Any:
-        return Gaps(super().train_dataloader())
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        return batch
-
-
-class Doubling(CombinedLoader):
-    def __next__(self) -> Any:
-        batch, number, place = super().__next__()
-        return [2 * batch[0], batch[1]], number, place
-
-
-class DoubledData(SmallData):
-    def train_dataloader(self) -> Any:
-        return Doubling(super().train_dataloader(), "max_size_cycle")
-
-
-class MovedData(SmallData):
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        return batch[0] + 1, batch[1]
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        return [part.to(device) for part in batch]
-
-
-def trace(root: Path, kind: type[SmallTask], data: SmallData, options: dict[str, Any]) -> tuple[Any, ...]:
-    """All that a training does, and how many of its steps were taken in one piece."""
-    recorder, run = Recorder(), new_run(root)
-    trainer = small_trainer(run, options={"callbacks": [recorder], "log_every_n_steps": 2, **options})
-    torch.manual_seed(7)
-    task = kind()
-    short = 0
-    if isinstance(trainer.fit_loop.epoch_loop, EpochLoop):
-        loop: Any = trainer.fit_loop.epoch_loop
-        learn = loop._learn
-
-        def counted(*words: Any) -> Any:
-            nonlocal short
-            short += 1
-            return learn(*words)
-
-        loop._learn = counted
-    fit(trainer, task, data)
-    logged = sorted(
-        (name, value.step, value.value)
-        for name, values in scalars(run.path).items()
-        if not of_clock(name)
-        for value in values
-    )
-    return recorder.seen, logged, [weight.tolist() for weight in task.parameters()], task.order, run.last, short
-
-
-def scalars(folder: Path) -> dict[str, Any]:
-    """Every scalar in the event files of a run."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
-    return {tag: events.Scalars(tag) for tag in events.Tags()["scalars"]}
 
 
 @pytest.mark.filterwarnings("ignore:You have overridden", "ignore:You requested to overfit")
@@ -295,10 +59,15 @@ def scalars(folder: Path) -> dict[str, Any]:
         (SmallTask, SmallData, {"val_check_interval": 3}, True),
         (SmallTask, SmallData, {"val_check_interval": 5, "check_val_every_n_epoch": None}, True),
         (SmallTask, SmallData, {"check_val_every_n_epoch": 2}, True),
+        (SmallTask, SmallData, {"val_check_interval": "01:00:00:00"}, True),
         (SmallTask, SmallData, {"limit_train_batches": 5}, True),
         (SmallTask, SmallData, {"max_steps": 11}, True),
         (SmallTask, SmallData, {"overfit_batches": 3}, True),
         (Leaving, SmallData, {}, True),
+        (Stopping, SmallData, {}, True),
+        (Accumulating, SmallData, {}, True),
+        (OwnClip, SmallData, {}, True),
+        (Wrapped, SmallData, {}, False),
         (OwnStep, SmallData, {}, False),
         (SmallTask, SmallData, {"accumulate_grad_batches": 3}, False),
         (SmallTask, SmallData, {"precision": "64-true"}, False),
