@@ -130,7 +130,6 @@ class EpochLoop(_TrainingEpochLoop):
             or around.looks_between
             or self.batch_progress.is_last_batch
             or self.batch_idx + 1 >= trainer.num_training_batches
-            or self._skip_next_val
             or trainer.should_stop
             or trainer.received_sigterm
             or trainer.accumulate_grad_batches != 1

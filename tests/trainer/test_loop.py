@@ -58,6 +58,7 @@ from trainer.loop import EpochLoop
         (SmallTask, SmallData, {"precision": "bf16-mixed"}, True),
         (SmallTask, SmallData, {"val_check_interval": 3}, True),
         (SmallTask, SmallData, {"val_check_interval": 5, "check_val_every_n_epoch": None}, True),
+        (SmallTask, SmallData, {"val_check_interval": 11, "check_val_every_n_epoch": None}, True),
         (SmallTask, SmallData, {"check_val_every_n_epoch": 2}, True),
         (SmallTask, SmallData, {"val_check_interval": "01:00:00:00"}, True),
         (SmallTask, SmallData, {"limit_train_batches": 5}, True),
