@@ -15,7 +15,7 @@ Letters: N batch, C channels, H height, W width, K points of the coarse noise. L
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -247,6 +247,11 @@ class Augmentation:
         for name in ("max_shift",) * (self.kind != "none") + ("strength",) * (self.kind == "elastic"):
             if getattr(self, name) >= side:
                 raise ValueError(f"{name} must be below {side}, {pictures}, got {getattr(self, name)}")
+
+    def calmed(self) -> "Augmentation":
+        """This one without what alters a picture: shifts by a pixel at most, and mirroring as before."""
+        reach = min(int(self.max_shift), 1)
+        return replace(self, kind="none" if self.kind == "none" else "shift", max_shift=reach, erase=0)
 
     @property
     def is_identity(self) -> bool:

@@ -6,6 +6,7 @@ A set says in ``read`` what its pictures are; this module carves the validation 
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -22,6 +23,13 @@ from data.split import stratified_split
 from theory.seeds import mix_seed
 
 _NOT_DONE = "not used by --data.aug {0[data.aug]}; --data.aug elastic uses all of them"
+
+
+def _may_calm(options: Mapping[str, Any]) -> bool:
+    """Whether there is anything that calm epochs leave out."""
+    most = options["data.max_shift"] if options["data.aug"] == "shift" else 0
+    return options["data.aug"] in ("affine", "elastic") or most > 1 or options["data.erase"] > 0
+
 
 DEFAULT_ROOT = "~/.cache/deep-learning-mathematics"
 
@@ -87,6 +95,8 @@ class Images(LightningDataModule, ABC):
         smoothness: Distance over which elastic displacements stay similar, in pixels.
         flip: Probability of mirroring a training picture left to right.
         erase: Side of a square erased from each training picture, at most the picture's, in pixels; 0 for none.
+        calm_epochs: Last epochs of the run that only shift pictures, by a pixel at most: what is learned last looks
+            like what is tested; 0 for none.
         binarise: Pictures of black and white pixels: drawn once by their grey values (sample), those of training anew
             in each batch (redraw), cut at one half (threshold), or left grey (none).
         binarise_seed: Seed of that draw; the same for all runs that are to be compared.
@@ -97,6 +107,12 @@ class Images(LightningDataModule, ABC):
         (("data.max_shift",), lambda options: options["data.aug"] != "none", _NOT_DONE),
         (("data.degrees", "data.scale", "data.shear"), lambda o: o["data.aug"] in ("affine", "elastic"), _NOT_DONE),
         (("data.strength", "data.smoothness"), lambda options: options["data.aug"] == "elastic", _NOT_DONE),
+        (("data.calm_epochs",), _may_calm, "--data.aug {0[data.aug]} is as calm as that, here"),
+        (
+            ("data.calm_epochs",),
+            lambda o: (o["trainer.max_epochs"] or 0) > 0,
+            "the last epoch is not known, give --epochs",
+        ),
     )
     name: str = ""
     source: str = ""
@@ -121,6 +137,7 @@ class Images(LightningDataModule, ABC):
         smoothness: float = 4.0,
         flip: float = 0.0,
         erase: int = 0,
+        calm_epochs: int = 0,
         binarise: Scheme = "none",
         binarise_seed: int = 0,
     ) -> None:
@@ -139,7 +156,9 @@ class Images(LightningDataModule, ABC):
             raise ValueError(f"seed must be 0 or more, got {seed}")
         self.root = resolve_root(root)
         self.batch_size, self.val_fraction, self.split_seed, self.seed = batch_size, val_fraction, split_seed, seed
-        self.scheme, self.binarise_seed = binarise, binarise_seed
+        if calm_epochs < 0:
+            raise ValueError(f"calm_epochs must be 0 or more, got {calm_epochs}")
+        self.scheme, self.binarise_seed, self.calm_epochs = binarise, binarise_seed, calm_epochs
         self.augmentation = Augmentation(
             kind=aug, max_shift=max_shift, degrees=degrees, scale=scale, shear=shear, strength=strength,
             smoothness=smoothness, flip=flip, erase=erase, padding=self.padding,
@@ -250,9 +269,15 @@ class Images(LightningDataModule, ABC):
     def augment(self, images: Tensor, draws: Draws) -> Tensor:
         """A training batch, shape (N, C, H, W), moved and drawn as the options say."""
         generator = draws.generator()
-        if not self.augmentation.is_identity:
-            images = self.augmentation(images, generator)
+        augmentation = self.augmentation.calmed() if self.is_calm(draws.epoch) else self.augmentation
+        if not augmentation.is_identity:
+            images = augmentation(images, generator)
         return draw(images, generator) if self.scheme == "redraw" else images
+
+    def is_calm(self, epoch: int) -> bool:
+        """Whether ``epoch`` is one of the last ``calm_epochs`` of the run."""
+        trainer: Any = self.trainer
+        return bool(self.calm_epochs) and trainer is not None and epoch >= trainer.max_epochs - self.calm_epochs
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """The batch on the device; resident tensors are there already, and Lightning's walk through them costs time."""
@@ -261,7 +286,13 @@ class Images(LightningDataModule, ABC):
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def train_dataloader(self) -> TensorLoader:
-        """Shuffled, augmented batches of the training pictures."""
+        """Shuffled, augmented batches of the training pictures.
+
+        Raises:
+            ValueError: If no epoch is known to be the last, and the last ones are to be calm.
+        """
+        if self.calm_epochs and getattr(self.trainer, "max_epochs", 1) in (None, -1):
+            raise ValueError(f"calm_epochs {self.calm_epochs}: the last epoch is not known, give --epochs")
         return self._loader("train", training=True)
 
     def val_dataloader(self) -> TensorLoader | list[TensorLoader]:

@@ -208,6 +208,24 @@ def test_zero_strength_changes_nothing(kind) -> None:
     torch.testing.assert_close(result.float() / (255 if kind == "shift" else 1), images / 255, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("options", "calm"),
+    [
+        ({}, {}),
+        ({"kind": "elastic", "max_shift": 2.5, "erase": 3}, {"kind": "shift", "max_shift": 1}),
+        ({"kind": "affine", "max_shift": 0.5, "flip": 0.5}, {"kind": "shift", "max_shift": 0, "flip": 0.5}),
+        (
+            {"kind": "shift", "max_shift": 3, "padding": "border"},
+            {"kind": "shift", "max_shift": 1, "padding": "border"},
+        ),
+    ],
+)
+def test_calmed_only_shifts(options: dict, calm: dict) -> None:
+    images, draw = random_bytes(50, 1, 9, 9), torch.Generator()
+    seen = Augmentation(**options).calmed()(images, draw.manual_seed(0))
+    assert torch.equal(seen, Augmentation(**calm)(images, draw.manual_seed(0)))
+
+
 def test_identity_is_known() -> None:
     assert Augmentation().is_identity
     assert not any(Augmentation(**options).is_identity for options in KINDS)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from data import DATA
 from data.digits import Digits
+from data.draws import Draws
 from data.faces import Faces
 from data.images import DEFAULT_ROOT, Images, channel_statistics, resolve_root
 from tests.data.test_mnist import write_set
@@ -137,7 +138,7 @@ def test_options_are_on_the_command_line_with_help(name: str) -> None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind_of(name), "data")
     options = ["root", "batch_size", "val_fraction", "split_seed", "seed", "aug", "max_shift", "degrees", "scale"]
-    options += ["shear", "strength", "smoothness", "flip", "erase"]
+    options += ["shear", "strength", "smoothness", "flip", "erase", "calm_epochs"]
     text = parser.format_help()
     for option in options:
         assert f"--data.{option} " in text
@@ -159,6 +160,7 @@ def test_options_are_on_the_command_line_with_help(name: str) -> None:
         ({"val_fraction": 0.001}, r"val_fraction 0.001 does not fit digits: cannot hold out 1 of 1437"),
         ({"val_fraction": 0.999}, r"val_fraction 0.999 does not fit digits: cannot hold out 1436 of 1437"),
         ({"split_seed": -1}, "split_seed must be 0 or more, got -1"),
+        ({"calm_epochs": -1}, "calm_epochs must be 0 or more, got -1"),
         ({"aug": "twist"}, "aug must be .* got 'twist'"),
         ({"max_shift": -1}, "max_shift must be 0 or more, got -1"),
     ],
@@ -213,8 +215,8 @@ class Counter(LightningModule):
 def run(data: Images, **options: object) -> dict[str, list[list[int]]]:
     counter = Counter()
     trainer = Trainer(
-        max_epochs=2, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
-        enable_checkpointing=False, num_sanity_val_steps=0, **options,
+        accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False, num_sanity_val_steps=0, **{"max_epochs": 2, **options},
     )  # fmt: skip
     trainer.fit(counter, datamodule=data)
     trainer.test(counter, datamodule=data, verbose=False)
@@ -239,6 +241,29 @@ def test_trainer_runs_with_and_without_a_validation_set(val_fraction: float) -> 
 def test_overfitting_batches_are_the_same_in_every_epoch() -> None:
     seen = run(Faces(batch_size=20), overfit_batches=2)
     assert seen["train"][:2] == seen["train"][2:]
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning", "ignore:Total length of .* across ranks is zero")
+@pytest.mark.parametrize(("calm_epochs", "moved"), [(0, [True] * 3), (2, [True, False, False]), (9, [False] * 3)])
+def test_the_last_epochs_are_calm(monkeypatch: pytest.MonkeyPatch, calm_epochs: int, moved: list[bool]) -> None:
+    """A picture that is only shifted keeps its bytes; one that is turned and sampled is made of new numbers."""
+    data = Faces(batch_size=50, val_fraction=0, aug="elastic", calm_epochs=calm_epochs)
+    seen: dict[int, list[bool]] = {0: [], 1: [], 2: []}
+    augment = data.augment
+
+    def watched(images: Tensor, draws: Draws) -> Tensor:
+        result = augment(images, draws)
+        seen[draws.epoch].append(result.is_floating_point())
+        return result
+
+    monkeypatch.setattr(data, "augment", watched)
+    run(data, max_epochs=3)
+    assert list(seen.values()) == [[whether] * 3 for whether in moved]
+
+
+def test_calm_epochs_need_a_last_one() -> None:
+    with pytest.raises(ValueError, match="calm_epochs 2: the last epoch is not known, give --epochs"):
+        run(Faces(aug="elastic", calm_epochs=2), max_epochs=-1, max_steps=3)
 
 
 def test_order_follows_the_runs_seed(monkeypatch: pytest.MonkeyPatch) -> None:
