@@ -190,7 +190,7 @@ class MLPTask(LightningModule):
         layers = "one hidden layer" if options["depth"] == 1 else f"{options['depth']} hidden layers"
         return (
             f"{layers} of {', '.join(map(str, self.widths))} {options['activation']} units, "
-            f"{options['seeds']} seeds, {count} method{'s side by side' * (count > 1)}"
+            f"{options['seeds']} seed{'s' * (options['seeds'] > 1)}, {count} method{'s side by side' * (count > 1)}"
         )
 
     def saved_networks(self) -> dict[str, nn.Sequential]:

@@ -198,7 +198,8 @@ class VanishingGradientsTask(LightningModule):
         """Sizes, for the first lines of a run."""
         options, count = self.hparams, sum(parameter.numel() for parameter in self.parameters())
         networks = len(self.settings) * options["copies"]
-        return f"{networks} networks of {options['depth']} layers of {options['width']} units, {count:,} parameters"
+        what = f"{networks} network{'s' * (networks > 1)} of {options['depth']} layers of {options['width']} units"
+        return f"{what}, {count:,} parameters"
 
     def deviations(self) -> list[float]:
         """Measured ‖δ_1‖/‖δ_L‖ over the closed form, less 1, of each setting."""

@@ -43,7 +43,7 @@ def test_bundled_sets(tmp_path: Path, data: str, more: list[str], stated: tuple[
     [
         ("cnn-mnist-99.yaml", (99.12, 0.05), 5),
         ("cnn-mnist-99.5.yaml", (99.57, 0.03), 5),
-        ("cnn-mnist-99.7.yaml", (99.71, 0.02), 3),
+        ("cnn-mnist-99.7.yaml", (99.71, 0.02), 3),  # the three found lie within 0.01, by luck
     ],
 )
 def test_mnist(tmp_path: Path, recipe: str, stated: tuple[float, float], seeds: int) -> None:

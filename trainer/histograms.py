@@ -21,7 +21,7 @@ BINS = 30  # what TensorBoard draws; ``add_histogram`` counts 1,500 of them in 3
 
 
 def shown_epoch(epoch: int, epochs: int | None) -> bool:
-    """Whether an epoch is shown: the last one, and evenly many before it, `MOST_EPOCHS` in all.
+    """Whether an epoch is shown: the last one, and others evenly spread before it, at most `MOST_EPOCHS` in all.
 
     Args:
         epoch: Counted from 1.

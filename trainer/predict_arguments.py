@@ -19,7 +19,7 @@ def read_arguments(argv: Sequence[str]) -> Namespace:
         "Predicts the class of pictures with a checkpoint of train.py. 'predict.py export' makes a file of the "
         "classifier for other programs; see 'predict.py export --help'.",
         "exit status: 0 all went well; 1 no picture could be read, or with --strict not all; 2 wrong input; "
-        "141 whoever read the output went away",
+        "130 or 143 stopped by SIGINT or SIGTERM; 141 whoever read the output went away",
     )
     parser.add_argument(
         "checkpoint", help="a run folder, or a checkpoint such as runs/cnn-digits/RUN/checkpoints/best.ckpt"
@@ -58,10 +58,16 @@ def read_export_arguments(argv: Sequence[str]) -> Namespace:
         "predict.py export",
         "Writes a classifier for other programs: uint8 pictures in, probabilities out, class names and preprocessing "
         "inside. The file is read back and compared with torch.",
-        "exit status: 0 all went well; 1 the file disagrees with torch, or the disk is full; 2 wrong input",
+        "exit status: 0 all went well; 1 the file disagrees with torch, or the disk is full; 2 wrong input; "
+        "130 or 143 stopped by SIGINT or SIGTERM; 141 whoever read the output went away",
     )
     parser.add_argument("checkpoint", help="a run folder, or a checkpoint")
-    parser.add_argument("--to", choices=FORMATS, required=True, help="onnx (needs pip install '.[export]'), ...")
+    parser.add_argument(
+        "--to",
+        choices=FORMATS,
+        required=True,
+        help="onnx (needs pip install '.[export]'); torch-export, which torch alone runs; safetensors: the weights",
+    )
     parser.add_argument("--out", metavar="FILE", help="file to write (default: model.SUFFIX in the run folder)")
     parser.add_argument("--overwrite", action="store_true", help="replace the file")
     arguments = parser.read(argv)

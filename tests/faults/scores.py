@@ -1,14 +1,11 @@
 """The score sheet of the fault suite: one number from 0 to 3 for each case.
 
 0 is silently wrong, 1 is a crash whose cause is unclear, 2 is a clear error that names the file or the option, 3
-recovers correctly and says so. A test calls :func:`record` after its assertions have passed, so that a score is never
+recovers correctly and says so. Where an error is the right answer (`bench.faults.ERROR_IS_RIGHT`), 2 is full marks. A test calls :func:`record` after its assertions have passed, so that a score is never
 better than the behaviour that was seen. What other tools make of such faults: ``python -m bench faults``.
 """
 
 from __future__ import annotations
-
-# Where an error is the right answer, a clear error is full marks.
-ERROR_IS_RIGHT = frozenset({"D2", "D16", "T7", "T14", "T16", "T18", "T19", "T20"})
 
 SCORES: dict[str, int] = {}
 

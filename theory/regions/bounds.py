@@ -48,7 +48,7 @@ def upper_bound(widths: Sequence[int], dimension: int, slope: float = 0.0) -> in
 
     Σ over j_1 … j_L of Π C(n_l, j_l), where 0 ≤ j_l ≤ min(n₀, n_1 - j_1, …, n_{l-1} - j_{l-1}, n_l): of n_l units, j_l
     bend within the region and at most n_l - j_l need be positive, which limits the rank of what comes after. With a
-    slope below zero nothing is lost but width, and the limit is min(n₀, n_1, …, n_{l-1}).
+    slope left of 0 nothing is lost but width, and the limit is min(n₀, n_1, …, n_{l-1}).
 
     Args:
         widths: n_1 … n_L.
