@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -111,12 +112,22 @@ def load_classifier(path: str, device: str, precision: str | None = None) -> Cla
         if not 0 < temperature < math.inf:
             raise ValueError(f"its temperature is {temperature}")
         mirrors = bool(house.get("mirrors"))
-    except (RuntimeError, TypeError, ValueError, AttributeError) as error:  # of another version, or altered
+    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
+        # of another version, or altered
         reason = str(error).splitlines()
         raise UserError(f"{path} does not fit the model {name!r}: {reason[min(1, len(reason) - 1)].strip()}") from error
     if note:
         notice(note)
     return Classifier(task.eval().to(device), settings, temperature, precision, mirrors)
+
+
+def heat_name(number: int, file: Path) -> str:
+    """Name of a picture's heat: its number and its own name, which is cut where a file system would not take it."""
+    stem = os.fsencode(file.stem)
+    kept = stem[: 255 - len(f"{number:05d}-.png")]
+    while kept != stem and stem[len(kept)] & 0xC0 == 0x80:  # in the midst of a letter of UTF-8
+        stem, kept = kept, kept[:-1]
+    return f"{number:05d}-{os.fsdecode(kept)}.png"
 
 
 def check_wishes(classifier: Classifier, arguments: Namespace) -> None:
@@ -192,7 +203,7 @@ def rows(classifier: Classifier, files: list[Path], arguments: Namespace) -> Ite
             guesses = predictions(classifier, images, arguments.top_k, arguments.tta)
             found = dict(zip(pictures, guesses, strict=True))
             if arguments.explain:
-                names = {file: f"{start + part.index(file) + 1:05d}-{file.stem}.png" for file in pictures}
+                names = {file: heat_name(start + part.index(file) + 1, file) for file in pictures}
                 try:
                     save_heats(classifier.task, images, names, [guess[0] for guess in guesses], Path(arguments.explain))
                 except OSError as error:

@@ -50,6 +50,9 @@ try:
     from claims.runner import Outcome, left_out, run_all
 except ModuleNotFoundError as missing:
     raise SystemExit(not_installed(missing)) from None
+except KeyboardInterrupt:
+    print("claims: stopped by SIGINT", file=sys.stderr)
+    raise SystemExit(130) from None
 
 
 class WrongInput(ValueError):  # noqa: N818  (what the user gave, not a fault of the program)

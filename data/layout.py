@@ -238,6 +238,8 @@ def class_names(entries: Sequence[Entry], root: str, empty: Sequence[tuple[str |
         also = f" ({some(dropped)}: no usable picture)" if dropped else ""
         name = Path(root).name or "PATH"
         shape = f"as in {name}/cat/a.jpg and {name}/dog/b.jpg, or {name}/train/cat/a.jpg and {name}/train/dog/b.jpg"
+        if Path(root).suffix.lower() == ".csv":
+            shape = "as in the rows a.jpg,cat and b.jpg,dog"
         raise LayoutError(f"{root} has {got} to train on{also}; 2 are needed, {shape}")
     return names
 

@@ -117,6 +117,10 @@ def test_a_mistake_is_one_line_that_names_it(recipes: Path, words: str, message:
         ("model:\n  lr: 1\n  lr: 2\n", "line 3, column 3: the key 'lr' is given twice"),
         ("- 1\n", "holds no settings"),
         ("model: 3\n", "'model:' must hold settings"),
+        ("model.lr: 3\nmodel:\n  lr: 5\n", "model.lr is given twice"),
+        ("{a: " * 5000 + "1" + "}" * 5000, "is no settings file: its lists and mappings are nested too deeply"),
+        ("report: {a: 1}\n", "report is one value, not a group of settings"),
+        ("model.lr: 3\nmodel:\n  lr: {a: 5}\n", "model.lr is one value, not a group of settings"),
     ],
 )
 def test_a_damaged_settings_file_is_named(recipes: Path, tmp_path: Path, content: str, message: str) -> None:
@@ -133,6 +137,7 @@ def test_a_file_that_names_its_model_alone_gets_the_data_of_the_recipe(recipes: 
     request = read(["-c", str(file)], MODELS, DATA, recipes)
     assert request.data == "digits"
     assert request.settings["trainer"] == {"max_epochs": 3}
+    assert read(["-c", str(file), "--data", "digits"], MODELS, DATA, recipes).settings == request.settings
     file.write_text("model: cnm\n")
     for words in ([], ["--model", "cnn"]):
         with pytest.raises(UserError, match=r"own\.yaml: no model named 'cnm', did you mean 'cnn'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -89,6 +90,16 @@ def test_each_picture_is_explained_and_bad_ones_are_left_out(
         assert picture.info["Title"].startswith(f"0.png: {label}, ")
     assert predict.main(words) == 2
     assert predict.main([*words, "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize("stem", ["l" * 251, "ä" * 125, "x" + "€" * 83])
+def test_a_heat_of_a_long_name_is_called_by_its_beginning(trained: Trained, stem: str, tmp_path: Path) -> None:
+    Image.new("L", (8, 8)).save(picture := tmp_path / f"{stem}.png")
+    assert predict.main([str(trained.folder), str(picture), "--explain", str(tmp_path / "why"), "--device", "cpu"]) == 0
+    (name,) = os.listdir(tmp_path / "why")
+    assert 250 < len(name.encode()) <= 255
+    assert name.startswith("00001-")
+    assert stem.startswith(name.removeprefix("00001-").removesuffix(".png"))
 
 
 def test_a_file_is_replaced_only_when_asked(

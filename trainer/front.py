@@ -227,7 +227,7 @@ def read(
         )
     # A file that names model and data stands alone; otherwise the recipe comes first.
     recipe = None
-    if in_files["model"] != request.model or not (given_data or in_files["data"]):
+    if in_files["model"] != request.model or not in_files["data"]:
         recipe = recipe_file(request.model, request.data or in_files["data"], recipes)
         contents.insert(0, (recipe, read_yaml(recipe)))
         request.usual_data = contents[0][1].get("data", {}).get("name", "")
@@ -286,6 +286,9 @@ def _merge(request: Request, contents: list[tuple[Path, dict[str, Any]]], data: 
         request: Gets the settings by dotted keys, and the name of its data where it has none.
         contents: Files and what they say.
         data: Name of the data in the files that the user gave.
+
+    Raises:
+        UserError: If one says that a setting is a value, and another that it is a group of settings.
     """
     for file, content in contents:
         named = content.get("data", {}).get("name")
@@ -294,5 +297,8 @@ def _merge(request: Request, contents: list[tuple[Path, dict[str, Any]]], data: 
             content = {**content, "data": {"name": named}}
         for key, value in flatten(content).items():
             if key not in ("model.name", "data.name"):
+                for one, other in ((key, known) for known in request.settings):
+                    if one.startswith(f"{other}.") or other.startswith(f"{one}."):
+                        raise UserError(f"{file}: {min(one, other, key=len)} is one value, not a group of settings")
                 request.settings[key] = value
                 request.origin[key] = str(file)

@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import ExtensionFileLoader
 from shlex import quote
 from types import FrameType
 
@@ -36,6 +37,23 @@ class Interrupted(KeyboardInterrupt):
         return STATUS[self.signal]
 
 
+def loads_library(frame: FrameType | None) -> bool:
+    """Whether a compiled library is being loaded: some, such as triton's, abort the process on an exception there."""
+    while frame is not None:
+        loader = frame.f_locals.get("self") if frame.f_code.co_name in ("create_module", "exec_module") else None
+        if isinstance(loader, ExtensionFileLoader):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def again_soon(number: int) -> None:
+    """Send this process the signal once more, when the library may be there."""
+    timer = threading.Timer(0.02, os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """SIGINT and SIGTERM raise `Interrupted` here; their former handlers are given back."""
@@ -46,6 +64,8 @@ def interruptible() -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         if os.getpid() == process:
+            if loads_library(frame):
+                return again_soon(number)
             raise Interrupted(number)
         if number == signal.SIGTERM:  # a loader's worker, which inherited the handler; its parent ends it by SIGTERM
             signal.signal(number, signal.SIG_DFL)

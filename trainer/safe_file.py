@@ -73,6 +73,10 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     for name, part in parts.items():
         if not isinstance(part, dict):
             raise UserError(f"{file} ({read_size(file)}) is not a checkpoint: its {name} holds no names with values")
+    for name, value in parts["state_dict"].items():
+        if isinstance(value, Tensor) and (value.layout != torch.strided or value.is_complex()):
+            kind = "complex" if value.is_complex() else "sparse"
+            raise UserError(f"{file} ({read_size(file)}) is not a checkpoint of ours: its tensor {name} is {kind}")
     return checkpoint
 
 

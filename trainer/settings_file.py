@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,15 @@ def contains_itself(value: Any) -> bool:
     return found(value)
 
 
+def dotted_names(settings: dict[Any, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted names of all settings, in order; of ``model.lr: 3`` and ``model: {lr: 5}`` it is the same name."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from dotted_names(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Reads one settings file into groups; ``model: cnn`` is short for ``model: {name: cnn}``.
 
@@ -60,16 +70,23 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys)
+        looped = contains_itself(content)
     except OSError as error:
         raise UserError(f"cannot read the settings file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is no text file (byte {error.start} is not UTF-8)") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {yaml_problem(error)}") from error
+    except RecursionError as error:
+        raise UserError(f"{path} is no settings file: its lists and mappings are nested too deeply") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no settings: expected 'model:', 'data:', 'trainer:' at its top level")
-    if contains_itself(content):
+    if looped:
         raise UserError(f"{path}: an alias (*name) stands inside what it stands for")
+    names = list(dotted_names(content))
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        raise UserError(f"{path}: {twice} is given twice")
     for group in ("model", "data"):
         if isinstance(content.get(group), str):
             content[group] = {"name": content[group]}

@@ -22,7 +22,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from trainer.checkpoint import LastCheckpoint, between_steps
 from trainer.errors import SIGINT_EXIT, RunFailed
-from trainer.interrupt import STATUS
+from trainer.interrupt import STATUS, again_soon, loads_library
 from trainer.notice import notice_of_signal
 
 
@@ -48,6 +48,8 @@ class Signals:
                 notice_of_signal("second interrupt: stopping at once, nothing more is saved")
                 os._exit(SIGINT_EXIT)
             return
+        if not self.can_wait and loads_library(frame):
+            return again_soon(number)
         self.received = received
         if not self.can_wait:
             self.stop(self.kept, "nothing had been trained yet")

@@ -268,6 +268,9 @@ def _state_of_file(weights: str, architecture: Architecture) -> tuple[dict[str, 
             f"{path} holds other weights than those of {architecture.name}: {len(state.keys() & wanted.keys())} of "
             f"{len(wanted)} tensors found, the file's first is {next(iter(foreign))!r}"
         )
+    bad = [name for name, value in state.items() if (value.isnan() | value.isposinf()).any()]  # masks hold -inf
+    if bad:
+        raise ValueError(f"{path}: its weights are not finite ({', '.join(bad[:3])})")
     options = content.get("hyper_parameters") if isinstance(content, dict) else None
     return state, options.get("class_names") if isinstance(options, dict) else None
 

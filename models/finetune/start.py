@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from models.cnn import CNNTask
 
 MOST_AT_ONCE = 64  # pictures at a time while features are computed; fewer when a step sees fewer
+SAME = 1e-4  # spread of features, of their size, that is none
 PATIENCE_S = 10.0  # after which it is said how far the work has come
 
 
@@ -66,6 +67,12 @@ def fit_head_of(trainer: Trainer, task: CNNTask) -> tuple[HeadFit, Tensor]:
         )
 
     features, labels = features_of(zip(images.split(size), labels.split(size), strict=True), f"{total:,} pictures")
+    if same_for_all(features):
+        side = "×".join(map(str, images.shape[-2:]))
+        say(
+            f"warning: the frozen network gives all {total:,} pictures nearly the same features at {side} pixels, from "
+            "which no head can tell them apart; a larger --data.image_size may help"
+        )
     views, count = None, task.hparams["head_views"]
     if count:
         loader: Any = trainer.train_dataloader
@@ -89,6 +96,12 @@ def fit_head_of(trainer: Trainer, task: CNNTask) -> tuple[HeadFit, Tensor]:
     loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
     right = (logits.argmax(1) == labels).sum()
     return head, torch.stack([loss, right, torch.tensor(total)]).to(task.device) / trainer.world_size
+
+
+def same_for_all(features: Tensor) -> bool:
+    """Whether features, shape (N, D), lie within a ten-thousandth of their size around their mean."""
+    x = features.double()
+    return bool((x - x.mean(0)).square().sum() <= SAME**2 * x.square().sum())
 
 
 def balances(trainer: Trainer) -> bool:

@@ -119,11 +119,9 @@ def read_weights(path: Path, digest: str = "") -> Any:
             ) from None
         what = "no weights file, or a truncated one; nothing was executed"
         raise ValueError(f"{path} ({size} bytes) is {what}") from None
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(f"{path} ({size} bytes) is no weights file, or a truncated one: {_first(error)}") from None
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
+    except MemoryError:
+        raise
+    except Exception as error:  # torch and safetensors raise many types for a damaged file
         raise ValueError(f"{path} ({size} bytes) is no weights file, or a truncated one: {_first(error)}") from None
 
 

@@ -192,6 +192,8 @@ def test_class_map_comes_from_train_alone() -> None:
     ) as caught:
         class_names([entry("a", "train")], "data", [(None, "b")])
     assert "\n" not in str(caught.value)
+    with pytest.raises(LayoutError, match=r"2 are needed, as in the rows a\.jpg,cat and b\.jpg,dog"):
+        class_names([entry("a", "train")], "list.csv")
 
 
 # Partition: N files, C classes.

@@ -1,8 +1,9 @@
 """The score sheet of the fault suite: one number from 0 to 3 for each case.
 
 0 is silently wrong, 1 is a crash whose cause is unclear, 2 is a clear error that names the file or the option, 3
-recovers correctly and says so. Where an error is the right answer (`bench.faults.ERROR_IS_RIGHT`), 2 is full marks. A test calls :func:`record` after its assertions have passed, so that a score is never
-better than the behaviour that was seen. What other tools make of such faults: ``python -m bench faults``.
+recovers correctly and says so. Where an error is the right answer (`bench.faults.ERROR_IS_RIGHT`), 2 is full marks. A
+test calls :func:`record` after its assertions have passed, so that a score is never better than the behaviour that was
+seen. What other tools make of such faults: ``python -m bench faults``.
 """
 
 from __future__ import annotations

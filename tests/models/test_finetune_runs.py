@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 import data.scan
@@ -38,6 +39,21 @@ def test_a_head_alone_leaves_the_body_as_it_was(pictures: Path, tmp_path: Path, 
         assert torch.equal(body[name], fresh[name]), name
     assert not (only_run(tmp_path) / "checkpoints/best.ckpt").exists()
     assert checkpoint["global_step"] == 1
+
+
+@pytest.mark.parametrize(("side", "warned"), [(32, True), (40, False)])
+def test_features_that_are_the_same_for_all_pictures_are_told(
+    tmp_path: Path, side: int, warned: bool, capsys: Any
+) -> None:
+    """EfficientNet-Lite0 sees 32 pixels as one place, where its last features of plain colours are 0."""
+    for number in range(24):
+        place = tmp_path / "plain" / ("red", "blue")[number % 2] / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (side, side), [(200, number, 0), (0, number, 200)][number % 2]).save(place)
+    given = ["--model", "cnn", "--data", str(tmp_path / "plain"), "--data.image_size", str(side), "--device", "cpu"]
+    assert train.main([*given, "--root", str(tmp_path / "runs"), "--report", "none"]) == 0
+    said = "the frozen network gives all 20 pictures nearly the same features at 32×32 pixels"
+    assert (said in capsys.readouterr().err) == warned
 
 
 @pytest.mark.parametrize(("tune", "times"), [("head", 1), ("all", 2)])

@@ -174,6 +174,21 @@ def test_a_text_is_no_weights_file_and_no_attack(text, tmp_path):
         read_weights(file)
 
 
+@pytest.mark.parametrize("content", [b"root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon", bytes(range(256))])
+def test_any_bytes_that_are_no_weights_are_refused(content, tmp_path):
+    """torch's reader takes the first byte for an instruction and fails at it in its own way."""
+    file = tmp_path / "passwd"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"passwd \(\d+ bytes\) is no weights file, or a truncated one"):
+        read_weights(file)
+
+
+def test_weights_that_are_not_finite_are_refused(resnet, tmp_path):
+    torch.save(resnet[0].state_dict() | {"bn1.running_mean": torch.full((64,), torch.nan)}, tmp_path / "nan.pth")
+    with pytest.raises(ValueError, match=r"nan\.pth: its weights are not finite \(bn1\.running_mean\)"):
+        build_backbone("resnet18", 2, weights=str(tmp_path / "nan.pth"))
+
+
 @pytest.mark.parametrize("content", [[1, 2], {}, {"epoch": 3}, {1: torch.zeros(2)}])
 def test_a_file_without_a_state_dict_is_refused(content):
     with pytest.raises(ValueError, match=r"x\.pth holds no state dict"):

@@ -55,6 +55,15 @@ def test_masks_and_integers_are_finite() -> None:
     assert nonfinite_weights({"mask": -mask, "w": torch.tensor(float("nan"))}) == ["mask", "w"]
 
 
+@pytest.mark.parametrize(
+    ("tensor", "kind"), [(torch.zeros(2, dtype=torch.complex64), "complex"), (torch.zeros(2, 2).to_sparse(), "sparse")]
+)
+def test_a_tensor_that_we_never_save_is_refused(tmp_path: Path, tensor: torch.Tensor, kind: str) -> None:
+    torch.save({"state_dict": {"mean": tensor}}, tmp_path / "odd.ckpt")
+    with pytest.raises(UserError, match=rf"odd\.ckpt .* is not a checkpoint of ours: its tensor mean is {kind}"):
+        load_checkpoint(tmp_path / "odd.ckpt")
+
+
 def test_only_our_litter_is_removed(tmp_path: Path) -> None:
     for name in (".last.ckpt.abc.tmp", "notes.tmp", ".hidden", "best.ckpt"):
         (tmp_path / name).touch()

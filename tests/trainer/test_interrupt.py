@@ -6,7 +6,9 @@ import io
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
+from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import train
 from data.landscape import Landscape
 from models.cnn import CNNTask
 from models.gradient_descent import GradientDescentTask
+from trainer.errors import RunFailed
 from trainer.interrupt import Interrupted, interruptible
 from trainer.signals import Signals
 
@@ -111,6 +114,43 @@ def test_predict_stops_in_one_line(
     (tmp_path / "a.png").write_bytes(b"")
     assert predict.main(["run", str(tmp_path / "a.png")]) == 130
     assert capsys.readouterr().err == "predict.py: stopped by SIGINT\n"
+
+
+class Library(ExtensionFileLoader):
+    """A compiled library in the midst of whose loading a signal comes."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__("library", "library.so")
+        self.number = number
+        self.loaded = False
+
+    def exec_module(self, module: Any) -> None:
+        os.kill(os.getpid(), self.number)
+        time.sleep(0.05)
+        self.loaded = True
+
+    def use(self) -> None:
+        self.exec_module(None)
+        time.sleep(5)
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_library_is_loaded_before_a_signal_is_heeded(number: signal.Signals, code: int) -> None:
+    """An exception in the midst of that ends the process by SIGABRT in some."""
+    library = Library(number)
+    with pytest.raises(Interrupted) as caught, interruptible():
+        library.use()
+    assert library.loaded
+    assert caught.value.exit_code == code
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_so_it_is_while_nothing_is_trained(number: signal.Signals, code: int) -> None:
+    library = Library(number)
+    with pytest.raises(RunFailed, match=f"stopped by {number.name}") as caught, Signals().installed(None):
+        library.use()
+    assert library.loaded
+    assert caught.value.exit_code == code
 
 
 class Struck(io.RawIOBase):
