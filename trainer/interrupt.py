@@ -37,18 +37,25 @@ class Interrupted(KeyboardInterrupt):
         return STATUS[self.signal]
 
 
-def loads_library(frame: FrameType | None) -> bool:
-    """Whether a compiled library is being loaded: some, such as triton's, abort the process on an exception there."""
+def must_wait(frame: FrameType | None) -> bool:
+    """Whether an exception raised at this place would not get out.
+
+    Python drops it, with a line on stderr, out of a finaliser or the callback of a weak reference, and a signal that
+    comes during a long call in C is often handled there. Some compiled libraries, such as triton's, abort the process
+    on an exception while they are being loaded.
+    """
     while frame is not None:
-        loader = frame.f_locals.get("self") if frame.f_code.co_name in ("create_module", "exec_module") else None
-        if isinstance(loader, ExtensionFileLoader):
+        name, loader = frame.f_code.co_name, frame.f_locals.get("self")
+        if name == "__del__" or frame.f_globals.get("__name__") in ("weakref", "_weakrefset"):
+            return True
+        if name in ("create_module", "exec_module") and isinstance(loader, ExtensionFileLoader):
             return True
         frame = frame.f_back
     return False
 
 
 def again_soon(number: int) -> None:
-    """Send this process the signal once more, when the library may be there."""
+    """Send this process the signal once more, when that place may have been left."""
     timer = threading.Timer(0.02, os.kill, (os.getpid(), number))
     timer.daemon = True
     timer.start()
@@ -64,7 +71,7 @@ def interruptible() -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         if os.getpid() == process:
-            if loads_library(frame):
+            if must_wait(frame):
                 return again_soon(number)
             raise Interrupted(number)
         if number == signal.SIGTERM:  # a loader's worker, which inherited the handler; its parent ends it by SIGTERM

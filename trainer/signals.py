@@ -22,7 +22,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from trainer.checkpoint import LastCheckpoint, between_steps
 from trainer.errors import SIGINT_EXIT, RunFailed
-from trainer.interrupt import STATUS, again_soon, loads_library
+from trainer.interrupt import STATUS, again_soon, must_wait
 from trainer.notice import notice_of_signal
 
 
@@ -48,7 +48,7 @@ class Signals:
                 notice_of_signal("second interrupt: stopping at once, nothing more is saved")
                 os._exit(SIGINT_EXIT)
             return
-        if not self.can_wait and loads_library(frame):
+        if not self.can_wait and must_wait(frame):
             return again_soon(number)
         self.received = received
         if not self.can_wait:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
@@ -117,39 +118,81 @@ def test_predict_stops_in_one_line(
 
 
 class Library(ExtensionFileLoader):
-    """A compiled library in the midst of whose loading a signal comes."""
+    """A compiled library; some end the process by SIGABRT on an exception while they are loaded."""
 
     def __init__(self, number: signal.Signals) -> None:
         super().__init__("library", "library.so")
-        self.number = number
-        self.loaded = False
+        self.number, self.passed = number, False
 
     def exec_module(self, module: Any) -> None:
         os.kill(os.getpid(), self.number)
         time.sleep(0.05)
-        self.loaded = True
+        self.passed = True
 
     def use(self) -> None:
         self.exec_module(None)
         time.sleep(5)
 
 
+class Finalised:
+    """Something that is let go; Python drops exceptions out of ``__del__``."""
+
+    passed = False
+
+    def __init__(self, number: signal.Signals) -> None:
+        self.number = number
+
+    def use(self) -> None:
+        place = self
+
+        class Mortal:
+            def __del__(self) -> None:
+                os.kill(os.getpid(), place.number)
+                time.sleep(0.05)
+                place.passed = True
+
+        Mortal()
+        time.sleep(5)
+
+
+class Key:
+    """Of a dictionary of weak references."""
+
+
+class Forgotten(Finalised):
+    """A key of which the callback of a weak reference takes leave; Python drops exceptions out of that, too."""
+
+    def use(self) -> None:
+        place = self
+
+        class Struck(dict):  # type: ignore[type-arg]
+            def __delitem__(self, key: Any) -> None:
+                os.kill(os.getpid(), place.number)
+                time.sleep(0.05)
+                place.passed = True
+
+        kept: Any = weakref.WeakKeyDictionary()
+        kept[key := Key()] = 1
+        kept.data = Struck(kept.data)
+        del key
+        time.sleep(5)
+
+
+@pytest.mark.parametrize("kind", [Library, Finalised, Forgotten])
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
-def test_a_library_is_loaded_before_a_signal_is_heeded(number: signal.Signals, code: int) -> None:
-    """An exception in the midst of that ends the process by SIGABRT in some."""
-    library = Library(number)
+def test_a_signal_is_heeded_where_its_exception_gets_out(number: signal.Signals, code: int, kind: Any) -> None:
     with pytest.raises(Interrupted) as caught, interruptible():
-        library.use()
-    assert library.loaded
+        (place := kind(number)).use()
+    assert place.passed
     assert caught.value.exit_code == code
 
 
+@pytest.mark.parametrize("kind", [Library, Finalised, Forgotten])
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
-def test_so_it_is_while_nothing_is_trained(number: signal.Signals, code: int) -> None:
-    library = Library(number)
+def test_so_it_is_while_nothing_is_trained(number: signal.Signals, code: int, kind: Any) -> None:
     with pytest.raises(RunFailed, match=f"stopped by {number.name}") as caught, Signals().installed(None):
-        library.use()
-    assert library.loaded
+        (place := kind(number)).use()
+    assert place.passed
     assert caught.value.exit_code == code
 
 
