@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,11 +50,15 @@ def read_stored(given: str, names: Sequence[str]) -> Stored:
         raise ValueError(f"--model.checkpoint {given}: {error.strerror}") from error
     except Exception as error:  # torch raises many types for a damaged file
         raise ValueError(f"--model.checkpoint {file} is no checkpoint of one of our runs, or is damaged") from error
-    numbers = {name: value for name, value in stored.tensors.items() if isinstance(value, Tensor)}
-    bad = [name for name, value in numbers.items() if (value.isnan() | value.isposinf()).any()]  # masks hold -inf
-    if bad:
+    if bad := not_finite(stored.tensors):
         raise ValueError(f"--model.checkpoint {file}: its weights are not finite ({', '.join(bad[:3])})")
     return stored
+
+
+def not_finite(tensors: Mapping[str, Any]) -> list[str]:
+    """Names of the tensors with NaN or +inf; a mask may hold -inf."""
+    numbers = ((name, value) for name, value in tensors.items() if isinstance(value, Tensor))
+    return [name for name, value in numbers if (value.isnan() | value.isposinf()).any()]
 
 
 def build(stored: Stored, **changed: Any) -> Any:

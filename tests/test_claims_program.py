@@ -3,6 +3,8 @@
 import errno
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -231,6 +233,20 @@ def test_wrong_input_is_one_line_and_status_2(
     assert message in captured.err
     assert len(captured.err.splitlines()) == 1
     assert not captured.out
+
+
+def test_an_interrupt_while_it_starts_is_one_line() -> None:
+    start = """
+import runpy, sys
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == "claims.registry":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupts())
+runpy.run_module("claims", run_name="__main__")
+"""
+    ended = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "claims: stopped by SIGINT\n")
 
 
 def test_a_statement_without_an_experiment_says_why(capsys: pytest.CaptureFixture[str]) -> None:

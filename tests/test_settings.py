@@ -121,6 +121,21 @@ def test_what_no_run_can_use_is_refused_before_the_pictures_are_read(
     refused([*unread, *words], message, tmp_path / "runs", capsys)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data.aug", "none"], "--data.aug none is as calm as that, here"),
+        (["--data.aug", "shift", "--data.max_shift", "1"], "--data.aug shift is as calm as that, here"),
+        (["--epochs", "-1", "--trainer.max_steps", "3"], "the last epoch is not known, give --epochs"),
+    ],
+)
+def test_calm_epochs_that_would_change_nothing_are_refused(
+    tmp_path: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--model", "cnn", "--data.calm_epochs", "2", *words]
+    refused(given, f"--data.calm_epochs: {message}", tmp_path / "runs", capsys)
+
+
 def test_a_precision_in_a_file_is_blamed_on_it(
     unread: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

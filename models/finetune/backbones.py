@@ -29,6 +29,7 @@ from models.finetune.opinion import Opinion
 from models.finetune.pretrained import hub_file, lite0_state
 from models.finetune.stages import split_stages
 from models.finetune.weights import given_file, in_order, read_weights, rename, state_dict_of, with_metadata
+from models.stored import not_finite
 
 logger = logging.getLogger(__name__)
 
@@ -268,8 +269,7 @@ def _state_of_file(weights: str, architecture: Architecture) -> tuple[dict[str, 
             f"{path} holds other weights than those of {architecture.name}: {len(state.keys() & wanted.keys())} of "
             f"{len(wanted)} tensors found, the file's first is {next(iter(foreign))!r}"
         )
-    bad = [name for name, value in state.items() if (value.isnan() | value.isposinf()).any()]  # masks hold -inf
-    if bad:
+    if bad := not_finite(state):
         raise ValueError(f"{path}: its weights are not finite ({', '.join(bad[:3])})")
     options = content.get("hyper_parameters") if isinstance(content, dict) else None
     return state, options.get("class_names") if isinstance(options, dict) else None
