@@ -121,6 +121,7 @@ def test_a_mistake_is_one_line_that_names_it(recipes: Path, words: str, message:
         ("{a: " * 5000 + "1" + "}" * 5000, "is no settings file: its lists and mappings are nested too deeply"),
         ("report: {a: 1}\n", "report is one value, not a group of settings"),
         ("model.lr: 3\nmodel:\n  lr: {a: 5}\n", "model.lr is one value, not a group of settings"),
+        ("model:\n  lr: {a: 5}\nmodel.lr: 3\n", "model.lr is one value, not a group of settings"),
     ],
 )
 def test_a_damaged_settings_file_is_named(recipes: Path, tmp_path: Path, content: str, message: str) -> None:
