@@ -42,14 +42,6 @@ class EpochLoop(_TrainingEpochLoop):
             self._around = Around(self.trainer, data_fetcher)
             data_fetcher._start_profiler = data_fetcher._stop_profiler = _profile_nothing
 
-    @property
-    def done(self) -> bool:
-        """Whether the epoch is over; in the midst of one it seldom is."""
-        in_the_midst = self._around is not None and not self.batch_progress.is_last_batch and self.max_steps == -1
-        if in_the_midst and not (self.restarting or self.trainer.should_stop):
-            return self.batch_progress.current.ready >= self.trainer.num_training_batches
-        return super().done
-
     def run(self, data_fetcher: _DataFetcher) -> None:
         """All steps of an epoch; what was looked up for it, loaders and their workers, is let go afterwards."""
         try:
