@@ -19,6 +19,7 @@ from models.classification.evaluation import Evaluation, Outcome, Point
 from models.classification.reporting import ClassifierReporting
 from models.classification.targets import class_weights, smoothed_cross_entropy
 from models.classification.views import further_views
+from models.columns import column_losses
 from models.convnet import CNN
 from models.finetune import idle
 from models.finetune.compilation import compile_if_possible, forget_compiled
@@ -52,6 +53,7 @@ class CNNTask(ClassifierReporting, LightningModule):
             which a high learning rate needs: 0.25 at a rate of 0.4.
         norm_momentum: Weight of the newest batch in the running mean of batch normalisation of the network ``cnn``,
             0 to 1; 0.1 usual, 0.3 for short runs.
+        columns: Networks ``cnn`` side by side in one, 1 to 16; each learns for itself, their mean logits answer.
         optimizer: ``sgd`` (Nesterov) or ``adamw``.
         lr: Peak learning rate, 0 to 1000; per batch, not per picture. auto searches one for a backbone.
         momentum: Momentum of SGD, or the first beta of AdamW, 0 to 0.999999; 0.9 usual.
@@ -104,6 +106,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         dropout: float = 0.0,
         logit_scale: float = 1.0,
         norm_momentum: float = 0.1,
+        columns: int = 1,
         optimizer: Literal["sgd", "adamw"] = "sgd",
         lr: float | Literal["auto"] = 0.1,
         momentum: float = 0.9,
@@ -135,10 +138,8 @@ class CNNTask(ClassifierReporting, LightningModule):
         if backbone == "cnn":
             if lr == "auto":
                 raise ValueError("--model.lr auto needs a pretrained --model.backbone; give a number")
-            sizes = (widths, padding, depths, pools, patch)
-            self.network: Any = CNN(
-                in_channels, len(class_names), image_size, *sizes, dropout, logit_scale, norm_momentum
-            )
+            sizes = (widths, padding, depths, pools, patch, dropout, logit_scale, norm_momentum, columns)
+            self.network: Any = CNN(in_channels, len(class_names), image_size, *sizes)
         else:
             from models.finetune.policy import pretrained
 
@@ -202,9 +203,14 @@ class CNNTask(ClassifierReporting, LightningModule):
             self.first_batch = images.detach().cpu(), labels.cpu()
         if self.finetuning is not None:
             return self.finetuning.training_step(self, batch)
+        smoothing, weights = self.hparams["label_smoothing"], self.class_weights
+        if self.hparams["columns"] > 1:
+            opinions = self.network(self.normalise(images), each=True)  # (G, N, K)
+            losses = column_losses(opinions, labels, smoothing, weights)
+            self.count(losses.mean(), opinions.mean(0), labels)
+            return losses.sum()
         logits = self(images)
-        loss = smoothed_cross_entropy(logits, labels, self.hparams["label_smoothing"], self.class_weights)
-        return self.count(loss, logits, labels)
+        return self.count(smoothed_cross_entropy(logits, labels, smoothing, weights), logits, labels)
 
     def count(self, loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         """Adds a batch to the sums of the epoch and gives the loss back."""
@@ -227,20 +233,8 @@ class CNNTask(ClassifierReporting, LightningModule):
             self.class_weights = weights.to(self.device)
         if self.hparams["compile"]:
             precision = self.trainer.precision_plugin.train_step_context()
-            compile_if_possible(self.network, self.hparams["in_channels"], self.hparams["image_size"], precision)
-
-    def on_train_start(self) -> None:
-        """Measures the distances before the first step, where an isometry would stand at 1."""
-        loader = self.trainer.val_dataloaders
-        if self.history or self.trainer.global_step or not loader:
-            return
-        with torch.no_grad(), self.trainer.precision_plugin.val_step_context():
-            self.eval()
-            for images, labels in loader:
-                images, labels = images.to(self.device), labels.to(self.device)
-                self.evaluation.collect(images, labels, *self.outputs(images))
-            self.train()
-        self.remember(0, self.evaluation.finish(self.trainer))
+            size, each = self.hparams["image_size"], [True] * (self.hparams["columns"] > 1)
+            compile_if_possible(self.network, self.hparams["in_channels"], size, precision, *each)
 
     def on_train_epoch_end(self) -> None:
         """Logs the epoch's means; they are summed on the device because a log per step costs more than a small step."""

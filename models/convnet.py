@@ -24,6 +24,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.columns import Opinions
 from theory.receptive_field import Window, chain_sizes, receptive_field
 
 
@@ -54,6 +55,9 @@ class CNN(nn.Module):
     maximum comes first: normalisation with a positive gain and ReLU are increasing, so the order changes nothing there,
     and both then touch a quarter of the values.
 
+    With ``columns`` several such networks stand side by side and look at the same picture, see `models.columns`: every
+    convolution but the first is split into that many groups, which share nothing.
+
     Args:
         in_channels: C, 1 for grey, 3 for colour.
         num_classes: K, at least 2.
@@ -68,6 +72,7 @@ class CNN(nn.Module):
         dropout: Probability with which a feature is dropped before the linear layer.
         logit_scale: Factor on the logits; below 1 it slows the growth of the linear layer.
         norm_momentum: Weight of the newest batch in the running mean of batch normalisation.
+        columns: G, networks of these widths side by side.
 
     Raises:
         ValueError: If the picture is too small for the number of stages, or a number is out of range.
@@ -86,6 +91,7 @@ class CNN(nn.Module):
         dropout: float = 0.0,
         logit_scale: float = 1.0,
         norm_momentum: float = 0.1,
+        columns: int = 1,
     ) -> None:
         super().__init__()
         if not widths or min(widths) < 1 or patch < 1:
@@ -97,32 +103,34 @@ class CNN(nn.Module):
             raise ValueError(f"dropout must be in [0, 1), got {dropout}")
         if num_classes < 2:
             raise ValueError(f"a classifier needs at least 2 classes, got {num_classes}")
+        if columns < 1:
+            raise ValueError(f"columns must be at least 1, got {columns}")
         self.patch = patch
-        channels = in_channels * patch**2
+        channels, groups = in_channels * patch**2, 1  # of the picture, which all columns see
         windows = [Window(patch, patch)]
         self.stages = nn.Sequential()
-        for out_channels, pad, depth, pool in zip(widths, padding, depths, pools, strict=True):
+        for width, pad, depth, pool in zip(widths, padding, depths, pools, strict=True):
             stage = nn.Sequential()
             for place in range(depth):
-                stage.append(nn.Conv2d(channels, out_channels, 3, padding=pad, bias=False))
+                stage.append(nn.Conv2d(channels, columns * width, 3, padding=pad, bias=False, groups=groups))
+                channels, groups = columns * width, columns
                 windows.append(Window(3, 1, pad))
                 if place == depth - 1 and pool > 1:
                     stage.append(nn.MaxPool2d(pool))
                     windows.append(Window(pool, pool))
-                stage.append(nn.BatchNorm2d(out_channels, momentum=norm_momentum))
+                stage.append(nn.BatchNorm2d(channels, momentum=norm_momentum))
                 stage.append(nn.ReLU(inplace=True))
-                channels = out_channels
             self.stages.append(stage)
         padded = [math.ceil(side / patch) * patch for side in image_size]
         try:
-            height, width = (chain_sizes(side, windows)[-1] for side in padded)
+            rows, cols = (chain_sizes(side, windows)[-1] for side in padded)
         except ValueError as error:
             raise ValueError(
                 f"{len(widths)} stages are too many for pictures of {image_size[0]}×{image_size[1]}: {error}"
             ) from None
-        self.head = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(channels * height * width, num_classes), Scale(logit_scale)
-        )
+        num_features = widths[-1] * rows * cols
+        last = nn.Linear(num_features, num_classes) if columns == 1 else Opinions(columns, num_features, num_classes)
+        self.head = nn.Sequential(nn.Dropout(dropout), last, Scale(logit_scale))
         self.receptive_field = receptive_field(windows)
 
     def feature_map(self, x: Tensor) -> Tensor:
@@ -138,9 +146,13 @@ class CNN(nn.Module):
         """What the linear layer sees. Args: x of shape (N, C, H, W), normalised. Returns: shape (N, D)."""
         return self.feature_map(x).flatten(1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits. Args: x of shape (N, C, H, W), normalised. Returns: shape (N, K)."""
-        logits: Tensor = self.head(self.features(x))
+    def forward(self, x: Tensor, each: bool = False) -> Tensor:
+        """Logits (N, K) of x, normalised, (N, C, H, W); of several columns with ``each`` those of all, (G, N, K)."""
+        features = self.features(x)
+        if each:
+            drop, opinions, scale = self.head
+            return scale(opinions.each(drop(features)))
+        logits: Tensor = self.head(features)
         return logits
 
     def last_spatial(self) -> nn.Module:

@@ -31,6 +31,7 @@ OPTIMISER: dict[str, Range] = {
     "ema_decay": (0, 0.999999),
     "logit_scale": (0, 100),
     "norm_momentum": (0, 1),
+    "columns": (1, 16),
 }
 
 

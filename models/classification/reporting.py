@@ -5,13 +5,14 @@ A task that inherits from `ClassifierReporting` only has to fill in its outcomes
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import Tensor
 
 from dashboard.confusion import confusion_counts
 from dashboard.layout import BEFORE_TRAINING
-from models.classification.evaluation import Outcome, Point
+from models.classification.evaluation import Evaluation, Outcome, Point
 from models.classification.findings import NOTHING, Summary
 from theory.intervals import wilson_interval
 
@@ -34,6 +35,7 @@ class ClassifierReporting:
     logger: Any
     network: Any
     finetuning: Any
+    evaluation: Evaluation
     history: list[Point]
     train_results: list[tuple[float, float, float]]
     validation: Outcome | None
@@ -64,7 +66,8 @@ class ClassifierReporting:
         count = sum(parameter.numel() for parameter in self.network.parameters())
         field = getattr(self.network, "receptive_field", None)
         seen = f", each last unit sees {field.size}×{field.size} pixels" if field else ""
-        return f"{self.hparams['backbone']}, {count:,} parameters{seen}"
+        columns = f", {self.hparams['columns']} columns" if self.hparams["columns"] > 1 else ""
+        return f"{self.hparams['backbone']}{columns}, {count:,} parameters{seen}"
 
     def weights_origin(self) -> str:
         """Where the weights came from, and their licence, for the model card."""
@@ -83,6 +86,19 @@ class ClassifierReporting:
             "accuracy": {"theory/chance_accuracy": 1 / num_classes, **published},
             "neural distance": {"val/neural_distance": None, "theory/isometry_distance": 1.0},
         }
+
+    def on_train_start(self) -> None:
+        """Measures the distances before the first step, where an isometry would stand at 1."""
+        task, loader = cast(Any, self), self.trainer.val_dataloaders
+        if self.history or self.trainer.global_step or not loader:
+            return
+        with torch.no_grad(), self.trainer.precision_plugin.val_step_context():
+            task.eval()
+            for images, labels in loader:
+                images, labels = images.to(task.device), labels.to(task.device)
+                self.evaluation.collect(images, labels, *task.outputs(images))
+            task.train()
+        self.remember(0, self.evaluation.finish(self.trainer))
 
     def remember(self, epoch: int, outcome: Outcome) -> None:
         """Adds one point to the curve of the neural distance; the one before training has no epoch that logs it."""

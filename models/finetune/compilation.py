@@ -11,7 +11,11 @@ from torch import nn
 
 
 def compile_if_possible(
-    network: nn.Module, in_channels: int, image_size: list[int], context: AbstractContextManager[object]
+    network: nn.Module,
+    in_channels: int,
+    image_size: list[int],
+    context: AbstractContextManager[object],
+    *further: object,
 ) -> bool:
     """Lets ``network(x)`` run compiled from now on, after a trial on a copy; says in one line why it does not.
 
@@ -20,6 +24,7 @@ def compile_if_possible(
         in_channels: C of its pictures.
         image_size: [H, W] of its pictures.
         context: The run's precision, in which training will call the network.
+        further: What training passes it beside the pictures.
 
     Returns:
         Whether it runs compiled.
@@ -30,7 +35,7 @@ def compile_if_possible(
         trial = copy.deepcopy(network).train()
         trial.compile()
         with context:
-            loss = trial(x).float().sum()
+            loss = trial(x, *further).float().sum()
         loss.backward()
     except Exception as error:  # whatever a compiler raises: the network works without it
         torch.compiler.reset()

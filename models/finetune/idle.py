@@ -10,7 +10,7 @@ BACKBONE = (
     "weights", "tune", "head_start", "head_views", "opinion", "freeze_epochs", "unfreeze_milestones", "layer_decay",
     "norm", "ema_decay", "mixup", "cutmix", "mix_off_epochs", "channels_last",
 )  # fmt: skip
-OWN = ("widths", "padding", "depths", "pools", "patch", "dropout", "logit_scale", "norm_momentum")
+OWN = ("widths", "padding", "depths", "pools", "patch", "dropout", "logit_scale", "norm_momentum", "columns")
 
 # A head that is fitted on features of the plain pictures takes no steps.
 STEPS = (

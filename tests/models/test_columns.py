@@ -1,0 +1,100 @@
+"""Networks side by side: what each column computes and learns is what it would alone."""
+
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.cnn import CNNTask
+from models.convnet import CNN
+from models.finetune.compilation import compile_if_possible
+from theory.convolution import convolution_parameters
+
+FACTS: dict[str, Any] = {
+    "class_names": ["a", "b", "c"], "in_channels": 1, "image_size": [8, 8], "mean": [0.3], "std": [0.2],
+    "widths": [4, 6], "logit_scale": 0.5, "label_smoothing": 0.2,
+}  # fmt: skip
+COLUMNS = 3
+
+
+def part(whole: Tensor, column: int) -> Tensor:
+    """A column's share of what lies column by column along the first axis."""
+    return whole.chunk(COLUMNS)[column]
+
+
+def alone(task: CNNTask, column: int) -> CNNTask:
+    """A task with a single network, whose weights are those of one column."""
+    single = CNNTask(**FACTS).double()
+    ours, whole = single.network, task.network
+    with torch.no_grad():
+        for mine, theirs in zip(ours.stages.parameters(), whole.stages.parameters(), strict=True):
+            mine.copy_(part(theirs, column))
+        ours.head[1].load_state_dict(whole.head[1].layers[column].state_dict())
+    return single
+
+
+@pytest.fixture
+def task() -> CNNTask:
+    torch.manual_seed(0)
+    return CNNTask(**FACTS, columns=COLUMNS).double()
+
+
+def test_the_answer_is_the_mean_of_networks_that_share_nothing(task: CNNTask) -> None:
+    x = torch.rand(5, 1, 8, 8, dtype=torch.float64)
+    task.eval()
+    logits = torch.stack([alone(task, column).eval()(x) for column in range(COLUMNS)])  # (G, N, K)
+    assert torch.allclose(task.network(task.normalise(x), each=True), logits, atol=1e-12)
+    assert torch.allclose(task(x), logits.mean(0), atol=1e-12)
+    assert torch.allclose(task.outputs(x)[1], logits.mean(0), atol=1e-12)
+    assert (logits[0] - logits[1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 1.0, 1.5], dtype=torch.float64)])
+def test_each_column_learns_what_it_would_alone(task: CNNTask, weights: Tensor | None) -> None:
+    batch = torch.rand(6, 1, 8, 8, dtype=torch.float64), torch.arange(6) % 3
+    task.class_weights = weights
+    task.training_step(batch, 0).backward()
+    losses = []
+    for column in range(COLUMNS):
+        single = alone(task, column)
+        single.class_weights = weights
+        loss = single.training_step(batch, 0)
+        loss.backward()
+        losses.append(float(loss.detach()))
+        for mine, theirs in zip(single.network.stages.parameters(), task.network.stages.parameters(), strict=True):
+            assert mine.grad is not None
+            assert torch.allclose(mine.grad, part(theirs.grad, column), atol=1e-12)
+        ours, whole = single.network.head[1], task.network.head[1].layers[column]
+        assert torch.allclose(ours.weight.grad, whole.weight.grad, atol=1e-12)
+    assert len(set(losses)) == COLUMNS
+    assert float(task.train_sums[0]) == pytest.approx(6 * sum(losses) / COLUMNS)  # the mean is reported
+
+
+def test_parameters_follow_the_formula_of_grouped_convolutions() -> None:
+    network, single = CNN(3, 5, [12, 12], [4, 6], columns=2), CNN(3, 5, [12, 12], [4, 6])
+    count = sum(parameter.numel() for parameter in network.parameters())
+    assert count == 2 * sum(parameter.numel() for parameter in single.parameters())
+    assert network.stages[0][0].weight.numel() == convolution_parameters(3, 8, 3, bias=False)  # type: ignore[index]
+    assert network.features(torch.zeros(2, 3, 12, 12)).shape == (2, 2 * 6 * 3 * 3)
+
+
+def test_columns_out_of_their_range_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"--model\.columns must be between 1 and 16, got 17"):
+        CNNTask(**FACTS, columns=17)
+    with pytest.raises(ValueError, match="columns must be at least 1, got 0"):
+        CNN(1, 2, [8, 8], [4], columns=0)
+
+
+def test_the_trial_of_a_compiler_gets_what_training_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def look(self: CNN, x: Tensor, each: bool = False) -> Tensor:
+        seen.append(each)
+        return self.head(self.features(x))  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(CNN, "forward", look)
+    monkeypatch.setattr(nn.Module, "compile", lambda self: None)
+    assert compile_if_possible(CNN(1, 2, [8, 8], [4], columns=2), 1, [8, 8], nullcontext(), True)
+    assert seen == [True]
