@@ -20,6 +20,7 @@ Source:
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -147,11 +148,11 @@ class CNN(nn.Module):
         return self.feature_map(x).flatten(1)
 
     def forward(self, x: Tensor, each: bool = False) -> Tensor:
-        """Logits (N, K) of x, normalised, (N, C, H, W); of several columns with ``each`` those of all, (G, N, K)."""
+        """Logits (N, K) of x, normalised, (N, C, H, W); with ``each``, for columns, those of every one, (G, N, K)."""
         features = self.features(x)
         if each:
-            drop, opinions, scale = self.head
-            return scale(opinions.each(drop(features)))
+            drop, last, scale = cast(tuple[nn.Module, Opinions, Scale], tuple(self.head))
+            return scale(last.each(drop(features)))
         logits: Tensor = self.head(features)
         return logits
 
