@@ -7,7 +7,7 @@ from typing import Any
 
 from models.finetune.architectures import LITE0, check_name
 from models.finetune.pretrained import hub_file
-from models.finetune.weights import given_file
+from models.finetune.weights import given_file, read_weights, state_dict_of
 from models.limits import check_within
 
 RANGES = {"mixup": (0, 100), "cutmix": (0, 100), "mix_off_epochs": (0, 10**6), "head_views": (0, 1000)}
@@ -16,8 +16,10 @@ RANGES = {"mixup": (0, 100), "cutmix": (0, 100), "mix_off_epochs": (0, 10**6), "
 def check_early(options: Mapping[str, Any]) -> None:
     """Refuses what is wrong with a task's options for a backbone, whatever the pictures are; fetches its weights.
 
+    A file of weights is read for that and dropped again: a look at a large folder of pictures costs more.
+
     Raises:
-        ValueError: Naming the option, or the weights that are not there.
+        ValueError: Naming the option, or the weights that are not there or cannot be read.
     """
     check_within(options, RANGES)
     name, weights = options["backbone"], options["weights"]
@@ -26,6 +28,9 @@ def check_early(options: Mapping[str, Any]) -> None:
         from torchvision import models
 
         hub_file(models.get_model_weights(name).DEFAULT.url, name)
+    elif weights not in ("default", "none"):
+        path, digest = given_file(weights)
+        state_dict_of(read_weights(path, digest), path)
 
 
 def check_names(name: str, weights: str) -> None:

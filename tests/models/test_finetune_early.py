@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import train
+from data.folder import Folder
 from models.finetune.architectures import build_architecture
 from models.finetune.early import check_names, picture_settings
 from tests.models.small_folder import last, words
@@ -59,3 +60,31 @@ def test_a_run_takes_them_and_an_option_overrides_them(pictures: Path, tmp_path:
 def test_wrong_names_are_refused(name: str, weights: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_names(name, weights)
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix", "message"),
+    [
+        (b"no weights", "", "is no weights file, or a truncated one"),
+        (b"", "#sha256=" + 8 * "0", "expected 00000000"),
+    ],
+)
+def test_a_damaged_weights_file_is_refused_before_the_pictures_are_looked_at(
+    content: bytes,
+    suffix: str,
+    message: str,
+    tmp_path: Path,
+    pictures: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def look(*_: object) -> None:
+        raise AssertionError("the pictures are looked at")
+
+    monkeypatch.setattr(Folder, "setup", look)
+    monkeypatch.setattr(Folder, "prepare_data", look)
+    file = tmp_path / "own.pth"
+    file.write_bytes(content)
+    given = ["--model", "cnn", "--data", str(pictures), "--model.backbone", "resnet18"]
+    assert train.main([*given, "--model.weights", f"{file}{suffix}", "--root", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
