@@ -87,5 +87,5 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
     words = ["--resume", str(trained.folder), "--model.widths", "[8,8]"]
     assert train.main(words) == 2
     message = capsys.readouterr().err
-    assert "widths was [32, 64], now [8, 8]" in message
+    assert "model.widths was [32, 64], now [8, 8]" in message
     assert message.count("\n") == 1

@@ -224,7 +224,10 @@ def check_compatible(
     differing = [name for name in then if name in now and _plain(then[name]) != _plain(now[name])]
     telling = [name for name in differing if name not in _OF_PIXELS]
     chosen = [name for name in telling if name not in _facts(checkpoint)]
-    differences = [f"{name} was {then[name]!r}, now {now[name]!r}" for name in chosen or telling]
+    options = _options(checkpoint)
+    differences = [
+        f"{'model.' * (name in options)}{name} was {then[name]!r}, now {now[name]!r}" for name in chosen or telling
+    ]
     parts = _other_pictures(stored.get("pictures", {}), (house or {}).get("pictures", {}))
     if (parts or differing) and not differences:
         named = " and ".join(parts or ["train"])
@@ -237,10 +240,15 @@ def check_compatible(
         notice("warning: an earlier version began this run; its views were drawn otherwise than those from here on")
 
 
+def _options(checkpoint: dict[str, Any]) -> set[str]:
+    """Arguments of a task that are options of the command, ``--model.NAME``."""
+    return set(checkpoint.get("house", {}).get("recipe", {}).get("model") or {})
+
+
 def _facts(checkpoint: dict[str, Any]) -> set[str]:
     """Arguments of a task that its data gave, such as its classes: other settings of the data change them too."""
     settings = checkpoint.get("house", {}).get("recipe", {}).get("model")
-    return set() if settings is None else set(checkpoint.get("hyper_parameters", {})) - set(settings)
+    return set() if settings is None else set(checkpoint.get("hyper_parameters", {})) - _options(checkpoint)
 
 
 def _other_pictures(then: dict[str, str], now: dict[str, str]) -> list[str]:

@@ -147,7 +147,7 @@ def test_what_follows_from_a_setting_of_the_data_is_not_named_beside_it() -> Non
         check_compatible(checkpoint, other, house(4))
     with pytest.raises(UserError, match=r"settings: in_channels was 3, now 4\. Start"):  # the files themselves changed
         check_compatible(checkpoint, other, house(3))
-    with pytest.raises(UserError, match=r"settings: data\.channels was 3, now 4; lr was 0\.1, now 0\.2\. Start"):
+    with pytest.raises(UserError, match=r"settings: data\.channels was 3, now 4; model\.lr was 0\.1, now 0\.2\. Start"):
         check_compatible(checkpoint, {**other, "lr": 0.2}, house(4))
 
 
