@@ -1,9 +1,8 @@
 """Columns: networks side by side in one, which see the same picture and answer together.
 
-Averaging the logits of G networks leaves what they agree on and damps by G what each got wrong by chance. They must err
-differently for that: trained on the loss of their mean, they rely on one another and the gain is lost; so each column
-has a loss of its own. Where they share nothing, the sum of these losses gives each column exactly the gradient that it
-would have alone.
+The mean of their logits has a lower loss than they have on average, by as much as they disagree: `theory.ensembles`.
+Trained on the loss of that mean they rely on one another and the gain is lost; so each column has a loss of its own.
+Where they share nothing, the sum of these losses gives each column exactly the gradient that it would have alone.
 
 Source:
     Ciresan, Meier, Schmidhuber (2012), Multi-column deep neural networks for image classification, section 2.
@@ -11,10 +10,14 @@ Source:
 """
 # N batch, D features of a column, G columns, K classes
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from models.classification.targets import smoothed_cross_entropy
+from theory.ensembles import disagreement
 
 
 class Opinions(nn.Module):
@@ -43,3 +46,46 @@ class Opinions(nn.Module):
 def column_losses(opinions: Tensor, labels: Tensor, smoothing: float, weights: Tensor | None) -> Tensor:
     """`smoothed_cross_entropy` of each column. Args: opinions of shape (G, N, K). Returns: shape (G,), in nats."""
     return torch.stack([smoothed_cross_entropy(logits, labels, smoothing, weights) for logits in opinions])
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What columns do alone and together on the same pictures.
+
+    Attributes:
+        right: Share of the pictures that each classifies rightly.
+        alone: Their mean loss, in nats a picture.
+        together: The loss of their mean logits.
+        disagreement: What the second is below the first, by the identity of `theory.ensembles`.
+    """
+
+    right: list[float]
+    alone: float
+    together: float
+    disagreement: float
+
+    def finding(self) -> tuple[str, str]:
+        """A line of the result."""
+        shares = ", ".join(f"{100 * share:.2f} %" for share in self.right)
+        return (
+            "columns",
+            f"alone {shares} right, mean loss {self.alone:.4f} nats; together {self.together:.4f}, less by their "
+            f"disagreement, {self.disagreement:.4f} (exact)",
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """Tags and values for ``metrics.json``; the gap is 0 but for rounding."""
+        return {
+            "columns/loss_alone": self.alone,
+            "columns/disagreement": self.disagreement,
+            "gap/columns_loss": self.alone - self.disagreement - self.together,
+        }
+
+
+def compare_columns(opinions: Tensor, labels: Tensor) -> Compared:
+    """Each column beside all of them. Args: logits of shape (G, N, K), right classes of shape (N,)."""
+    opinions = opinions.double()
+    right = (opinions.argmax(-1) == labels).double().mean(1).tolist()
+    alone = torch.stack([F.cross_entropy(each, labels) for each in opinions]).mean()
+    together = F.cross_entropy(opinions.mean(0), labels)
+    return Compared(right, float(alone), float(together), float(disagreement(opinions).mean()))

@@ -147,12 +147,16 @@ class CNN(nn.Module):
         """What the linear layer sees. Args: x of shape (N, C, H, W), normalised. Returns: shape (N, D)."""
         return self.feature_map(x).flatten(1)
 
+    def opinions(self, features: Tensor) -> Tensor:
+        """The logits of each of several columns. Args: features of shape (N, D). Returns: shape (G, N, K)."""
+        _, last, scale = cast(tuple[nn.Module, Opinions, Scale], tuple(self.head))
+        return scale(last.each(features))
+
     def forward(self, x: Tensor, each: bool = False) -> Tensor:
         """Logits (N, K) of x, normalised, (N, C, H, W); with ``each``, for columns, those of every one, (G, N, K)."""
         features = self.features(x)
         if each:
-            drop, last, scale = cast(tuple[nn.Module, Opinions, Scale], tuple(self.head))
-            return scale(last.each(drop(features)))
+            return self.opinions(self.head[0](features))
         logits: Tensor = self.head(features)
         return logits
 

@@ -14,6 +14,7 @@ from dashboard.confusion import confusion_counts
 from dashboard.layout import BEFORE_TRAINING
 from models.classification.evaluation import Evaluation, Outcome, Point
 from models.classification.findings import NOTHING, Summary
+from models.columns import Compared, compare_columns
 from theory.intervals import wilson_interval
 
 BLOWN_UP = math.log(10)  # nats above one that knows nothing: the right class gets a tenth of chance
@@ -127,13 +128,24 @@ class ClassifierReporting:
 
     def findings(self) -> list[tuple[str, str]]:
         """The result and what stands beside it."""
+        summary, columns = self.summary(), self._columns()
+        return summary.findings() + ([columns.finding()] if columns else []) if summary else NOTHING
+
+    def _columns(self) -> Compared | None:
+        """The columns of the network beside one another, where one look at each judged picture is all there was."""
         summary = self.summary()
-        return summary.findings() if summary else NOTHING
+        if summary is None or self.hparams["columns"] == 1 or self.hparams["views"] != "one":
+            return None
+        with torch.no_grad():
+            opinions = self.network.opinions(summary.test.features.to(cast(Any, self).device))
+        return compare_columns(opinions.cpu(), summary.test.labels)
 
     def final_metrics(self) -> dict[str, float]:
         """Figures beside the test's own: calibration, baseline, theory and gaps."""
         summary = self.summary()
         metrics = {**summary.test.metrics(summary.split), **summary.metrics()} if summary else {}
+        if columns := self._columns():
+            metrics |= columns.metrics()
         if self.validation:  # of the weights that were tested
             metrics |= {
                 "best/val_accuracy": self.validation.accuracy,

@@ -1,15 +1,19 @@
 """Networks side by side: what each column computes and learns is what it would alone."""
 
+import json
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import train
 from models.cnn import CNNTask
 from models.convnet import CNN
 from models.finetune.compilation import compile_if_possible
+from tests.runs import only_run
 from theory.convolution import convolution_parameters
 
 FACTS: dict[str, Any] = {
@@ -98,3 +102,25 @@ def test_the_trial_of_a_compiler_gets_what_training_passes(monkeypatch: pytest.M
     monkeypatch.setattr(nn.Module, "compile", lambda self: None)
     assert compile_if_possible(CNN(1, 2, [8, 8], [4], columns=2), 1, [8, 8], nullcontext(), True)
     assert seen == [True]
+
+
+@pytest.mark.parametrize("views", ["one", "shift"])
+def test_a_run_sets_its_columns_beside_one_another(views: str, tmp_path: Path, capsys: Any) -> None:
+    given = ["--model", "cnn", "--model.columns", "2", "--model.widths", "[4,6]", "--model.views", views]
+    assert train.main([*given, "--epochs", "2", "--device", "cpu", "--report", "none", "--root", str(tmp_path)]) == 0
+    found = json.loads((only_run(tmp_path) / "metrics.json").read_text())
+    if views == "shift":  # the answer is no mean of the columns' logits then
+        assert not [name for name in found if "columns" in name]
+        return
+    assert found["columns/loss_alone"] - found["columns/disagreement"] == pytest.approx(found["test/loss"], rel=1e-5)
+    assert found["columns/disagreement"] > 1e-4
+    assert abs(found["gap/columns_loss"]) < 1e-12
+    assert ", 2 columns, " in capsys.readouterr().out
+    assert "disagreement" in (only_run(tmp_path) / "report.md").read_text()
+
+
+def test_the_columns_are_asked_without_dropout(task: CNNTask) -> None:
+    dropping = CNNTask(**FACTS, columns=COLUMNS, dropout=0.5).double().train()
+    dropping.load_state_dict(task.state_dict())
+    features = torch.rand(5, COLUMNS * 6 * 2 * 2, dtype=torch.float64)
+    assert torch.equal(dropping.network.opinions(features), task.network.opinions(features))
