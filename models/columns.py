@@ -38,6 +38,15 @@ class Opinions(nn.Module):
         parts = features.chunk(len(self.layers), 1)
         return torch.stack([layer(part) for layer, part in zip(self.layers, parts, strict=True)])
 
+    def joined(self) -> nn.Linear:
+        """All of it as one linear layer of the features of all columns."""
+        layers = [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+        joined = nn.Linear(sum(layer.in_features for layer in layers), layers[0].out_features).to(layers[0].weight)
+        with torch.no_grad():
+            joined.weight.copy_(torch.cat([layer.weight for layer in layers], 1) / len(layers))
+            joined.bias.copy_(torch.stack([layer.bias for layer in layers]).mean(0))
+        return joined
+
     def forward(self, features: Tensor) -> Tensor:
         """Their mean. Args: features of shape (N, G D), by columns. Returns: shape (N, K)."""
         return self.each(features).mean(0)

@@ -20,7 +20,6 @@ Source:
 
 import math
 from collections.abc import Sequence
-from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -132,6 +131,7 @@ class CNN(nn.Module):
         num_features = widths[-1] * rows * cols
         last = nn.Linear(num_features, num_classes) if columns == 1 else Opinions(columns, num_features, num_classes)
         self.head = nn.Sequential(nn.Dropout(dropout), last, Scale(logit_scale))
+        self.columns = columns
         self.receptive_field = receptive_field(windows)
 
     def feature_map(self, x: Tensor) -> Tensor:
@@ -148,12 +148,13 @@ class CNN(nn.Module):
         return self.feature_map(x).flatten(1)
 
     def opinions(self, features: Tensor) -> Tensor:
-        """The logits of each of several columns. Args: features of shape (N, D). Returns: shape (G, N, K)."""
-        _, last, scale = cast(tuple[nn.Module, Opinions, Scale], tuple(self.head))
-        return scale(last.each(features))
+        """The logits of each column. Args: features of shape (N, D). Returns: shape (G, N, K)."""
+        _, last, scale = self.head
+        each: Tensor = scale(last.each(features) if isinstance(last, Opinions) else last(features)[None])
+        return each
 
     def forward(self, x: Tensor, each: bool = False) -> Tensor:
-        """Logits (N, K) of x, normalised, (N, C, H, W); with ``each``, for columns, those of every one, (G, N, K)."""
+        """Logits (N, K) of x, normalised, (N, C, H, W); with ``each`` those of every column, (G, N, K)."""
         features = self.features(x)
         if each:
             return self.opinions(self.head[0](features))

@@ -21,7 +21,7 @@ Range = tuple[float, float] | tuple[float, float, Literal["[)", "(]", "()"]]
 SHARE: Range = (0, 1, "[)")
 POSITIVE: Range = (0, math.inf, "()")
 
-# Of options that several tasks give to their optimiser and schedule.
+# Of options of training that several tasks have, and of the network that they train.
 OPTIMISER: dict[str, Range] = {
     "lr": (0, HIGHEST_RATE),
     "weight_decay": (0, HIGHEST_RATE),

@@ -7,8 +7,11 @@ Three parts are needed. Lightning stores optimiser, schedulers and progress; a l
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -196,8 +199,40 @@ def check_unfinished(checkpoint: dict[str, Any], max_epochs: int | None, run: Ru
         )
 
 
+def option_defaults(task: type, data: type, house: dict[str, Any]) -> dict[str, Any]:
+    """What the options of a run stand at where nobody sets them, by the names that `check_compatible` compares.
+
+    Args:
+        task: The task's class.
+        data: The data module's class.
+        house: The key ``house`` about to be written, whose recipe says which arguments are options.
+    """
+    recipe = house.get("recipe", {})
+    kinds = (("", task, recipe.get("model", {})), ("data.", data, recipe.get("data", {})))
+    return {
+        f"{prefix}{name}": parameter.default
+        for prefix, kind, options in kinds
+        for name, parameter in _arguments(kind).items()
+        if name in options and isinstance(parameter.default, bool | int | float | str | list | tuple | None)
+    }
+
+
+def _arguments(kind: type) -> dict[str, inspect.Parameter]:
+    """Those of a class, and those that it hands on to its bases as ``**options``."""
+    found: dict[str, inspect.Parameter] = {}
+    for base in kind.__mro__:
+        own = inspect.signature(vars(base)["__init__"]).parameters if "__init__" in vars(base) else {}
+        found = {**own, **found}
+        if own and not any(one.kind is one.VAR_KEYWORD for one in own.values()):
+            break
+    return found
+
+
 def check_compatible(
-    checkpoint: dict[str, Any], hyper_parameters: dict[str, Any], house: dict[str, Any] | None = None
+    checkpoint: dict[str, Any],
+    hyper_parameters: dict[str, Any],
+    house: dict[str, Any] | None = None,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Refuse to go on with other settings than those the checkpoint was trained with.
 
@@ -206,10 +241,11 @@ def check_compatible(
 
     Args:
         checkpoint: As :func:`load_checkpoint` gives it.
-        hyper_parameters: Those of the task about to resume; only those that both know are compared, so that files of
-            older versions load.
+        hyper_parameters: Those of the task about to resume; what this version no longer knows is not compared, so that
+            files of older versions load.
         house: The key ``house`` about to be written: its ``model``, its ``data`` with their settings and pictures, its
             seed and what its Trainer makes of a step are compared.
+        defaults: From `option_defaults`: what an option stood at that the version of the checkpoint did not have.
 
     Raises:
         UserError: Naming each difference: what the checkpoint has and what was asked for.
@@ -219,12 +255,14 @@ def check_compatible(
     now: dict[str, Any] = {name: (house or {})[name] for name in then if name in (house or {})}
     then |= {**_steps(stored), **checkpoint.get("hyper_parameters", {})}
     now |= {**_steps(house or {}), **hyper_parameters}
+    if "recipe" in stored:
+        then |= {name: value for name, value in defaults.items() if name in now and name not in then}
     if then.get("trainer.precision") == "auto" != now.get("trainer.precision"):
         then["trainer.precision"] = stored.get("precision", "auto")  # what it came to
     differing = [name for name in then if name in now and _plain(then[name]) != _plain(now[name])]
     telling = [name for name in differing if name not in _OF_PIXELS]
     chosen = [name for name in telling if name not in _facts(checkpoint)]
-    options = _options(checkpoint)
+    options = _options(checkpoint) | {name for name in defaults if "." not in name}
     differences = [
         f"{'model.' * (name in options)}{name} was {then[name]!r}, now {now[name]!r}" for name in chosen or telling
     ]

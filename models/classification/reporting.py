@@ -1,6 +1,7 @@
 """What a classifier's task tells the house about its run: findings, final figures, pictures, the worst answers.
 
-A task that inherits from `ClassifierReporting` only has to fill in its outcomes; everything said about them is here.
+A task that inherits from `ClassifierReporting` fills in its outcomes and has `outputs`, the features and logits of a
+batch; everything said about them is here.
 """
 
 import math
@@ -24,6 +25,7 @@ class ClassifierReporting:
     """The reporting half of a classifier's task.
 
     Attributes:
+        evaluation: What collects the outputs of a split.
         history: Where the classes stood after each validated epoch.
         train_results: Of each epoch of training: mean loss in nats, pictures classified rightly, pictures.
         validation: Outputs of the newest validation, or None.
@@ -67,7 +69,7 @@ class ClassifierReporting:
         count = sum(parameter.numel() for parameter in self.network.parameters())
         field = getattr(self.network, "receptive_field", None)
         seen = f", each last unit sees {field.size}×{field.size} pixels" if field else ""
-        columns = f", {self.hparams['columns']} columns" if self.hparams["columns"] > 1 else ""
+        columns = f", {self.network.columns} columns" if getattr(self.network, "columns", 1) > 1 else ""
         return f"{self.hparams['backbone']}{columns}, {count:,} parameters{seen}"
 
     def weights_origin(self) -> str:
@@ -134,10 +136,10 @@ class ClassifierReporting:
     def _columns(self) -> Compared | None:
         """The columns of the network beside one another, where one look at each judged picture is all there was."""
         summary = self.summary()
-        if summary is None or self.hparams["columns"] == 1 or self.hparams["views"] != "one":
+        if summary is None or getattr(self.network, "columns", 1) == 1 or self.hparams["views"] != "one":
             return None
         with torch.no_grad():
-            opinions = self.network.opinions(summary.test.features.to(cast(Any, self).device))
+            opinions = self.network.opinions(summary.test.features.to(next(self.network.head.parameters())))
         return compare_columns(opinions.cpu(), summary.test.labels)
 
     def final_metrics(self) -> dict[str, float]:

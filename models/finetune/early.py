@@ -22,6 +22,8 @@ def check_early(options: Mapping[str, Any]) -> None:
         ValueError: Naming the option, or the weights that are not there or cannot be read.
     """
     check_within(options, RANGES)
+    if options["columns"] != 1:
+        raise ValueError(f"columns are for the network cnn, not for --model.backbone {options['backbone']}")
     name, weights = options["backbone"], options["weights"]
     check_names(name, weights)
     if weights == "default" and name != LITE0 and not name.startswith("timm/"):

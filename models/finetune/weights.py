@@ -59,7 +59,8 @@ def given_file(reference: str) -> tuple[Path, str]:
         hint = f", did you mean {near[0]!r}? Allowed" if near and not path.suffix else "; allowed"
         raise ValueError(f"no weights {reference!r}{hint}: 'default', 'none' or a file")
     if not path.is_file():
-        raise ValueError(f"the weights file {path} is a folder; allowed: 'default', 'none' or a file")
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise ValueError(f"the weights file {path} is {what}; allowed: 'default', 'none' or a file")
     return path, digest
 
 

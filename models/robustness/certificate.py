@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.columns import Opinions
 from models.convnet import CNN, Scale
 from models.robustness.attacks import BATCH, Classifier, OnePixel, changed_margins, exhaustive_one_pixel
 from theory.adversarial import Bounds, margin_bounds, through_affine
@@ -58,7 +59,8 @@ def certify_pixels(
     """
     scale = [module.factor for module in network.head if isinstance(module, Scale)]
     assert not scale or scale[0] > 0  # a positive factor changes no sign
-    linear = next(module for module in network.head if isinstance(module, nn.Linear))
+    last = next(module for module in network.head if isinstance(module, nn.Linear | Opinions))
+    linear = last.joined() if isinstance(last, Opinions) else last
     safe = torch.zeros(image.numel(), dtype=torch.bool, device=image.device)
     for parts in (1, pieces):  # most pixels need no cutting
         pixels = (~safe).nonzero()[:, 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,6 +12,19 @@ import train
 from models.cnn import CNNTask
 from tests.faults.scores import record
 from trainer.safe_file import load_checkpoint
+
+
+def test_an_option_that_the_run_did_not_know_had_its_default(tmp_path: Path, capsys: Any) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(Path(__file__).parent / "old", run)
+    words = ["--resume", str(run), "--root", str(tmp_path), "--epochs", "3", "--report", "none", "--device", "cpu"]
+    settings = (run / "config.yaml").read_text()
+    assert train.main([*words, "--model.columns", "2"]) == 2
+    assert "other settings: model.columns was 1, now 2. Start a new run" in capsys.readouterr().err
+    assert train.main([*words, "--data.calm_epochs", "1", "--data.aug", "affine"]) == 2
+    assert "data.calm_epochs was 0, now 1" in capsys.readouterr().err
+    assert (run / "config.yaml").read_text() == settings
+    assert train.main([*words, "--model.columns", "1"]) == 0
 
 
 def test_t17_a_run_of_the_first_day_predicts_the_same_and_goes_on(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ def linear() -> Victim:
     return linear_victim(3, 1, [5, 5], [0.3], [0.5]).eval()
 
 
-def network(patch: int = 1) -> Victim:
+def network(patch: int = 1, columns: int = 1) -> Victim:
     torch.manual_seed(2)
-    victim = Victim(CNN(1, 3, [5, 5], [4], patch=patch), [0.3], [0.5])
+    victim = Victim(CNN(1, 3, [5, 5], [4], patch=patch, columns=columns), [0.3], [0.5])
     for _ in range(5):  # running statistics that differ from batch to batch
         victim(torch.rand(20, 1, 5, 5))
     return victim.eval().requires_grad_(False)

@@ -107,8 +107,9 @@ def test_bounds_hold_for_whatever_lies_between(patch: int) -> None:
     torch.testing.assert_close(point.low, net.features(low))
 
 
-def test_no_value_changes_the_answer_of_a_certified_pixel() -> None:
-    victim = network()
+@pytest.mark.parametrize("columns", [1, 2])
+def test_no_value_changes_the_answer_of_a_certified_pixel(columns: int) -> None:
+    victim = network(columns=columns)
     net = victim.network
     assert isinstance(net, CNN)
     labels = victim(IMAGES).argmax(1)
@@ -124,8 +125,9 @@ def test_no_value_changes_the_answer_of_a_certified_pixel() -> None:
     assert sum(counts) > 0, "a certificate that never holds proves nothing"
 
 
-def test_the_spared_search_finds_what_the_whole_search_finds() -> None:
-    victim = network()
+@pytest.mark.parametrize("columns", [1, 2])
+def test_the_spared_search_finds_what_the_whole_search_finds(columns: int) -> None:
+    victim = network(columns=columns)
     labels = victim(IMAGES).argmax(1)
     whole = exhaustive_one_pixel(victim, IMAGES, labels, VALUES)
     parts = (victim, victim.network, victim.mean, victim.std, IMAGES, labels, VALUES)

@@ -84,6 +84,29 @@ def test_parameters_follow_the_formula_of_grouped_convolutions() -> None:
     assert network.features(torch.zeros(2, 3, 12, 12)).shape == (2, 2 * 6 * 3 * 3)
 
 
+def test_several_linear_layers_are_one(task: CNNTask) -> None:
+    opinions, features = task.network.head[1], torch.rand(5, COLUMNS * 6 * 2 * 2, dtype=torch.float64)
+    joined = opinions.joined()
+    assert joined.weight.dtype == torch.float64
+    assert torch.allclose(joined(features), opinions(features), atol=1e-12)
+
+
+def test_one_network_has_one_opinion() -> None:
+    network, x = CNN(1, 2, [8, 8], [4], dropout=0.5).eval(), torch.rand(3, 1, 8, 8)
+    assert torch.equal(network(x, each=True), network(x)[None])
+
+
+def test_columns_of_a_backbone_are_refused(tmp_path: Path, pictures: Path, capsys: Any) -> None:
+    file = tmp_path / "two.yaml"
+    file.write_text(
+        "model: {name: cnn, backbone: resnet18, weights: none, columns: 2}\n"
+        f"data: {{name: folder, path: {json.dumps(str(pictures))}, image_size: 32}}\n"
+    )
+    assert train.main(["-c", str(file), "--epochs", "1", "--root", str(tmp_path / "runs")]) == 2
+    assert "columns are for the network cnn, not for --model.backbone resnet18" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_columns_out_of_their_range_are_refused() -> None:
     with pytest.raises(ValueError, match=r"--model\.columns must be between 1 and 16, got 17"):
         CNNTask(**FACTS, columns=17)
@@ -104,9 +127,10 @@ def test_the_trial_of_a_compiler_gets_what_training_passes(monkeypatch: pytest.M
     assert seen == [True]
 
 
-@pytest.mark.parametrize("views", ["one", "shift"])
-def test_a_run_sets_its_columns_beside_one_another(views: str, tmp_path: Path, capsys: Any) -> None:
+@pytest.mark.parametrize(("views", "precision"), [("one", "auto"), ("one", "64-true"), ("shift", "auto")])
+def test_a_run_sets_its_columns_beside_one_another(views: str, precision: str, tmp_path: Path, capsys: Any) -> None:
     given = ["--model", "cnn", "--model.columns", "2", "--model.widths", "[4,6]", "--model.views", views]
+    given += ["--trainer.precision", precision]
     assert train.main([*given, "--epochs", "2", "--device", "cpu", "--report", "none", "--root", str(tmp_path)]) == 0
     found = json.loads((only_run(tmp_path) / "metrics.json").read_text())
     if views == "shift":  # the answer is no mean of the columns' logits then
