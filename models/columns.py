@@ -2,7 +2,8 @@
 
 The mean of their logits has a lower loss than they have on average, by as much as they disagree: `theory.ensembles`.
 Trained on the loss of that mean they rely on one another and the gain is lost; so each column has a loss of its own.
-Where they share nothing, the sum of these losses gives each column exactly the gradient that it would have alone.
+Where they share nothing, the sum of these losses gives each column exactly the gradient that it would have alone; what
+looks at all gradients together, such as clipping by their norm, still ties them.
 
 Source:
     Ciresan, Meier, Schmidhuber (2012), Multi-column deep neural networks for image classification, section 2.
