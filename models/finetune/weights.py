@@ -127,8 +127,8 @@ def read_weights(path: Path, digest: str = "") -> Any:
 
 
 def _first(error: Exception) -> str:
-    """First line of an error's message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """First sentence of an error's message; torch's later ones ask for a bug report."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0]
 
 
 def state_dict_of(content: Any, path: Path) -> dict[str, Tensor]:

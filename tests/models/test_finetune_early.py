@@ -55,6 +55,7 @@ def test_a_run_takes_them_and_an_option_overrides_them(pictures: Path, tmp_path:
         ("resnet18", "nowhere.pth", "no weights 'nowhere.pth'; allowed: 'default', 'none' or a file"),
         ("resnet18", "nome", "did you mean 'none'"),
         ("resnet18", ".", "is a folder"),
+        ("resnet18", "/dev/null", "is no regular file"),
     ],
 )
 def test_wrong_names_are_refused(name: str, weights: str, message: str) -> None:

@@ -162,7 +162,8 @@ def test_a_truncated_file_is_named_with_its_size(suffix, kept, tmp_path):
     size = kept if isinstance(kept, int) else int(kept * len(content))
     file = tmp_path / f"half.{suffix}"
     file.write_bytes(content[:size])
-    with pytest.raises(ValueError, match=rf"half\.{suffix} \({size} bytes\) is no weights file, or a truncated one"):
+    due = rf"half\.{suffix} \({size} bytes\) is no weights file, or a truncated one[^.]*$"  # one sentence
+    with pytest.raises(ValueError, match=due):
         read_weights(file)
 
 
