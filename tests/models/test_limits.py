@@ -44,8 +44,8 @@ def test_a_misspelt_name_is_no_range() -> None:
 
 def test_the_optimiser_s_options_are_looked_at_where_a_task_has_them() -> None:
     check_optimiser({"lr": 0.1, "other": -1})
-    for name in OPTIMISER:
-        with pytest.raises(ValueError, match=rf"--model\.{name} must be between 0 and .*, got -1"):
+    for name, (lowest, *_) in OPTIMISER.items():
+        with pytest.raises(ValueError, match=rf"--model\.{name} must be between {lowest} and .*, got -1"):
             check_optimiser({name: -1})
 
 
