@@ -52,7 +52,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     from trainer.device import precision_of
     from trainer.plan import built, opened, planned
     from trainer.report import house_record
-    from trainer.resume import check_compatible, check_unfinished, option_defaults
+    from trainer.resume import check_compatible, check_unfinished
     from trainer.safe_file import load_checkpoint
 
     plan = planned(request, lambda replay: read(words, MODELS, DATA, RECIPES, replay=replay), MODELS, DATA)
@@ -69,8 +69,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         plan.request.command = "; ".join([*filter(None, [earlier]), plan.request.command])
     house = house_record(plan.request, settings, data, task)
     if checkpoint is not None and plan.folder is not None:
-        defaults = option_defaults(type(task), type(data), house)
-        check_compatible(checkpoint, dict(task.hparams), house, defaults)
+        check_compatible(checkpoint, dict(task.hparams), house, plan.defaults)
         check_unfinished(checkpoint, settings.trainer["max_epochs"], plan.folder)
     train_and_test(plan, data, task, checkpoint, house, started)
     failure = getattr(task, "failure", "")

@@ -168,7 +168,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         """
         check_optimiser(options)
         if options["backbone"] == "cnn":
-            return idle.check_own(options)
+            return idle.check_untouched(options)
         from models.finetune.early import check_early
 
         check_early(options)

@@ -192,6 +192,10 @@ def test_a_checkpoint_of_another_kind_is_refused(
         (lambda c: c["house"].update(model="rbm"), "holds the model 'rbm' on digits: predict.py needs a classifier"),
         (lambda c: c.pop("hyper_parameters"), "does not fit the model 'cnn': CNNTask.__init__() missing"),
         (lambda c: c["hyper_parameters"].update(widths=[3, 5]), "does not fit the model 'cnn': size mismatch for"),
+        (
+            lambda c: c["hyper_parameters"].update(image_size=[]),
+            "does not fit the model 'cnn': list index out of range",
+        ),
         (lambda c: c["hyper_parameters"].update(mean=2**1100), "does not fit the model 'cnn': Overflow"),
         (lambda c: c["house"].update(temperature=2**1100), "does not fit the model 'cnn': int too large to convert"),
         (lambda c: c["house"].update(temperature=-1.0), "does not fit the model 'cnn': its temperature is -1.0"),

@@ -173,6 +173,12 @@ def option_names(parser: ArgumentParser) -> set[str]:
     return names - groups - {"print_shtab", "help"}
 
 
+def option_defaults(parser: ArgumentParser) -> dict[str, Any]:
+    """What options of model and data stand at by themselves, named as in a checkpoint: ``lr``, ``data.aug``."""
+    names = (name for name in option_names(parser) if name.startswith(("model.", "data.")))
+    return {name.removeprefix("model."): parser.get_default(name) for name in names}
+
+
 def defaults_of_facts(task: type) -> dict[str, Any]:
     """Dotted names and defaults of what only some data tell a task: files of older versions hold them as options."""
     parameters = inspect.signature(task.__init__).parameters  # type: ignore[misc]

@@ -18,6 +18,7 @@ from trainer.options import (
     check_test,
     defaults_of_facts,
     load_class,
+    option_defaults,
     parse,
     wanted_facts,
 )
@@ -33,6 +34,7 @@ class Plan:
         request: The command line, and the files that it names.
         settings: Options of model, data and Trainer.
         config: The same as YAML, with which the run can be repeated.
+        defaults: What options stand at where nobody sets them; see `trainer.options.option_defaults`.
         task_class: The class of the model's task.
         data_class: The class of the data module.
         folder: The run to go on with; None for a new one.
@@ -43,6 +45,7 @@ class Plan:
     request: Request
     settings: Settings
     config: str
+    defaults: Mapping[str, Any]
     task_class: Any
     data_class: Any
     folder: RunFolder | None
@@ -101,7 +104,7 @@ def planned(
             probe_nearest(request.root)
         except UserError as error:
             raise UserError(f"cannot make a run folder in {request.root}: {error}") from error
-    plan = Plan(request, settings, config, task_class, data_class, folder, path)
+    plan = Plan(request, settings, config, option_defaults(parser), task_class, data_class, folder, path)
     if hasattr(task_class, "check"):  # what is wrong without the data is said before they are read
         with user_mistakes("model", settings.model):
             task_class.check({**settings.model, **plan.held})

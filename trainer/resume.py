@@ -7,7 +7,6 @@ Three parts are needed. Lightning stores optimiser, schedulers and progress; a l
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -199,35 +198,6 @@ def check_unfinished(checkpoint: dict[str, Any], max_epochs: int | None, run: Ru
         )
 
 
-def option_defaults(task: type, data: type, house: dict[str, Any]) -> dict[str, Any]:
-    """What the options of a run stand at where nobody sets them, by the names that `check_compatible` compares.
-
-    Args:
-        task: The task's class.
-        data: The data module's class.
-        house: The key ``house`` about to be written, whose recipe says which arguments are options.
-    """
-    recipe = house.get("recipe", {})
-    kinds = (("", task, recipe.get("model", {})), ("data.", data, recipe.get("data", {})))
-    return {
-        f"{prefix}{name}": parameter.default
-        for prefix, kind, options in kinds
-        for name, parameter in _arguments(kind).items()
-        if name in options and isinstance(parameter.default, bool | int | float | str | list | tuple | None)
-    }
-
-
-def _arguments(kind: type) -> dict[str, inspect.Parameter]:
-    """Those of a class, and those that it hands on to its bases as ``**options``."""
-    found: dict[str, inspect.Parameter] = {}
-    for base in kind.__mro__:
-        own = inspect.signature(vars(base)["__init__"]).parameters if "__init__" in vars(base) else {}
-        found = {**own, **found}
-        if own and not any(one.kind is one.VAR_KEYWORD for one in own.values()):
-            break
-    return found
-
-
 def check_compatible(
     checkpoint: dict[str, Any],
     hyper_parameters: dict[str, Any],
@@ -245,7 +215,8 @@ def check_compatible(
             files of older versions load.
         house: The key ``house`` about to be written: its ``model``, its ``data`` with their settings and pictures, its
             seed and what its Trainer makes of a step are compared.
-        defaults: From `option_defaults`: what an option stood at that the version of the checkpoint did not have.
+        defaults: From `trainer.options.option_defaults`: what an option stood at that the checkpoint's version did not
+            have.
 
     Raises:
         UserError: Naming each difference: what the checkpoint has and what was asked for.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.finetune.architectures import LITE0, check_name
+from models.finetune.idle import check_untouched
 from models.finetune.pretrained import hub_file
 from models.finetune.weights import given_file, read_weights, state_dict_of
 from models.limits import check_within
@@ -22,8 +23,7 @@ def check_early(options: Mapping[str, Any]) -> None:
         ValueError: Naming the option, or the weights that are not there or cannot be read.
     """
     check_within(options, RANGES)
-    if options["columns"] != 1:
-        raise ValueError(f"columns are for the network cnn, not for --model.backbone {options['backbone']}")
+    check_untouched(options)
     name, weights = options["backbone"], options["weights"]
     check_names(name, weights)
     if weights == "default" and name != LITE0 and not name.startswith("timm/"):

@@ -69,7 +69,7 @@ CONDITIONS = (
     ),
 )
 
-# What no recipe sets, so that a value other than these is the user's, wherever it stands.
+# What no recipe sets, so that a value other than these is the user's, wherever it stands: of a backbone; of our own.
 UNTOUCHED: dict[str, tuple[Any, ...]] = {
     "weights": ("default", "none"),
     "freeze_epochs": (0,),
@@ -77,17 +77,22 @@ UNTOUCHED: dict[str, tuple[Any, ...]] = {
     "mixup": (0,),
     "cutmix": (0,),
 }
+OWN_UNTOUCHED: dict[str, tuple[Any, ...]] = {"pools": (None,), "columns": (1,)}
 
 
-def check_own(options: Mapping[str, Any]) -> None:
-    """Refuses, for our own network, settings that only a backbone reads, also from a file.
+def check_untouched(options: Mapping[str, Any]) -> None:
+    """Refuses settings that only the other kind of network reads, also from a file.
 
     Raises:
         ValueError: Naming the first of them.
     """
-    for name, allowed in UNTOUCHED.items():
+    own = options["backbone"] == "cnn"
+    why = (
+        "needs --model.backbone NAME"
+        if own
+        else f"is for the network cnn, not for --model.backbone {options['backbone']}"
+    )
+    rest = "; the network cnn starts at random and learns as a whole" if own else ""
+    for name, allowed in (UNTOUCHED if own else OWN_UNTOUCHED).items():
         if options[name] not in allowed:
-            raise ValueError(
-                f"{name} needs --model.backbone NAME, got {options[name]!r}; the network cnn starts at random and "
-                "learns as a whole"
-            )
+            raise ValueError(f"{name} {why}, got {options[name]!r}{rest}")

@@ -98,7 +98,10 @@ class Attacked:
     def metrics(self) -> dict[str, float]:
         """The same as tags."""
         asked, count = len(self.asked), len(self.labels)
-        found: dict[str, float] = {"test/accuracy": self.right["fgsm"][0] / count}
+        found = {
+            "test/accuracy": self.right["fgsm"][0] / count,  # at ε = 0
+            "test/accuracy_linear": self.right["linear_pgd"][0] / count,
+        }
         if asked:
             low, high = wilson_interval(int(self.exact.fooled.sum()), asked)
             found |= {

@@ -149,6 +149,8 @@ def test_a_search_of_nothing_spares_nothing() -> None:
     assert found.spared is None
     kept = attack(victim, linear(), IMAGES, LABELS, VALUES, [0.1], 2, 6, False, 8, 2, 0)
     assert ("certificate" in dict(kept.findings())) == ("test/certified_share" in kept.metrics()) is True
+    for name, victim in (("test/accuracy", network()), ("test/accuracy_linear", linear())):  # as they are
+        assert kept.metrics()[name] == float((victim(IMAGES).argmax(1) == LABELS).double().mean())
     nothing = replace(kept, spared=None)
     assert "certificate" not in dict(nothing.findings())
     assert "test/certified_share" not in nothing.metrics()

@@ -96,14 +96,17 @@ def test_one_network_has_one_opinion() -> None:
     assert torch.equal(network(x, each=True), network(x)[None])
 
 
-def test_columns_of_a_backbone_are_refused(tmp_path: Path, pictures: Path, capsys: Any) -> None:
+@pytest.mark.parametrize(("name", "value"), [("columns", "2"), ("pools", "[1, 1]")])
+def test_columns_and_pools_of_a_backbone_are_refused(
+    name: str, value: str, tmp_path: Path, pictures: Path, capsys: Any
+) -> None:
     file = tmp_path / "two.yaml"
     file.write_text(
-        "model: {name: cnn, backbone: resnet18, weights: none, columns: 2}\n"
+        f"model: {{name: cnn, backbone: resnet18, weights: none, {name}: {value}}}\n"
         f"data: {{name: folder, path: {json.dumps(str(pictures))}, image_size: 32}}\n"
     )
     assert train.main(["-c", str(file), "--epochs", "1", "--root", str(tmp_path / "runs")]) == 2
-    assert "columns are for the network cnn, not for --model.backbone resnet18" in capsys.readouterr().err
+    assert f"{name} is for the network cnn, not for --model.backbone resnet18, got {value}" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
 
@@ -112,6 +115,17 @@ def test_columns_out_of_their_range_are_refused() -> None:
         CNNTask(**FACTS, columns=17)
     with pytest.raises(ValueError, match="columns must be at least 1, got 0"):
         CNN(1, 2, [8, 8], [4], columns=0)
+
+
+@pytest.mark.parametrize(("columns", "due"), [(1, ()), (2, (True,))])
+def test_a_run_tells_the_compiler_what_training_passes(
+    columns: int, due: tuple[bool, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("models.cnn.compile_if_possible", lambda *given: seen.append(given[4:]))
+    given = ["--model", "cnn", "--model.columns", str(columns), "--model.widths", "[4,6]", "--model.compile", "true"]
+    assert train.main([*given, "--epochs", "1", "--device", "cpu", "--report", "none", "--root", str(tmp_path)]) == 0
+    assert seen == [due]
 
 
 def test_the_trial_of_a_compiler_gets_what_training_passes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +155,13 @@ def test_a_run_sets_its_columns_beside_one_another(views: str, precision: str, t
     assert abs(found["gap/columns_loss"]) < 1e-12
     assert ", 2 columns, " in capsys.readouterr().out
     assert "disagreement" in (only_run(tmp_path) / "report.md").read_text()
+
+
+def test_columns_learn_with_dropout() -> None:
+    network, x = CNN(1, 2, [8, 8], [4], dropout=0.5, columns=2).train(), torch.rand(3, 1, 8, 8)
+    assert not torch.equal(network(x, each=True), network(x, each=True))
+    still = CNN(1, 2, [8, 8], [4], columns=2).train()
+    assert torch.equal(still(x, each=True), still(x, each=True))
 
 
 def test_the_columns_are_asked_without_dropout(task: CNNTask) -> None:

@@ -137,6 +137,19 @@ def test_other_settings_are_named() -> None:
         check_compatible(checkpoint, same, {"model": "vit", "data": "digits"})
 
 
+def test_what_an_older_version_did_not_know_had_its_default() -> None:
+    def house(**data: Any) -> dict[str, Any]:
+        return {"recipe": {"model": {"lr": 0.1}, "data": {"aug": "none", **data}}}
+
+    defaults = {"lr": 0.1, "width": 4, "data.aug": "shift", "data.calm": 0, "data.gone": 1}
+    old, now = {"hyper_parameters": {"lr": 0.1}, "house": house()}, {"lr": 0.1, "width": 4}
+    check_compatible(old, now, house(calm=0), defaults)
+    with pytest.raises(UserError, match=r"settings: model\.width was 4, now 5; data\.calm was 0, now 1\. Start"):
+        check_compatible(old, {**now, "width": 5}, house(calm=1), defaults)
+    nothing_said = {"hyper_parameters": {"lr": 0.1}, "house": {"model": "cnn"}}  # its settings were not kept yet
+    check_compatible(nothing_said, now, {"model": "cnn", **house(calm=1)}, defaults)
+
+
 def test_what_follows_from_a_setting_of_the_data_is_not_named_beside_it() -> None:
     def house(channels: int) -> dict[str, Any]:
         return {"recipe": {"model": {"lr": 0.1}, "data": {"channels": channels}}}
