@@ -32,6 +32,7 @@ from models.finetune.features import FeatureCache, in_parts
 from models.finetune.freezing import (
     first_trainable_stage,
     fix_statistics,
+    hasten_statistics,
     layerwise_groups,
     set_train_mode,
     stage_learning_rates,
@@ -200,8 +201,7 @@ class FineTuning(Callback):
     def _set_mode(self, network: Backbone, epoch: int) -> None:
         """What learns in an epoch, and which statistics stay as they are."""
         set_train_mode(network, epoch, *((epoch + 1, []) if self.head_only else self.schedule))
-        if not self.takes_batch_statistics:
-            fix_statistics(network)
+        (hasten_statistics if self.takes_batch_statistics else fix_statistics)(network)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Frozen parameters get no step."""
