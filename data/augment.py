@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch at once: shifts, small affine maps, elastic deformation, flips and erased squares.
+"""Augmentation of a whole batch at once: moved, bent, thicker or thinner, mirrored, with a square erased.
 
 A label does not change when the picture is moved or bent a little; training on moved pictures tells the network so.
 Each transformation is a pure function of pictures and explicit parameters; ``Augmentation`` draws these from one
@@ -6,25 +6,26 @@ Each transformation is a pure function of pictures and explicit parameters; ``Au
 
     shift     whole pixels: one gather, uint8 stays uint8
     affine    y = x(A p + t): rotation, scale, shear, shift by fractions of a pixel, one bilinear sampling
-    elastic   y = x(A p + t + u(p)) with u a smooth Gaussian random field
+    elastic   y = x(A p + t + u(p)) with u a smooth Gaussian random field; both by `data.warp`
+    thickness what is bright grows or shrinks by up to a pixel
 
 Source: Simard, Steinkraus, Platt (2003), Best practices for convolutional neural networks, section 2 (affine, elastic);
+Serra (1982), Image analysis and mathematical morphology, chapter 12 (grey dilation and erosion);
 DeVries, Taylor (2017), Improved regularization of convolutional neural networks with cutout (erased squares).
 
-Letters: N batch, C channels, H height, W width, K points of the coarse noise. Lengths in pixels, angles in degrees.
+Letters: N batch, C channels, H height, W width. Lengths in pixels, angles in degrees.
 """
 
-import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from data.warp import Padding, affine_matrices, elastic_field, stretched, warp_images
+
 Kind = Literal["none", "shift", "affine", "elastic"]
-Padding = Literal["zeros", "border"]
 
 
 def shift_images(images: Tensor, offsets: Tensor, reach: int, padding: Padding = "zeros") -> Tensor:
@@ -57,106 +58,24 @@ def _pad(images: Tensor, reach: int, padding: Padding) -> Tensor:
     return images.index_select(-2, rows).index_select(-1, columns)
 
 
-def affine_matrices(angle: Tensor, scale: Tensor, shear: Tensor, shift: Tensor) -> Tensor:
-    """Maps from a pixel of the result to the place it is read from, in pixels from the picture's centre.
+def thicken_strokes(images: Tensor, amounts: Tensor) -> Tensor:
+    """What is bright grows by a share of a pixel to every side, or shrinks by it.
 
-    The picture is sheared, scaled, turned and then shifted; the place read is the inverse map,
-
-        A = (1/s) · [[1, -tan k], [0, 1]] · [[cos a, sin a], [-sin a, cos a]],   t = -A · shift.
-
-    Args:
-        angle: a, turn in degrees, positive from the x axis (right) to the y axis (down), shape (N,).
-        scale: s, 1 keeps the size, 1.1 enlarges by a tenth, shape (N,).
-        shear: k, degrees by which vertical lines lean, shape (N,).
-        shift: (right, down) in pixels, shape (N, 2).
-
-    Returns:
-        [A | t], shape (N, 2, 3).
-    """
-    cos, sin, lean = torch.cos(torch.deg2rad(angle)), torch.sin(torch.deg2rad(angle)), torch.tan(torch.deg2rad(shear))
-    top = torch.stack([cos + lean * sin, sin - lean * cos], dim=1)  # (N, 2)
-    linear = torch.stack([top, torch.stack([-sin, cos], dim=1)], dim=1) / scale[:, None, None]  # (N, 2, 2)
-    return torch.cat([linear, -linear @ shift[:, :, None]], dim=2)  # (N, 2, 3)
-
-
-@lru_cache(maxsize=32)
-def _pixel_grid(height: int, width: int, device: torch.device) -> Tensor:
-    """Rows x, y, 1 of every pixel, in pixels from the centre, shape (3, H·W)."""
-    y = torch.arange(height, device=device, dtype=torch.float32) - (height - 1) / 2
-    x = torch.arange(width, device=device, dtype=torch.float32) - (width - 1) / 2
-    return torch.stack([x.repeat(height), y.repeat_interleave(width), torch.ones(height * width, device=device)])
-
-
-def warp_images(images: Tensor, matrices: Tensor, field: Tensor | None = None, padding: Padding = "zeros") -> Tensor:
-    """Read every pixel of the result at A p + t + u(p), between pixels bilinearly.
+    A pixel goes that share of the way to the brightest (growing) or darkest (shrinking) of itself and its eight
+    neighbours. Of a stroke brighter than its ground; a dark one on a bright ground shrinks where this one grows.
 
     Args:
-        images: Pictures, uint8 in 0..255 or float32 in 0..1, shape (N, C, H, W).
-        matrices: [A | t] in pixels, shape (N, 2, 3).
-        field: u, displacement (right, down) in pixels, shape (N, 2, H, W).
-        padding: What lies outside: "zeros", or "border" for the nearest edge pixel.
+        images: Pictures, float, shape (N, C, H, W).
+        amounts: Share of a pixel in [-1, 1], positive to grow, shape (N,).
 
     Returns:
-        Pictures as float32 in 0..1, shape (N, C, H, W).
+        Pictures of the same type and shape.
     """
-    num, _, height, width = images.shape
-    pictures = images.float().mul_(1 / 255) if images.dtype == torch.uint8 else images
-    places = matrices.reshape(num * 2, 3) @ _pixel_grid(height, width, images.device)  # (2N, H·W) pixels from centre
-    places = places.view(num, 2, height, width)
-    if field is not None:
-        places += field
-    # grid_sample counts from -1 at the left edge of the first pixel to 1 at the right edge of the last.
-    places[:, 0] *= 2 / width
-    places[:, 1] *= 2 / height
-    return F.grid_sample(pictures, places.permute(0, 2, 3, 1), padding_mode=padding, align_corners=False)
-
-
-@lru_cache(maxsize=32)
-def smoothing_matrix(length: int, smoothness: float, device: torch.device) -> Tensor:
-    """Gaussian weights from coarse noise points, one every ``smoothness`` pixels, to the pixels of a line.
-
-    Rows have length 1, so that unit white noise on the points gives unit variance at every pixel; the correlation of
-    two pixels at distance d is close to exp(-d² / 4σ²).
-
-    Args:
-        length: Pixels of the line.
-        smoothness: σ, standard deviation of the Gaussian in pixels, positive.
-        device: Where the matrix lies.
-
-    Returns:
-        Weights, shape (length, K) with K about length / σ + 6.
-    """
-    points = torch.arange(-3, math.ceil(length / smoothness) + 4, device=device) * smoothness  # (K,), 3σ past each end
-    pixels = torch.arange(length, device=device, dtype=torch.float32)
-    weights = torch.exp(-0.5 * ((pixels[:, None] - points) / smoothness) ** 2)  # (length, K)
-    return F.normalize(weights, dim=1)
-
-
-def elastic_field(
-    num: int, height: int, width: int, strength: float, smoothness: float, generator: torch.Generator
-) -> Tensor:
-    """Smooth random displacements: every component at every pixel is N(0, strength²), neighbours move together.
-
-    Simard's uniform noise scaled by α = 34 and smoothed by σ = 4 has a standard deviation of
-    α / sqrt(3) / sqrt(4πσ²) = 1.4 pixels. Noise on points 1σ apart, instead of on every pixel, gives the same field
-    for 1/σ² of the random numbers.
-
-    Args:
-        num: N, number of fields.
-        height: H.
-        width: W.
-        strength: Standard deviation of a displacement, in pixels.
-        smoothness: σ of the Gaussian, in pixels.
-        generator: Source of the noise; the field lies on its device.
-
-    Returns:
-        Displacements (right, down) in pixels, shape (N, 2, H, W).
-    """
-    down = smoothing_matrix(height, smoothness, generator.device)  # (H, K)
-    across = smoothing_matrix(width, smoothness, generator.device)  # (W, K)
-    shape = (num, 2, down.shape[1], across.shape[1])
-    noise = torch.randn(shape, generator=generator, device=generator.device)
-    return (strength * down) @ noise @ across.T  # (N, 2, H, W)
+    amounts = amounts.to(images.dtype)[:, None, None, None]
+    sign = torch.where(amounts < 0, -1.0, 1.0).to(images.dtype)  # -max(-x) is the smallest
+    rows = F.max_pool2d(images * sign, (1, 3), stride=1, padding=(0, 1))
+    extreme = F.max_pool2d(rows, (3, 1), stride=1, padding=(1, 0)) * sign
+    return torch.lerp(images, extreme, amounts.abs())
 
 
 def flip_images(images: Tensor, chosen: Tensor) -> Tensor:
@@ -183,6 +102,11 @@ def erase_squares(images: Tensor, centres: Tensor, side: int) -> Tensor:
     return images.masked_fill((inside[0][:, :, None] & inside[1][:, None, :])[:, None], 0)
 
 
+def _uniform(shape: int | tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Numbers in [-1, 1), on the generator's device."""
+    return torch.rand(shape, generator=generator, device=generator.device) * 2 - 1
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """Random augmentation of a batch; called with the pictures and a generator on their device.
@@ -193,6 +117,9 @@ class Augmentation:
         degrees: Largest rotation of affine and elastic, in degrees.
         scale: Largest relative change of size of affine and elastic; 0.1 is ±10 %.
         shear: Largest shear of affine and elastic, in degrees.
+        stretch: Largest share by which affine and elastic widen a picture and make it as much lower, or the other way
+            round; 0.1 is from 1.1 wide and 1/1.1 high to the reverse.
+        thickness: Largest share of a pixel by which affine and elastic let what is bright grow or shrink, in 0..1.
         strength: Standard deviation of the elastic displacement, in pixels.
         smoothness: Distance in pixels over which the elastic displacement stays similar.
         flip: Probability of mirroring left to right, in 0..1.
@@ -205,6 +132,8 @@ class Augmentation:
     degrees: float = 10.0
     scale: float = 0.1
     shear: float = 5.0
+    stretch: float = 0.0
+    thickness: float = 0.0
     strength: float = 1.0
     smoothness: float = 4.0
     flip: float = 0.0
@@ -224,8 +153,9 @@ class Augmentation:
             raise ValueError(f"max_shift must be a whole number of pixels for aug 'shift', got {self.max_shift}")
         if not 0 <= self.scale < 1:
             raise ValueError(f"scale must be in [0, 1), got {self.scale}")
-        if not 0 <= self.flip <= 1:
-            raise ValueError(f"flip must be in [0, 1], got {self.flip}")
+        for name in ("flip", "stretch", "thickness"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
         if not 0 < self.smoothness <= 1e6:
             raise ValueError(f"smoothness must be above 0 and at most 1e6, got {self.smoothness}")
         if self.degrees > 180:
@@ -267,13 +197,17 @@ class Augmentation:
             offsets = reach - torch.randint(0, 2 * reach + 1, (num, 2), generator=generator, device=device)
             images = shift_images(images, offsets, reach, self.padding)
         if self.kind in ("affine", "elastic"):
-            draw = torch.rand((5, num), generator=generator, device=device) * 2 - 1  # (5, N) in [-1, 1)
+            draw = _uniform((5, num), generator)
             shift = draw[3:].T * self.max_shift  # (N, 2)
             matrices = affine_matrices(draw[0] * self.degrees, 1 + draw[1] * self.scale, draw[2] * self.shear, shift)
+            if self.stretch > 0:
+                matrices = stretched(matrices, (1 + self.stretch) ** _uniform(num, generator))
             field = None
             if self.kind == "elastic":
                 field = elastic_field(num, height, width, self.strength, self.smoothness, generator)
             images = warp_images(images, matrices, field, self.padding)
+            if self.thickness > 0:
+                images = thicken_strokes(images, self.thickness * _uniform(num, generator))
         if self.flip > 0:
             images = flip_images(images, torch.rand(num, generator=generator, device=device) < self.flip)
         if self.erase > 0:

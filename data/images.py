@@ -14,12 +14,13 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from data.augment import Augmentation, Padding
+from data.augment import Augmentation
 from data.binarise import Scheme, binarise, draw, in_words
 from data.draws import Draws
 from data.loader import TensorLoader
 from data.run import order_seed, run_device
 from data.split import stratified_split
+from data.warp import Padding
 from theory.seeds import mix_seed
 
 _NOT_DONE = "not used by --data.aug {0[data.aug]}; --data.aug elastic uses all of them"
@@ -91,6 +92,9 @@ class Images(LightningDataModule, ABC):
         degrees: Largest rotation of affine and elastic augmentation, in degrees.
         scale: Largest relative change of size of affine and elastic augmentation, 0.1 is ±10 %.
         shear: Largest shear of affine and elastic augmentation, in degrees.
+        stretch: Largest share by which affine and elastic augmentation widens a picture and makes it as much lower, or
+            the other way round.
+        thickness: Largest share of a pixel by which affine and elastic augmentation lets bright strokes grow or shrink.
         strength: Standard deviation of the elastic displacement, in pixels.
         smoothness: Distance over which elastic displacements stay similar, in pixels.
         flip: Probability of mirroring a training picture left to right.
@@ -105,7 +109,11 @@ class Images(LightningDataModule, ABC):
     FACTS = ("class_names", "in_channels", "image_size", "mean", "std", "reference", "binarised", "scheme")
     CONDITIONS: tuple[Any, ...] = (
         (("data.max_shift",), lambda options: options["data.aug"] != "none", _NOT_DONE),
-        (("data.degrees", "data.scale", "data.shear"), lambda o: o["data.aug"] in ("affine", "elastic"), _NOT_DONE),
+        (
+            ("data.degrees", "data.scale", "data.shear", "data.stretch", "data.thickness"),
+            lambda o: o["data.aug"] in ("affine", "elastic"),
+            _NOT_DONE,
+        ),
         (("data.strength", "data.smoothness"), lambda options: options["data.aug"] == "elastic", _NOT_DONE),
         (("data.calm_epochs",), _may_calm, "--data.aug {0[data.aug]} is as calm as that, here"),
         (
@@ -133,6 +141,8 @@ class Images(LightningDataModule, ABC):
         degrees: float = 10.0,
         scale: float = 0.1,
         shear: float = 5.0,
+        stretch: float = 0.0,
+        thickness: float = 0.0,
         strength: float = 1.0,
         smoothness: float = 4.0,
         flip: float = 0.0,
@@ -160,8 +170,8 @@ class Images(LightningDataModule, ABC):
             raise ValueError(f"calm_epochs must be 0 or more, got {calm_epochs}")
         self.scheme, self.binarise_seed, self.calm_epochs = binarise, binarise_seed, calm_epochs
         self.augmentation = Augmentation(
-            kind=aug, max_shift=max_shift, degrees=degrees, scale=scale, shear=shear, strength=strength,
-            smoothness=smoothness, flip=flip, erase=erase, padding=self.padding,
+            kind=aug, max_shift=max_shift, degrees=degrees, scale=scale, shear=shear, stretch=stretch,
+            thickness=thickness, strength=strength, smoothness=smoothness, flip=flip, erase=erase, padding=self.padding,
         )  # fmt: skip
         self._parts: dict[str, Pictures] = {}
         self._resident: dict[str, Pictures] = {}

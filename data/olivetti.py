@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.augment import Padding
 from data.images import Images, Pictures
 from data.split import identification_split, verification_split
+from data.warp import Padding
 
 OF_PROTOCOL = tuple(
     (

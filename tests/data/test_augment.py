@@ -8,57 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
-from torch import Tensor
 
-from data.augment import (
-    Augmentation,
-    affine_matrices,
-    elastic_field,
-    erase_squares,
-    flip_images,
-    shift_images,
-    smoothing_matrix,
-    warp_images,
-)
+from data.augment import Augmentation, erase_squares, flip_images, shift_images, thicken_strokes
 from data.digits import Digits
-
-CPU = torch.device("cpu")
-
-
-def random_bytes(num: int, channels: int, height: int, width: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (num, channels, height, width), generator=generator, dtype=torch.uint8)
-
-
-def matrices(angle: float = 0, scale: float = 1, shear: float = 0, shift: tuple[float, float] = (0, 0)) -> Tensor:
-    numbers = (torch.tensor([float(value)]) for value in (angle, scale, shear))
-    return affine_matrices(*numbers, torch.tensor([shift], dtype=torch.float32))
-
-
-def scipy_warp(picture: np.ndarray, matrix: np.ndarray, field: np.ndarray, mode: str) -> np.ndarray:
-    """The definition in float64: read pixel p at A p + t + u(p), coordinates from the centre."""
-    height, width = picture.shape
-    y, x = np.mgrid[:height, :width].astype(np.float64)
-    centre_y, centre_x = (height - 1) / 2, (width - 1) / 2
-    points = np.stack([x - centre_x, y - centre_y, np.ones_like(x)])
-    place = np.einsum("ij,jhw->ihw", matrix, points) + field
-    return ndimage.map_coordinates(picture, [place[1] + centre_y, place[0] + centre_x], order=1, mode=mode)
-
-
-@pytest.mark.parametrize(("padding", "mode"), [("zeros", "grid-constant"), ("border", "nearest")])
-def test_warp_equals_scipy(padding, mode: str) -> None:
-    images = random_bytes(3, 2, 9, 14)
-    generator = torch.Generator().manual_seed(1)
-    draw = torch.rand((5, 3), generator=generator) * 2 - 1
-    maps = affine_matrices(draw[0] * 40, 1 + draw[1] * 0.3, draw[2] * 20, draw[3:].T * 3)
-    field = elastic_field(3, 9, 14, 1.5, 3.0, generator)
-    result = warp_images(images, maps, field, padding)
-    assert result.dtype == torch.float32
-    for n in range(3):
-        for channel in range(2):
-            picture = images[n, channel].double().numpy() / 255
-            due = scipy_warp(picture, maps[n].double().numpy(), field[n].double().numpy(), mode)
-            np.testing.assert_allclose(result[n, channel].numpy(), due, atol=3e-5)
+from data.warp import warp_images
+from tests.data.random_pictures import matrices, random_bytes
 
 
 @pytest.mark.parametrize("padding", ["zeros", "border"])
@@ -74,65 +28,6 @@ def test_shift_equals_the_affine_map_and_scipy(padding, down: int, right: int) -
     np.testing.assert_array_equal(moved[0].numpy(), due)
     warped = warp_images(images[:1], matrices(shift=(right, down)), padding=padding)
     torch.testing.assert_close(warped, moved[:1] / 255, atol=1e-5, rtol=0)
-
-
-def test_no_map_is_the_same_picture() -> None:
-    images = random_bytes(2, 1, 8, 5)
-    torch.testing.assert_close(warp_images(images, matrices().repeat(2, 1, 1)), images / 255, atol=1e-6, rtol=0)
-
-
-def test_rotation_by_a_right_angle_is_rot90() -> None:
-    images = random_bytes(1, 1, 7, 7)
-    # From x (right) to y (down) is clockwise on the screen; rot90 turns counter-clockwise.
-    torch.testing.assert_close(
-        warp_images(images, matrices(angle=90)), torch.rot90(images / 255, -1, (2, 3)), atol=1e-5, rtol=0
-    )
-
-
-def test_doubling_reads_half_way() -> None:
-    image = torch.zeros(1, 1, 5, 5)
-    image[0, 0, 1, 3] = 1  # (right, up) by 1 of the centre goes to 2 of it
-    assert float(warp_images(image, matrices(scale=2))[0, 0, 0, 4]) == pytest.approx(1)
-
-
-@given(st.floats(-180, 180), st.floats(0.2, 3), st.floats(-45, 45), st.floats(-9, 9), st.floats(-9, 9))
-@settings(max_examples=40)
-def test_matrices_invert_shear_scale_turn_shift(angle: float, scale: float, shear: float, x: float, y: float) -> None:
-    a, lean = math.radians(angle), math.tan(math.radians(shear))
-    turn = np.array([[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]])
-    forward = np.eye(3)
-    forward[:2, :2] = turn @ (scale * np.array([[1, lean], [0, 1]]))
-    forward[:2, 2] = x, y
-    back = np.vstack([matrices(angle, scale, shear, (x, y))[0].double().numpy(), [0, 0, 1]])
-    np.testing.assert_allclose(back @ forward, np.eye(3), atol=2e-5 * (1 + 12 / scale))
-
-
-@pytest.mark.parametrize(("length", "smoothness"), [(28, 4.0), (8, 2.0), (64, 8.0), (25, 3.3)])
-def test_field_has_unit_variance_and_gaussian_correlation(length: int, smoothness: float) -> None:
-    weights = smoothing_matrix(length, smoothness, CPU).double()
-    covariance = weights @ weights.T  # of the field along a line, from white noise: exact, no sampling
-    distance = torch.arange(length)[:, None] - torch.arange(length)
-    due = torch.exp(-(distance.double() ** 2) / (4 * smoothness**2))
-    torch.testing.assert_close(covariance.diagonal(), torch.ones(length, dtype=torch.float64), atol=1e-6, rtol=0)
-    torch.testing.assert_close(covariance, due, atol=2e-3, rtol=0)
-
-
-def test_field_strength_is_in_pixels() -> None:
-    field = elastic_field(4000, 6, 9, 1.7, 2.0, torch.Generator().manual_seed(0))
-    assert field.shape == (4000, 2, 6, 9)
-    # The deviation of 4,000 draws is known to 1 / sqrt(8000) = 1.1 %; 108 of them stay within 4.5 of those.
-    torch.testing.assert_close(field.std(dim=0), torch.full((2, 6, 9), 1.7), rtol=0.05, atol=0)
-    assert field.mean(dim=0).abs().max() < 4.5 * 1.7 / math.sqrt(4000)
-    across = (field[:, 0] * field[:, 1]).mean(dim=0) / 1.7**2  # right and down are independent
-    assert across.abs().max() < 4.5 / math.sqrt(4000)
-
-
-def test_simard_strength() -> None:
-    """The docstring's 1.4 pixels: uniform noise in ±1, a Gaussian of 4 pixels, times 34."""
-    kernel = np.zeros((61, 61))
-    kernel[30, 30] = 1
-    kernel = ndimage.gaussian_filter(kernel, 4.0, truncate=7)
-    assert 34 * math.sqrt((kernel**2).sum() / 3) == pytest.approx(1.384, abs=2e-3)
 
 
 def test_flip_mirrors_the_chosen() -> None:
@@ -168,10 +63,61 @@ def test_flip_probability() -> None:
     assert float(share) == pytest.approx(0.3, abs=4 * math.sqrt(0.21 / 10_000))
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 7, 9), (2, 1, 1, 4)])
+def test_strokes_grow_by_dilation_and_shrink_by_erosion(shape: tuple[int, ...]) -> None:
+    images = random_bytes(*shape).double() / 255
+    for amount in (1.0, 0.3, 0.0, -0.3, -1.0):
+        extreme = (ndimage.grey_dilation if amount > 0 else ndimage.grey_erosion)(
+            images.numpy(), size=(1, 1, 3, 3), mode="nearest"
+        )
+        due = (1 - abs(amount)) * images.numpy() + abs(amount) * extreme
+        result = thicken_strokes(images, torch.tensor([amount, 0.0]))
+        np.testing.assert_allclose(result[0].numpy(), due[0], atol=1e-7)  # amounts are float32
+        assert torch.equal(result[1], images[1])
+
+
+def test_a_bright_stroke_grows_as_a_dark_one_shrinks() -> None:
+    images, amounts = random_bytes(5, 1, 8, 8).double() / 255, torch.linspace(-1, 1, 5)
+    torch.testing.assert_close(thicken_strokes(1 - images, amounts), 1 - thicken_strokes(images, -amounts))
+
+
+@pytest.mark.parametrize("kind", ["affine", "elastic"])
+def test_pictures_are_stretched_as_far_as_asked(kind) -> None:
+    """A round blob becomes as much wider as it gets lower: its deviations are f and 1/f times what they were."""
+    across = torch.arange(41) - 20.0
+    blob = torch.exp(-(across[:, None] ** 2 + across**2) / (2 * 4.0**2)).expand(2000, 1, 41, 41)
+    still = Augmentation(kind, max_shift=0, degrees=0, scale=0, shear=0, strength=0, stretch=0.25)
+    seen = still(blob, torch.Generator().manual_seed(0))[:, 0]
+    width, height = ((seen.sum(axis) @ across**2 / seen.sum((1, 2))).sqrt() / 4 for axis in (1, 2))
+    torch.testing.assert_close(width * height, torch.ones(2000), atol=0.02, rtol=0)
+    logs = width.log() / math.log(1.25)  # uniform in ±1
+    assert -1.05 < float(logs.min()) < -0.95 < 0.95 < float(logs.max()) < 1.05
+    assert float(logs.mean()) == pytest.approx(0, abs=4.5 / math.sqrt(3 * 2000))
+    assert float(logs.var()) == pytest.approx(1 / 3, rel=0.1)
+
+
+def test_thickness_is_uniform_and_leaves_the_other_draws() -> None:
+    """A grey wedge between black and white tells how far each picture went."""
+    wedge = torch.tensor([0.0, 0.5, 1.0]).expand(4000, 1, 1, 3)
+    options = {"kind": "affine", "max_shift": 0, "degrees": 0, "scale": 0, "shear": 0}
+    seen = Augmentation(**options, thickness=0.6)(wedge, torch.Generator().manual_seed(0))[:, 0, 0, 1]
+    went = (seen - 0.5) / 0.5
+    assert -0.6 <= float(went.min()) < -0.58 < 0.58 < float(went.max()) <= 0.6
+    assert float(went.mean()) == pytest.approx(0, abs=4.5 * 0.6 / math.sqrt(3 * 4000))
+    pictures = random_bytes(20, 1, 9, 9)
+    thick, plain = (
+        Augmentation("elastic", thickness=thickness)(pictures, torch.Generator().manual_seed(3))
+        for thickness in (1e-9, 0)
+    )
+    torch.testing.assert_close(thick, plain)
+
+
 KINDS = [
     {"kind": "shift"},
     {"kind": "affine"},
     {"kind": "elastic"},
+    {"kind": "affine", "stretch": 0.3},
+    {"kind": "elastic", "thickness": 0.8, "stretch": 0.1},
     {"flip": 0.5},
     {"erase": 2},
     {"kind": "elastic", "flip": 0.5, "erase": 3, "padding": "border"},
@@ -239,6 +185,8 @@ def test_identity_is_known() -> None:
         ({"degrees": -0.5}, "degrees must be 0 or more, got -0.5"),
         ({"scale": 1.0}, r"scale must be in \[0, 1\), got 1.0"),
         ({"flip": 1.5}, r"flip must be in \[0, 1\], got 1.5"),
+        ({"stretch": -0.1}, r"stretch must be in \[0, 1\], got -0.1"),
+        ({"thickness": 1.01}, r"thickness must be in \[0, 1\], got 1.01"),
         ({"smoothness": 0.0}, "smoothness must be above 0 and at most 1e6, got 0.0"),
         ({"degrees": 1e12}, "degrees must be at most 180, got 1000000000000.0"),
         ({"shear": 90.0}, "shear must be below 90, got 90.0"),

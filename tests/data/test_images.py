@@ -138,7 +138,7 @@ def test_options_are_on_the_command_line_with_help(name: str) -> None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind_of(name), "data")
     options = ["root", "batch_size", "val_fraction", "split_seed", "seed", "aug", "max_shift", "degrees", "scale"]
-    options += ["shear", "strength", "smoothness", "flip", "erase", "calm_epochs"]
+    options += ["shear", "stretch", "thickness", "strength", "smoothness", "flip", "erase", "calm_epochs"]
     text = parser.format_help()
     for option in options:
         assert f"--data.{option} " in text
