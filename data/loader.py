@@ -221,11 +221,14 @@ class TensorLoader(ResumableLoader):
             self.position = batch + 1
             yield images, labels
 
-    def views(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of all pictures in their order, ``count`` times over, augmented afresh: the same in any process."""
+    def views(self, count: int, shuffle: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of all pictures, ``count`` times over, augmented afresh: the same in any process and at any time.
+
+        In their order or, with ``shuffle``, in others.
+        """
         whole = self.from_the_start()
-        whole.shuffle, whole.rank, whole.world_size = False, 0, 1
-        whole.bounds = batch_bounds(len(self.images), self.batch_size, 1, equal=False)
+        whole.shuffle, whole.rank, whole.world_size = shuffle, 0, 1
+        whole.bounds = batch_bounds(len(self.images), self.batch_size, 1, equal=shuffle)
         for view in range(count):
             whole.sampler.set_epoch(-1 - view)  # no epoch of training: that one has other views
             yield from whole

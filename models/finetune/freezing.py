@@ -24,8 +24,6 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from models.finetune.backbones import Backbone
 
-BRISK = 0.1  # PyTorch's own momentum of batch normalisation
-
 
 def stage_learning_rates(lr: float, num_stages: int, decay: float) -> list[float]:
     """Learning rate of each stage, lr * decay^(L - l).
@@ -118,18 +116,6 @@ def fix_statistics(backbone: nn.Module) -> None:
     for module in backbone.modules():
         if getattr(module, "running_mean", None) is not None:
             module.eval()
-
-
-def hasten_statistics(backbone: nn.Module) -> None:
-    """Lets running statistics forget at least `BRISK` of themselves with each batch, as the weights they follow change.
-
-    Some networks come with 0.01, and even 0.0003, meant for the hundreds of thousands of steps of ImageNet: after the
-    hundred steps of a small folder they would still be validated with 0 and 1, the statistics of no picture.
-    """
-    for module in backbone.modules():
-        momentum = getattr(module, "momentum", None)
-        if getattr(module, "running_mean", None) is not None and momentum is not None and momentum < BRISK:
-            module.momentum = BRISK  # type: ignore[assignment]
 
 
 def is_weight(parameter: Tensor) -> bool:

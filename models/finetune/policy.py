@@ -32,7 +32,6 @@ from models.finetune.features import FeatureCache, in_parts
 from models.finetune.freezing import (
     first_trainable_stage,
     fix_statistics,
-    hasten_statistics,
     layerwise_groups,
     set_train_mode,
     stage_learning_rates,
@@ -41,6 +40,7 @@ from models.finetune.head_start import HeadFit
 from models.finetune.memory import loss_within_memory
 from models.finetune.mixing import mix
 from models.finetune.start import balances, find_lr, fit_head_of, say
+from models.finetune.statistics import FreshStatistics
 from models.limits import check_within
 from theory.intervals import wilson_interval
 
@@ -75,6 +75,7 @@ class FineTuning(Callback):
         self.curve: tuple[list[float], list[float]] | None = None
         decay = 0.0 if self.head_only else options["ema_decay"]
         self.average = WeightAverage(decay) if decay else None
+        self.statistics = FreshStatistics(lambda: self.parts, self.average) if self.takes_batch_statistics else None
         self._frozen: list[Tensor] = []
         self._cache = FeatureCache()
         stage_learning_rates(1.0, num_stages, options["layer_decay"])
@@ -90,8 +91,8 @@ class FineTuning(Callback):
     # What the task asks for
 
     def callbacks(self, trainer: Trainer) -> list[Callback]:
-        """This one and, where weights are averaged, the average; each trainer gets them once."""
-        wanted = [self, *([self.average] if self.average is not None else [])]
+        """This one, the average of the weights and then their statistics; each trainer gets them once."""
+        wanted = [callback for callback in (self, self.average, self.statistics) if callback is not None]
         return [callback for callback in wanted if callback not in trainer.callbacks]  # type: ignore[attr-defined]
 
     @property
@@ -201,7 +202,10 @@ class FineTuning(Callback):
     def _set_mode(self, network: Backbone, epoch: int) -> None:
         """What learns in an epoch, and which statistics stay as they are."""
         set_train_mode(network, epoch, *((epoch + 1, []) if self.head_only else self.schedule))
-        (hasten_statistics if self.takes_batch_statistics else fix_statistics)(network)
+        if self.statistics is None:
+            fix_statistics(network)
+        else:
+            self.statistics.follow(network)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Frozen parameters get no step."""

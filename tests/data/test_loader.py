@@ -129,6 +129,9 @@ def test_views_are_all_pictures_in_order_again_and_again_and_the_same_in_any_pro
     assert loader.state_dict() == {"epoch": 1, "batch": 2}
     single = TensorLoader(images.float(), labels, 4, shuffle=True, seed=5, augment=augment)
     assert torch.equal(torch.cat([part for part, _ in single.views(2)]), seen)
+    mixed = [torch.cat([named for _, named in each.views(1, shuffle=True)]) for each in (loader, single)]
+    assert torch.equal(*mixed)
+    assert sorted(mixed[0].tolist()) == labels.tolist() != mixed[0].tolist()
 
 
 def test_augmentation_gets_a_generator_of_its_own_batch() -> None:

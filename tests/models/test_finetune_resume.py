@@ -114,7 +114,7 @@ def test_the_average_is_what_is_kept_and_validated(pictures: Path, whole: Path) 
     task.load_state_dict(average)
     from data.folder import Folder
 
-    data = Folder(str(pictures), image_size=SIDE, cache_dir=str(pictures.parent / "cache"))
+    data = Folder(str(pictures), image_size=SIDE, interpolation="bilinear", cache_dir=str(pictures.parent / "cache"))
     with torch.no_grad():
         logits = task.eval()(data.plain("val"))
     loss = torch.nn.functional.cross_entropy(logits, data.labels("val"))

@@ -1,16 +1,12 @@
 """What learns is a function of the epoch; what does not learn does not change, its batch statistics included."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch import Tensor, nn
 
-from models.cnn import CNNTask
 from models.finetune.backbones import Backbone, build_backbone
 from models.finetune.freezing import (
     first_trainable_stage,
-    hasten_statistics,
     is_weight,
     layerwise_groups,
     set_train_mode,
@@ -153,25 +149,3 @@ def test_a_weight_multiplies_across_two_axes():
     assert not is_weight(torch.zeros(5))
     assert not is_weight(torch.zeros(96, 1, 1))
     assert not is_weight(torch.zeros(1, 1, 192))
-
-
-def test_slow_statistics_follow_the_batches_and_brisk_ones_are_left_alone():
-    layers = [nn.BatchNorm2d(2, momentum=momentum) for momentum in (0.0003, 0.01, 0.1, 0.3, None)]
-    network = nn.ModuleList([*layers, nn.BatchNorm2d(2, momentum=0.01, track_running_stats=False), nn.LayerNorm(2)])
-    hasten_statistics(network)
-    assert [layer.momentum for layer in layers] == [0.1, 0.1, 0.1, 0.3, None]
-    x = torch.randn(64, 2, 8, 8, generator=torch.Generator().manual_seed(0)) * 4 + 7
-    for _ in range(20):
-        for layer in layers:
-            layer(x)
-    for layer in layers:  # 0.9^20 = 0.12 is left of the beginning; at 0.0003 it would be 0.994
-        assert layer.running_mean == pytest.approx(x.mean((0, 2, 3)), rel=0.13)
-
-
-def test_a_network_without_weights_is_validated_with_the_statistics_of_its_pictures():
-    for norm, momentum, learning in (("auto", 0.1, True), ("batch", 0.1, True), ("fixed", 0.01, False)):
-        task = CNNTask(["a", "b"], 3, [32, 32], [0.5] * 3, [0.2] * 3, backbone="mobilenet_v3_small", weights="none",
-                       norm=norm)  # fmt: skip
-        task.finetuning.on_train_epoch_start(SimpleNamespace(current_epoch=0, world_size=1), task)
-        found = [module for module in task.network.modules() if isinstance(module, nn.BatchNorm2d)]
-        assert {(module.momentum, module.training) for module in found} == {(momentum, learning)}
