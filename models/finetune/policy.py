@@ -185,6 +185,11 @@ class FineTuning(Callback):
             return
         if self.options["head_start"] and self.takes_batch_statistics and self.options["weights"] == "none":
             say("head    not fitted first: the features of a body without weights are no guide; all learn together")
+            if self.options["layer_decay"] < 1:
+                say(
+                    "note: smaller rates towards the picture keep what pretrained weights know; a body without any is "
+                    "better off with --model.layer_decay 1, --lr auto or 0.001, and more --epochs"
+                )
         elif self.options["head_start"]:
             self._fit_head(trainer, task)
         if self.options["lr"] == "auto" and not self.head_only:

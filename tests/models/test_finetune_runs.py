@@ -203,6 +203,7 @@ def test_a_body_without_weights_learns_together_with_its_head(pictures: Path, tm
     assert train.main(given) == 0
     captured = capsys.readouterr()
     assert "head    not fitted first" in captured.err
+    assert "is better off with --model.layer_decay 1, --lr auto or 0.001" in captured.err
     loss = re.search(r"train/loss ([\d.e+-]+)", captured.out)
     assert loss is not None
     assert float(loss[1]) < 2
