@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from models.classification.chance import Chance, chance
 from theory.calibration import expected_calibration_error
 from theory.intervals import wilson_interval
 from theory.neural_distance import class_mean_cosines, neural_distance
@@ -76,6 +77,17 @@ class Outcome:
         """Share of the pictures classified rightly."""
         return self.num_right / len(self.labels)
 
+    @cached_property
+    def chance(self) -> Chance:
+        """What is reached on these pictures without a look at them."""
+        return chance(self.labels, len(self.class_names))
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall over the classes that have pictures, in 0..1."""
+        recalls = [found / total for found, total in self.recalls().values()]
+        return sum(recalls) / len(recalls)
+
     def pictures(self, which: Tensor | slice) -> Tensor:
         """Some of the pictures, on the CPU."""
         return self.images[which].cpu()
@@ -130,6 +142,8 @@ class Outcome:
             f"{split}/accuracy_high": high,
             f"{split}/ece": expected_calibration_error(probabilities, self.labels),
         }
+        if self.chance.commonest is not None:
+            values[f"{split}/balanced_accuracy"] = self.balanced_accuracy
         if len(self.class_names) <= MOST_CLASSES_LOGGED:
             values |= {f"{split}/recall_{name}": found / total for name, (found, total) in self.recalls().items()}
         if (point := self.standing) is not None:

@@ -2,7 +2,8 @@
 
 References, from weak to strong:
 
-* chance: a classifier that knows nothing has cross-entropy ln K and accuracy 1/K;
+* chance: a classifier that knows nothing has cross-entropy ln K and accuracy 1/K; where some classes are more frequent
+  than others it has the entropy of their shares and the largest share (`models.classification.chance`);
 * the nearest neighbour among the training pixels needs no training; Cover and Hart bound its error by twice the best
   possible one, so half its error is (for many pictures) a floor for any classifier of those pixels;
 * the best published record, where there is one.
@@ -13,7 +14,6 @@ Source:
     needed between capsules (MNIST record of a single model without external data).
 """
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -43,6 +43,7 @@ class Summary:
         reference: Best published accuracy in 0..1 and its source, or None.
         split: What ``test`` holds: ``test``, or ``val`` where there is no test set.
         chosen: Whether these pictures also chose the weights, which flatters them.
+        balance: Choice of ``--data.balance``, or None where the data have no such option.
     """
 
     test: Outcome
@@ -52,6 +53,7 @@ class Summary:
     reference: list[Any] | None = None
     split: str = "test"
     chosen: bool = False
+    balance: str | None = None
 
     @cached_property
     def temperature(self) -> float | None:
@@ -92,13 +94,14 @@ class Summary:
 
     def metrics(self) -> dict[str, float]:
         """Tags and values for ``metrics.json``."""
-        num_classes, total = len(self.test.class_names), len(self.test.labels)
+        num_classes, total, chance = len(self.test.class_names), len(self.test.labels), self.test.chance
         values = {
-            "theory/chance_accuracy": 1 / num_classes,
-            "theory/chance_loss": math.log(num_classes),
-            "gap/loss_over_chance": float(self.test.losses().mean()) / math.log(num_classes),
+            "theory/chance_accuracy": chance.accuracy,
+            "theory/chance_loss": chance.loss,
             "theory/collapse_cosine": -1 / (num_classes - 1),
         }
+        if chance.loss:  # 0 where all pictures are of one class
+            values["gap/loss_over_chance"] = float(self.test.losses().mean()) / chance.loss
         if self.temperature is not None:
             values[f"{self.split}/temperature"] = self.temperature
         if (after := self.calibration()[1]) is not None:
@@ -134,14 +137,18 @@ class Summary:
             text = "the validation pictures chose nothing" + (" but the temperature" * (self.temperature is not None))
             text = "the validation pictures chose the weights too: expect less on new ones" if self.chosen else text
             lines.append(("no test pictures", text))
-        beside = [f"chance {100 / len(self.test.class_names):.1f} %"]
+        chance, names = self.test.chance, self.test.class_names
+        if chance.commonest is None:
+            beside = [f"chance {100 * chance.accuracy:.1f} %"]
+        else:
+            beside = [f"the commonest class alone {100 * chance.accuracy:.1f} % ({names[chance.commonest]})"]
         if self.neighbour_right is not None:
             beside.insert(0, f"nearest neighbour on pixels {_share(self.neighbour_right, total)}")
         if self.reference:
             accuracy, source = self.reference
             beside.insert(0, f"best published {100 * accuracy:.2f} % ({source})")
         lines.append(("beside it", "; ".join(beside)))
-        lines += self._mistakes()
+        lines += self._unequal(low) + self._mistakes()
         before, after = self.calibration()
         text = f"ECE {100 * before:.2f} %"
         if after is not None:
@@ -157,6 +164,29 @@ class Summary:
             text = f"{start:.3f} before training, {end:.3f} after (isometry 1, collapse 0)"
             lines.append(("neural distance", text))
             lines.append(("class-mean cosines", f"{lowest:.3f} to {highest:.3f} (all {limit:.3f} at collapse)"))
+        return lines
+
+    def _unequal(self, low: float) -> list[tuple[str, str]]:
+        """What an accuracy hides whose interval begins at ``low``, where classes are not equally frequent."""
+        chance, names = self.test.chance, self.test.class_names
+        if chance.commonest is None:
+            return []
+        present = len(self.test.recalls())
+        balanced = f"{100 * self.test.balanced_accuracy:.2f} %, the mean recall of {present} classes"
+        loss = float(self.test.losses().mean())
+        lines = [
+            ("balanced accuracy", f"{balanced}; one answer to all pictures has {100 / present:.1f} %"),
+            (
+                "loss",
+                f"{loss:.3f} nats; the shares of the classes as the answer to all pictures have {chance.loss:.3f}",
+            ),
+        ]
+        if low <= chance.accuracy:
+            advice = "; --data.balance loss or sampler lets all classes count alike" * (self.balance == "none")
+            if self.balance in ("loss", "sampler"):
+                advice = f", which --data.balance {self.balance} gives up for the rare classes"
+            text = f"by its accuracy no better than always answering {names[chance.commonest]}{advice}"
+            lines.append(("warning", text))
         return lines
 
     def _mistakes(self) -> list[tuple[str, str]]:

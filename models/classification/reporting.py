@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dashboard.confusion import confusion_counts
 from dashboard.layout import BEFORE_TRAINING
+from models.classification.chance import Chance, chance
 from models.classification.evaluation import Evaluation, Outcome, Point
 from models.classification.findings import NOTHING, Summary
 from models.columns import Compared, compare_columns
@@ -52,16 +53,15 @@ class ClassifierReporting:
 
         Asked of the network that starts at random, with logits near 0; the head of a backbone may start with any.
         """
-        classes = len(self.hparams["class_names"])
-        chance, losses = math.log(classes), [loss for loss, _, _ in self.train_results]
-        if self.finetuning is not None or not losses or losses[-1] <= chance or max(losses) <= chance + BLOWN_UP:
+        nothing, losses = math.log(len(self.hparams["class_names"])), [loss for loss, _, _ in self.train_results]
+        if self.finetuning is not None or not losses or losses[-1] <= nothing or max(losses) <= nothing + BLOWN_UP:
             return ""
         _, right, count = self.train_results[-1]
-        if wilson_interval(round(right), round(count))[0] > 1 / classes:
+        if wilson_interval(round(right), round(count))[0] > self._chance("train_dataloader").accuracy:
             return ""  # too sure of itself, and yet it knows something
         return (
             f"training diverged: the mean loss was {max(losses):.4g} nats in epoch {losses.index(max(losses)) + 1} and "
-            f"{losses[-1]:.4g} in the last one; a classifier that knows nothing has {chance:.4g}. Try a smaller --lr"
+            f"{losses[-1]:.4g} in the last one; a classifier that knows nothing has {nothing:.4g}. Try a smaller --lr"
         )
 
     def describe(self) -> str:
@@ -82,13 +82,18 @@ class ClassifierReporting:
     @property
     def overview(self) -> dict[str, dict[str, float | None]]:
         """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
-        num_classes, reference = len(self.hparams["class_names"]), self.hparams["reference"]
+        reference, chance = self.hparams["reference"], self._chance("val_dataloaders")
         published = {"theory/best_published_accuracy": float(reference[0])} if reference else {}
         return {
-            "loss": {"theory/chance_loss": math.log(num_classes)},
-            "accuracy": {"theory/chance_accuracy": 1 / num_classes, **published},
+            "loss": {"theory/chance_loss": chance.loss},
+            "accuracy": {"val/balanced_accuracy": None, "theory/chance_accuracy": chance.accuracy, **published},
             "neural distance": {"val/neural_distance": None, "theory/isometry_distance": 1.0},
         }
+
+    def _chance(self, loader: str) -> Chance:
+        """What is reached on a loader's pictures without a look at them; with equal classes before there is one."""
+        found = getattr(getattr(self, "_trainer", None), loader, None)
+        return chance(getattr(found, "labels", None), len(self.hparams["class_names"]))
 
     def on_train_start(self) -> None:
         """Measures the distances before the first step, where an isometry would stand at 1."""
@@ -122,11 +127,14 @@ class ClassifierReporting:
 
     def _summarise(self) -> Summary | None:
         rest = (self.history, self.train_pictures, self.hparams["reference"])
+        trainer = getattr(self, "_trainer", None)
+        balance = getattr(getattr(trainer, "datamodule", None), "balance", None)
         if self.test is not None or self.validation is None:
-            return Summary(self.test, self.validation, *rest) if self.test is not None else None
+            found = self.test
+            return Summary(found, self.validation, *rest, balance=balance) if found is not None else None
         fitted = getattr(self.finetuning, "head_only", False)  # in one go: there was nothing to choose from
         chosen = not fitted and any(getattr(callback, "monitor", None) for callback in self.trainer.callbacks)
-        return Summary(self.validation, None, *rest, "val", chosen)
+        return Summary(self.validation, None, *rest, "val", chosen, balance)
 
     def findings(self) -> list[tuple[str, str]]:
         """The result and what stands beside it."""
