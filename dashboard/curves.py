@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from dashboard.legends import legend_above
 from dashboard.style import (
@@ -118,7 +118,8 @@ def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLik
         num_classes: C, at least 2.
 
     Returns:
-        A figure of two axes: ratio with 1 and 0 dashed, cosine with -1/(C-1) dashed.
+        A figure of two axes: ratio with 1 and 0 dashed, cosine with -1/(C-1) dashed. Of two classes the ratio alone:
+        their means are opposite as seen from the mean of both, with a cosine of -1 whatever the features are.
 
     Raises:
         ValueError: If C < 2 or the shapes differ or are empty.
@@ -134,30 +135,38 @@ def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLik
             f"epochs {epochs.shape}, ratio {ratio.shape}, cosine {cosine.shape}; "
             "allowed: (E,), (E,), (E, 3), E at least 1"
         )
-    lowest, mean, highest = cosine.T
-    figure, (left, right) = new_figure(8.2, 3.9, columns=2)
+    both = num_classes > 2
+    figure, panels = new_figure(8.2 if both else 5.0, 3.9, columns=1 + both)
+    left = panels[0]
     left.plot(epochs, ratio, color=BLUE, linewidth=1.6, label="measured", **_line(epochs, ratio))
     _dashed(left, {"1: isometry": 1.0, "0: neural collapse": 0.0})
     label(left, "epoch", "within ÷ between, over the pixels' (1)", "same class closer than as pixels?")
     left.set_ylim(-0.05, max(1.1, 1.08 * np.nanmax(np.append(ratio, 0))))
-    right.fill_between(epochs, lowest, highest, color=VERMILLION, alpha=0.18, linewidth=0, label="all pairs")
-    right.plot(epochs, mean, color=VERMILLION, linewidth=1.6, label="mean of the pairs", **_line(epochs, mean))
-    collapse = -1 / (num_classes - 1)
-    _dashed(right, {"−1/(C−1): neural collapse": collapse})
-    label(right, "epoch", "cosine of two class means (1)", "class means as far apart as can be?")
-    header = max(legend_above(axes, 2) for axes in (left, right))
-    for axes in (left, right):
+    cosines = f"; {_draw_cosines(panels[1], epochs, cosine, num_classes)}" if both else ""
+    header = max(legend_above(axes, 2) for axes in panels)
+    for axes in panels:
         whole_numbers(axes, epochs)
     verb = "closer" if ratio[-1] < 1 else "not closer"
     finding(
         figure,
         f"same-class samples are {verb} than as pixels: ratio {ratio[0]:.2f} → {ratio[-1]:.2f} "
-        f"(isometry 1, collapse 0); class-mean cosines {signed(lowest[-1])} to {signed(highest[-1])} "
-        f"(collapse {signed(collapse)})",
+        f"(isometry 1, collapse 0){cosines}",
         left=0.75,
         header=header,
     )
     return figure
+
+
+def _draw_cosines(axes: Axes, epochs: NDArray[np.floating], cosine: NDArray[np.floating], num_classes: int) -> str:
+    """Cosines between class means over the epochs, shape (E, 3), on the whole range of a cosine; the last in words."""
+    lowest, mean, highest = cosine.T
+    axes.fill_between(epochs, lowest, highest, color=VERMILLION, alpha=0.18, linewidth=0, label="all pairs")
+    axes.plot(epochs, mean, color=VERMILLION, linewidth=1.6, label="mean of the pairs", **_line(epochs, mean))
+    collapse = -1 / (num_classes - 1)
+    _dashed(axes, {"−1/(C−1): neural collapse": collapse})
+    axes.set_ylim(-1.05, 1.05)
+    label(axes, "epoch", "cosine of two class means (1)", "class means as far apart as can be?")
+    return f"class-mean cosines {signed(lowest[-1])} to {signed(highest[-1])} (collapse {signed(collapse)})"
 
 
 def beside_theory_figure(

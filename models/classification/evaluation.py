@@ -148,9 +148,11 @@ class Outcome:
             values |= {f"{split}/recall_{name}": found / total for name, (found, total) in self.recalls().items()}
         if (point := self.standing) is not None:
             values[f"{split}/neural_distance"] = point.distance
-            # The mean cosine is near -1/(K-1) for almost any features; only all of them together say collapse.
-            limit = -1 / (len(self.labels.unique()) - 1)
-            values[f"{split}/class_cosine_error"] = max(point.highest_cosine - limit, limit - point.lowest_cosine)
+            # The mean cosine is near -1/(K-1) for almost any features; only all of them together say collapse. The
+            # means of two classes, seen from the mean of both, are opposite in any features, and say nothing.
+            if (present := len(self.labels.unique())) > 2:
+                limit = -1 / (present - 1)
+                values[f"{split}/class_cosine_error"] = max(point.highest_cosine - limit, limit - point.lowest_cosine)
         return values
 
 

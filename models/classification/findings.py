@@ -98,8 +98,9 @@ class Summary:
         values = {
             "theory/chance_accuracy": chance.accuracy,
             "theory/chance_loss": chance.loss,
-            "theory/collapse_cosine": -1 / (num_classes - 1),
         }
+        if num_classes > 2:
+            values["theory/collapse_cosine"] = -1 / (num_classes - 1)
         if chance.loss:  # 0 where all pictures are of one class
             values["gap/loss_over_chance"] = float(self.test.losses().mean()) / chance.loss
         if self.temperature is not None:
@@ -160,10 +161,11 @@ class Summary:
         lines.append(("calibration", text))
         if self.history:
             start, (_, end, lowest, _, highest) = self.history[0][1], self.history[-1]
-            limit = -1 / (len(self.test.class_names) - 1)
             text = f"{start:.3f} before training, {end:.3f} after (isometry 1, collapse 0)"
             lines.append(("neural distance", text))
-            lines.append(("class-mean cosines", f"{lowest:.3f} to {highest:.3f} (all {limit:.3f} at collapse)"))
+            if len(names) > 2:  # the means of two classes are opposite in any features
+                limit = -1 / (len(names) - 1)
+                lines.append(("class-mean cosines", f"{lowest:.3f} to {highest:.3f} (all {limit:.3f} at collapse)"))
         return lines
 
     def _unequal(self, low: float) -> list[tuple[str, str]]:

@@ -56,7 +56,7 @@ def test_one_epoch_is_seen_and_no_finite_value_is_said():
         learning_figure({"train/loss": ([1], [1, 2])})
 
 
-@pytest.mark.parametrize("classes", [2, 10, 40])
+@pytest.mark.parametrize("classes", [3, 10, 40])
 def test_neural_distance_has_isometry_and_collapse_dashed(classes):
     pairs = [[-0.4, 0.0, 0.5], [-0.3, -0.05, 0.2], [-0.2, -0.1, 0.1]]
     figure = neural_distance_figure([0, 1, 2], [1.0, 0.6, 0.31], pairs, classes)
@@ -69,6 +69,22 @@ def test_neural_distance_has_isometry_and_collapse_dashed(classes):
     assert band.get_paths()[0].get_extents().intervaly.tolist() == [-0.4, 0.5]
     assert "are closer than as pixels: ratio 1.00 → 0.31" in title(figure)
     assert "class-mean cosines −0.200 to 0.100" in title(figure)
+    assert right.get_ylim() == (-1.05, 1.05)
+
+
+def test_cosines_that_are_equal_to_rounding_have_plain_ticks():
+    pairs = np.full((3, 3), -0.5) + np.array([0, 1e-13, 2e-13])
+    right = neural_distance_figure([0, 1, 2], [1.0, 0.6, 0.3], pairs, 3).axes[1]
+    to_image(right.figure)
+    assert right.yaxis.get_offset_text().get_text() == ""
+    heights = [float(tick.get_text().replace("−", "-")) for tick in right.get_yticklabels()]
+    assert heights == sorted(set(heights))
+
+
+def test_two_classes_have_no_cosines():
+    figure = neural_distance_figure([0, 1, 2], [1.0, 0.6, 0.31], [[-1.0, -1.0, -1.0]] * 3, 2)
+    assert len(figure.axes) == 1
+    assert title(figure).endswith("ratio 1.00 → 0.31 (isometry 1, collapse 0)")
 
 
 def test_neural_distance_above_one_is_said_and_bad_input_is_refused():

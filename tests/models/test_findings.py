@@ -63,3 +63,23 @@ def test_a_pair_of_outcomes_is_summed_up_once() -> None:
     assert second is not None
     assert second.validation is task.validation, "not the sum of what was there before"
     assert second is task.summary()
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_the_angles_between_two_class_means_are_not_told(num_classes: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(60) % num_classes
+    images, features = torch.rand(60, 1, 4, 4, generator=generator), torch.randn(60, 5, generator=generator)
+    names = ["a", "b", "c"][:num_classes]
+    outcome = Outcome(images, labels, features, torch.randn(60, num_classes, generator=generator), names)
+    point = outcome.standing
+    assert point is not None
+    assert (point.highest_cosine == pytest.approx(-1)) == (num_classes == 2), "whatever the features are"
+    summary = Summary(outcome, None, [point], None)
+    found = outcome.metrics("val") | summary.metrics()
+    assert "val/neural_distance" in found
+    told = {"class-mean cosines": dict(summary.findings())} | dict.fromkeys(
+        ("val/class_cosine_error", "theory/collapse_cosine"), found
+    )
+    for name, where in told.items():
+        assert (name in where) == (num_classes > 2), name
