@@ -83,6 +83,7 @@ def train_and_test(
 ) -> None:
     """Fit, test and report in the run's folder, which is locked meanwhile."""
     from trainer.build import fit, make_trainer, test
+    from trainer.choice import validation_chooses
     from trainer.crash import accounted
     from trainer.folder import RunFolder, write_atomically
     from trainer.interrupt import resumable
@@ -94,9 +95,7 @@ def train_and_test(
     folder = plan.folder or RunFolder.create(request.root, request.model, request.data, settings.seed)
     with locked(folder), resumable(folder), accounted(folder, plan.folder is None) as progress:
         splits = data.summary()["splits"]
-        has_validation = bool(splits.get("val", 1))
-        # Without a test set the validation pictures are what is reported: they choose nothing, unless asked to.
-        chooses = has_validation and (bool(splits.get("test", 1)) or settings.patience is not None)
+        has_validation, chooses = bool(splits.get("val", 1)), validation_chooses(splits, settings.patience)
         monitor = task.monitor if has_validation else task.monitor.replace("val/", "train/")
         progress.trainer = trainer = make_trainer(
             folder,

@@ -5,10 +5,10 @@
     done
     python -m trainer.summary runs/folds
 
-Over folds every picture is validated once, by a network that has not seen it: the pictures that were right can be
-added up, and the Wilson interval of the sum is beside the mean. The folds share most of their training pictures, so
-their deviation is no error of the mean (Bengio, Grandvalet 2004, No unbiased estimator of the variance of k-fold
-cross-validation).
+Over folds every picture is validated once, by a network that has not learnt from it: the pictures that were right can
+be added up, and the Wilson interval of the sum is beside the mean. Where they also chose the epoch of that network,
+which flatters them, it is said. The folds share most of their training pictures, so their deviation is no error of the
+mean (Bengio, Grandvalet 2004, No unbiased estimator of the variance of k-fold cross-validation).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from theory.intervals import Summary, summarise, wilson_interval
 from trainer.arguments import Arguments
+from trainer.choice import validation_chooses
 from trainer.errors import UserError, one_line
 from trainer.front import flatten
 from trainer.program import leave, run_program
@@ -31,6 +32,8 @@ from trainer.settings_file import read_yaml
 # What may differ between runs of one setting.
 REPEATED = ("seed_everything", "data.fold", "data.split_seed", "data.sample_seed", "data.seed")
 NOT_SETTINGS = ("data.num_workers", "data.cache_dir", "data.root", "trainer.accelerator", "report")
+
+VALIDATED = "best/val_accuracy"  # of the kept weights; with test pictures there is no val/accuracy among the figures
 
 
 def find_runs(places: Sequence[str]) -> list[Path]:
@@ -102,20 +105,28 @@ def pooled(metrics: Sequence[Mapping[str, Any]], sizes: Sequence[int]) -> tuple[
     """Pictures that were right over all folds, and all of them.
 
     Args:
-        metrics: Each with ``val/accuracy``.
+        metrics: Each with the accuracy of the kept weights on the validation pictures.
         sizes: Validation pictures of each.
     """
-    right = sum(round(one["val/accuracy"] * size) for one, size in zip(metrics, sizes, strict=True))
+    right = sum(round(one[VALIDATED] * size) for one, size in zip(metrics, sizes, strict=True))
     return right, sum(sizes)
 
 
-def validated(run: Path) -> list[str]:
-    """Pictures that a run validated on, from its ``split.csv``; empty when it has none."""
+def split_of(run: Path) -> dict[str, list[str]]:
+    """Pictures of each part of a run, from its ``split.csv``; empty when it has none."""
     file = run / "split.csv"
-    if not file.is_file():
-        return []
-    with file.open(encoding="utf-8", errors="surrogateescape", newline="") as lines:
-        return [row["path"] for row in csv.DictReader(lines) if row["split"] == "val"]
+    parts: dict[str, list[str]] = {}
+    if file.is_file():
+        with file.open(encoding="utf-8", errors="surrogateescape", newline="") as lines:
+            for row in csv.DictReader(lines):
+                parts.setdefault(row["split"], []).append(row["path"])
+    return parts
+
+
+def chose_epoch(parts: Mapping[str, Sequence[str]], settings: Mapping[str, Any]) -> bool:
+    """Whether the validation pictures of a run chose the epoch of its weights; a head fitted in one go has but one."""
+    sizes = {part: len(parts.get(part, ())) for part in ("val", "test")}
+    return settings.get("model.tune") != "head" and validation_chooses(sizes, settings.get("early_stopping.patience"))
 
 
 def folds_line(
@@ -123,8 +134,9 @@ def folds_line(
 ) -> str:
     """What the folds say together; empty when these runs are no folds with an accuracy."""
     wanted = settings[0].get("data.num_folds") or 0
-    parts = [validated(run) for run in runs]
-    if not wanted or not all(parts) or not all("val/accuracy" in one for one in metrics):
+    splits = [split_of(run) for run in runs]
+    parts = [split.get("val", []) for split in splits]
+    if not wanted or not all(parts) or not all(VALIDATED in one for one in metrics):
         return ""
     if len({line for part in parts for line in part}) < sum(map(len, parts)):
         return "the runs share validation pictures, so these are not added up\n"
@@ -132,10 +144,12 @@ def folds_line(
     low, high = wilson_interval(right, total)
     lacking = wanted - len(runs)
     missing = f"; {lacking} of {wanted} folds {'is' if lacking == 1 else 'are'} missing" if lacking > 0 else ""
+    chosen = any(map(chose_epoch, splits, settings))
+    but = ", but these pictures chose its epoch, which flatters them" * chosen
     return (
         f"{'these' if missing else 'all'} folds together: {100 * right / total:.2f} % ({right} of {total}), "
         f"95 % interval {100 * low:.2f} to {100 * high:.2f} % (Wilson), "
-        f"each picture judged by a network that has not seen it{missing}\n"
+        f"each picture judged by a network that has not learnt from it{but}{missing}\n"
     )
 
 

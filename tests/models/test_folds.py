@@ -52,6 +52,30 @@ def test_a_missing_fold_is_said_and_a_repeated_one_refused(
     assert "needs at least 2 finished runs, found 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("more", "chose"),
+    [
+        (["--data.test_fraction", "0.2"], True),
+        (["--early_stopping.patience", "3"], True),
+        ([], False),
+        (["--data.test_fraction", "0.2", "--model.tune", "head"], False),
+    ],
+)
+def test_it_is_said_where_the_judged_pictures_chose_the_epoch(
+    more: list[str], chose: bool, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for fold in range(2):
+        folds = ("--data.num_folds", "2", "--data.fold", str(fold), *more)
+        assert train.main(words(pictures / "train", tmp_path, *folds, epochs=1)) == 0
+    kept = [run for run in find_runs([str(tmp_path)]) if (run / "checkpoints/best.ckpt").is_file()]
+    assert len(kept) == 2 or not chose
+    capsys.readouterr()
+    assert main([str(tmp_path)]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert "judged by a network that has not learnt from it" in said
+    assert ("but these pictures chose its epoch" in said) == chose
+
+
 def test_other_settings_are_not_averaged(folds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, lr in enumerate((0.1, 0.2)):
         run = tmp_path / f"{number}"
