@@ -2,17 +2,20 @@
 
 The scan (data/scan.py) needs every file decoded to find the bad ones; the arrays (data/store.py) need every good one.
 Here they share the pass. A second pass happens only for pictures wanted in another form, such as the validation
-pictures of an automatic split, which is not known before the scan.
+pictures of an automatic split, which is not known before the scan, and for JPEGs that may be copies of other files.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from data.copies import whole_wanted
 from data.decode import Picture
+from data.modes import SEEN
 from data.scan import Scanned, read_cache, scan, unchanged, write_cache
 from data.store import Form, PixelStore
 
@@ -76,10 +79,27 @@ class Collection:
             digests = [self.scanned[position].digest for position in members]
             if stored.get(form) != digests:
                 self.cache_works &= self.store.save(form, digests, self._arrays[form][1])
+        self._read_whole(whole_wanted(self.scanned))
         if any(known.get(one.path) != one for one in self.scanned):
             # Files that have gone leave the cache: it holds this data set as it is now.
             self.cache_works &= write_cache(self.cache_file, max_pixels, self.scanned, channels)
         return self.scanned
+
+    def _read_whole(self, positions: Sequence[int]) -> None:
+        """Learn the digests of the pixels of JPEGs, which the first pass may have decoded smaller."""
+        if not positions:
+            return
+        settings = self.store.settings
+        found = scan(
+            [self.paths[position] for position in positions],
+            max_pixels=settings["max_pixels"],
+            channels=3 if settings["channels"] in SEEN else settings["channels"],
+            whole=True,
+            num_workers=self.num_workers,
+            progress=self.progress,
+        )
+        for position, one in zip(positions, found, strict=True):
+            self.scanned[position] = replace(self.scanned[position], pixels=one.pixels)
 
     def pixels(self, form: Form, positions: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Pixels of good files in one form, decoded now unless they are there already.

@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor
 
+from data.copies import pixel_digest, stored_pixels
 from data.modes import SEEN, PictureError, all_channels, check_channels, count_frames, eye_pixels, refuse_other_channels
 
 try:
@@ -69,6 +70,8 @@ class Picture:
         mode: Pillow's name for how the file stores a pixel, such as "RGB", "I;16" or "CMYK"; "I;16×5" for the channels
             of five frames.
         format: Pillow's name of the file format, such as "JPEG".
+        turn: The EXIF orientation that was undone; 1 where there was nothing to do.
+        identity: Digest of all upright pixels as the file stores them (data/copies.py), where it was asked for.
     """
 
     pixels: np.ndarray
@@ -76,6 +79,8 @@ class Picture:
     height: int
     mode: str
     format: str
+    turn: int = 1
+    identity: str = ""
 
 
 def background_colour(name: str) -> tuple[int, int, int]:
@@ -128,6 +133,7 @@ def read_picture(
     max_pixels: int = MAX_PIXELS,
     short_side: int | None = None,
     name: str | None = None,
+    identify: bool = False,
 ) -> Picture:
     """Decode one picture.
 
@@ -139,6 +145,7 @@ def read_picture(
         max_pixels: Largest width · height that is decoded; of frames that are channels, width · height · frames.
         short_side: A JPEG may be decoded smaller as long as both sides keep at least this many pixels.
         name: What to call ``source`` in errors when it is bytes.
+        identify: Give the digest of the pixels too; not for a JPEG that may be decoded smaller.
 
     Returns:
         The upright picture with what its header said.
@@ -156,7 +163,7 @@ def read_picture(
     with _pillow_settings(max_pixels):
         try:
             with Image.open(io.BytesIO(content), formats=_formats()) as image:
-                return _decode(image, content, channels, colour, max_pixels, short_side)
+                return _decode(image, content, channels, colour, max_pixels, short_side, identify)
         except Image.UnidentifiedImageError:
             hint = _TIFF_HINT if channels not in SEEN and content[:4] in (b"II*\0", b"MM\0*") else ""
             raise PictureError(
@@ -181,6 +188,7 @@ def _decode(
     background: tuple[int, int, int],
     max_pixels: int,
     short_side: int | None,
+    identify: bool,
 ) -> Picture:
     mode, file_format = image.mode, image.format or "?"
     width, height = size = image.size
@@ -205,12 +213,20 @@ def _decode(
     elif pixels is None:
         pixels = all_channels(image, max_pixels)
     turn = _orientation(image)
-    pixels = np.ascontiguousarray(_TURNS[turn](pixels)) if turn in _TURNS else pixels
+    identity = ""
+    if identify:
+        stored = stored_pixels(image, pixels if channels == 3 else None) if channels in SEEN else pixels
+        identity = pixel_digest(_upright(stored, turn))
+    pixels = _upright(pixels, turn)
     if not scaled:
         height, width = pixels.shape[:2]
     elif turn >= 5:
         width, height = height, width
-    return Picture(pixels, width, height, mode, file_format)
+    return Picture(pixels, width, height, mode, file_format, turn, identity)
+
+
+def _upright(pixels: np.ndarray, turn: int) -> np.ndarray:
+    return np.ascontiguousarray(_TURNS[turn](pixels)) if turn in _TURNS else pixels
 
 
 def _plain_jpeg(content: bytes) -> np.ndarray | None:

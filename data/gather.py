@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from data.collect import Collection
+from data.copies import contents
 from data.layout import Entry, LayoutError, Listing, class_names, with_splits
 from data.partition import assign_splits
-from data.report import bad_files, duplicate_lines, missing_classes, why_bad
+from data.report import bad_files, copies_found, missing_classes, why_bad
 from data.scan import class_table
 from data.store import Form, PixelStore
 from data.table import is_utf_8
@@ -145,8 +146,8 @@ def gather(
     if bad and on_bad == "error":
         raise ValueError(bad_files(bad, "with --data.on_bad error nothing is left out"))
     good = [position for position, found in enumerate(scanned) if found.cause is None]
-    digests = [scanned[position].digest for position in good]
-    entries = decide_splits([files[position] for position in good], digests, rule, source)
+    shown = contents([scanned[position] for position in good])
+    entries = decide_splits([files[position] for position in good], shown, rule, source)
     lost = listing.empty + [
         (files[p].split, files[p].label) for p, found in enumerate(scanned) if found.cause is not None
     ]
@@ -156,10 +157,11 @@ def gather(
         if not bad:
             raise
         raise LayoutError(f"{error}; {why_bad(bad)}") from None
+    notes, leaks = copies_found(entries, shown, [scanned[position].digest for position in good])
     warnings = [
         *listing.warnings,
         *missing_classes(entries, names, lost, rule.val_fraction > 0 or rule.num_folds > 0),
-        *duplicate_lines(entries, digests),
+        *leaks,
     ]
     if not collection.cache_works:
         warnings.append(f"{store.folder} cannot be written: the next run reads every file again")
@@ -168,15 +170,16 @@ def gather(
         positions[entry.split or "train"].append(position)
     table = class_table(scanned, [entry.label for entry in files])
     idle = idle_shares({entry.split for entry in files}, rule, source)
-    return Gathered(files, entries, positions, names, collection, table, listing.notes, warnings, bad, idle)
+    notes = [*listing.notes, *notes]
+    return Gathered(files, entries, positions, names, collection, table, notes, warnings, bad, idle)
 
 
-def decide_splits(entries: Sequence[Entry], digests: Sequence[str], rule: SplitRule, source: str) -> list[Entry]:
+def decide_splits(entries: Sequence[Entry], shown: Sequence[str], rule: SplitRule, source: str) -> list[Entry]:
     """Carve validation and test pictures from the training files where there is no val or no test.
 
     Args:
         entries: Usable files.
-        digests: Content hash of each.
+        shown: Name of what each shows, from `data.copies.contents`.
         rule: How to split.
         source: What to call the data set in errors.
 
@@ -199,7 +202,7 @@ def decide_splits(entries: Sequence[Entry], digests: Sequence[str], rule: SplitR
         [entries[index].name for index in free],
         [entries[index].label for index in free],
         [entries[index].group for index in free],
-        [digests[index] for index in free],
+        [shown[index] for index in free],
         val_fraction=0.0 if "val" in given else rule.val_fraction,
         test_fraction=0.0 if "test" in given else rule.test_fraction,
         seed=rule.seed,

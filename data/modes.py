@@ -74,11 +74,16 @@ def to_8_bit(image: Image.Image, file_format: str, channels: int, background: tu
         if not (low >= 0 and high <= 1):
             raise PictureError(None, f"has floating-point values in {low:g}..{high:g}; only 0..1 has a known meaning")
         image = Image.fromarray(np.round(values * 255).astype(np.uint8))
-    elif image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+    elif transparent(image):
         picture = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         below = Image.new("RGBA", picture.size, (*background, 255))
         image = Image.alpha_composite(below, picture)
     return image if image.mode == target else image.convert(target)
+
+
+def transparent(image: Image.Image) -> bool:
+    """Whether a picture says how much light its pixels let through."""
+    return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:

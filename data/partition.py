@@ -1,8 +1,8 @@
 """An automatic split of labelled files: stratified, repeatable, and nothing that belongs together is torn apart.
 
-Files with the same content or of one group form a unit, and a unit lies in one split: else a picture in training would
-be asked for in validation. Units are taken in the order of a hash of (seed, names of the unit's files), which no
-machine, library version or renamed parent folder changes, and which one added file changes little.
+Files with the same content (data/copies.py) or of one group form a unit, and a unit lies in one split: else a picture
+in training would be asked for in validation. Units are taken in the order of a hash of (seed, names of the unit's
+files), which no machine, library version or renamed parent folder changes, and which one added file changes little.
 
 Letters: N files, C classes.
 """
@@ -12,17 +12,16 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 
-def units(groups: Sequence[str], digests: Sequence[str]) -> list[list[int]]:
-    """Positions that belong together: connected by a common group or a common content (union-find).
+def units(*keys: Sequence[str]) -> list[list[int]]:
+    """Positions that belong together: connected by a common key, such as a group or a content (union-find).
 
     Args:
-        groups: Group of each file; empty for none, length N.
-        digests: Content hash of each file; empty for unknown, length N.
+        keys: Of each kind one for each file, length N; empty for none.
 
     Returns:
         Disjoint sorted lists of positions that cover 0..N-1.
     """
-    parent = list(range(len(groups)))
+    parent = list(range(len(keys[0])))
 
     def find(position: int) -> int:
         while parent[position] != position:
@@ -30,18 +29,18 @@ def units(groups: Sequence[str], digests: Sequence[str]) -> list[list[int]]:
             position = parent[position]
         return position
 
-    for keys in (groups, digests):
+    for kind in keys:
         first: dict[str, int] = {}
-        for position, key in enumerate(keys):
+        for position, key in enumerate(kind):
             if key:
                 parent[find(position)] = find(first.setdefault(key, position))
     together: dict[int, list[int]] = defaultdict(list)
-    for position in range(len(groups)):
+    for position in range(len(parent)):
         together[find(position)].append(position)
     return list(together.values())
 
 
-def ordered_units(names: Sequence[str], groups: Sequence[str], digests: Sequence[str], seed: int) -> list[list[int]]:
+def ordered_units(names: Sequence[str], groups: Sequence[str], contents: Sequence[str], seed: int) -> list[list[int]]:
     """Units, largest first, else in the order of a hash of the seed and the names."""
 
     def key(unit: list[int]) -> tuple[int, bytes]:
@@ -49,7 +48,7 @@ def ordered_units(names: Sequence[str], groups: Sequence[str], digests: Sequence
         content = f"{seed}\0{text}".encode("utf-8", "surrogateescape")
         return -len(unit), hashlib.blake2b(content, digest_size=16).digest()
 
-    return sorted(units(groups, digests), key=key)
+    return sorted(units(groups, contents), key=key)
 
 
 def hold_out(together: Sequence[list[int]], labels: Sequence[str], fraction: float) -> set[int]:
@@ -100,7 +99,7 @@ def assign_splits(
     names: Sequence[str],
     labels: Sequence[str],
     groups: Sequence[str],
-    digests: Sequence[str],
+    contents: Sequence[str],
     *,
     val_fraction: float,
     test_fraction: float = 0.0,
@@ -114,7 +113,7 @@ def assign_splits(
         names: Path of each file within the data set, length N.
         labels: Class of each file.
         groups: Group of each file; empty for none.
-        digests: Content hash of each file.
+        contents: Name of what each file shows; copies share it.
         val_fraction: Share to validate on, in [0, 1); not used with folds.
         test_fraction: Share to test on, in [0, 1), taken first.
         seed: Seed of the choice.
@@ -124,7 +123,7 @@ def assign_splits(
     Returns:
         Splits, length N. A class that cannot be divided lies in train.
     """
-    together = ordered_units(names, groups, digests, seed)
+    together = ordered_units(names, groups, contents, seed)
     test = hold_out(together, labels, test_fraction)
     rest = [unit for unit in together if unit[0] not in test]
     if num_folds:

@@ -5,14 +5,16 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
+from data.copies import Duplicate, duplicates
 from data.layout import Entry, some
 from data.modes import SEEN
-from data.scan import Scanned, duplicates
+from data.scan import Scanned
 from data.table import write_row
 
 _LISTED = 30  # classes described one by one
 _NAMED = 20  # bad files named one by one
 LEAK = "leak"
+NO_LEAK = "leak report: no two splits share equal files, or equal pixels in other formats or with other metadata"
 
 
 def bad_files(bad: Sequence[tuple[str, str]], then: str, most: int | None = None) -> str:
@@ -102,24 +104,37 @@ def similar_names(names: Sequence[str]) -> list[str]:
     return [f"{' and '.join(map(repr, same))} are learnt as different classes" for same in alike.values() if same[1:]]
 
 
-def duplicate_lines(entries: Sequence[Entry], digests: Sequence[str], most: int = 5) -> list[str]:
-    """The leak report: files with the same content in several splits or classes.
+def copies_found(
+    entries: Sequence[Entry], shown: Sequence[str], digests: Sequence[str], most: int = 5
+) -> tuple[list[str], list[str]]:
+    """How many pictures are in several files, and the leak report: those in several splits or classes.
 
     Args:
         entries: Usable files, each with its split.
-        digests: Content hash of each.
+        shown: Name of what each shows, from `data.copies.contents`.
+        digests: Hash of each file.
         most: How many groups are listed.
+
+    Returns:
+        Notes and warnings.
     """
-    found = duplicates(digests, [entry.label for entry in entries], [entry.split for entry in entries])
-    lines = []
+
+    def count(groups: Sequence[Duplicate]) -> str:
+        unlike = sum(len({digests[position] for position in group.positions}) > 1 for group in groups)
+        return f"{len(groups)}, {unlike} of them in unlike files with the same pixels" if unlike else f"{len(groups)}"
+
+    found = duplicates(shown, [entry.label for entry in entries], [entry.split for entry in entries])
+    quiet = [group for group in found if not (group.across_splits or group.across_classes)]
+    notes = [f"pictures in several files of one class and split ({count(quiet)})"] if quiet else []
+    warnings = []
     for title, groups in (
         (f"{LEAK}: the same content is in several splits", [group for group in found if group.across_splits]),
         ("the same content has several labels", [group for group in found if group.across_classes]),
     ):
         if groups:
             listed = [" = ".join(entries[position].name for position in group.positions) for group in groups]
-            lines.append(f"{title} ({len(groups)}): {some(listed, most)}")
-    return lines
+            warnings.append(f"{title} ({count(groups)}): {some(listed, most)}")
+    return notes, warnings
 
 
 def remarks(scanned: Sequence[Scanned], warnings: Sequence[str], channels: int) -> tuple[list[str], list[str]]:
@@ -127,7 +142,7 @@ def remarks(scanned: Sequence[Scanned], warnings: Sequence[str], channels: int) 
 
     Args:
         scanned: What each file is.
-        warnings: Those so far, where `duplicate_lines` tells of a leak.
+        warnings: Those so far, where `copies_found` tells of a leak.
         channels: Of the pictures; 1 and 3 are those of one frame.
 
     Returns:
@@ -141,7 +156,7 @@ def remarks(scanned: Sequence[Scanned], warnings: Sequence[str], channels: int) 
     if stacks and channels in SEEN:
         count = "1 TIFF has" if len(stacks) == 1 else f"{len(stacks)} TIFFs have"
         found.append(f"{count} several frames, of which the first alone is read; --data.channels {stacks[0]} reads all")
-    return [] if leaks else ["leak report: no content is in two splits"], found
+    return [] if leaks else [NO_LEAK], found
 
 
 def found_lines(

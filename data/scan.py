@@ -12,20 +12,21 @@ import json
 import os
 import sys
 import tempfile
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from threading import Event
 
 from PIL import __version__ as pillow_version
 
+from data.copies import is_jpeg, jpeg_digest
 from data.decode import Picture, PictureError, read_bytes, read_picture
 from data.modes import SEEN
 
-_CACHE_VERSION = 2
+_CACHE_VERSION = 3
 _AT_ONCE = 8  # files
 
 
@@ -43,6 +44,8 @@ class Scanned:
         mode: Pillow's name for how a pixel is stored.
         format: Pillow's name of the format.
         cause: Why the file cannot be used; None for a good one.
+        pixels: Digest of its upright pixels (data/copies.py); of a JPEG only where it was asked for, else empty.
+        jpeg: Digest of a JPEG without its metadata; empty for other formats.
     """
 
     path: str
@@ -54,6 +57,8 @@ class Scanned:
     mode: str = ""
     format: str = ""
     cause: str | None = None
+    pixels: str = ""
+    jpeg: str = ""
 
 
 def scan(
@@ -65,6 +70,7 @@ def scan(
     short_sides: Sequence[int | None] | None = None,
     sink: Callable[[int, Picture], None] | None = None,
     wanted: Iterable[int] = (),
+    whole: bool = False,
     known: Mapping[str, Scanned] | None = None,
     num_workers: int | None = None,
     progress: bool = True,
@@ -80,6 +86,7 @@ def scan(
         sink: Called from several threads with the position in ``paths`` and the picture, for each good file that is
             decoded.
         wanted: Positions of files that are decoded although they are known.
+        whole: Decode JPEGs in full as well, for the digest of their pixels.
         known: What :func:`read_cache` gave; a file that has not changed since is not read again.
         num_workers: Threads; without it one for each core.
         progress: Show a progress bar when stderr is a terminal.
@@ -99,18 +106,22 @@ def scan(
         digest = ""
         try:
             content = read_bytes(path)
-            digest = hashlib.sha256(content).hexdigest()
+            digest, jpeg = hashlib.sha256(content).hexdigest(), is_jpeg(content)
             picture = read_picture(
                 content, name=path, channels=channels, background=background, max_pixels=max_pixels,
-                short_side=short_sides[index] if short_sides is not None else None,
+                short_side=short_sides[index] if short_sides is not None and not whole else None,
+                identify=whole or not jpeg,
             )  # fmt: skip
         except PictureError as error:
             # Without a digest the next run reads the file again: what did not fit into memory may fit then.
             return index, Scanned(path, size, changed, digest if error.lasting else "", cause=error.cause)
         if sink is not None:
             sink(index, picture)
-        found = Scanned(path, size, changed, digest, picture.width, picture.height, picture.mode, picture.format)
-        return index, found
+        seen = (picture.width, picture.height, picture.mode, picture.format)
+        before = (known or {}).get(path)
+        pixels = picture.identity or (before.pixels if before and before.digest == digest else "")
+        found = Scanned(path, size, changed, digest, *seen, pixels=pixels)
+        return index, replace(found, jpeg=jpeg_digest(content, picture.turn)) if jpeg else found
 
     threads = max(1, num_workers or os.cpu_count() or 1)
     # Several files at a time: each answer wakes this thread, and takes Python's lock from the others for it.
@@ -192,34 +203,6 @@ def write_whole(path: Path, content: bytes) -> bool:
     except OSError:
         return False
     return True
-
-
-@dataclass(frozen=True)
-class Duplicate:
-    """Files with the same content: their positions, and whether they lie in several splits or classes."""
-
-    positions: tuple[int, ...]
-    across_splits: bool
-    across_classes: bool
-
-
-def duplicates(digests: Sequence[str], labels: Sequence[str], splits: Sequence[str | None]) -> list[Duplicate]:
-    """Exact duplicates by content. Files whose digest is empty are left out.
-
-    Args:
-        digests: Content hash of each file.
-        labels: Class of each file.
-        splits: "train", "val" or "test" of each file; None where it is not decided yet.
-    """
-    same: dict[str, list[int]] = defaultdict(list)
-    for position, digest in enumerate(digests):
-        if digest:
-            same[digest].append(position)
-    return [
-        Duplicate(tuple(group), len({splits[i] for i in group}) > 1, len({labels[i] for i in group}) > 1)
-        for group in same.values()
-        if len(group) > 1
-    ]
 
 
 def class_table(scanned: Sequence[Scanned], labels: Sequence[str]) -> list[str]:

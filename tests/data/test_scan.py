@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data.copies import duplicates
 from data.decode import MAX_PIXELS, Picture, read_bytes
-from data.scan import Scanned, class_table, duplicates, read_cache, scan, unchanged, write_cache
+from data.scan import Scanned, class_table, read_cache, scan, unchanged, write_cache
 from tests.data.pictures import write
 
 
