@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from models.classification.evaluation import Evaluation, Outcome, Point
+from models.classification.head_alone import HeadAlone
 from models.classification.reporting import ClassifierReporting
 from models.classification.targets import class_weights, smoothed_cross_entropy
 from models.classification.views import further_views
@@ -154,6 +155,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         self.train_sums = torch.zeros(3)  # loss * pictures, right ones, pictures of this epoch
         self.history: list[Point] = []
         self.train_results: list[tuple[float, float, float]] = []  # of each epoch: mean loss, right ones, pictures
+        self.head_alone: HeadAlone | None = None
         self.validation: Outcome | None = None
         self.test: Outcome | None = None
         self.train_pictures: tuple[Tensor, Tensor] | None = None
@@ -305,6 +307,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         checkpoint["train_sums"] = self.train_sums.cpu()
         checkpoint["history"] = [tuple(point) for point in self.history]
         checkpoint["train_results"] = self.train_results
+        checkpoint["head_alone"] = self.head_alone and tuple(self.head_alone)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores what `on_save_checkpoint` kept."""
@@ -312,3 +315,4 @@ class CNNTask(ClassifierReporting, LightningModule):
             self.train_sums = checkpoint["train_sums"].to(self.device)
             self.history = [Point(*point) for point in checkpoint["history"]]
             self.train_results = [tuple(found) for found in checkpoint.get("train_results", [])]
+            self.head_alone = (found := checkpoint.get("head_alone")) and HeadAlone(*found)

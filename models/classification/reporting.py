@@ -16,6 +16,7 @@ from dashboard.layout import BEFORE_TRAINING
 from models.classification.chance import Chance, chance
 from models.classification.evaluation import Evaluation, Outcome, Point
 from models.classification.findings import NOTHING, Summary
+from models.classification.head_alone import HeadAlone
 from models.columns import Compared, compare_columns
 from theory.intervals import wilson_interval
 
@@ -29,6 +30,7 @@ class ClassifierReporting:
         evaluation: What collects the outputs of a split.
         history: Where the classes stood after each validated epoch.
         train_results: Of each epoch of training: mean loss in nats, pictures classified rightly, pictures.
+        head_alone: What the fitted head of a backbone did before the body learnt, or None.
         validation: Outputs of the newest validation, or None.
         test: Outputs on the test pictures, or None.
         train_pictures: Training pictures (N, C, H, W) and labels (N,) for the baseline, or None.
@@ -42,6 +44,7 @@ class ClassifierReporting:
     evaluation: Evaluation
     history: list[Point]
     train_results: list[tuple[float, float, float]]
+    head_alone: HeadAlone | None = None
     validation: Outcome | None
     test: Outcome | None
     train_pictures: tuple[Tensor, Tensor] | None
@@ -106,7 +109,10 @@ class ClassifierReporting:
                 images, labels = images.to(task.device), labels.to(task.device)
                 self.evaluation.collect(images, labels, *task.outputs(images))
             task.train()
-        self.remember(0, self.evaluation.finish(self.trainer))
+        outcome = self.evaluation.finish(self.trainer)
+        self.remember(0, outcome)
+        if getattr(self.finetuning, "head", None) is not None and not self.finetuning.head_only:
+            self.head_alone = HeadAlone.of(outcome)
 
     def remember(self, epoch: int, outcome: Outcome) -> None:
         """Adds one point to the curve of the neural distance; the one before training has no epoch that logs it."""
@@ -139,7 +145,12 @@ class ClassifierReporting:
     def findings(self) -> list[tuple[str, str]]:
         """The result and what stands beside it."""
         summary, columns = self.summary(), self._columns()
-        return summary.findings() + ([columns.finding()] if columns else []) if summary else NOTHING
+        if summary is None:
+            return NOTHING
+        found = summary.findings() + ([columns.finding()] if columns else [])
+        if self.head_alone is not None and self.validation is not None:
+            found += self.head_alone.findings(self.validation, bool(getattr(self.trainer.datamodule, "mirrors", False)))
+        return found
 
     def _columns(self) -> Compared | None:
         """The columns of the network beside one another, where one look at each judged picture is all there was."""
@@ -156,6 +167,8 @@ class ClassifierReporting:
         metrics = {**summary.test.metrics(summary.split), **summary.metrics()} if summary else {}
         if columns := self._columns():
             metrics |= columns.metrics()
+        if self.head_alone is not None:
+            metrics |= self.head_alone.metrics()
         if self.validation:  # of the weights that were tested
             metrics |= {
                 "best/val_accuracy": self.validation.accuracy,
