@@ -156,8 +156,12 @@ class Summary:
             text += f", {100 * after:.2f} % after temperature {self.temperature:.2f} (fitted on validation)"
         elif self.temperature is not None:
             text += f" before temperature {self.temperature:.2f}, which was fitted on these pictures and flatters them"
-        if self.temperature in (LOWEST, HIGHEST):
-            text += "; that is the end of its range, so the pictures it was fitted on do not tell it"
+        if self.temperature == HIGHEST:
+            text += (
+                ", the end of its range: the logits told nothing of those, and prediction finds all classes as likely"
+            )
+        elif self.temperature == LOWEST:
+            text += ", the end of its range: the pictures it was fitted on do not tell it"
         lines.append(("calibration", text))
         if self.history:
             start, (_, end, lowest, _, highest) = self.history[0][1], self.history[-1]

@@ -52,6 +52,14 @@ def test_without_test_pictures_the_judged_ones_fit_it_and_nothing_is_judged_afte
     assert "val/ece_after_temperature" not in summary.metrics()
 
 
+@pytest.mark.parametrize(("factor", "said"), [(-1.0, "the logits told nothing of those"), (1e-4, "do not tell it")])
+def test_a_temperature_at_the_end_of_its_range_is_explained(factor: float, said: str) -> None:
+    """Answers that are worse than chance want an endless one; logits that are right and hardly differ want none."""
+    judged = drawn(1.0, 0)
+    found = dict(Summary(replace(judged, logits=factor * judged.logits), None, [], None, split="val").findings())
+    assert said in found["calibration"]
+
+
 def test_a_pair_of_outcomes_is_summed_up_once() -> None:
     task = CNNTask(["a", "b", "c"], 1, [8, 8], [0.5], [0.5])
     assert task.summary() is None
