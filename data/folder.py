@@ -24,8 +24,8 @@ from data.images import DEFAULT_ROOT, channel_statistics
 from data.layout import Entry, list_folder
 from data.loader import TensorLoader
 from data.modes import SEEN
-from data.preprocess import preprocessing
-from data.ranges import check_within
+from data.preprocess import FITS, preprocessing
+from data.ranges import check_among, check_within
 from data.report import files_csv, found_lines, remarks
 from data.run import order_seed, resident, run_device
 from data.split import balanced
@@ -59,8 +59,9 @@ class Folder(LightningDataModule):
         balance: sampler shows every class equally often in an epoch, by repeating pictures of the smaller ones; loss
             weighs the classes alike in the loss instead.
         on_bad: Leave files out that cannot be decoded (skip) or stop (error); both name them.
-        background: Colour under transparent pixels: a name or #rrggbb.
+        background: Colour under transparent pixels, and beside padded pictures: a name or #rrggbb.
         max_pixels: Pictures with more pixels are not decoded.
+        fit: How a picture becomes a square: crop cuts, stretch squeezes, pad shows it whole on the background.
         crop: Share of the largest centred window that validation and prediction show, in (0, 1]; without it what the
             model's weights want, or 0.875.
         interpolation: How pictures are resampled; without it as the model's weights want, or bicubic.
@@ -73,6 +74,7 @@ class Folder(LightningDataModule):
     CONDITIONS = (
         (("data.min_area",), lambda options: options["data.aug"] != "none", "not used by --data.aug none"),
         (("data.background",), lambda o: o["data.channels"] in SEEN, "not used by --data.channels {0[data.channels]}"),
+        (("data.crop",), lambda o: o["data.fit"] == "crop", "not used by --data.fit {0[data.fit]}, which shows all"),
         (("data.flip",), lambda o: o["data.aug"] != "none" or not o["data.flip"], "not used by --data.aug none"),
         *SplitRule.CONDITIONS,
     )
@@ -98,6 +100,7 @@ class Folder(LightningDataModule):
         on_bad: Literal["skip", "error"] = "skip",
         background: str = "white",
         max_pixels: int = MAX_PIXELS,
+        fit: Literal["crop", "stretch", "pad"] = "crop",
         crop: float | None = None,
         interpolation: Literal["bilinear", "bicubic", "lanczos"] | None = None,
         num_workers: int | None = None,
@@ -106,13 +109,9 @@ class Folder(LightningDataModule):
     ) -> None:
         super().__init__()
         check_within(locals(), {"batch_size": (1, math.inf), "num_workers": (0, math.inf), "flip": (0, 1)})
+        check_among(locals(), {"on_bad": ("skip", "error"), "balance": ("none", "sampler", "loss"), "fit": tuple(FITS)})
         self.rule = SplitRule(val_fraction, test_fraction, split_seed, num_folds, fold)
-        choices = {"on_bad": (on_bad, ("skip", "error")), "balance": (balance, ("none", "sampler", "loss"))}
-        for option, (value, allowed) in choices.items():
-            if value not in allowed:
-                raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
-        path, csv = folder_or_list(path, csv, group_column)
-        self.path, self.csv, self.group_column = path, csv, group_column
+        (self.path, self.csv), self.group_column = folder_or_list(path, csv, group_column), group_column
         self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
         self.aug, self.min_area, self.flip, self.balance, self.on_bad = aug, min_area, flip, balance, on_bad
         self.cache = Path(cache_dir or f"{DEFAULT_ROOT}/pictures").expanduser()
@@ -121,7 +120,7 @@ class Folder(LightningDataModule):
         side = 224 if image_size is None else image_size
         how: dict[str, Any] = {"crop": 0.875 if crop is None else crop, "interpolation": interpolation or "bicubic"}
         self.settings = preprocessing(
-            "resize-crop", (side, side), channels, background=background, max_pixels=max_pixels, **how
+            FITS[fit], (side, side), channels, background=background, max_pixels=max_pixels, **how
         )
         check_views(aug, min_area, channels)
         self.entries: list[Entry] = []  # usable files, each with its split
@@ -188,7 +187,7 @@ class Folder(LightningDataModule):
         )
         self.entries, self.class_names, self.collection = gathered.entries, gathered.class_names, gathered.collection
         self._positions, self.idle, self._gathered = gathered.positions, gathered.idle, gathered
-        notes, warnings = remarks(self.collection.scanned, gathered.warnings, self.settings["channels"])
+        notes, warnings = remarks(self.collection.scanned, gathered.warnings, self.settings)
         self.notes, self.warnings, self.bad = [*gathered.notes, *notes], [*gathered.warnings, *warnings], gathered.bad
         if not getattr(rank_zero_only, "rank", 0):
             said = found_lines(self.source, self.class_names, gathered.table, self.notes, self.warnings, self.bad)
@@ -296,9 +295,10 @@ class Folder(LightningDataModule):
             images = resident(images.index_select(0, chosen) if self.balance == "sampler" else images, device)
             return TensorLoader(images, labels[chosen].to(images.device), self.batch_size, shuffle=shuffle, seed=seed)
         stored, rows = self.collection.pixels("source", self._positions["train"])
-        scanned = [self.collection.scanned[position] for position in self._positions["train"]]
-        aspect = torch.tensor([found.width / found.height for found in scanned])
-        by_row = torch.ones(len(stored)).index_copy_(0, rows, aspect)
+        by_row = torch.ones(len(stored))  # proportions of what is stored: those of the network's frame, or of a picture
+        if self.settings["kind"] == "resize-crop":
+            scanned = [self.collection.scanned[position] for position in self._positions["train"]]
+            by_row.index_copy_(0, rows, torch.tensor([found.width / found.height for found in scanned]))
         size = self.settings["image_size"][0], self.settings["image_size"][1]
         stored = resident(stored, device)
         pin = stored.device.type == "cpu" and device.type == "cuda"

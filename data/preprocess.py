@@ -1,10 +1,11 @@
 """THE evaluation preprocessing: from a picture to the pixels a network is asked about, in validation and in prediction.
 
 Settings are a dict of primitives that travels in the checkpoint, so that a machine without the data prepares a picture
-exactly as the validation set was prepared. Three kinds:
+exactly as the validation set was prepared. Four kinds:
 
     resize-crop   the largest centred window of the right shape, ``crop`` of its full side, resampled once
     stretch       the whole picture, each side resampled on its own
+    pad           the whole picture in its own proportions, as large as the frame allows, on the background
     ink           a drawing of one character, as MNIST was made: light ink on dark, its box scaled to a share of the
                   frame, its centre of mass in the middle
 
@@ -31,7 +32,8 @@ from torch import Tensor
 from data.decode import MAX_PIXELS, background_colour, read_picture
 from data.modes import SEEN, check_channels
 
-KINDS = ("resize-crop", "stretch", "ink")
+KINDS = ("resize-crop", "stretch", "pad", "ink")
+FITS = {"crop": "resize-crop", "stretch": "stretch", "pad": "pad"}  # by the names of `--data.fit`
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos")
 # How the pictures of a data set were made, where that is not "resize-crop". Shares are of the frame's (height, width).
 _MADE = {
@@ -175,6 +177,9 @@ def prepare(pixels: np.ndarray, settings: Mapping[str, Any]) -> Tensor:
     if settings["kind"] == "resize-crop":
         left, top, right, bottom = centre_window(pixels.shape[1], pixels.shape[0], width, height, settings["crop"])
         pixels = pixels[top:bottom, left:right]
+    if settings["kind"] == "pad":
+        framed = pad(pixels, height, width, settings["interpolation"], settings["background"])
+        return framed.permute(2, 0, 1).contiguous()
     return resample(pixels, height, width, settings["interpolation"]).permute(2, 0, 1).contiguous()
 
 
@@ -199,6 +204,39 @@ def centre_window(width: int, height: int, target_width: int, target_height: int
     left = min(round((width - target_width * scale) / 2), (width - 1) // 2)
     top = min(round((height - target_height * scale) / 2), (height - 1) // 2)
     return left, top, width - left, height - top
+
+
+def seen_share(width: int, height: int, settings: Mapping[str, Any]) -> float:
+    """Share of a picture's area, in (0, 1], that the network sees of it."""
+    if settings["kind"] != "resize-crop":
+        return 1.0
+    target_height, target_width = settings["image_size"]
+    left, top, right, bottom = centre_window(width, height, target_width, target_height, settings["crop"])
+    return (right - left) * (bottom - top) / (width * height)
+
+
+def pad(pixels: np.ndarray, height: int, width: int, interpolation: str, background: str) -> Tensor:
+    """A picture at another size in its own proportions, in the middle of a frame.
+
+    Args:
+        pixels: uint8, shape (h, w, C).
+        height: H of the frame, which the picture fills in one direction.
+        width: W of the frame.
+        interpolation: "bilinear", "bicubic" or "lanczos".
+        background: Colour of the rest, of which a grey frame gets the luma; of other channels than grey and colour it
+            is 0.
+
+    Returns:
+        uint8, shape (H, W, C).
+    """
+    scale, channels = min(height / pixels.shape[0], width / pixels.shape[1]), pixels.shape[2]
+    rows, columns = max(1, round(pixels.shape[0] * scale)), max(1, round(pixels.shape[1] * scale))
+    colour = Image.new("RGB", (1, 1), background_colour(background) if channels in SEEN else (0, 0, 0))
+    fill = torch.from_numpy(np.array(colour if channels == 3 else colour.convert("L")).flatten())  # (3,) or (1,)
+    framed = fill.repeat(height, width, channels // len(fill))  # (H, W, C)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    framed[top : top + rows, left : left + columns] = resample(pixels, rows, columns, interpolation)
+    return framed
 
 
 def resample(pixels: np.ndarray, height: int, width: int, interpolation: str) -> Tensor:

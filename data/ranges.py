@@ -1,7 +1,7 @@
 """The range of a data module's options, and options that a set does not use: one line that refuses them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 MOST_POINTS = 10_000_000  # of a set that is computed and kept in memory: a gigabyte with its order and its labels
@@ -25,6 +25,21 @@ def check_within(options: Mapping[str, Any], ranges: Mapping[str, Range]) -> Non
         if value is not None and not low <= value <= high:
             allowed = f"at least {low:g}" if high == math.inf else f"between {low:,.12g} and {high:,.12g}"
             raise ValueError(f"--data.{name} must be {allowed}, got {value}")
+
+
+def check_among(options: Mapping[str, Any], allowed: Mapping[str, Sequence[str]]) -> None:
+    """Refuses words that are none of those allowed.
+
+    Args:
+        options: Those of a data module.
+        allowed: Words allowed for each option that is looked at.
+
+    Raises:
+        ValueError: Naming the option, the words allowed and the value given.
+    """
+    for name, words in allowed.items():
+        if options[name] not in words:
+            raise ValueError(f"{name} must be one of {', '.join(words)}, got {options[name]!r}")
 
 
 def check_used(options: Mapping[str, Any], usual: Mapping[str, Any], user: str) -> None:

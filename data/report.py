@@ -4,14 +4,18 @@ import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
 
 from data.copies import Duplicate, duplicates
 from data.layout import Entry, some
 from data.modes import SEEN
+from data.preprocess import seen_share
 from data.scan import Scanned
 from data.table import write_row
 
 _LISTED = 30  # classes described one by one
+_MOSTLY = 0.5  # share of a picture below which it is said how little of it is seen
 _NAMED = 20  # bad files named one by one
 LEAK = "leak"
 NO_LEAK = "leak report: no two splits share equal files, or equal pixels in other formats or with other metadata"
@@ -137,13 +141,15 @@ def copies_found(
     return notes, warnings
 
 
-def remarks(scanned: Sequence[Scanned], warnings: Sequence[str], channels: int) -> tuple[list[str], list[str]]:
-    """What is said of every set: that nothing leaks, how 16 bits are read, and that frames are not.
+def remarks(
+    scanned: Sequence[Scanned], warnings: Sequence[str], settings: Mapping[str, Any]
+) -> tuple[list[str], list[str]]:
+    """What is said of every set: that nothing leaks, how 16 bits are read, that frames or borders are not seen.
 
     Args:
         scanned: What each file is.
         warnings: Those so far, where `copies_found` tells of a leak.
-        channels: Of the pictures; 1 and 3 are those of one frame.
+        settings: The preprocessing; its channels 1 and 3 are those of one frame.
 
     Returns:
         Further notes and further warnings.
@@ -153,9 +159,15 @@ def remarks(scanned: Sequence[Scanned], warnings: Sequence[str], channels: int) 
     shown = f"{deep} {'picture has' if deep == 1 else 'pictures have'} 16 bits a channel: read as value / 65535"
     found = [shown] if deep else []
     stacks = [one.mode.rpartition("×")[2] for one in scanned if one.cause is None and "×" in one.mode]
-    if stacks and channels in SEEN:
+    if stacks and settings["channels"] in SEEN:
         count = "1 TIFF has" if len(stacks) == 1 else f"{len(stacks)} TIFFs have"
         found.append(f"{count} several frames, of which the first alone is read; --data.channels {stacks[0]} reads all")
+    shares = [seen_share(one.width, one.height, settings) for one in scanned if one.cause is None]
+    if (share := median(shares or [1.0])) < _MOSTLY:
+        found.append(
+            f"validation and prediction see the middle of a picture alone, {100 * share:.0f} % of its area (median); "
+            "--data.fit pad or --data.fit stretch shows all of it"
+        )
     return [] if leaks else [NO_LEAK], found
 
 

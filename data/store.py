@@ -4,7 +4,8 @@ Two forms of a picture:
 
     plain    exactly what the evaluation preprocessing gives: validation, test, and training without augmentation
     source   the whole picture, warped to a square S×S. The warp is only how it is stored: views are cut as windows of
-             the true shape (data/views.py), so nothing is distorted and nothing beyond the centre is lost
+             the true shape (data/views.py), so nothing is distorted and nothing beyond the centre is lost. Where the
+             network is to see stretched or padded pictures, views are windows of the stretched or padded square
 
 An array is saved in the cache folder under a hash of its pictures' contents and of the settings: the same pictures
 under other names, or in another place, need not be decoded again. The folder keeps the arrays used last.
@@ -30,7 +31,7 @@ import torch
 from PIL import __version__ as pillow_version
 from torch import Tensor
 
-from data.preprocess import needed_side, prepare, resample
+from data.preprocess import needed_side, pad, prepare, resample
 
 Form = Literal["plain", "source"]
 _KEPT_BYTES = 16 << 30
@@ -89,6 +90,8 @@ class PixelStore:
 
     def convert(self, form: Form, pixels: np.ndarray) -> Tensor:
         """Decoded pixels, uint8, shape (h, w, C), as they are stored."""
+        if form == "source" and self.settings["kind"] == "pad":  # in the network's frame, which is a square as well
+            return pad(pixels, self.side, self.side, "bilinear", self.settings["background"])
         if form == "source":
             return resample(pixels, self.side, self.side, "bilinear")
         return prepare(pixels, self.settings)

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from data.decode import PictureError
 from data.ink import deslant, otsu, paper_plane, pen_width
-from data.preprocess import centre_window, preprocess, preprocessing, preprocessing_of
+from data.preprocess import centre_window, pad, preprocess, preprocessing, preprocessing_of, seen_share
 from tests.data.pictures import encoded, noise
 
 
@@ -18,7 +18,7 @@ def smooth(height: int, width: int) -> Image.Image:
     return Image.fromarray(noise(5, 6)).resize((width, height), Image.Resampling.BICUBIC)
 
 
-@pytest.mark.parametrize("kind", ["resize-crop", "stretch", "ink"])
+@pytest.mark.parametrize("kind", ["resize-crop", "stretch", "pad", "ink"])
 def test_settings_are_primitives_that_survive_json(kind: str) -> None:
     settings = preprocessing(kind, (20, 30), 1)
     assert json.loads(json.dumps(settings)) == settings
@@ -26,7 +26,7 @@ def test_settings_are_primitives_that_survive_json(kind: str) -> None:
 
 def test_wrong_settings_are_named() -> None:
     wrong = (
-        ({"kind": "squash"}, "kind must be one of resize-crop, stretch, ink, got 'squash'"),
+        ({"kind": "squash"}, "kind must be one of resize-crop, stretch, pad, ink, got 'squash'"),
         ({"image_size": (0, 5)}, "image_size must be at least 1×1, got 0×5"),
         ({"channels": 33}, "channels must be a whole number in 1..32, got 33"),
         ({"crop": 0.0}, r"crop must be in \(0, 1\], got 0"),
@@ -103,10 +103,10 @@ def test_the_middle_is_resampled_as_by_pillow(interpolation: str, channels: int,
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (10, 3000), (3000, 10), (1, 700)])
-@pytest.mark.parametrize("kind", ["resize-crop", "stretch"])
+@pytest.mark.parametrize("kind", ["resize-crop", "stretch", "pad"])
 def test_extreme_shapes(height: int, width: int, kind: str) -> None:
     image = Image.new("RGB", (width, height), (10, 200, 30))
-    got = preprocess(encoded(image), preprocessing(kind, (32, 48)))
+    got = preprocess(encoded(image), preprocessing(kind, (32, 48), background="#0ac81e"))
     assert got.shape == (3, 32, 48)
     assert got.dtype == torch.uint8
     assert torch.equal(got, torch.tensor([10, 200, 30], dtype=torch.uint8)[:, None, None].expand(3, 32, 48))
@@ -228,3 +228,32 @@ def test_parts_of_the_ink_against_closed_forms() -> None:
         slanted[row, 10 + row : 18 + row] = 1
     upright = deslant(slanted)
     assert upright.shape[1] <= 11
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 100), (100, 20), (60, 60)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_padded_picture_is_whole_in_its_proportions_on_the_background(height: int, width: int, channels: int) -> None:
+    image = smooth(height, width).convert("RGB" if channels == 3 else "L")
+    got = preprocess(encoded(image), preprocessing("pad", (50, 50), channels, background="#204060"))
+    rows, columns = round(50 * height / max(height, width)), round(50 * width / max(height, width))
+    top, left = (50 - rows) // 2, (50 - columns) // 2
+    settings = preprocessing("stretch", (rows, columns), channels)
+    assert torch.equal(got[:, top : top + rows, left : left + columns], preprocess(encoded(image), settings))
+    rest = got.clone().long()
+    colour = torch.tensor([32, 64, 96] if channels == 3 else [round(0.299 * 32 + 0.587 * 64 + 0.114 * 96)])
+    rest[:, top : top + rows, left : left + columns] = colour[:, None, None]
+    assert torch.equal(rest, colour[:, None, None].expand(channels, 50, 50))
+
+
+def test_channels_that_are_no_colours_are_padded_with_zeros() -> None:
+    framed = pad(np.full((10, 20, 5), 9, dtype=np.uint8), 40, 40, "bicubic", "white")
+    assert framed.shape == (40, 40, 5)
+    assert framed[10:30].unique().tolist() == [9]
+    assert framed[:10].unique().tolist() == framed[30:].unique().tolist() == [0]
+
+
+def test_the_share_that_is_seen() -> None:
+    assert seen_share(320, 64, preprocessing(image_size=(96, 96), crop=1.0)) == pytest.approx(0.2)
+    assert seen_share(640, 480, preprocessing(image_size=(96, 96), crop=0.9)) == pytest.approx(0.75 * 0.81)
+    assert seen_share(100, 50, preprocessing(image_size=(10, 20), crop=1.0)) == 1
+    assert seen_share(320, 64, preprocessing("stretch")) == seen_share(320, 64, preprocessing("pad")) == 1
