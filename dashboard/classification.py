@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.grid import caption_characters, picture_grid
+from dashboard.names import short_names
 from dashboard.style import (
     BLUE,
     GRID,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_RECALL_CLASSES = 60
+NAME, FULL_NAME = 24, 40  # characters of a class's name beside an axis, and in a title
 
 
 def recall_figure(
@@ -68,7 +70,8 @@ def recall_figure(
     if overall is None and order:
         overall = float((recall[order] * support[order]).sum() / support[order].sum())
     row, points = (0.26, SMALL_POINTS) if len(shown) <= 20 else (0.15, 6.5)
-    names = [plain(class_names[i]) for i in shown]
+    short = short_names(class_names, NAME)
+    names = [short[i] for i in shown]
     left = 0.45 + text_inches(names, points)
     figure, (axes,) = new_figure(5.6 + left, 1.2 + max(len(shown), 3) * row)
     label(axes, f"recall (share of the class found, {100 * level:g} % interval)", "class")
@@ -95,7 +98,7 @@ def recall_figure(
         text = f"all found in every class; lowest end of an interval {100 * low[shown].min():.0f} %"
     else:
         text = (
-            f"lowest is {names[0]} with {percent(recall[first])} "
+            f"lowest is {short_names(class_names, FULL_NAME)[first]} with {percent(recall[first])} "
             f"({found} of {int(support[first])}; interval {100 * low[first]:.0f} to {100 * high[first]:.0f} %)"
         )
     finding(figure, f"recall by class{rest}: {text}", left=left, header=0.26)
@@ -158,14 +161,12 @@ def mistakes_figure(
     probability, loss = np.asarray(probability, dtype=float), np.asarray(loss, dtype=float)
     cell = 112
     width = caption_characters(cell)
-    wide = any(len(class_names[t]) + len(class_names[g]) + 3 > width for t, g in zip(truth, guess, strict=True))
+    shown = short_names(class_names, width - 2)  # the guess has an arrow before it
+    wide = any(len(shown[t]) + len(shown[g]) + 3 > width for t, g in zip(truth, guess, strict=True))
     captions = []
     for t, g, p, value in zip(truth, guess, probability, loss, strict=True):
-        if wide:
-            names = f"{plain(class_names[t], width)}\n→ {plain(class_names[g], width - 2)}"
-        else:
-            names = f"{plain(class_names[t], width)} → {plain(class_names[g], width)}"
-        captions.append(f"{names}\n{100 * p:.0f} %, loss {value:.2f}")
+        between = "\n" if wide else " "
+        captions.append(f"{shown[t]}{between}→ {shown[g]}\n{100 * p:.0f} %, loss {value:.2f}")
     if files is not None:
         captions = [f"{text}\n{file_name(file, width)}" for text, file in zip(captions, files, strict=True)]
     if len(pictures):
@@ -193,7 +194,8 @@ def batch_figure(images: ArrayLike, labels: ArrayLike, class_names: Sequence[str
     scale = 255.0 if images.dtype == np.uint8 else 1.0
     channels, height, width = images.shape[1:]
     cell = 72
-    captions = [plain(class_names[i], caption_characters(cell)) for i in np.asarray(labels)[:limit]]
+    names = short_names(class_names, caption_characters(cell))
+    captions = [names[i] for i in np.asarray(labels)[:limit]]
     size = f"batch of {len(pictures)} training pictures {channels}×{height}×{width}"
     moments = f": mean {images.mean() / scale:.3f}, deviation {images.std() / scale:.3f} of 1" if len(pictures) else ""
     some = f" (first {limit} shown)" if len(pictures) > limit else ""

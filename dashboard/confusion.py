@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dashboard.names import short_names
 from dashboard.style import (
     BLUE,
     GRID,
@@ -20,7 +21,6 @@ from dashboard.style import (
     names_along,
     new_figure,
     percent,
-    plain,
     text_inches,
 )
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_NUMBERED_CLASSES = 50  # above it the counts would be too small to read
+FULL_NAME = 40  # characters of a class's name in a title
 
 
 class Pair(NamedTuple):
@@ -107,7 +108,7 @@ def confusion_figure(counts: ArrayLike, class_names: Sequence[str], *, pairs: in
         raise ValueError(
             f"confusion matrix of shape {counts.shape} with {classes} class names; allowed: (C, C) with C names"
         )
-    names = [plain(name, 16) for name in class_names]
+    names, pair_part = short_names(class_names, 16), short_names(class_names, 12)
     total, right = int(counts.sum()), int(np.trace(counts))
     worst = most_confused(counts, pairs)
 
@@ -121,7 +122,7 @@ def confusion_figure(counts: ArrayLike, class_names: Sequence[str], *, pairs: in
     name_inches = text_inches(names, points)
     side = float(np.clip(1.2 + 0.34 * classes, 2.6, 6.0))
     under = 0.35 + (name_inches if upright else 0.15)
-    pair_names = [f"{plain(class_names[p.truth], 12)} → {plain(class_names[p.guess], 12)}" for p in worst]
+    pair_names = [f"{pair_part[p.truth]} → {pair_part[p.guess]}" for p in worst]
     pair_inches = text_inches(pair_names, SMALL_POINTS) + 0.45 if worst else 0.4
     left = 0.4 + name_inches
     figure, (matrix, bars) = new_figure(
@@ -166,5 +167,6 @@ def _draw_pairs(bars: Any, worst: list[Pair], class_names: Sequence[str], pair_n
     for place, pair in enumerate(worst):
         bars.text(pair.mistakes, place, f" {pair.mistakes} of {pair.total}", va="center", fontsize=SMALL_POINTS)
     first = worst[0]
-    confused = f"{plain(class_names[first.truth])} → {plain(class_names[first.guess])}"
+    full = short_names(class_names, FULL_NAME)
+    confused = f"{full[first.truth]} → {full[first.guess]}"
     return f"most confused: {confused} ({first.mistakes} of {first.total})"

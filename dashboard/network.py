@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dashboard.grid import caption_characters, picture_grid
 from dashboard.heat import heat_tiles, signed_colours
+from dashboard.names import short_names
 from dashboard.style import BLUE, VERMILLION, as_pictures, plain
 
 if TYPE_CHECKING:
@@ -150,14 +151,14 @@ def grad_cam_figure(
         raise ValueError(f"heat lies in {heat.min():g}..{heat.max():g}; allowed: finite values from 0 on")
     truth, guess = np.asarray(truth), np.asarray(guess)
     cell = 84
-    width = caption_characters(cell)
+    names = short_names(class_names, caption_characters(cell) - 2)  # the guess has a verdict before it
     tiles: list[NDArray[np.uint8]] = []
     captions: list[str] = []
     colours: list[str] = []
     for picture, one_heat, t, g in zip(pictures[:limit], heat[:limit], truth[:limit], guess[:limit], strict=True):
         tiles += heat_tiles(picture, one_heat, cell)
         verdict = "✓ " if t == g else "✗ "
-        captions += [plain(class_names[t], width), "heat", verdict + plain(class_names[g], width - 2)]
+        captions += [names[t], "heat", verdict + names[g]]
         colours += ["black", "black", BLUE if t == g else VERMILLION]
     shares = [half_heat_share(one) for one in heat]
     share = float(np.nanmedian(shares)) if np.isfinite(shares).any() else float("nan")

@@ -228,13 +228,17 @@ def legend(axes: Axes, **options: Any) -> None:
 def plain(text: object, width: int = 24) -> str:
     """A name that is safe to draw: one line, at most ``width`` characters, no formula signs.
 
+    A longer one keeps its beginning and its end: names that differ by a number have it there.
+
     A class is named after a user's folder, so it may hold a dollar sign (matplotlib would read a formula), a line
     break, or bytes that are no UTF-8 (Python keeps them as surrogates, which no font can draw).
     """
     one_line = " ".join(str(text).encode("utf-8", "replace").decode("utf-8").split())
     printable = "".join(character if character.isprintable() else "?" for character in one_line)
-    short = printable if len(printable) <= width else printable[: max(width - 1, 1)].rstrip() + "…"
-    return short.replace("$", r"\$")
+    if len(printable) > width:
+        head, tail = (width - 1) // 2, width // 2
+        printable = printable[:head].rstrip() + "…" + printable[len(printable) - tail :].lstrip()
+    return printable.replace("$", r"\$")
 
 
 def percent(fraction: float) -> str:

@@ -7,6 +7,7 @@ from sklearn.metrics import confusion_matrix
 from dashboard.classification import batch_figure, file_name, mistakes_figure, recall_figure, worst_mistakes
 from dashboard.confusion import confusion_counts, confusion_figure, most_confused
 from dashboard.grid import caption_characters
+from dashboard.network import grad_cam_figure
 from dashboard.style import BLUE, to_image
 
 NAMES = ["cat", "dog", "eel"]
@@ -41,6 +42,25 @@ def test_the_matrix_shows_every_count_and_names_the_worst_pair():
     assert (colours[2, 0] == 1).all()  # no mistake: white
     assert colours[0, 0, 2] > colours[0, 0, 0]  # right: blue
     assert colours[0, 1, 0] > colours[0, 1, 2]  # wrong: orange
+
+
+LONG = [f"class with a rather long name number {number:03}" for number in range(60)]
+
+
+def test_names_that_differ_at_their_end_are_told_apart():
+    zeros, ones = np.zeros(60), np.ones(60)
+    recall = recall_figure(zeros, zeros, ones, ones, LONG)
+    assert [text.get_text() for text in recall.axes[0].texts] == [f"…{number:03}" for number in range(60)]
+    assert f"lowest is {LONG[0]} with" in recall.get_suptitle().replace("\n", " ")
+    confusion = confusion_figure(np.eye(60, dtype=int)[(np.arange(60) + 7) % 60], LONG)
+    assert {"…000", "…000 → …007"} <= {text.get_text() for axes in confusion.axes for text in axes.texts}
+    assert f"{LONG[0]} → {LONG[7]}" in confusion.get_suptitle().replace("\n", " ")
+    pictures = np.zeros((1, 1, 8, 8))
+    mistakes = mistakes_figure(pictures, [3], [40], [0.9], [2], LONG, mistakes=1, total=9)
+    assert mistakes.axes[0].texts[0].get_text().startswith("…003 → …040\n")
+    assert batch_figure(pictures, [59], LONG).axes[0].texts[0].get_text() == "…059"
+    heat = grad_cam_figure(pictures, np.ones((1, 4, 4)), [3], [40], LONG)
+    assert [text.get_text() for text in heat.axes[0].texts] == ["…003", "heat", "✗ …040"]
 
 
 def test_no_mistake_and_no_picture_are_said():

@@ -10,6 +10,7 @@ from PIL import Image
 from dashboard import style
 from dashboard.bands import bands_note
 from dashboard.grid import fit, picture_grid
+from dashboard.names import short_names
 
 
 def test_importing_the_figures_does_not_import_matplotlib():
@@ -20,6 +21,7 @@ def test_importing_the_figures_does_not_import_matplotlib():
         "curves",
         "grid",
         "layout",
+        "names",
         "network",
         "roc",
         "style",
@@ -76,9 +78,30 @@ def test_a_dollar_is_shown_and_long_names_are_cut():
 
     text = Text(0, 0, style.plain("a$b$"))
     assert text._preprocess_math(text.get_text()) == ("a$b$", False)
-    assert style.plain("x" * 30, 10) == "x" * 9 + "…"
+    assert style.plain("a" * 20 + "z" * 20, 10) == "aaaa…zzzzz"
+    assert style.plain("words that end 1", 10) == "word…end 1"
+    assert [style.plain("abcdef", width) for width in (1, 2, 3, 6)] == ["…", "…f", "a…f", "abcdef"]
     assert style.plain("x" * 10, 10) == "x" * 10
     assert style.plain("a\n b\t") == "a b"
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["class of length 1", "class of length 25"], ["…1", "…25"]),
+        (["cat", "dog"], ["cat", "dog"]),
+        (["the dog", "the cat"], ["the dog", "the cat"]),  # short enough
+        (["IMG20240101", "IMG20240102"], ["IMG2…40101", "IMG2…40102"]),  # no word in common
+        (["old shapes, bars on a ground", "old shapes, disc on a ground"], ["…bars…", "…disc…"]),
+        (["very long name", "very long name 2"], ["…name", "…name 2"]),
+        (["a very long name", "a very long "], ["a ve…name", "a ve…long"]),  # nothing would be left of one
+        (["a very long name"], ["a ve…name"]),
+        (["price in $ of 1", "price in $ of 2"], ["…1", "…2"]),
+        ([], []),
+    ],
+)
+def test_long_names_lose_the_words_that_all_share(names, shown):
+    assert short_names(names, 10) == shown
 
 
 @pytest.mark.parametrize(
