@@ -178,25 +178,36 @@ def mistakes_figure(
 
 
 def batch_figure(images: ArrayLike, labels: ArrayLike, class_names: Sequence[str], *, limit: int = 32) -> Figure:
-    """A batch of training pictures as the loader gives them, augmented or not.
+    """A batch of training pictures as training sees them, augmented and mixed or not.
 
     Args:
         images: uint8 in 0..255 or floating point in 0..1, shape (N, K, H, W).
-        labels: Classes, shape (N,).
+        labels: Classes, shape (N,), or of mixed pictures the shares of the classes, shape (N, C).
         class_names: C names.
         limit: At most so many pictures are drawn.
 
     Returns:
         A figure; the title tells size, mean and deviation of the batch, in which a broken normalisation shows.
     """
-    images = np.asarray(images)
+    images, labels = np.asarray(images), np.asarray(labels)
     pictures = as_pictures(images)
     scale = 255.0 if images.dtype == np.uint8 else 1.0
     channels, height, width = images.shape[1:]
-    cell = 72
-    names = short_names(class_names, caption_characters(cell))
-    captions = [names[i] for i in np.asarray(labels)[:limit]]
-    size = f"batch of {len(pictures)} training pictures {channels}×{height}×{width}"
+    mixed = labels.ndim == 2
+    cell, columns = (96, 9) if mixed else (72, 12)  # a share stands before the name
+    room = caption_characters(cell)
+    names = short_names(class_names, room - 5 if mixed else room)
+    captions = [_mixture(one, names) if mixed else names[one] for one in labels[:limit]]
+    size = f"batch of {len(pictures)} {'mixed ' * mixed}training pictures {channels}×{height}×{width}"
     moments = f": mean {images.mean() / scale:.3f}, deviation {images.std() / scale:.3f} of 1" if len(pictures) else ""
     some = f" (first {limit} shown)" if len(pictures) > limit else ""
-    return picture_grid(pictures[:limit], captions, size + moments + some, columns=12, cell=cell)
+    return picture_grid(pictures[:limit], captions, size + moments + some, columns=columns, cell=cell)
+
+
+def _mixture(shares: NDArray[np.floating], names: Sequence[str]) -> str:
+    """The classes of a picture made of two, the larger share first; one name where both are of one class."""
+    first, second = np.argsort(-shares, kind="stable")[:2]
+    percents = round(100 * float(shares[first])), round(100 * float(shares[second]))
+    if not percents[1]:
+        return names[first]
+    return f"{percents[0]} % {names[first]}\n{percents[1]} % {names[second]}"

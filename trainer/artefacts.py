@@ -90,10 +90,18 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def data_rows(data: Any) -> list[tuple[str, str]]:
-    """What a page says of the data: their summary, and which channels its figures show."""
+def data_rows(data: Any, task: Any) -> list[tuple[str, str]]:
+    """What a page says of the data: their summary, and which channels its figures show.
+
+    Args:
+        data: Offers ``summary``.
+        task: Offers ``augmentation``, where it changes the pictures of a batch further.
+    """
     channels = data.preprocessing().get("channels", 3) if hasattr(data, "preprocessing") else 3
-    return described({**data.summary(), "figures show": bands_note(channels)})
+    summary, further = data.summary(), getattr(task, "augmentation", "")
+    if further:
+        summary["augmentation"] = "; ".join(part for part in (summary.get("augmentation"), further) if part)
+    return described({**summary, "figures show": bands_note(channels)})
 
 
 def described(values: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -135,7 +143,7 @@ def card_text(
         table(("what", "figure"), findings),
         _per_class(names, data, judged_split(metrics), task.recalls()),
         "## Data",
-        table(("what", "value"), data_rows(data)),
+        table(("what", "value"), data_rows(data, task)),
         "## Preprocessing",
         "The same in validation and in prediction; it is stored in the checkpoint.",
         table(("setting", "value"), [(key, describe(value)) for key, value in data.preprocessing().items()]),

@@ -55,6 +55,7 @@ class Task(Protocol):
             are taken where they are None.
         draws_views: Optional class method of the options of the task: whether it learns from augmented views. The data
             are told, so that they prepare each training picture in that form alone.
+        augmentation: Optional; words for what its training does to the pictures beside the augmentation of the data.
         fixed_features: Optional; True when it learns from features that stay as they are, in one go.
         overview: Optional; chart → tag → number or None: curves of TensorBoard's overview beside loss and monitor, such
             as ``{"loss": {"theory/chance_loss": 2.3}}``. A number is drawn as a line over all epochs; None stands for a
@@ -215,7 +216,7 @@ def conclude(
     def write(drawn: list[str], again: bool) -> str:
         metrics["time/process_s"] = round(time.perf_counter() - started, 3)
         folder.write_metrics({**dict(sorted(metrics.items())), **names}, again)
-        text = report_text(request, data, trainer, findings, metrics, drawn)
+        text = report_text(request, data, task, trainer, findings, metrics, drawn)
         write_atomically(folder.report, text)
         return text
 
@@ -266,6 +267,7 @@ def keep_in_checkpoint(path: Path, values: dict[str, Any]) -> None:
 def report_text(
     request: Request,
     data: Data,
+    task: Task,
     trainer: Trainer,
     findings: list[tuple[str, str]],
     metrics: dict[str, float],
@@ -279,7 +281,7 @@ def report_text(
         "## Result",
         table(("what", "figure"), findings),
         "## Data",
-        table(("what", "figure"), data_rows(data)),
+        table(("what", "figure"), data_rows(data, task)),
         "## All figures",
         table(("tag", "value"), [(name, f"{value:.6g}") for name, value in sorted(metrics.items())]),
         "## Environment",

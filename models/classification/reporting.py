@@ -34,6 +34,8 @@ class ClassifierReporting:
         validation: Outputs of the newest validation, or None.
         test: Outputs on the test pictures, or None.
         train_pictures: Training pictures (N, C, H, W) and labels (N,) for the baseline, or None.
+        first_batch: Pictures of a batch in 0..1 or 0..255 as training sees them, and their labels, shape (N,), or the
+            shares of the classes, shape (N, K), where pictures are mixed.
     """
 
     hparams: Any
@@ -48,6 +50,7 @@ class ClassifierReporting:
     validation: Outcome | None
     test: Outcome | None
     train_pictures: tuple[Tensor, Tensor] | None
+    first_batch: tuple[Tensor, Tensor] | None
     _found: tuple[Outcome | None, Outcome | None, Summary | None] = (None, None, None)
 
     @property
@@ -74,6 +77,28 @@ class ClassifierReporting:
         seen = f", each last unit sees {field.size}×{field.size} pixels" if field else ""
         columns = f", {self.network.columns} columns" if getattr(self.network, "columns", 1) > 1 else ""
         return f"{self.hparams['backbone']}{columns}, {count:,} parameters{seen}"
+
+    @property
+    def augmentation(self) -> str:
+        """What training does to the pictures of a batch beside the augmentation of each; empty for nothing."""
+        from models.finetune.mixing import described
+
+        alone = self.finetuning is None or self.finetuning.head_only
+        return "" if alone else described(*(self.hparams[name] for name in ("mixup", "cutmix", "mix_off_epochs")))
+
+    def keep_mixed(self, x: Tensor, targets: Tensor) -> None:
+        """Keeps the first mixed batch for its figure in place of one that is not: pictures and shares of the classes.
+
+        Args:
+            x: Normalised pictures, shape (N, C, H, W).
+            targets: Smoothed labels, shape (N, K).
+        """
+        if self.first_batch is None or self.first_batch[1].ndim == 2:
+            return
+        task, smoothing = cast(Any, self), self.hparams["label_smoothing"]
+        pictures = (x.detach().float() * task.std.float() + task.mean.float()).clamp(0, 1)
+        shares = (targets.float() - smoothing / targets.shape[1]) / (1 - smoothing)
+        self.first_batch = pictures.cpu(), shares.cpu()
 
     def weights_origin(self) -> str:
         """Where the weights came from, and their licence, for the model card."""

@@ -75,3 +75,16 @@ def mix(
     else:
         images = images.lerp(images[order], 1 - share)
     return images, targets.lerp(targets[order], 1 - share)
+
+
+def described(mixup: float, cutmix: float, off_epochs: int) -> str:
+    """The choice in words, such as ``mixup (alpha 0.2), not in the last epoch``; empty for none.
+
+    Args:
+        mixup: Its alpha; 0 for none.
+        cutmix: Its alpha; 0 for none.
+        off_epochs: Last epochs without.
+    """
+    ways = [f"{name} (alpha {alpha:g})" for name, alpha in (("mixup", mixup), ("CutMix", cutmix)) if alpha]
+    end = "" if not off_epochs else f", not in the last {'epoch' if off_epochs == 1 else f'{off_epochs} epochs'}"
+    return " or ".join(ways) + end if ways else ""

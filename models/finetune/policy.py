@@ -122,6 +122,7 @@ class FineTuning(Callback):
         targets = smooth_targets(labels, len(task.hparams["class_names"]), self.options["label_smoothing"])
         if self.mixes(task):
             x, targets = mix(x, targets, self.options["mixup"], self.options["cutmix"])
+            task.keep_mixed(x, targets)
         seen = torch.zeros_like(targets)
 
         def loss_of(part: slice) -> Tensor:
