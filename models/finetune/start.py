@@ -68,11 +68,7 @@ def fit_head_of(trainer: Trainer, task: CNNTask) -> tuple[HeadFit, Tensor]:
 
     features, labels = features_of(zip(images.split(size), labels.split(size), strict=True), f"{total:,} pictures")
     if same_for_all(features):
-        side = "×".join(map(str, images.shape[-2:]))
-        say(
-            f"warning: the frozen network gives all {total:,} pictures nearly the same features at {side} pixels, from "
-            "which no head can tell them apart; a larger --data.image_size may help"
-        )
+        say(f"warning: {why_same(images)}")
     views, count = None, task.hparams["head_views"]
     if count:
         loader: Any = trainer.train_dataloader
@@ -102,6 +98,21 @@ def same_for_all(features: Tensor) -> bool:
     """Whether features, shape (N, D), lie within a ten-thousandth of their size around their mean."""
     x = features.double()
     return bool((x - x.mean(0)).square().sum() <= SAME**2 * x.square().sum())
+
+
+def why_same(images: Tensor) -> str:
+    """What to say of pictures, shape (N, C, H, W), that have nearly the same features."""
+    count, side = f"{len(images):,}", "×".join(map(str, images.shape[-2:]))
+    if torch.equal(images.amax(0), images.amin(0)):
+        return (
+            f"all {count} pictures are the same when they are prepared, pixel for pixel: what tells them apart is cut "
+            "off (--data.fit stretch or pad, or a larger --data.crop, shows more) or transparency over the same colour "
+            "(another --data.background shows it)"
+        )
+    return (
+        f"the frozen network gives all {count} pictures nearly the same features at {side} pixels, from which no head "
+        "can tell them apart; a larger --data.image_size may help"
+    )
 
 
 def balances(trainer: Trainer) -> bool:

@@ -56,6 +56,25 @@ def test_features_that_are_the_same_for_all_pictures_are_told(
     assert (said in capsys.readouterr().err) == warned
 
 
+@pytest.mark.parametrize("hidden", ["cut off", "transparent"])
+def test_pictures_that_are_the_same_when_prepared_are_told_apart_from_small_ones(
+    tmp_path: Path, hidden: str, capsys: Any
+) -> None:
+    for number in range(24):
+        place = tmp_path / "p" / "ab"[number % 2] / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        picture = Image.new("RGBA", (40, 40) if hidden == "transparent" else (400, 40), (255, 255, 255, 255))
+        picture.paste((255, 255, 255, 0) if hidden == "transparent" else (0, 0, 0, 255), (0, 0, 1 + number, 9))
+        picture.save(place)
+    given = ["--model", "cnn", "--data", str(tmp_path / "p"), "--data.image_size", "40", "--device", "cpu"]
+    assert train.main([*given, "--root", str(tmp_path / "runs"), "--report", "none"]) == 0
+    said = capsys.readouterr().err
+    (told,) = re.findall("warning: all 20 pictures are the same when they are prepared, pixel for pixel: (.*)", said)
+    assert "--data.crop" in told
+    assert "--data.background" in told
+    assert "--data.image_size" not in said
+
+
 @pytest.mark.parametrize(("tune", "times"), [("head", 1), ("all", 2)])
 def test_a_head_alone_has_each_picture_decoded_once(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tune: str, times: int
