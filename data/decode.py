@@ -35,7 +35,16 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from data.copies import pixel_digest, stored_pixels
-from data.modes import SEEN, PictureError, all_channels, check_channels, count_frames, eye_pixels, refuse_other_channels
+from data.modes import (
+    SEEN,
+    PictureError,
+    all_channels,
+    check_channels,
+    count_frames,
+    eye_pixels,
+    largest_value,
+    refuse_other_channels,
+)
 
 try:
     from simplejpeg import decode_jpeg
@@ -71,6 +80,7 @@ class Picture:
             of five frames.
         format: Pillow's name of the file format, such as "JPEG".
         turn: The EXIF orientation that was undone; 1 where there was nothing to do.
+        largest: Largest value as stored where a channel has 16 bits, else 0.
         identity: Digest of all upright pixels as the file stores them (data/copies.py), where it was asked for.
     """
 
@@ -80,6 +90,7 @@ class Picture:
     mode: str
     format: str
     turn: int = 1
+    largest: int = 0
     identity: str = ""
 
 
@@ -206,12 +217,12 @@ def _decode(
         image.draft("L" if channels == 1 and mode in ("L", "RGB") else mode, (short_side, short_side))
     scaled = image.size != size
     plain = file_format == "JPEG" and mode == "RGB" and channels == 3 and not scaled
-    pixels = _plain_jpeg(content) if plain else None
+    pixels, largest = _plain_jpeg(content) if plain else None, 0
     if pixels is None and channels in SEEN:
         image.load()
-        pixels = eye_pixels(image, channels, background)
+        pixels, largest = eye_pixels(image, channels, background), largest_value(image)
     elif pixels is None:
-        pixels = all_channels(image, max_pixels)
+        pixels, largest = all_channels(image, max_pixels)
     turn = _orientation(image)
     identity = ""
     if identify:
@@ -222,7 +233,7 @@ def _decode(
         height, width = pixels.shape[:2]
     elif turn >= 5:
         width, height = height, width
-    return Picture(pixels, width, height, mode, file_format, turn, identity)
+    return Picture(pixels, width, height, mode, file_format, turn, largest, identity)
 
 
 def _upright(pixels: np.ndarray, turn: int) -> np.ndarray:

@@ -81,6 +81,11 @@ def to_8_bit(image: Image.Image, file_format: str, channels: int, background: tu
     return image if image.mode == target else image.convert(target)
 
 
+def largest_value(image: Image.Image) -> int:
+    """Largest value of a loaded picture of 16 bits; 0 for other pictures, whose range is known."""
+    return int(np.asarray(image).max()) if image.mode.startswith("I") else 0
+
+
 def transparent(image: Image.Image) -> bool:
     """Whether a picture says how much light its pixels let through."""
     return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
@@ -142,7 +147,7 @@ def _counted(channels: int) -> str:
     return f"{channels} channel{'s' * (channels != 1)}"
 
 
-def all_channels(image: Image.Image, max_pixels: int) -> np.ndarray:
+def all_channels(image: Image.Image, max_pixels: int) -> tuple[np.ndarray, int]:
     """Every channel of a picture that `refuse_other_channels` let through, loaded here.
 
     Args:
@@ -150,7 +155,7 @@ def all_channels(image: Image.Image, max_pixels: int) -> np.ndarray:
         max_pixels: Largest width · height · frames that is decoded.
 
     Returns:
-        uint8, shape (H, W, C).
+        uint8, shape (H, W, C); and the largest value of its frames of 16 bits.
 
     Raises:
         PictureError: If it has more pixels, its frames differ in size, one of them has several bands, or its numbers
@@ -162,7 +167,7 @@ def all_channels(image: Image.Image, max_pixels: int) -> np.ndarray:
         raise PictureError(None, f"has {each}, more than max_pixels = {max_pixels:,}")
     if frames == 1:
         image.load()
-        return np.array(image, dtype=np.uint8)
+        return np.array(image, dtype=np.uint8), 0
     for number in range(frames):  # the headers alone: nothing is decoded of a file that is refused
         image.seek(number)
         if image.size != (width, height):
@@ -170,9 +175,10 @@ def all_channels(image: Image.Image, max_pixels: int) -> np.ndarray:
             raise PictureError(None, f"has frames of different sizes: {width}×{height}, frame {number + 1} {other}")
         if image.mode not in _ONE_BAND and not image.mode.startswith("I;16"):
             raise PictureError(None, f"has a frame that is no single band: frame {number + 1} is {image.mode}")
-    planes = []
+    planes, largest = [], 0
     for number in range(frames):
         image.seek(number)
         image.load()
+        largest = max(largest, largest_value(image))
         planes.append(np.asarray(to_8_bit(image, "TIFF", 1, (0, 0, 0)), dtype=np.uint8))  # (H, W)
-    return np.stack(planes, axis=2)  # (H, W, C)
+    return np.stack(planes, axis=2), largest

@@ -16,6 +16,7 @@ from data.table import write_row
 
 _LISTED = 30  # classes described one by one
 _MOSTLY = 0.5  # share of a picture below which it is said how little of it is seen
+_FULL = 65535  # largest value of 16 bits
 _NAMED = 20  # bad files named one by one
 LEAK = "leak"
 NO_LEAK = "leak report: no two splits share equal files, or equal pixels in other formats or with other metadata"
@@ -155,9 +156,8 @@ def remarks(
         Further notes and further warnings.
     """
     leaks = any(line.startswith(LEAK) for line in warnings)
-    deep = sum(one.cause is None and one.mode.startswith("I") for one in scanned)
-    shown = f"{deep} {'picture has' if deep == 1 else 'pictures have'} 16 bits a channel: read as value / 65535"
-    found = [shown] if deep else []
+    deep = [one.largest for one in scanned if one.cause is None and one.mode.startswith("I")]
+    found = [deep_line(deep)] if deep else []
     stacks = [one.mode.rpartition("×")[2] for one in scanned if one.cause is None and "×" in one.mode]
     if stacks and settings["channels"] in SEEN:
         count = "1 TIFF has" if len(stacks) == 1 else f"{len(stacks)} TIFFs have"
@@ -169,6 +169,20 @@ def remarks(
             "--data.fit pad or --data.fit stretch shows all of it"
         )
     return [] if leaks else [NO_LEAK], found
+
+
+def deep_line(largest: Sequence[int]) -> str:
+    """How pictures of 16 bits are read, and how many levels that leaves of smaller values, such as those of 12 bits.
+
+    Args:
+        largest: Largest value of each, in 0..65535; at least one.
+    """
+    count, most = f"{len(largest)} {'picture has' if len(largest) == 1 else 'pictures have'}", max(largest)
+    line = f"{count} 16 bits a channel: read as value / 65535; the largest value in them is {most}"
+    if not 0 < most <= _FULL // 4:
+        return line
+    levels = round(most * 255 / _FULL) + 1
+    return f"{line}, which leaves {levels} levels of 256; save all times one factor of at most {_FULL // most} for more"
 
 
 def found_lines(

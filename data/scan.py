@@ -26,7 +26,7 @@ from data.copies import is_jpeg, jpeg_digest
 from data.decode import Picture, PictureError, read_bytes, read_picture
 from data.modes import SEEN
 
-_CACHE_VERSION = 3
+_CACHE_VERSION = 4
 _AT_ONCE = 8  # files
 
 
@@ -46,6 +46,7 @@ class Scanned:
         cause: Why the file cannot be used; None for a good one.
         pixels: Digest of its upright pixels (data/copies.py); of a JPEG only where it was asked for, else empty.
         jpeg: Digest of a JPEG without its metadata; empty for other formats.
+        largest: Largest value as stored where a channel has 16 bits, else 0.
     """
 
     path: str
@@ -59,6 +60,7 @@ class Scanned:
     cause: str | None = None
     pixels: str = ""
     jpeg: str = ""
+    largest: int = 0
 
 
 def scan(
@@ -120,7 +122,7 @@ def scan(
         seen = (picture.width, picture.height, picture.mode, picture.format)
         before = (known or {}).get(path)
         pixels = picture.identity or (before.pixels if before and before.digest == digest else "")
-        found = Scanned(path, size, changed, digest, *seen, pixels=pixels)
+        found = Scanned(path, size, changed, digest, *seen, pixels=pixels, largest=picture.largest)
         return index, replace(found, jpeg=jpeg_digest(content, picture.turn)) if jpeg else found
 
     threads = max(1, num_workers or os.cpu_count() or 1)

@@ -55,9 +55,31 @@ def test_pictures_of_16_bits_get_one_warning_with_their_number(
     for number in range(2):
         grey = noise(20, 20, number)[..., 0].astype(np.uint16) * 257
         Image.fromarray(grey).save(root / "a" / f"deep{number}.png")
+    Image.fromarray(np.full((20, 20), 65535, dtype=np.uint16)).save(root / "b" / "full.png")
     made(root)
     lines = [line for line in capsys.readouterr().err.splitlines() if "16 bits" in line]
-    assert lines == ["warning: 2 pictures have 16 bits a channel: read as value / 65535"]
+    full = "warning: 3 pictures have 16 bits a channel: read as value / 65535; the largest value in them is 65535"
+    assert lines == [full]
+
+
+@pytest.mark.parametrize("channels", [3, 2])
+def test_values_of_12_bits_in_files_of_16_are_named_also_by_the_next_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], channels: int
+) -> None:
+    for number in range(8):
+        grey = noise(20, 20, number)[..., 0].astype(np.uint16) * 16
+        grey[3, 4] = 4095
+        frames = [Image.fromarray(grey), Image.fromarray(grey // 2)]
+        (tmp_path / "p" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        frames[0].save(tmp_path / "p" / "ab"[number % 2] / f"{number}.tif", save_all=channels == 2,
+                       append_images=frames[1:] if channels == 2 else [])  # fmt: skip
+    for _ in range(2):
+        made(tmp_path / "p", channels=channels)
+        lines = [line for line in capsys.readouterr().err.splitlines() if "16 bits" in line]
+        assert lines == [
+            "warning: 8 pictures have 16 bits a channel: read as value / 65535; the largest value in them is 4095, "
+            "which leaves 17 levels of 256; save all times one factor of at most 16 for more"
+        ]
 
 
 def test_every_file_is_in_the_list_of_files_with_what_it_is_or_why_it_is_left_out(
