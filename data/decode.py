@@ -218,16 +218,18 @@ def _decode(
     scaled = image.size != size
     plain = file_format == "JPEG" and mode == "RGB" and channels == 3 and not scaled
     pixels, largest = _plain_jpeg(content) if plain else None, 0
+    stored: list[np.ndarray] = []
     if pixels is None and channels in SEEN:
         image.load()
         pixels, largest = eye_pixels(image, channels, background), largest_value(image)
     elif pixels is None:
-        pixels, largest = all_channels(image, max_pixels)
+        pixels, largest, stored = all_channels(image, max_pixels)
     turn = _orientation(image)
     identity = ""
     if identify:
-        stored = stored_pixels(image, pixels if channels == 3 else None) if channels in SEEN else pixels
-        identity = pixel_digest(_upright(stored, turn))
+        if not stored:
+            stored = [stored_pixels(image, pixels if channels == 3 else None) if channels in SEEN else pixels]
+        identity = " ".join(pixel_digest(_upright(one, turn)) for one in stored)
     pixels = _upright(pixels, turn)
     if not scaled:
         height, width = pixels.shape[:2]

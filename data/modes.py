@@ -147,7 +147,7 @@ def _counted(channels: int) -> str:
     return f"{channels} channel{'s' * (channels != 1)}"
 
 
-def all_channels(image: Image.Image, max_pixels: int) -> tuple[np.ndarray, int]:
+def all_channels(image: Image.Image, max_pixels: int) -> tuple[np.ndarray, int, list[np.ndarray]]:
     """Every channel of a picture that `refuse_other_channels` let through, loaded here.
 
     Args:
@@ -155,7 +155,8 @@ def all_channels(image: Image.Image, max_pixels: int) -> tuple[np.ndarray, int]:
         max_pixels: Largest width · height · frames that is decoded.
 
     Returns:
-        uint8, shape (H, W, C); and the largest value of its frames of 16 bits.
+        uint8, shape (H, W, C); the largest value of its frames of 16 bits; and each frame as it is stored, where there
+        are several.
 
     Raises:
         PictureError: If it has more pixels, its frames differ in size, one of them has several bands, or its numbers
@@ -167,7 +168,7 @@ def all_channels(image: Image.Image, max_pixels: int) -> tuple[np.ndarray, int]:
         raise PictureError(None, f"has {each}, more than max_pixels = {max_pixels:,}")
     if frames == 1:
         image.load()
-        return np.array(image, dtype=np.uint8), 0
+        return np.array(image, dtype=np.uint8), 0, []
     for number in range(frames):  # the headers alone: nothing is decoded of a file that is refused
         image.seek(number)
         if image.size != (width, height):
@@ -175,10 +176,11 @@ def all_channels(image: Image.Image, max_pixels: int) -> tuple[np.ndarray, int]:
             raise PictureError(None, f"has frames of different sizes: {width}×{height}, frame {number + 1} {other}")
         if image.mode not in _ONE_BAND and not image.mode.startswith("I;16"):
             raise PictureError(None, f"has a frame that is no single band: frame {number + 1} is {image.mode}")
-    planes, largest = [], 0
+    planes, stored, largest = [], [], 0
     for number in range(frames):
         image.seek(number)
         image.load()
         largest = max(largest, largest_value(image))
+        stored.append(np.array(image))
         planes.append(np.asarray(to_8_bit(image, "TIFF", 1, (0, 0, 0)), dtype=np.uint8))  # (H, W)
-    return np.stack(planes, axis=2), largest
+    return np.stack(planes, axis=2), largest, stored

@@ -75,12 +75,13 @@ def preprocessing(
     """Checked settings as a dict of primitives, to be kept in a checkpoint and given to :func:`preprocess`.
 
     Args:
-        kind: "resize-crop", "stretch" or "ink".
+        kind: "resize-crop", "stretch", "pad" or "ink".
         image_size: (H, W) of the result, at least 1 each.
         channels: 3 for RGB, 1 for grey; another number, at most 32, for all channels of files that have so many.
         crop: Share of the window's side that is kept by "resize-crop", in (0, 1]; 0.875 = 224 / 256 is usual.
         interpolation: "bilinear", "bicubic" or "lanczos".
-        background: Colour under transparent pixels: a name or ``#rrggbb``.
+        background: Colour under transparent pixels and beside padded pictures: a name or ``#rrggbb``. Of other channels
+            than 1 and 3 it says nothing: these have 0 beside them.
         max_pixels: Pictures with more pixels are refused by name.
         box: Share of the frame's height and width that "ink" may fill, in (0, 1]; MNIST's 20/28 without it.
         centre: What "ink" puts in the middle of the frame: the centre of "mass", or of the "box".

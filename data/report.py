@@ -182,7 +182,8 @@ def deep_line(largest: Sequence[int]) -> str:
     if not 0 < most <= _FULL // 4:
         return line
     levels = round(most * 255 / _FULL) + 1
-    return f"{line}, which leaves {levels} levels of 256; save all times one factor of at most {_FULL // most} for more"
+    leaves = f"{levels} level{'s' * (levels != 1)}"
+    return f"{line}, which leaves {leaves} of 256; save all times one factor of at most {_FULL // most} for more"
 
 
 def found_lines(

@@ -26,7 +26,7 @@ from data.copies import is_jpeg, jpeg_digest
 from data.decode import Picture, PictureError, read_bytes, read_picture
 from data.modes import SEEN
 
-_CACHE_VERSION = 4
+_CACHE_VERSION = 5
 _AT_ONCE = 8  # files
 
 

@@ -57,4 +57,4 @@ def chance(labels: Tensor | None, num_classes: int) -> Chance:
     if most - least <= 1 or (more <= MORE_THAN_EQUAL and most < TIMES_THE_RAREST * least):
         return equal
     shares = counts[counts > 0].double() / len(labels)
-    return Chance(most / len(labels), float(-(shares * shares.log()).sum()), int(counts.argmax()))
+    return Chance(most / len(labels), abs(float((shares * shares.log()).sum())), int(counts.argmax()))

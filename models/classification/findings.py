@@ -178,6 +178,8 @@ class Summary:
         if chance.commonest is None:
             return []
         present = len(self.test.recalls())
+        if present == 1:
+            return [("warning", f"all judged pictures are of one class, {names[chance.commonest]}: they tell nothing")]
         balanced = f"{100 * self.test.balanced_accuracy:.2f} %, the mean recall of {present} classes"
         loss = float(self.test.losses().mean())
         lines = [
@@ -187,12 +189,17 @@ class Summary:
                 f"{loss:.3f} nats; the shares of the classes as the answer to all pictures have {chance.loss:.3f}",
             ),
         ]
-        if low <= chance.accuracy:
+        always = f"always answering {names[chance.commonest]}"
+        if self.test.accuracy <= chance.accuracy:
             advice = "; --data.balance loss or sampler lets all classes count alike" * (self.balance == "none")
             if self.balance in ("loss", "sampler"):
-                advice = f", which --data.balance {self.balance} gives up for the rare classes"
-            text = f"by its accuracy no better than always answering {names[chance.commonest]}{advice}"
-            lines.append(("warning", text))
+                gained = self.test.balanced_accuracy > 1 / present
+                advice = (
+                    f"; --data.balance {self.balance} gave the rare classes {'more' if gained else 'nothing'} for it"
+                )
+            lines.append(("warning", f"by its accuracy no better than {always}{advice}"))
+        elif low <= chance.accuracy:
+            lines.append(("warning", f"too few pictures to tell its accuracy from that of {always}"))
         return lines
 
     def _mistakes(self) -> list[tuple[str, str]]:

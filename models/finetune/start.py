@@ -106,8 +106,8 @@ def why_same(images: Tensor) -> str:
     if torch.equal(images.amax(0), images.amin(0)):
         return (
             f"all {count} pictures are the same when they are prepared, pixel for pixel: what tells them apart is cut "
-            "off (--data.fit stretch or pad, or a larger --data.crop, shows more) or transparency over the same colour "
-            "(another --data.background shows it)"
+            "off (--data.fit stretch or pad, or a larger --data.crop, shows more), transparency over the same colour "
+            "(another --data.background shows it) or, of 16 bits, too small for 8 (see the note of these)"
         )
     return (
         f"the frozen network gives all {count} pictures nearly the same features at {side} pixels, from which no head "

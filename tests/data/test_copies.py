@@ -187,6 +187,22 @@ def test_channels_of_a_measurement_are_compared_as_they_are_read(tmp_path: Path)
     assert a == b != c
 
 
+def test_frames_of_sixteen_bits_are_compared_before_they_become_eight(tmp_path: Path) -> None:
+    """Values below 128 of 65,535 are all 0 in eight bits."""
+    generator = np.random.default_rng(0)
+    for name in "ab":
+        first, second = (Image.fromarray(generator.integers(0, 100, (9, 8)).astype("uint16")) for _ in range(2))
+        for copy in ("", "2"):
+            first.save(
+                tmp_path / f"{name}{copy}.tif",
+                save_all=True,
+                append_images=[second],
+                compression=[None, "tiff_lzw"][bool(copy)],
+            )
+    a, again, b, _ = names_of([tmp_path / f"{name}.tif" for name in ("a", "a2", "b", "b2")], channels=2)
+    assert a == again != b
+
+
 def test_size_and_type_are_part_of_the_digest() -> None:
     grey = np.zeros((6, 4), dtype=np.uint8)
     found = {pixel_digest(grey), pixel_digest(grey.reshape(4, 6)), pixel_digest(grey.reshape(4, 3, 2))}

@@ -86,10 +86,30 @@ def test_the_result_stands_beside_the_commonest_class() -> None:
 
 def test_the_warning_names_only_an_option_that_helps_and_ends_where_the_interval_is_above() -> None:
     poor = judged([0] * 36 + [1] * 4, [0] * 40, "ab")
-    for balance, end in ((None, "answering a"), ("loss", "which --data.balance loss gives up for the rare classes")):
-        assert dict(Summary(poor, None, [], None, balance=balance).findings())["warning"].endswith(end)
+    some = judged([0] * 36 + [1] * 4, [0] * 32 + [1] * 8, "ab")
+    for outcome, balance, end in (
+        (poor, None, "answering a"),
+        (poor, "loss", "always answering a; --data.balance loss gave the rare classes nothing for it"),
+        (some, "sampler", "always answering a; --data.balance sampler gave the rare classes more for it"),
+    ):
+        assert dict(Summary(outcome, None, [], None, balance=balance).findings())["warning"].endswith(end)
     good = judged([0] * 360 + [1] * 40, [0] * 360 + [1] * 39 + [0], "ab")
     assert "warning" not in dict(Summary(good, None, [], None).findings())
+
+
+def test_a_perfect_classifier_of_few_pictures_is_not_called_useless() -> None:
+    all_right = dict(
+        Summary(judged([0] * 18 + [1] * 2, [0] * 18 + [1] * 2, "ab"), None, [], None, balance="none").findings()
+    )
+    assert all_right["warning"] == "too few pictures to tell its accuracy from that of always answering a"
+
+
+def test_of_one_class_only_that_is_said() -> None:
+    outcome = judged([0] * 9, [0] * 9, "ab")
+    lines = dict(Summary(outcome, None, [], None, balance="none").findings())
+    assert lines["warning"] == "all judged pictures are of one class, a: they tell nothing"
+    assert not {"balanced accuracy", "loss"} & lines.keys()
+    assert str(outcome.chance.loss) == "0.0"
 
 
 def test_nothing_is_said_of_equal_classes() -> None:

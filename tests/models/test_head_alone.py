@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from scipy.stats import binomtest
 
 import train
 from models.classification.evaluation import Outcome
@@ -13,35 +14,58 @@ from tests.models.small_folder import metrics, stop_after, words
 from tests.runs import only_run
 
 
-def outcome(right: int, judged: int) -> Outcome:
+def outcome(wrong: list[int], judged: int) -> Outcome:
     labels = torch.zeros(judged, dtype=torch.int64)
-    logits = torch.tensor([[1.0, 0.0]] * right + [[0.0, 1.0]] * (judged - right))
+    logits = torch.tensor([1.0, 0.0]).repeat(judged, 1)
+    logits[wrong] = torch.tensor([0.0, 1.0])
     return Outcome(torch.zeros(judged, 1, 2, 2), labels, torch.zeros(judged, 3), logits, ["a", "b"])
 
 
 def test_the_outcome_is_counted() -> None:
-    found = HeadAlone.of(outcome(3, 4))
+    found = HeadAlone.of(outcome([2], 4))
     wrong, right = torch.tensor([1.0, 0.0]).log_softmax(0).neg().flip(0).tolist()
-    assert found[:2] == (3, 4)
+    assert found[:2] == ([2], 4)
+    assert found.right == 3
     assert found.loss == pytest.approx((3 * right + wrong) / 4)
     assert found.metrics() == {"head/val_accuracy": 0.75, "head/val_loss": found.loss}
 
 
-@pytest.mark.parametrize(("right", "warns"), [(33, True), (52, True), (53, False), (60, False)])
-def test_harm_beyond_chance_is_a_warning(right: int, warns: bool) -> None:
-    """Wilson's interval of 52 of 60 ends at 93.1 %, that of 53 at 94.6 %; 56 of 60 are 93.3 %."""
-    lines = HeadAlone(56, 60, 0.1).findings(outcome(right, 60), mirrors=False)
-    share = 100 * right / 60
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [([], []), ([], [0]), ([0, 1], [2]), ([5], range(9)), (range(7), range(5, 20)), ([], range(40))],
+)
+def test_the_chance_of_harm_is_the_exact_test_of_scipy(before: Any, after: Any) -> None:
+    lost, gained = len({*after} - {*before}), len({*before} - {*after})
+    due = binomtest(lost, lost + gained, alternative="greater").pvalue if lost + gained else 1.0
+    assert HeadAlone([*before], 50, 0.1).chance_of_harm(outcome([*after], 50)) == pytest.approx(due)
+
+
+@pytest.mark.parametrize(
+    ("judged", "before", "after", "warns"),
+    [
+        (4, 0, 1, False),
+        (1000, 0, 1, False),
+        (153, 0, 5, False),
+        (153, 0, 6, True),
+        (60, 1, 27, True),
+        (60, 27, 1, False),
+    ],
+)
+def test_harm_beyond_chance_is_a_warning(judged: int, before: int, after: int, warns: bool) -> None:
+    """One in 2^6 is the chance of six mistakes that are all new; of five it is one in 32."""
+    head, now = HeadAlone([*range(before)], judged, 0.1), outcome([*range(after)], judged)
+    lines = head.findings(now, mirrors=False)
+    shares = [100 * (judged - wrong) / judged for wrong in (before, after)]
     assert lines[0] == (
         "head alone",
-        f"93.33 % of the validation pictures (56 of 60) before the body learnt, {share:.2f} % ({right}) after it",
+        f"{shares[0]:.2f} % of the validation pictures ({judged - before} of {judged}) before the body learnt, "
+        f"{shares[1]:.2f} % ({judged - after}) after it",
     )
     assert [label for label, _ in lines[1:]] == ["warning"] * warns
     if warns:
         assert "--model.tune head keeps the head" in lines[1][1]
         assert "flip" not in lines[1][1]
-        mirrored = HeadAlone(56, 60, 0.1).findings(outcome(right, 60), mirrors=True)
-        assert "--data.flip 0" in mirrored[1][1]
+        assert "--data.flip 0" in head.findings(now, mirrors=True)[1][1]
 
 
 def test_the_head_alone_is_that_of_a_run_that_trains_nothing_else(
