@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.grid import caption_characters, picture_grid
-from dashboard.names import short_names
+from dashboard.names import FULL_NAME, short_names
 from dashboard.style import (
     BLUE,
     GRID,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_RECALL_CLASSES = 60
-NAME, FULL_NAME = 24, 40  # characters of a class's name beside an axis, and in a title
+NAME = 24  # characters of a class's name beside an axis
 
 
 def recall_figure(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dashboard.names import short_names
+from dashboard.names import FULL_NAME, short_names
 from dashboard.style import (
     BLUE,
     GRID,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_NUMBERED_CLASSES = 50  # above it the counts would be too small to read
-FULL_NAME = 40  # characters of a class's name in a title
 
 
 class Pair(NamedTuple):

@@ -8,6 +8,8 @@ from itertools import takewhile
 
 from dashboard.style import plain
 
+FULL_NAME = 40  # characters of a class's name in a title
+
 
 def short_names(names: Sequence[str], width: int) -> list[str]:
     """Each name in at most ``width`` characters, as by `plain`; where one is longer, without what all have in common.

@@ -2,17 +2,13 @@
 
 The head is fitted to what the body sees already; that the body then learns is meant to help. It may as well destroy
 what it knew, above all where few pictures differ in little, so the run says which of the two is better. Both answer for
-the same pictures, so only those count that one of them gets right and the other wrong: were both equally good, either
-would be right on each of these with probability one half.
-
-Source:
-    McNemar (1947), Note on the sampling error of the difference between correlated proportions; the exact form.
+the same pictures: McNemar's exact test tells harm from chance (`theory.paired`).
 """
 
-from math import comb
 from typing import NamedTuple
 
 from models.classification.evaluation import Outcome
+from theory.paired import mcnemar
 
 SURE = 0.025  # chance, at most, of a warning where the body's learning changed nothing
 
@@ -51,8 +47,7 @@ class HeadAlone(NamedTuple):
             after: Outputs on the same pictures in the same order.
         """
         before, now = set(self.mistakes), set(_mistakes(after))
-        lost, total = len(now - before), len(now ^ before)
-        return sum(comb(total, count) for count in range(lost, total + 1)) / 2**total
+        return mcnemar(len(now - before), len(before - now), "greater")
 
     def findings(self, after: Outcome, mirrors: bool) -> list[tuple[str, str]]:
         """Both beside each other, and a warning where the body's learning did harm beyond chance.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models.energy.bounds import Depth
 from theory.intervals import wilson_interval
+from theory.paired import mcnemar
 
 
 def pretraining_steps(total: int, share: float) -> int:
@@ -89,11 +90,9 @@ class Names:
 
     def advantage(self) -> tuple[int, int, float]:
         """Pictures only the pretrained one names, only the other one names, and McNemar's exact p-value."""
-        from scipy.stats import binomtest
-
         one, other = self.right["pretrained"], self.right["random"]
         gained, lost = int((one & ~other).sum()), int((other & ~one).sum())
-        return gained, lost, float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+        return gained, lost, mcnemar(gained, lost)
 
     def metrics(self) -> dict[str, float]:
         """Tags of the test."""

@@ -1,11 +1,11 @@
 """What the fitted head did before the body learnt stands beside the result, and a warning where that was better."""
 
+from math import comb
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from scipy.stats import binomtest
 
 import train
 from models.classification.evaluation import Outcome
@@ -34,9 +34,9 @@ def test_the_outcome_is_counted() -> None:
     ("before", "after"),
     [([], []), ([], [0]), ([0, 1], [2]), ([5], range(9)), (range(7), range(5, 20)), ([], range(40))],
 )
-def test_the_chance_of_harm_is_the_exact_test_of_scipy(before: Any, after: Any) -> None:
-    lost, gained = len({*after} - {*before}), len({*before} - {*after})
-    due = binomtest(lost, lost + gained, alternative="greater").pvalue if lost + gained else 1.0
+def test_the_chance_of_harm_counts_pictures_that_only_one_gets_right(before: Any, after: Any) -> None:
+    lost, total = len({*after} - {*before}), len({*after} ^ {*before})
+    due = sum(comb(total, count) for count in range(lost, total + 1)) / 2**total
     assert HeadAlone([*before], 50, 0.1).chance_of_harm(outcome([*after], 50)) == pytest.approx(due)
 
 
