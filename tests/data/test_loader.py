@@ -132,6 +132,8 @@ def test_views_are_all_pictures_in_order_again_and_again_and_the_same_in_any_pro
     mixed = [torch.cat([named for _, named in each.views(1, shuffle=True)]) for each in (loader, single)]
     assert torch.equal(*mixed)
     assert sorted(mixed[0].tolist()) == labels.tolist() != mixed[0].tolist()
+    odd = TensorLoader(*numbered(5), 2, shuffle=True)
+    assert [len(named) for _, named in odd.views(1, shuffle=True)] == [2, 3]  # one picture alone has no deviation
 
 
 def test_augmentation_gets_a_generator_of_its_own_batch() -> None:

@@ -1,5 +1,6 @@
 """What a network that learns with the statistics of its batches is validated and kept with."""
 
+import csv
 from itertools import islice
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import train
 from data.folder import Folder
 from models.cnn import CNNTask
 from models.finetune.statistics import MOST_BATCHES, learning_statistics, take_statistics
-from tests.models.small_folder import SIDE, last, stop_after, words
+from tests.models.small_folder import SIDE, last, metrics, stop_after, words
 from tests.runs import only_run
 from tests.trainer.exact import assert_equal
 
@@ -90,6 +91,14 @@ def test_what_is_kept_has_the_statistics_of_its_own_weights(tmp_path: Path, pict
     for name, value in task.network.state_dict().items():
         if "running" in name:
             torch.testing.assert_close(kept[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_each_epoch_is_validated_with_them(tmp_path: Path, pictures: Path) -> None:
+    """The last epoch's loss is that of the kept weights, validated again after the run."""
+    assert train.main(words(pictures, tmp_path, *BATCH, "--trainer.precision", "32-true", epochs=2)) == 0
+    with (only_run(tmp_path) / "metrics.csv").open(newline="") as lines:
+        losses = [float(row["val/loss"]) for row in csv.DictReader(lines) if row["val/loss"]]
+    assert losses[-1] == pytest.approx(metrics(tmp_path)["val/loss"], rel=1e-4)
 
 
 @pytest.mark.parametrize("batch", [0, -1])
