@@ -10,7 +10,8 @@ import pytest
 
 from trainer.arguments import Arguments
 from trainer.errors import UserError
-from trainer.front import Request, flatten, nearest, nest, read
+from trainer.front import Request, nearest, read
+from trainer.nested import flatten, nest
 
 MODELS = {"cnn": "models.cnn.CNNTask", "face": "models.face.FaceTask"}
 DATA = {"digits": "data.digits.Digits", "mnist": "data.mnist.MNIST", "folder": "data.folder.Folder"}
@@ -184,7 +185,7 @@ def test_help_is_one_screen_without_torch() -> None:
         ("model.batch_size", "data.batch_size"),
         ("early_stopping", "early_stopping.patience"),
         ("model.foo", None),
-        ("model.epochs", None),
+        ("model.epochs", "trainer.max_epochs"),
         ("trainer.callbacks", None),
         ("tariner.callbacks", None),
         ("nothing", None),
@@ -194,6 +195,28 @@ def test_only_a_near_name_is_suggested(name: str, meant: str | None) -> None:
     known = ["model.pools", "model.width", "model.depths", "model.weights", "data.batch_size", "data.val_fraction"]
     known += ["trainer.limit_val_batches", "trainer.max_epochs", "early_stopping.patience", "report"]
     assert nearest(name, known) == ("" if meant is None else f", did you mean {meant!r}?")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("modle: cnn", "no setting 'modle', did you mean 'model'?"),
+        ("{model: cnn, epochs: 3}", "no setting 'epochs', did you mean 'trainer.max_epochs'?"),
+        ("{model: cnn, 1: 2}", "no setting '1'"),
+    ],
+)
+def test_a_file_names_known_groups(content: str, said: str, recipes: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(content)
+    with pytest.raises(UserError) as caught:
+        read(["-c", str(file)], MODELS, DATA, recipes)
+    assert str(caught.value) == f"{file}: {said}"
+
+
+def test_the_short_name_of_a_setting_suggests_it() -> None:
+    assert nearest("trainer.epochs", ["trainer.min_epochs", "trainer.max_epochs"]) == (
+        ", did you mean 'trainer.max_epochs'?"
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from trainer.errors import UserError, expand
+from trainer.nested import flatten, nest
 
 ALIASES = {
     "epochs": "trainer.max_epochs",
@@ -27,6 +28,7 @@ SWITCHES = ("help", "print_config", "model.help", "data.help", "trainer.help")
 OWN = ("model", "data", "config", "resume", "root")
 # The face network trains on many splits of its data at once.
 OWN_FORM = {("face", "olivetti"): "face-splits"}
+GROUPS = ("model", "data", "trainer", "early_stopping")
 TOP_LEVEL = ("seed_everything", "report", "early_stopping.patience")
 
 
@@ -62,14 +64,17 @@ class Request:
     usual_data: str = ""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Collection[str]) -> str:
     """``", did you mean 'cnn'?"`` for the known name nearest to ``name``, or an empty text.
 
     Names of one group, as ``model.width``, are compared without it, since it would make any two of them look alike; the
-    same name in another group is the nearest of all, with or without what a network calls its input: ``in_``.
+    same name in another group is the nearest of all, with or without what a network calls its input: ``in_``. A short
+    name of the command line, such as ``epochs``, stands for the setting itself.
     """
     group, dot, own = name.rpartition(".")
-    if not dot:
+    if ALIASES.get(own) in known:
+        match = [ALIASES[own]]
+    elif not dot:
         match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     else:
         dotted = [other.rpartition(".") for other in sorted(known)]
@@ -77,27 +82,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
         inside = [last for other, _, last in dotted if other == group]
         match = match or [f"{group}.{last}" for last in difflib.get_close_matches(own, inside, n=1, cutoff=0.7)]
     return f", did you mean {match[0]!r}?" if match else ""
-
-
-def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as dotted keys: ``{"model": {"width": 3}}`` to ``{"model.width": 3}``."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        dotted = f"{prefix}{key}"
-        flat.update(flatten(value, dotted + ".") if isinstance(value, dict) else {dotted: value})
-    return flat
-
-
-def nest(flat: dict[str, Any]) -> dict[str, Any]:
-    """Inverse of `flatten`."""
-    nested: dict[str, Any] = {}
-    for dotted, value in flat.items():
-        *groups, key = dotted.split(".")
-        inner = nested
-        for group in groups:
-            inner = inner.setdefault(group, {})
-        inner[key] = value
-    return nested
 
 
 def read_tokens(argv: Sequence[str]) -> tuple[dict[str, list[str]], set[str]]:
@@ -210,6 +194,7 @@ def read(
     in_files = {group: next((c[group]["name"] for _, c in reversed(contents) if "name" in c.get(group, {})), None)
                 for group in ("model", "data")}  # fmt: skip
     request.model = given_model or in_files["model"] or ""
+    _check_groups(contents)
     _check_model(request, contents, models)
     path = None
     if given_data:
@@ -259,6 +244,20 @@ def _root(request: Request, given: str | None) -> str:
         if run.exists() and not run.resolve().is_relative_to(Path(root).resolve()):
             raise UserError(f"--root {root}: {request.resume} lies elsewhere, and a resumed run goes on there")
     return root
+
+
+def _check_groups(contents: list[tuple[Path, dict[str, Any]]]) -> None:
+    """The names at the top of the files are known, before a setting under a misspelt one is missed.
+
+    Raises:
+        UserError: Naming file and name.
+    """
+    for file, content in contents:
+        for name in content:
+            group = str(name).partition(".")[0]
+            if group not in GROUPS and name not in TOP_LEVEL:
+                known = (*GROUPS, *TOP_LEVEL, *ALIASES.values())
+                raise UserError(f"{file}: no setting {str(name)!r}{nearest(str(name), known)}")
 
 
 def _check_model(request: Request, contents: list[tuple[Path, dict[str, Any]]], models: dict[str, str]) -> None:

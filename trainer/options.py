@@ -20,8 +20,9 @@ from jsonargparse import ArgumentParser, Namespace
 
 from trainer.device import DEVICES
 from trainer.errors import UserError, expand
-from trainer.front import ALIASES, Request, flatten, nearest, nest
+from trainer.front import ALIASES, Request, nearest
 from trainer.limits import check_number, check_trainer
+from trainer.nested import flatten, nest
 from trainer.typed import accept, explain
 
 # What the house decides itself: run folder, callbacks and logging are not the user's to replace from the command line.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from trainer.errors import UserError
+from trainer.nested import dotted_names
 
 
 class UniqueKeys(yaml.SafeLoader):
@@ -51,15 +51,6 @@ def contains_itself(value: Any) -> bool:
         return again
 
     return found(value)
-
-
-def dotted_names(settings: dict[Any, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted names of all settings, in order; of ``model.lr: 3`` and ``model: {lr: 5}`` it is the same name."""
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from dotted_names(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

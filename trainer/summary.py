@@ -25,7 +25,7 @@ from theory.intervals import Summary, summarise, wilson_interval
 from trainer.arguments import Arguments
 from trainer.choice import validation_chooses
 from trainer.errors import UserError, one_line
-from trainer.front import flatten
+from trainer.nested import flatten
 from trainer.program import leave, run_program
 from trainer.settings_file import read_yaml
 
