@@ -256,12 +256,14 @@ def to_image(figure: Figure) -> NDArray[np.uint8]:
     Returns:
         Red, green, blue in 0..255, shape (height, width, 3), as ``add_image(tag, image, dataformats="HWC")`` takes it.
     """
-    canvas = figure.canvas
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         # A name in a script that the bundled font lacks is drawn as boxes; no reason to warn at each character.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         canvas.draw()
-    return np.array(canvas.buffer_rgba(), dtype=np.uint8)[..., :3].copy()  # type: ignore[attr-defined]
+    return np.array(canvas.buffer_rgba(), dtype=np.uint8)[..., :3].copy()
 
 
 def save(figure: Figure, path: str | Path) -> NDArray[np.uint8]:

@@ -41,3 +41,11 @@ def table(path: Path) -> list[dict[str, str]]:
     """Rows of a table with a head."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def epochs(folder: Path) -> list[dict[str, str]]:
+    """What two equal runs must agree on epoch by epoch: ``metrics.csv`` without times and speeds."""
+    return [
+        {tag: value for tag, value in row.items() if not tag.startswith(("time/", "sys/"))}
+        for row in table(folder / "metrics.csv")
+    ]

@@ -5,6 +5,7 @@ Lightning does the loop. What is added: safe checkpoints, exact resume, signals,
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from trainer.precision import judge_in_full
 from trainer.progress import EpochProgress
 from trainer.resume import StepSeed
 from trainer.signals import Signals, StopOnSignal
+from trainer.sums import KeepSums
 from trainer.theory_lines import TheoryLines
 from trainer.timing import Timing
 
@@ -99,6 +101,7 @@ def make_trainer(
     timing = Timing()
     callbacks: list[Callback] = [
         StepSeed(seed),
+        KeepSums(),
         FiniteGuard(run),
         LoaderGuard(monitor, patient=early_stopping_patience is not None),
         timing,
@@ -179,7 +182,7 @@ def test(
     which: Literal["best", "last"] = "best",  # noqa: PT028
     validate: bool = False,  # noqa: PT028
 ) -> dict[str, float]:
-    """Test with the weights of a checkpoint; give the metrics.
+    """Test with the weights of a checkpoint; give the metrics, those of its validation as ``best/val_…``.
 
     Args:
         trainer: The one that was fitted.
@@ -187,7 +190,7 @@ def test(
         datamodule: Its data.
         which: ``best`` falls back to ``last`` when no best was kept, and says so.
         validate: First validate with the same weights: what is fitted to them afterwards, such as a temperature, must
-            not see the test.
+            not see the test. The log, whose curves are those of training, does not get these figures.
 
     Raises:
         RunFailed: With exit status 130 or 143 after a signal.
@@ -201,9 +204,20 @@ def test(
         "ckpt_path": None if path is None else str(path),
         "weights_only": True if path else None,
     }
+    validated: list[Mapping[str, float]] = []
     with stopper.signals.installed(None if kept["last"] is None else kept["last"].path):
         if validate:
-            trainer.validate(task, datamodule=datamodule, verbose=False, **checkpoint)
+            loggers, trainer.loggers = trainer.loggers, []
+            try:
+                validated = trainer.validate(task, datamodule=datamodule, verbose=False, **checkpoint)
+            finally:
+                trainer.loggers = loggers
             checkpoint = {}  # the weights are loaded
-        results = trainer.test(task, datamodule=datamodule, verbose=False, **checkpoint)
-    return {name: float(value) for result in results for name, value in result.items()}
+        tested = trainer.test(task, datamodule=datamodule, verbose=False, **checkpoint)
+    of_kept = {f"best/{tag.replace('/', '_')}": value for tag, value in _joined(validated) if tag.startswith("val/")}
+    return {**of_kept, **dict(_joined(tested))}
+
+
+def _joined(results: Iterable[Mapping[str, float]]) -> Iterator[tuple[str, float]]:
+    """Tags and figures of all loaders."""
+    return ((tag, float(value)) for result in results for tag, value in result.items())

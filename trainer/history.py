@@ -1,8 +1,9 @@
 """``metrics.csv``: one row an epoch with the last value of every metric in it, for a spreadsheet.
 
 Epochs are counted from 1, as in the lines that a run prints.
-The file follows the run: it is written at most once a second and when training ends, and a resumed run goes on in it,
-so that it ends like that of a run which was never stopped.
+The file follows the run: it is written when an epoch's row is complete, unless writing has taken more than a twentieth
+of the time, and when training ends. A resumed run goes on in it, so that it ends like that of a run which was never
+stopped.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from trainer.folder import write_atomically
 from trainer.notice import notice
 
-SECONDS_BETWEEN_WRITES = 1.0
+SHARE_OF_TIME = 0.05
 
 
 class History:
@@ -31,7 +32,7 @@ class History:
         self.path = path
         self.rows: dict[int, dict[str, str]] = read_rows(path) if resumed else {}
         self._newest = -1  # epoch of this process; later rows are of a future that the resume undid
-        self._written = time.monotonic()
+        self._next = 0.0  # moment of the next write, in seconds of the monotonic clock
         self._open = True
 
     def add(self, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -43,14 +44,17 @@ class History:
         """
         if not self._open:
             return
-        if epoch > self._newest and time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES:
-            self.write()  # the epochs before are complete
         self._newest = max(epoch, self._newest)
         self.rows.setdefault(epoch, {}).update({tag: f"{float(value):.9g}" for tag, value in metrics.items()})
 
+    def complete(self) -> None:
+        """The newest row has all its values: write it, unless writing has taken its share of the time already."""
+        if self._open and self._newest >= 0 and time.monotonic() >= self._next:
+            self.write()
+
     def write(self) -> None:
         """Write the file anew; a disk that refuses is said once, and the run goes on."""
-        self._written = time.monotonic()
+        began = time.monotonic()
         rows = {epoch: row for epoch, row in sorted(self.rows.items()) if epoch <= self._newest}
         columns = sorted({tag for row in rows.values() for tag in row})
         text = io.StringIO(newline="")
@@ -62,6 +66,8 @@ class History:
         except OSError as error:
             notice(f"warning: cannot write {self.path} ({error.strerror or error}); training goes on")
             self._open = False
+        ended = time.monotonic()
+        self._next = ended + (ended - began) * (1 / SHARE_OF_TIME - 1)
 
     def close(self) -> None:
         """Write what there is; what is logged later belongs to the test."""

@@ -196,6 +196,8 @@ class RunLogger(TensorBoardLogger):
                 self._layout = None
         if "epoch" in metrics:
             self._history.add(int(metrics["epoch"]), scalars)
+        if LAST_OF_AN_EPOCH in scalars:
+            self._history.complete()
 
     @rank_zero_only
     def log_hyperparams(self, *arguments: Any, **keywords: Any) -> None:

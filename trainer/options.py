@@ -149,6 +149,9 @@ def build_parser(
         default=None,
         help="stop after so many epochs without a better validation metric",
     )
+    for group, owner in (("model", task), ("data", data)):
+        if f"{group}.name" in option_names(parser):
+            raise TypeError(f"{owner.__name__}: an argument must not be called 'name', which is {group}'s own")
     for action in parser._actions:
         if hasattr(action, "_typehint"):
             action._typehint = _whole_numbers_first(action._typehint)

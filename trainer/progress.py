@@ -66,6 +66,7 @@ class EpochProgress(Callback):
         self._task = TaskID(0)
         self._drawn = 0.0
         self._ended: int | None = None  # an epoch whose line is still to be said
+        self._validated = False  # in the epoch that is running
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar."""
@@ -88,6 +89,7 @@ class EpochProgress(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say the line of the epoch before, whose metrics are complete only now."""
         self._say(trainer)
+        self._validated = False
         if self._bar is not None:
             self._bar.update(self._task, description=f"epoch {trainer.current_epoch + 1}", completed=0, state="")
 
@@ -104,6 +106,10 @@ class EpochProgress(Callback):
             state = f"{self.timing.images_per_s():,.0f} samples/s" + ("" if loss is None else f"  loss {loss:.4g}")
             self._bar.update(self._task, completed=batch_idx + 1, state=state)
             self._bar.refresh()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """This epoch has figures of its own."""
+        self._validated = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The task logs its own metrics after this; keep the line for later."""
@@ -122,7 +128,9 @@ class EpochProgress(Callback):
         if self._ended is None or not trainer.is_global_zero:
             return
         epochs = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None
-        line = epoch_line(self._ended, epochs, trainer.callback_metrics, self.monitor)
+        metrics = trainer.callback_metrics  # Lightning keeps the figures of the last validation, however old
+        metrics = {tag: value for tag, value in metrics.items() if self._validated or not tag.startswith("val/")}
+        line = epoch_line(self._ended, epochs, metrics, self.monitor)
         self._ended = None
         if self._bar is not None:
             self._bar.console.print(line, highlight=False, markup=False)

@@ -202,7 +202,7 @@ def conclude(
 
     ``metrics`` is what the test gave; ``started`` is ``time.perf_counter()`` at the start of the process.
     """
-    logged = set(metrics)  # Lightning has written these
+    logged = {tag for tag in metrics if not tag.startswith("best/")}  # Lightning has written these
     metrics = {**metrics, **task.final_metrics()}
     best = folder.best if folder.best.is_file() else folder.last
     temperature = metrics.get("test/temperature", metrics.get("val/temperature"))

@@ -8,11 +8,13 @@ Three parts are needed. Lightning stores optimiser, schedulers and progress; a l
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -36,7 +38,7 @@ _OF_PIXELS = ("mean", "std")  # facts that other training pictures change, whate
 
 
 class StepSeed(Callback):
-    """Seeds torch's global generators before each training batch, and before each evaluation, from the position alone.
+    """Seeds the global generators before each training batch, and before each evaluation, from the position alone.
 
     The position is (epoch, batch), not the optimiser's step count: a task that steps several optimisers in a batch, or
     none, still draws new numbers for each batch. Several processes draw different ones.
@@ -50,10 +52,7 @@ class StepSeed(Callback):
 
     def _seed(self, trainer: Trainer, batch: int) -> None:
         number = mix_seed(self.seed, trainer.current_epoch, batch, trainer.global_rank)
-        if trainer.strategy.root_device.type == "cpu":
-            torch.default_generator.manual_seed(number)  # torch.manual_seed also visits every other device
-        else:
-            torch.manual_seed(number)
+        _seed_generators(number, alone=trainer.strategy.root_device.type == "cpu")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the loaders their place back, and name the one thing that a resume does not repeat exactly."""
@@ -74,7 +73,17 @@ class StepSeed(Callback):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Seed the test; its numbers do not depend on the training before it."""
-        torch.manual_seed(mix_seed(self.seed, -1))
+        _seed_generators(mix_seed(self.seed, -1), alone=False)
+
+
+def _seed_generators(number: int, alone: bool) -> None:
+    """Seeds those that everybody draws from: Python's, NumPy's, and torch's on a CPU ``alone`` or on every device."""
+    if alone:
+        torch.default_generator.manual_seed(number)
+    else:
+        torch.manual_seed(number)
+    random.seed(number)
+    numpy.random.seed(number % 2**32)  # noqa: NPY002 - for the code of others, which draws from it
 
 
 def logged_step(checkpoint: dict[str, Any]) -> int:

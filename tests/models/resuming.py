@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.runs import lasting, only_run, weights
+from tests.runs import epochs, lasting, only_run, weights
 from train import main
 
 
@@ -36,9 +36,10 @@ def stopped_and_resumed(
 
 
 def assert_equal_runs(whole: Path, half: Path) -> None:
-    """All weights and chains bit for bit, and all figures but times."""
+    """All weights and chains bit for bit, and all figures but times, those of each epoch too."""
     states = [weights(run) for run in (whole, half)]
     assert states[0].keys() == states[1].keys()
     for name, tensor in states[0].items():
         assert torch.equal(tensor, states[1][name]), name
     assert lasting(whole) == lasting(half)
+    assert epochs(whole) == epochs(half)

@@ -52,18 +52,29 @@ def test_rows_of_a_future_that_a_resume_undid_are_dropped(tmp_path: Path) -> Non
     assert History(tmp_path / "metrics.csv").rows == {}, "a new run begins anew"
 
 
-def test_it_is_written_at_most_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("epoch_s", "writes"), [(0.01, 4), (3600.0, 60)])
+def test_writing_takes_a_twentieth_of_the_time_at_most(
+    epoch_s: float, writes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written = []
     now = [0.0]
+
+    def write(path: Path, text: str) -> None:
+        written.append(text)
+        now[0] += 0.01
+
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    monkeypatch.setattr(trainer.history, "write_atomically", lambda path, text: written.append(text))
+    monkeypatch.setattr(trainer.history, "write_atomically", write)
     history = History(tmp_path / "metrics.csv")
-    for epoch in range(100):
-        now[0] += 0.03
+    for epoch in range(60):
+        now[0] += epoch_s
         history.add(epoch, {"loss": 0.5})
-    assert len(written) == 2
+        history.complete()
+        if epoch_s > 1:
+            assert len(written[-1].splitlines()) == epoch + 2, "a long epoch is there as soon as it has ended"
+    assert len(written) == writes
     history.close()
-    assert len(written[-1].splitlines()) == 101
+    assert len(written[-1].splitlines()) == 61
 
 
 def test_a_disk_that_refuses_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
