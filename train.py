@@ -88,6 +88,7 @@ def train_and_test(
     from trainer.folder import RunFolder, write_atomically
     from trainer.interrupt import resumable
     from trainer.lock import locked
+    from trainer.logger import chosen
     from trainer.report import announce, conclude, layout
     from trainer.resume import logged_step
 
@@ -104,7 +105,7 @@ def train_and_test(
             monitor=task.monitor if chooses else None,
             mode=task.mode,
             layout=layout(monitor, getattr(task, "overview", None)),
-            hparams={"model": request.model, "data": request.data, **settings.model, **settings.data},
+            hparams=chosen(request, settings),
             house=house,
             early_stopping_patience=settings.patience,
             resume_step=logged_step(checkpoint) if checkpoint else None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.fabric.loggers.logger import rank_zero_experiment
@@ -24,7 +24,12 @@ from trainer.folder import RunFolder
 from trainer.history import History
 from trainer.notice import notice
 
+if TYPE_CHECKING:
+    from trainer.front import Request
+    from trainer.options import Settings
+
 FLUSH_SECONDS = 10
+TRAINING = ("max_epochs", "precision", "accumulate_grad_batches", "gradient_clip_val", "limit_train_batches")
 LAST_OF_AN_EPOCH = "time/epoch_s"  # comes with all that is logged at an epoch's end, after its validation
 
 
@@ -46,6 +51,17 @@ def hparams_row(settings: Mapping[str, Any], prefix: str = "") -> dict[str, bool
         elif value is not None and (name, value) != ("lr", "auto"):
             row[f"{prefix}{name}"] = value if isinstance(value, bool | int | float) else showable(str(value))
     return row
+
+
+def chosen(request: Request, settings: Settings) -> dict[str, Any]:
+    """What tells runs apart in TensorBoard's table: names, options, seed, and what the Trainer makes of them.
+
+    An option of the data that has the name of one of the model is written with its group, ``data.scale``.
+    """
+    of_data = {f"data.{name}" if name in settings.model else name: value for name, value in settings.data.items()}
+    of_trainer = {name: settings.trainer.get(name) for name in TRAINING}
+    names = {"model": request.model, "data": request.data, "seed_everything": settings.seed}
+    return {**names, **settings.model, **of_data, **of_trainer, "early_stopping.patience": settings.patience}
 
 
 class _HardyFile:

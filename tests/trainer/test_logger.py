@@ -18,7 +18,9 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from tests.trainer.small import SmallData, new_run, small_task, small_trainer
 from trainer import build
 from trainer.folder import RunFolder
-from trainer.logger import HardyWriter, RunLogger, hparams_row
+from trainer.front import Request
+from trainer.logger import HardyWriter, RunLogger, chosen, hparams_row
+from trainer.options import Settings
 from trainer.resume import logged_step
 from trainer.safe_file import load_checkpoint
 
@@ -71,6 +73,13 @@ def test_hparams_row_is_flat_and_written_once(tmp_path: Path) -> None:
     assert set(data.session_start_info.hparams) == set(row)
     assert data.session_start_info.hparams["lr"].number_value == 0.1
     assert not list(run.path.glob("hparams.yaml"))
+
+
+def test_an_option_of_the_data_named_as_one_of_the_model_hides_nothing() -> None:
+    settings = Settings({"scale": 0.5, "width": 3}, {"scale": 0.1, "aug": "none"}, {"max_epochs": 7}, 4, "full", None)
+    row = hparams_row(chosen(Request("rbm", "digits"), settings))
+    assert row == {"model": "rbm", "data": "digits", "seed_everything": 4, "max_epochs": 7,
+                   "scale": 0.5, "width": 3, "data.scale": 0.1, "aug": "none"}  # fmt: skip
 
 
 def test_a_rate_to_be_found_makes_no_text_in_a_column_of_numbers() -> None:
