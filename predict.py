@@ -11,18 +11,17 @@ knows its classes, its preprocessing and its temperature, so neither the data no
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from models import MODELS
+from classifier import Classifier, find_checkpoint, load
 from trainer.arguments import refuse_to_overwrite
-from trainer.errors import DISK_FULL, RunFailed, UserError, expand, one_line
-from trainer.folder import CHECKPOINTS, RunFolder, no_run, probe_nearest
+from trainer.errors import DISK_FULL, RunFailed, UserError, one_line
+from trainer.folder import probe_nearest
 from trainer.interrupt import Interrupted
 from trainer.notice import notice
 from trainer.predict_arguments import read_arguments, read_export_arguments
@@ -31,94 +30,6 @@ from trainer.program import leave, run_program
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-class Classifier(NamedTuple):
-    """A trained classifier and what its checkpoint says about using it.
-
-    Attributes:
-        task: The task in evaluation mode, on its device.
-        preprocessing: How a picture is prepared; see `data.preprocess`.
-        temperature: Divides the logits.
-        precision: Lightning's name of the precision that it computes in.
-        mirrors: Whether it was trained on mirror images, so that they are views of the same thing.
-    """
-
-    task: Any
-    preprocessing: dict[str, Any]
-    temperature: float
-    precision: str
-    mirrors: bool = False
-
-
-def find_checkpoint(path: str) -> str:
-    """The checkpoint that a run folder, or the folder of its checkpoints, stands for: the best, else the last.
-
-    Raises:
-        UserError: If it is a folder without one.
-    """
-    place = expand(path)
-    if not place.is_dir():
-        return path if "://" in path else str(place)
-    run = RunFolder(place.parent if place.name == CHECKPOINTS else place)
-    found = next((str(file) for file in (run.best, run.last) if file.is_file()), "")
-    if not found:
-        raise UserError(no_run(place))
-    return found
-
-
-def load_classifier(path: str, device: str, precision: str | None = None) -> Classifier:
-    """The classifier in a checkpoint.
-
-    Args:
-        path: The checkpoint, or its run folder.
-        device: ``cpu``, ``cuda`` or ``mps``.
-        precision: Lightning's name of the precision to compute in; without it that of the validation, unless this CPU
-            would only emulate it, which is said.
-
-    Raises:
-        UserError: If the file is no checkpoint of a classifier of this project.
-    """
-    from data.preprocess import preprocessing
-    from trainer.device import answering_precision, weight_type
-    from trainer.options import load_class
-    from trainer.safe_file import load_checkpoint, nonfinite_weights
-
-    path = find_checkpoint(path)
-    checkpoint = load_checkpoint(path)
-    house, state = checkpoint.get("house", {}), checkpoint["state_dict"]
-    name = str(house.get("model"))
-    if name not in MODELS:
-        raise UserError(f"{path} is no checkpoint of this project: it names no model of {', '.join(MODELS)}")
-    task_class: Any = load_class(MODELS[name])
-    if not getattr(task_class, "classifies", False) or "preprocessing" not in house:
-        raise UserError(
-            f"{path} holds the model {name!r} on {house.get('data')}: predict.py needs a classifier, of --model cnn"
-        )
-    bad = nonfinite_weights(state)
-    if bad:
-        raise UserError(f"{path} cannot predict: its weights are not finite ({', '.join(bad[:3])})")
-    options = dict(checkpoint.get("hyper_parameters", {}))
-    if "weights" in options:  # the checkpoint holds them
-        options["weights"] = "none"
-    try:
-        note = ""
-        if precision is None:
-            precision, note = answering_precision(str(house.get("precision", "32-true")), device)
-        task: Any = task_class(**options).to(weight_type(precision))
-        task.load_state_dict(state)
-        settings = preprocessing(**house["preprocessing"])
-        temperature = float(house.get("temperature") or 1.0)
-        if not 0 < temperature < math.inf:
-            raise ValueError(f"its temperature is {temperature}")
-        mirrors = bool(house.get("mirrors"))
-    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
-        # of another version, or altered
-        reason = str(error).splitlines()
-        raise UserError(f"{path} does not fit the model {name!r}: {reason[min(1, len(reason) - 1)].strip()}") from error
-    if note:
-        notice(note)
-    return Classifier(task.eval().to(device), settings, temperature, precision, mirrors)
 
 
 def heat_name(number: int, file: Path) -> str:
@@ -136,44 +47,26 @@ def check_wishes(classifier: Classifier, arguments: Namespace) -> None:
     Raises:
         UserError: Naming the option.
     """
+    from models.classification.gradcam import explains
     from models.classification.views import most_views
 
-    classes = len(classifier.task.hparams["class_names"])
+    classes = len(classifier.class_names)
     if arguments.top_k > classes:
         raise UserError(f"--top_k must be in 1..{classes} for this model, got {arguments.top_k}")
     most = most_views(classifier.mirrors)
     if arguments.tta is not None and arguments.tta > most:
         why = "" if classifier.mirrors else "; it was trained without mirror images"
         raise UserError(f"--tta must be in 1..{most} for this model, got {arguments.tta}{why}")
-    if arguments.explain and classifier.task.network.last_spatial() is None:
+    if arguments.explain and not explains(classifier.task):
         raise UserError("--explain: this network has no map of places to explain by; a convolutional one has")
 
 
-def predictions(
+def likeliest(
     classifier: Classifier, images: Tensor, top_k: int, tta: int | None = None
 ) -> list[list[tuple[str, float]]]:
-    """For each picture its most probable classes with their probabilities, computed as in validation.
-
-    Args:
-        classifier: From `load_classifier`.
-        images: uint8, shape (N, C, H, W).
-        top_k: Classes listed, at most their number.
-        tta: Views averaged; None for those of validation.
-    """
-    import torch
-
-    from models.classification.views import picture_views
-    from trainer.device import computing
-
-    task = classifier.task
-    images = images.to(task.device)
-    shown = [images] if tta is None else picture_views(images, tta, classifier.mirrors)
-    own = task.hparams.get("views", "one") if tta is None else "one"
-    with torch.inference_mode(), computing(classifier.precision):
-        logits = torch.stack([task.outputs(view, own)[1].float() for view in shown])  # (V, N, K)
-    probabilities = (logits / classifier.temperature).softmax(2).mean(0)  # (N, K)
-    values, classes = probabilities.topk(top_k, dim=1)
-    names = task.hparams["class_names"]
+    """For each prepared picture its ``top_k`` most probable classes with their probabilities."""
+    values, classes = classifier.probabilities(images, tta).topk(top_k, dim=1)
+    names = classifier.class_names
     return [
         [(names[c], p) for c, p in zip(*row, strict=True)]
         for row in zip(classes.tolist(), values.tolist(), strict=True)
@@ -200,7 +93,7 @@ def rows(classifier: Classifier, files: list[Path], arguments: Namespace) -> Ite
         found: dict[Path, list[tuple[str, float]]] = {}
         if pictures:
             images = torch.stack(list(pictures.values()))
-            guesses = predictions(classifier, images, arguments.top_k, arguments.tta)
+            guesses = likeliest(classifier, images, arguments.top_k, arguments.tta)
             found = dict(zip(pictures, guesses, strict=True))
             if arguments.explain:
                 names = {file: heat_name(start + part.index(file) + 1, file) for file in pictures}
@@ -242,10 +135,10 @@ def predict(words: Sequence[str]) -> int:
     from data.modes import frames_left_out
     from trainer.device import torch_device
 
-    classifier = load_classifier(arguments.checkpoint, torch_device(arguments.device))
+    classifier = load(arguments.checkpoint, torch_device(arguments.device))
     check_wishes(classifier, arguments)
     table = rows(classifier, files, arguments)
-    sizes = (len(classifier.task.hparams["class_names"]), arguments.top_k)
+    sizes = (len(classifier.class_names), arguments.top_k)
     if arguments.out:
         try:
             with open(arguments.out, "w", encoding="utf-8", errors="surrogateescape", newline="") as output:
@@ -280,11 +173,11 @@ def export(words: Sequence[str]) -> int:
     if not out.parent.is_dir():
         raise UserError(f"cannot export to {out}: there is no folder {out.parent}")
     refuse_to_overwrite("--out", str(out), arguments.overwrite)
-    classifier = load_classifier(str(source), "cpu", "32-true")
+    classifier = load(str(source), "cpu", "32-true")
     task = classifier.task
     model = Deployed(task, task.hparams.get("views", "one"), classifier.temperature)
     facts: dict[str, Any] = {
-        "class_names": list(task.hparams["class_names"]),
+        "class_names": classifier.class_names,
         "preprocessing": classifier.preprocessing,
     }
     facts |= {"options": dict(task.hparams), "views": model.views, "temperature": model.temperature}

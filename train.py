@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from data import DATA
 from models import MODELS, SUMMARIES
 from trainer.errors import RunFailed
 from trainer.front import Request, read
+from trainer.notice import notice
 from trainer.program import leave, run_program
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     from trainer.device import precision_of
     from trainer.plan import built, opened, planned
     from trainer.report import house_record
-    from trainer.resume import check_compatible, check_unfinished
+    from trainer.resume import check_compatible, check_unfinished, stages
     from trainer.safe_file import load_checkpoint
 
     plan = planned(request, lambda replay: read(words, MODELS, DATA, RECIPES, replay=replay), MODELS, DATA)
@@ -71,11 +73,22 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     if checkpoint is not None and plan.folder is not None:
         check_compatible(checkpoint, dict(task.hparams), house, plan.defaults)
         check_unfinished(checkpoint, settings.trainer["max_epochs"], plan.folder)
+        extend(plan, stages(checkpoint, settings.trainer["max_epochs"]), house)
     train_and_test(plan, data, task, checkpoint, house, started)
     failure = getattr(task, "failure", "")
     if failure:
         raise RunFailed(failure)
     return 0
+
+
+def extend(plan: Plan, epochs: list[int], house: dict[str, Any]) -> None:
+    """Records that a run of so many epochs goes on to more: no run that knows its end from the start is equal to it."""
+    if len(epochs) > 1:
+        house["stages"] = epochs
+        plan.request.stages = " + ".join(map(str, [epochs[0], *(b - a for a, b in pairwise(epochs))]))
+        first = f"begun for {epochs[0]} epochs and extended ({plan.request.stages})"
+        notice(f"note: this run was {first}: one that is {epochs[-1]} epochs long from the start may end elsewhere")
+        plan.config = f"# This run was {first}; a replay is {epochs[-1]} epochs long from the start.\n{plan.config}"
 
 
 def train_and_test(

@@ -6,14 +6,20 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
+import predict
 import train
+from classifier import load
 from data.digits import Digits
 from models import MODELS, SUMMARIES
 from tests import test_contract as contract
+from tests.runs import weights
 
 PAGE = Path(__file__).parent.parent / "docs" / "your-own-model.md"
 
@@ -67,6 +73,67 @@ def test_its_minimum_is_that_of_another_solver_and_descent_comes_close(logistic:
     assert metrics["theory/objective"] == pytest.approx(float(due), abs=1e-8)
     assert 0 < metrics["gap/objective"] < 0.01
     assert metrics["test/accuracy"] > 0.9
+
+
+def test_its_checkpoints_answer_for_pictures(logistic: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quick = ["--epochs", "20", "--device", "cpu", "--report", "none", "--root", str(tmp_path / "runs")]
+    assert train.main(["--model", logistic, *quick]) == 0
+    (folder,) = (tmp_path / "runs").glob("*/*")
+    picture = tmp_path / "one.png"
+    Image.fromarray(digit_one()).save(picture)
+    capsys.readouterr()
+    assert predict.main([str(folder), str(picture)]) == 0
+    row = capsys.readouterr().out.splitlines()[1].split(",")
+    model = load(folder)
+    probabilities = model.probabilities([picture, digit_one(), Image.open(picture)])
+    assert torch.equal(probabilities[0], probabilities[1])
+    assert torch.equal(probabilities[0], probabilities[2])
+    assert row[1] == model.class_names[int(probabilities[0].argmax())] == "1"
+    assert float(row[2]) == pytest.approx(float(probabilities[0].max()), abs=1e-6)
+    assert predict.main(["export", str(folder), "--to", "safetensors"]) == 0
+    assert predict.main([str(folder), str(picture), "--explain", str(tmp_path / "why")]) == 2
+    assert "has no map of places" in capsys.readouterr().err
+    with pytest.raises(TypeError, match="has no outputs"):
+        model.features([picture])
+
+
+def digit_one() -> NDArray[np.uint8]:
+    """A dark stroke on white paper."""
+    paper = np.full((64, 64), 255, dtype=np.uint8)
+    paper[8:56, 28:36] = 0
+    return paper
+
+
+@pytest.mark.parametrize(
+    ("schedule", "status", "said"),
+    [
+        (None, 0, ""),
+        ("LinearLR(optimiser, 1, 0, steps)", 0, "the schedule LinearLR was made for 42 steps of the 84"),
+        ("OneCycleLR(optimiser, 0.5, steps)", 2, "cannot resume to 84 steps: the schedule OneCycleLR ends after 42"),
+    ],
+)
+def test_an_extended_run_goes_on_learning_or_says_that_it_does_not(
+    schedule: str | None, status: int, said: str, logistic: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if schedule is not None:
+        code = train.RECIPES / "own_logistic.py"
+        own = "LambdaLR(optimiser, lambda step: max(1 - step / steps, 0))"
+        assert own in code.read_text()
+        code.write_text(code.read_text().replace(own, schedule))
+        sys.modules.pop("own_logistic", None)
+    root = tmp_path / "runs"
+    quick = ["--device", "cpu", "--report", "none", "--root", str(root)]
+    assert train.main(["--model", logistic, "--epochs", "2", *quick]) == 0
+    (folder,) = root.glob("*/*")
+    before = weights(folder)["weight"]
+    capsys.readouterr()
+    assert train.main(["--resume", str(folder), "--epochs", "4"]) == status
+    err = capsys.readouterr().err
+    assert said in err
+    assert torch.equal(before, weights(folder)["weight"]) == (schedule is not None)
+    assert "begun for 2 epochs and extended (2 + 2)" in err
+    assert (folder / "config.yaml").read_text().startswith("# This run was begun for 2 epochs")
+    sys.modules.pop("own_logistic", None)
 
 
 def test_a_wrong_option_is_named(logistic: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,11 +58,11 @@ def test_answers_are_those_of_validation(trained: Trained, pictures: tuple[Path,
 def test_probabilities_use_the_temperature(trained: Trained, pictures: tuple[Path, list[int]], tmp_path: Path) -> None:
     checkpoint = torch.load(trained.folder / "checkpoints/best.ckpt", weights_only=True)
     assert checkpoint["house"]["temperature"] == trained.metrics["test/temperature"] != 1
-    classifier = predict.load_classifier(str(trained.folder / "checkpoints/best.ckpt"), "cpu")
+    classifier = predict.load(str(trained.folder / "checkpoints/best.ckpt"), "cpu")
     images = Digits().part("val").images[:4]
     with torch.no_grad():
         expected = (classifier.task(images) / classifier.temperature).softmax(1).amax(1)
-    found = predict.predictions(classifier, images, 1)
+    found = predict.likeliest(classifier, images, 1)
     assert [row[0][1] for row in found] == pytest.approx(expected.tolist(), abs=1e-6)
 
 

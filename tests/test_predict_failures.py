@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import errno
 import json
 import os
@@ -53,10 +54,10 @@ def trained_in(trained: Trained, precision: str, path: Path) -> Path:
 def test_answers_are_computed_in_the_precision_of_the_validation(
     trained: Trained, tmp_path: Path, fast_cpu: None, precision: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    classifier = predict.load_classifier(str(trained_in(trained, precision, tmp_path / "x.ckpt")), "cpu")
+    classifier = predict.load(str(trained_in(trained, precision, tmp_path / "x.ckpt")), "cpu")
     assert capsys.readouterr().err == ""
     images = Digits().part("val").images[:8]
-    found = predict.predictions(classifier, images, 3)
+    found = predict.likeliest(classifier, images, 3)
     full: Any = precision_name(precision)
     judged: Any = "32-true" if full.endswith("-mixed") else full
     lightning = Trainer(
@@ -70,7 +71,9 @@ def test_answers_are_computed_in_the_precision_of_the_validation(
     assert torch.equal(torch.tensor([[p for _, p in row] for row in found]), values)
     assert classifier.precision == judged
     if judged in ("bf16-true", "16-true"):
-        plain = predict.predictions(classifier._replace(task=classifier.task.float(), precision="32-true"), images, 3)
+        plain = predict.likeliest(
+            dataclasses.replace(classifier, task=classifier.task.float(), precision="32-true"), images, 3
+        )
         assert plain != found, "another precision gives other numbers"
 
 
@@ -83,13 +86,13 @@ def test_what_this_cpu_would_only_emulate_is_answered_in_float32(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("trainer.device.cpu_flags", lambda: frozenset({"avx2"}))
-    classifier = predict.load_classifier(str(trained_in(trained, precision, tmp_path / "x.ckpt")), "cpu")
+    classifier = predict.load(str(trained_in(trained, precision, tmp_path / "x.ckpt")), "cpu")
     assert capsys.readouterr().err == (
         f"note: validated in {precision}, which this CPU would only emulate: it answers in 32-true\n"
     )
     assert classifier.precision == "32-true"
     assert all(value.dtype in (torch.float32, torch.int64) for value in classifier.task.state_dict().values())
-    predict.predictions(classifier, Digits().part("val").images[:2], 1)
+    predict.likeliest(classifier, Digits().part("val").images[:2], 1)
     assert answering_precision(precision, "cuda") == (precision, "")
 
 
@@ -100,7 +103,7 @@ def test_an_unknown_precision_is_refused(trained: Trained, tmp_path: Path) -> No
     checkpoint["house"]["precision"] = "fp8"
     torch.save(checkpoint, tmp_path / "x.ckpt")
     with pytest.raises(UserError, match=r"does not fit the model 'cnn': .*got 'fp8'"):
-        predict.load_classifier(str(tmp_path / "x.ckpt"), "cpu")
+        predict.load(str(tmp_path / "x.ckpt"), "cpu")
 
 
 def holds(table: bytes, raw: bytes) -> None:

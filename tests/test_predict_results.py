@@ -50,7 +50,7 @@ def test_views_begin_with_the_picture_and_move_by_whole_pixels() -> None:
 
 
 def test_mirror_images_are_views_only_of_what_was_trained_on_them(trained: Trained, files: list[str]) -> None:
-    classifier = predict.load_classifier(str(trained.folder), "cpu")
+    classifier = predict.load(str(trained.folder), "cpu")
     assert classifier.mirrors is False
     assert Digits(flip=0.5).mirrors
     assert not Digits().mirrors
@@ -66,13 +66,13 @@ def test_mirror_images_are_views_only_of_what_was_trained_on_them(trained: Train
 
 
 def test_one_view_is_the_plain_answer_and_several_are_its_mean(trained: Trained, files: list[str]) -> None:
-    classifier = predict.load_classifier(str(trained.folder), "cpu")
+    classifier = predict.load(str(trained.folder), "cpu")
     images = torch.stack([preprocess(file, classifier.preprocessing) for file in files])
-    assert predict.predictions(classifier, images, 3, tta=1) == predict.predictions(classifier, images, 3)
+    assert predict.likeliest(classifier, images, 3, tta=1) == predict.likeliest(classifier, images, 3)
     views = picture_views(images, 5, classifier.mirrors)
     with torch.no_grad():
         mean = torch.stack([(classifier.task(view) / classifier.temperature).softmax(1) for view in views]).mean(0)
-    found = predict.predictions(classifier, images, 1, tta=5)
+    found = predict.likeliest(classifier, images, 1, tta=5)
     assert [row[0][1] for row in found] == pytest.approx(mean.amax(1).tolist(), abs=1e-6)
 
 
@@ -155,9 +155,9 @@ def test_an_exported_file_answers_like_predict(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     (tmp_path / "plain").touch()
     assert out.stat().st_mode == (tmp_path / "plain").stat().st_mode  # readable by whom other files are
-    classifier = predict.load_classifier(str(trained.folder), "cpu")
+    classifier = predict.load(str(trained.folder), "cpu")
     images = torch.stack([preprocess(file, classifier.preprocessing) for file in files])
-    expected = predict.predictions(classifier, images[:3], 1)
+    expected = predict.likeliest(classifier, images[:3], 1)
     probabilities, facts = exported_answers(kind, out, images[:3])
     names = facts["class_names"]
     assert facts["preprocessing"] == classifier.preprocessing
@@ -182,7 +182,7 @@ def test_missing_libraries_are_named_with_the_command_that_installs_them(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
-    classifier = predict.load_classifier(str(trained.folder), "cpu")
+    classifier = predict.load(str(trained.folder), "cpu")
     with pytest.raises(ValueError, match="not installed: pip install onnx onnxscript onnxruntime"):
         export_checked(Deployed(classifier.task), "onnx", tmp_path / "m.onnx", classifier.preprocessing, {})
 
@@ -200,7 +200,7 @@ def test_export_refuses_in_one_line(trained: Trained, tmp_path: Path, capsys: py
 
 def test_something_speaks_for_every_guess(trained: Trained) -> None:
     """A heat of nothing explains nothing: before the last activation 4 of 10 digits had none."""
-    task = predict.load_classifier(str(trained.folder), "cpu").task
+    task = predict.load(str(trained.folder), "cpu").task
     x = task.normalise(Digits().part("test").images)
     with torch.no_grad():
         guesses = task.network(x).argmax(1)

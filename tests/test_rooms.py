@@ -14,7 +14,7 @@ ALLOWED = {
     "trainer": {"theory", "dashboard"},
     "claims": {"theory", "models"},
 }
-ROOMS = {*ALLOWED, "bench", "tests", "train", "predict"}
+ROOMS = {*ALLOWED, "bench", "tests", "train", "predict", "classifier"}
 
 
 def imported(file: Path) -> set[str]:

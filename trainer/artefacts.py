@@ -122,8 +122,8 @@ def card_text(
 
     Args:
         title: Model and data.
-        task: Offers ``describe``, ``recalls`` and ``hparams["class_names"]``; ``weights_origin`` where weights came
-            from elsewhere.
+        task: Offers ``describe`` and ``hparams["class_names"]``; ``recalls`` where it can, and ``weights_origin`` where
+            weights came from elsewhere.
         data: Offers ``summary`` and ``preprocessing``; ``labels`` where it can count each class in each split.
         findings: The lines of the result.
         metrics: Tags and values of the result.
@@ -141,7 +141,7 @@ def card_text(
         f"```\npython predict.py {quote(str(checkpoint))} PICTURE_OR_FOLDER --out predictions.csv\n```",
         "## Result",
         table(("what", "figure"), findings),
-        _per_class(names, data, judged_split(metrics), task.recalls()),
+        _per_class(names, data, judged_split(metrics), getattr(task, "recalls", dict)()),
         "## Data",
         table(("what", "value"), data_rows(data, task)),
         "## Preprocessing",

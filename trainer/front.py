@@ -48,6 +48,7 @@ class Request:
         resume: What ``--resume`` named, or None.
         switches: Those of `SWITCHES` that were given.
         command: The command as typed.
+        stages: Epochs that the run was begun for and extended by, ``5 + 3``; empty for a run of one piece.
         usual_data: The data that the model's recipe names, whatever the user named.
     """
 
@@ -61,6 +62,7 @@ class Request:
     resume: str | None = None
     switches: set[str] = field(default_factory=set)
     command: str = ""
+    stages: str = ""
     usual_data: str = ""
 
 

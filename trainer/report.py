@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from shlex import quote
 from typing import Any, Protocol
@@ -27,9 +26,8 @@ from trainer.folder import RunFolder, write_atomically
 from trainer.front import Request
 from trainer.notice import notice
 from trainer.options import Settings
+from trainer.provenance import versions
 from trainer.safe_file import load_checkpoint, save_safely
-
-LIBRARIES = ("torch", "torchvision", "lightning", "numpy", "tensorboard")
 
 
 class Task(Protocol):
@@ -38,10 +36,11 @@ class Task(Protocol):
     Attributes:
         monitor: Tag of the metric that chooses ``best.ckpt``.
         mode: ``max`` or ``min``.
-        classifies: Optional; True when ``predict.py`` can name pictures with this task's checkpoints. Such a task also
-            offers ``weights_origin() -> str`` (one sentence with the licence), ``top_losses(limit)``: the split that
-            was judged, and (number, class, guess, probability, loss) of its worst pictures, ``recalls()``: (found, of)
-            by class, and ``confusion()``: for each true class how often each was guessed, or None.
+        classifies: Optional; True when ``predict.py`` can name pictures with this task's checkpoints: its ``forward``
+            gives logits of prepared pictures, or ``outputs(images, views)`` features and logits. For its model card and
+            its tables it may offer ``weights_origin() -> str`` (one sentence with the licence), ``top_losses(limit)``:
+            the split that was judged, and (number, class, guess, probability, loss) of its worst pictures,
+            ``recalls()``: (found, of) by class, and ``confusion()``: for each true class how often each was guessed.
         tolerates_mixed_precision: Optional; True when ``--trainer.precision auto`` may take bfloat16, because the
             figures are accuracies. Numbers beside exact ones need the digits of float32.
         judges_validation: Optional; True when it reports the validation pictures of data that have no test pictures.
@@ -128,11 +127,6 @@ def user_mistakes(group: str = "", options: Mapping[str, Any] | None = None) -> 
         raise UserError(out_of_memory(error)) from error
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide a result."""
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
-
-
 def house_record(request: Request, settings: Settings, data: Data, task: Task) -> dict[str, Any]:
     """What every checkpoint carries: names, command, settings, versions, how pictures are prepared, as primitives."""
     record: dict[str, Any] = {"model": request.model, "data": request.data, "recipe": asdict(settings)}
@@ -211,7 +205,8 @@ def conclude(
         keep_in_checkpoint(best, {"metrics": found} | ({"temperature": temperature} if temperature is not None else {}))
     findings = task.findings()
     names: dict[str, Any] = {"model": request.model, "data": request.data, "seed": settings.seed}
-    names |= {"command": request.command, "versions": versions()}
+    names |= {"stages": request.stages} if request.stages else {}
+    names |= {"command": request.command, "device": describe_device(trainer), "versions": versions()}
 
     def write(drawn: list[str], again: bool) -> str:
         metrics["time/process_s"] = round(time.perf_counter() - started, 3)

@@ -23,7 +23,9 @@ from trainer.device import precision_name
 from trainer.errors import UserError, expand
 from trainer.folder import CHECKPOINTS, RunFolder
 from trainer.notice import notice
+from trainer.provenance import other_code
 from trainer.safe_file import load_checkpoint, read_size
+from trainer.schedules import check_schedules
 
 # Settings of the data that say where and how fast it is read, not which pictures come when.
 _PLACES = frozenset({"root", "path", "csv", "cache_dir", "num_workers"})
@@ -59,6 +61,8 @@ class StepSeed(Callback):
         # A schedule that asks for trainer.estimated_stepping_batches makes Lightning build the loaders before the
         # checkpoint's state is there, and it does not restore them later. Done already, this call does nothing.
         trainer.fit_loop._load_combined_loader_states()
+        if trainer.ckpt_path is not None:
+            check_schedules(trainer)
         if any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs):
             # Lightning steps it after the checkpoint of the epoch's end, with a metric that no checkpoint holds.
             notice("warning: ReduceLROnPlateau is not resumed exactly: it misses the epoch that the checkpoint ended")
@@ -176,6 +180,13 @@ def epochs_done(checkpoint: dict[str, Any]) -> int:
     return int(progress.get("processed", 0))
 
 
+def stages(checkpoint: dict[str, Any], max_epochs: int) -> list[int]:
+    """Epochs that a run was begun for, and each number that it was extended to."""
+    house = checkpoint.get("house", {})
+    earlier = house.get("stages") or [house.get("recipe", {}).get("trainer", {}).get("max_epochs") or max_epochs]
+    return [*earlier] if earlier[-1] == max_epochs else [*earlier, max_epochs]
+
+
 def nothing_left(checkpoint: dict[str, Any], max_epochs: int | None, run: RunFolder) -> bool:
     """Whether a run has all the epochs asked for, and was tested.
 
@@ -254,6 +265,8 @@ def check_compatible(
         )
     if differences:
         raise UserError(f"cannot resume with other settings: {'; '.join(differences)}. Start a new run for these")
+    if changed := other_code(stored.get("versions", {}), (house or {}).get("versions", {})):
+        notice(f"note: since this run began: {'; '.join(changed)}; its steps may differ from here on")
     if (house or {}).get("view_scheme", 0) > stored.get("view_scheme", 1):
         notice("warning: an earlier version began this run; its views were drawn otherwise than those from here on")
 

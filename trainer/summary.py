@@ -5,6 +5,8 @@
     done
     python -m trainer.summary runs/folds
 
+Several settings are set side by side with ``--by`` (`trainer.comparison`).
+
 Over folds every picture is validated once, by a network that has not learnt from it: the pictures that were right can
 be added up, and the Wilson interval of the sum is beside the mean. Where they also chose the epoch of that network,
 which flatters them, it is said. The folds share most of their training pictures, so their deviation is no error of the
@@ -24,8 +26,11 @@ from typing import Any, NamedTuple
 from theory.intervals import Summary, summarise, wilson_interval
 from trainer.arguments import Arguments
 from trainer.choice import validation_chooses
+from trainer.comparison import Run, comparison, figures_of, setting_names
 from trainer.errors import UserError, one_line
+from trainer.folder import RunFolder
 from trainer.nested import flatten
+from trainer.notice import notice
 from trainer.program import leave, run_program
 from trainer.settings_file import read_yaml
 
@@ -43,14 +48,27 @@ def find_runs(places: Sequence[str]) -> list[Path]:
         UserError: If a place does not exist, or fewer than two finished runs are there.
     """
     found: list[Path] = []
+    lacking: list[Path] = []
     for place in map(Path, places):
         if not place.exists():
             raise UserError(f"there is no run at {place}")
-        files = [place / "metrics.json"] if (place / "metrics.json").is_file() else sorted(place.rglob("metrics.json"))
-        found += [file.parent for file in files if file.parent not in found]
+        folders = [place] if (place / "config.yaml").is_file() else sorted(f.parent for f in place.rglob("config.yaml"))
+        for folder in folders:
+            known = found if (folder / "metrics.json").is_file() else lacking
+            known += [folder] if folder not in known else []
+    if lacking:
+        names = ", ".join(f"{folder} ({why_lacking(RunFolder(folder))})" for folder in lacking)
+        notice(f"note: left out, for want of a result: {names}")
     if len(found) < 2:
         raise UserError(f"a summary needs at least 2 finished runs, found {len(found)} in {', '.join(places)}")
     return found
+
+
+def why_lacking(run: RunFolder) -> str:
+    """Why a run has no result."""
+    if run.nonfinite.is_dir():
+        return "stopped where a number was not finite"
+    return f"failed, see {run.crash.name}" if run.crash.is_file() else "not finished"
 
 
 def differences(settings: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -60,18 +78,19 @@ def differences(settings: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {key: given for key, given in values.items() if any(value != given[0] for value in given)}
 
 
-def check_same(runs: Sequence[Path], different: Mapping[str, list[Any]]) -> None:
-    """Refuse to average over what is not a repetition.
+def check_same(runs: Sequence[Path], different: Mapping[str, list[Any]], by: Sequence[str] = ()) -> None:
+    """Refuse to average over what is not a repetition; settings ``by`` which groups are told apart may differ.
 
     Raises:
         UserError: Naming a setting in which two runs differ, or saying that two repeat each other or share a picture.
     """
-    others = [key for key in different if key not in REPEATED]
+    others = [key for key in different if key not in (*REPEATED, *by)]
     if others:
         key = others[0]
         raise UserError(
             f"these are not runs of one setting: {key} is {different[key][0]!r} in {runs[0]}, and elsewhere "
-            f"{next(value for value in different[key] if value != different[key][0])!r}"
+            f"{next(value for value in different[key] if value != different[key][0])!r}; --by {','.join(others)} sets "
+            "them side by side"
         )
     repeated = [tuple(values[number] for values in different.values()) for number in range(len(runs))]
     for number, one in enumerate(repeated):
@@ -97,7 +116,10 @@ def repeated_figures(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Repeated
     for tag in sorted({tag for one in metrics for tag in one}):
         values = [one[tag] for one in metrics if isinstance(one.get(tag), int | float) and tag != "seed"]
         if len(values) > 1:
-            table[tag] = Repeated(summarise(values), min(values), max(values))
+            least, most = min(values), max(values)
+            mean, deviation, count = summarise(values)  # which of equal numbers is rounded
+            summary = Summary(least, 0.0, count) if least == most else Summary(mean, deviation, count)
+            table[tag] = Repeated(summary, least, most)
     return table
 
 
@@ -168,16 +190,46 @@ def read_metrics(path: Path) -> dict[str, Any]:
     return figures
 
 
-def text_of(runs: Sequence[Path]) -> str:
-    """The summary as lines.
+def read_run(folder: Path) -> Run:
+    """Settings and figures of a run; that it was extended is a setting too.
 
     Raises:
-        UserError: If a file is damaged or the runs are not of one setting.
+        UserError: Naming the file, if one is damaged.
     """
-    metrics = [read_metrics(run / "metrics.json") for run in runs]
-    settings = [flatten(read_yaml(run / "config.yaml")) for run in runs]
+    metrics = read_metrics(folder / "metrics.json")
+    stages = {"trainer.max_epochs in stages": metrics["stages"]} if "stages" in metrics else {}
+    return Run(folder, {**flatten(read_yaml(folder / "config.yaml")), **stages}, metrics)
+
+
+def made_alike(metrics: Sequence[Mapping[str, Any]]) -> str:
+    """Says in what the making of runs differs, beside their settings: device, precision, code, versions."""
+    records = [{"device": one.get("device"), **one.get("versions", {})} for one in metrics]
+    different = differences(records)
+    return "; ".join(f"{name} {', '.join(sorted(set(map(str, values))))}" for name, values in different.items())
+
+
+def text_of(runs: Sequence[Path], by: str | None = None, figures_wanted: str | None = None) -> str:
+    """The summary as lines.
+
+    Args:
+        runs: Their folders.
+        by: Settings that tell groups apart, separated by commas; None for runs of one setting.
+        figures_wanted: Tags of the figures to compare, separated by commas.
+
+    Raises:
+        UserError: If a file is damaged, or runs differ in what they must not.
+    """
+    read = [read_run(run) for run in runs]
+    metrics, settings = [run.metrics for run in read], [run.settings for run in read]
     different = differences(settings)
-    check_same(runs, different)
+    names = [] if by is None else setting_names(by, read)
+    check_same(runs, different, names)
+    if unlike := made_alike(metrics):
+        notice(f"note: these runs were not made alike: {unlike}")
+    if names:
+        head = f"{len(runs)} runs of {settings[0].get('model.name')} on {settings[0].get('data.name')}\n\n"
+        pair_by = [key for key in different if key not in names]
+        return head + comparison(read, names, figures_of(read, figures_wanted), pair_by)
     lines = [f"{len(runs)} runs of {settings[0].get('model.name')} on {settings[0].get('data.name')}"]
     lines += [f"{key}: {', '.join(map(str, values))}" for key, values in different.items()]
     figures = repeated_figures(metrics)
@@ -192,12 +244,18 @@ def text_of(runs: Sequence[Path]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints the summary of the runs named; returns the exit status."""
-    parser = Arguments("python -m trainer.summary", "Mean ± deviation over runs of one setting: seeds or folds.")
+    parser = Arguments(
+        "python -m trainer.summary", "Mean ± deviation over runs of one setting (seeds, folds), or of several."
+    )
     parser.add_argument("runs", nargs="+", help="run folders, or folders that hold them")
+    parser.add_argument("--by", metavar="SETTING,…", help="set the values of these settings side by side: model.lr")
+    parser.add_argument("--figures", metavar="TAG,…", help="with --by: the figures to compare, such as test/accuracy")
 
     def work() -> int:
         arguments = parser.read(list(sys.argv[1:] if argv is None else argv))
-        print(text_of(find_runs(arguments.runs)), end="")
+        if arguments.figures is not None and arguments.by is None:
+            raise UserError("--figures goes with --by; without it all figures are shown")
+        print(text_of(find_runs(arguments.runs), arguments.by, arguments.figures), end="")
         return 0
 
     return run_program("summary", work)

@@ -22,6 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.classification.views import logits_of
+
 SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2", "safetensors": ".safetensors"}
 TOLERANCE = 1e-4  # of a probability; float32 kernels that add in another order differ by about 1e-6
 PICTURES_COMPARED = 5  # another number than the 2 of the example, so that a fixed batch would show
@@ -31,7 +33,7 @@ class Deployed(nn.Module):
     """From pictures to probabilities.
 
     Args:
-        task: A classifier's task: offers ``outputs(images, views)``, whose second part are the logits.
+        task: A classifier's task.
         views: Views averaged, as in its evaluation.
         temperature: Divides the logits.
     """
@@ -42,8 +44,7 @@ class Deployed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Probabilities (N, K) of pictures, uint8 in 0..255, shape (N, C, H, W)."""
-        logits: Tensor = self.task.outputs(images, self.views)[1]  # type: ignore[operator]
-        return (logits.float() / self.temperature).softmax(1)
+        return (logits_of(self.task, images, self.views) / self.temperature).softmax(1)
 
 
 def example(preprocessing: Mapping[str, Any], count: int) -> Tensor:

@@ -24,6 +24,12 @@ from torch import Tensor, nn
 from dashboard.heat import save_explanation
 
 
+def explains(task: Any) -> bool:
+    """Whether a task has a map of places to explain by: its ``network.last_spatial()`` names the layer."""
+    layer = getattr(getattr(task, "network", None), "last_spatial", None)
+    return layer is not None and layer() is not None
+
+
 def grad_cam(network: nn.Module, layer: nn.Module, x: Tensor, classes: Tensor) -> Tensor:
     """Heat maps of the evidence for one class per picture.
 

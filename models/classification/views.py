@@ -6,6 +6,8 @@ Source:
 """
 # N pictures, C channels, H height, W width
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -40,6 +42,18 @@ def picture_views(images: Tensor, count: int, mirror: bool) -> list[Tensor]:
         view = shift(images, down, right)
         views += [view, view.flip(-1)] if mirror else [view]
     return views[:count]
+
+
+def logits_of(task: Any, images: Tensor, views: str = "one") -> Tensor:
+    """Logits (N, K) of a classifier's task, averaged over ``--model.views`` where it has ``outputs`` for that.
+
+    Args:
+        task: Its ``outputs(images, views)`` give features and logits; without them its ``forward`` gives logits.
+        images: Prepared pictures, uint8, shape (N, C, H, W).
+        views: As `further_views` takes them.
+    """
+    logits: Tensor = task.outputs(images, views)[1] if hasattr(task, "outputs") else task(images)
+    return logits.float()
 
 
 def further_views(images: Tensor, views: str) -> list[Tensor]:

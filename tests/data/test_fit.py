@@ -95,7 +95,7 @@ def test_prediction_prepares_pictures_as_validation_did(tmp_path: Path, fit: str
     with open(tmp_path / "out.csv", newline="") as table:
         found = {row["path"]: row["label"] for row in csv.DictReader(table)}
     assert found == judged
-    settings = predict.load_classifier(str(run), "cpu").preprocessing
+    settings = predict.load(str(run), "cpu").preprocessing
     assert settings["kind"] == fit
     assert "crop" not in settings
 

@@ -87,7 +87,7 @@ def test_prediction_agrees_with_validation_and_other_pictures_get_a_row_with_the
     assert right / len(files) == metrics(head.parent.parent)["val/accuracy"]
     shown = sorted(why.glob("*.png"))
     assert len(shown) == len(files)
-    settings = predict.load_classifier(str(head), "cpu").preprocessing
+    settings = predict.load(str(head), "cpu").preprocessing
     picture = as_pictures(preprocess(files[0], settings)[None].numpy())[0]
     drawn = np.asarray(Image.open(shown[0]))
     factor = drawn.shape[0] // SIDE
@@ -98,7 +98,7 @@ def test_prediction_agrees_with_validation_and_other_pictures_get_a_row_with_the
 def test_an_exported_network_answers_alike(head: Path, stacks: Path, tmp_path: Path, kind: str) -> None:
     out = exported_file(kind, tmp_path)
     assert predict.main(["export", str(head), "--to", kind, "--out", str(out)]) == 0
-    classifier = predict.load_classifier(str(head), "cpu", "32-true")
+    classifier = predict.load(str(head), "cpu", "32-true")
     images = torch.stack([preprocess(file, classifier.preprocessing) for file in sorted(stacks.glob("val/*/*.tif"))])
     with torch.no_grad():
         expected = (classifier.task(images) / classifier.temperature).softmax(1)

@@ -43,7 +43,7 @@ def test_a_fine_tuned_backbone_answers_alike_wherever_it_runs(
 ) -> None:
     out = exported_file(kind, tmp_path)
     assert predict.main(["export", str(runs[opinion]), "--to", kind, "--out", str(out)]) == 0
-    classifier = predict.load_classifier(str(runs[opinion]), "cpu", "32-true")
+    classifier = predict.load(str(runs[opinion]), "cpu", "32-true")
     task = classifier.task
     images = torch.stack([preprocess(file, classifier.preprocessing) for file in sorted(pictures.glob("val/*/*.png"))])
 

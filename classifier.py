@@ -1,0 +1,211 @@
+"""A trained classifier as a function of pictures, for notebooks and programs of your own; ``predict.py`` uses it too.
+
+    from classifier import load
+
+    model = load("runs/cnn-digits/RUN")
+    model.class_names                                      # ['0', '1', …]
+    model.probabilities(["a.png", picture, array])         # (3, K): files, PIL pictures, NumPy arrays
+    model.features(["a.png"])                              # (1, D): what the last layer sees
+    model.task.network                                     # the torch module
+
+A checkpoint knows its classes, its preprocessing and its temperature, so neither the data nor the run folder is needed.
+"""
+
+# N pictures, K classes, D features, C channels, H height, W width
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from models import MODELS
+from trainer.errors import UserError, expand
+from trainer.folder import CHECKPOINTS, RunFolder, no_run
+from trainer.notice import notice
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+    from torch import Tensor
+
+    Picture = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained classifier and what its checkpoint says about using it.
+
+    Attributes:
+        task: The task in evaluation mode, on its device.
+        preprocessing: How a picture is prepared; see `data.preprocess`.
+        temperature: Divides the logits.
+        precision: Lightning's name of the precision that it computes in.
+        mirrors: Whether it was trained on mirror images, so that they are views of the same thing.
+    """
+
+    task: Any
+    preprocessing: dict[str, Any]
+    temperature: float
+    precision: str
+    mirrors: bool = False
+
+    @property
+    def class_names(self) -> list[str]:
+        """K names, in the order of the probabilities."""
+        return list(self.task.hparams["class_names"])
+
+    def prepare(self, pictures: Sequence[Picture]) -> Tensor:
+        """Pictures as the network was validated on them, uint8, shape (N, C, H, W).
+
+        Args:
+            pictures: Paths or bytes of files, PIL pictures, or uint8 arrays of shape (H, W), (H, W, 3) or (H, W, 4).
+
+        Raises:
+            PictureError: If one cannot be read.
+            TypeError: If one is none of these.
+        """
+        import torch
+
+        from data.preprocess import preprocess
+
+        if isinstance(pictures, str | bytes | os.PathLike) or not isinstance(pictures, Sequence):
+            raise TypeError(f"pictures are given as a list, got {type(pictures).__name__}")
+        return torch.stack([preprocess(_as_file(picture), self.preprocessing) for picture in pictures])
+
+    def probabilities(self, pictures: Sequence[Picture] | Tensor, tta: int | None = None) -> Tensor:
+        """Probability of each class, as in validation, with the temperature fitted there: shape (N, K), on the CPU.
+
+        Args:
+            pictures: As `prepare` takes them, or what it gave.
+            tta: Views averaged; None for those of validation.
+        """
+        import torch
+
+        from models.classification.views import logits_of, picture_views
+        from trainer.device import computing
+
+        images = self._images(pictures)
+        shown = [images] if tta is None else picture_views(images, tta, self.mirrors)
+        own = self.task.hparams.get("views", "one") if tta is None else "one"
+        with torch.inference_mode(), computing(self.precision):
+            logits = torch.stack([logits_of(self.task, view, own) for view in shown])  # (V, N, K)
+        return (logits / self.temperature).softmax(2).mean(0).cpu()
+
+    def features(self, pictures: Sequence[Picture] | Tensor) -> Tensor:
+        """What the last layer sees of each picture, float32, shape (N, D), on the CPU.
+
+        Raises:
+            TypeError: If the task says nothing of its features.
+        """
+        import torch
+
+        from trainer.device import computing
+
+        if not hasattr(self.task, "outputs"):
+            raise TypeError(f"{type(self.task).__name__} has no outputs(images) that give features and logits")
+        with torch.inference_mode(), computing(self.precision):
+            features: Tensor = self.task.outputs(self._images(pictures))[0]
+        return features.float().cpu()
+
+    def _images(self, pictures: Sequence[Picture] | Tensor) -> Tensor:
+        import torch
+
+        images = pictures if isinstance(pictures, torch.Tensor) else self.prepare(pictures)
+        return images.to(self.task.device)
+
+
+def _as_file(picture: Picture) -> str | os.PathLike[str] | bytes:
+    """A picture in memory as the bytes of a file without loss: it goes the way of all files.
+
+    Raises:
+        TypeError: If it is no picture.
+    """
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    if isinstance(picture, str | os.PathLike | bytes):
+        return picture
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,), (4,)):
+            raise TypeError(f"an array of a picture is uint8, (H, W), (H, W, 3) or (H, W, 4), got {picture.dtype} "
+                            f"{picture.shape}")  # fmt: skip
+        picture = Image.fromarray(picture)
+    if not isinstance(picture, Image.Image):
+        raise TypeError(f"a picture is a path, bytes, a PIL picture or an array, got {type(picture).__name__}")
+    file = io.BytesIO()
+    ImageOps.exif_transpose(picture).save(file, "TIFF")
+    return file.getvalue()
+
+
+def find_checkpoint(path: str) -> str:
+    """The checkpoint that a run folder, or the folder of its checkpoints, stands for: the best, else the last.
+
+    Raises:
+        UserError: If it is a folder without one.
+    """
+    place = expand(path)
+    if not place.is_dir():
+        return path if "://" in path else str(place)
+    run = RunFolder(place.parent if place.name == CHECKPOINTS else place)
+    found = next((str(file) for file in (run.best, run.last) if file.is_file()), "")
+    if not found:
+        raise UserError(no_run(place))
+    return found
+
+
+def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | None = None) -> Classifier:
+    """The classifier in a checkpoint.
+
+    Args:
+        path: The checkpoint, or its run folder.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        precision: Lightning's name of the precision to compute in; without it that of the validation, unless this CPU
+            would only emulate it, which is said.
+
+    Raises:
+        UserError: If the file is no checkpoint of a classifier of this project.
+    """
+    from data.preprocess import preprocessing
+    from trainer.device import answering_precision, weight_type
+    from trainer.options import load_class
+    from trainer.safe_file import load_checkpoint, nonfinite_weights
+
+    path = find_checkpoint(os.fspath(path))
+    checkpoint = load_checkpoint(path)
+    house, state = checkpoint.get("house", {}), checkpoint["state_dict"]
+    name = str(house.get("model"))
+    if name not in MODELS:
+        raise UserError(f"{path} is no checkpoint of this project: it names no model of {', '.join(MODELS)}")
+    task_class: Any = load_class(MODELS[name])
+    if not getattr(task_class, "classifies", False) or "preprocessing" not in house:
+        raise UserError(
+            f"{path} holds the model {name!r} on {house.get('data')}: predict.py needs a classifier, of --model cnn"
+        )
+    bad = nonfinite_weights(state)
+    if bad:
+        raise UserError(f"{path} cannot predict: its weights are not finite ({', '.join(bad[:3])})")
+    options = dict(checkpoint.get("hyper_parameters", {}))
+    if "weights" in options:  # the checkpoint holds them
+        options["weights"] = "none"
+    try:
+        note = ""
+        if precision is None:
+            precision, note = answering_precision(str(house.get("precision", "32-true")), device)
+        task: Any = task_class(**options).to(weight_type(precision))
+        task.load_state_dict(state)
+        settings = preprocessing(**house["preprocessing"])
+        temperature = float(house.get("temperature") or 1.0)
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"its temperature is {temperature}")
+        mirrors = bool(house.get("mirrors"))
+    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
+        # of another version, or altered
+        reason = str(error).splitlines()
+        raise UserError(f"{path} does not fit the model {name!r}: {reason[min(1, len(reason) - 1)].strip()}") from error
+    if note:
+        notice(note)
+    return Classifier(task.eval().to(device), settings, temperature, precision, mirrors)

@@ -1,0 +1,113 @@
+"""Settings side by side: which runs are pairs, and what is said of those that are none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_rel
+
+from theory.paired import mean_interval
+from trainer.summary import main
+
+ACCURACY = {0.1: [0.90, 0.92, 0.97], 0.3: [0.91, 0.95, 0.98]}
+
+
+def write(root: Path, lr: float, seed: int, accuracy: float | None, **more: Any) -> Path:
+    folder = root / f"rate{lr}-s{seed}"
+    folder.mkdir(parents=True)
+    settings = {"model": {"name": "cnn", "lr": lr}, "data": {"name": "digits"}, "seed_everything": seed}
+    (folder / "config.yaml").write_text(json.dumps(settings))
+    if accuracy is not None:
+        found = {"best/val_accuracy": accuracy, "test/accuracy": accuracy - 0.1, "test/recall_0": 1.0, "seed": seed}
+        (folder / "metrics.json").write_text(json.dumps({**found, **more}))
+    return folder
+
+
+@pytest.fixture
+def rates(tmp_path: Path) -> Path:
+    for lr, accuracies in ACCURACY.items():
+        for seed, accuracy in enumerate(accuracies):
+            write(tmp_path, lr, seed, accuracy)
+    return tmp_path
+
+
+def lines(text: str) -> list[list[str]]:
+    return [line.split("  ") for line in text.splitlines()]
+
+
+def test_the_interval_is_that_of_the_paired_test() -> None:
+    one, two = np.random.default_rng(0).normal(size=(2, 7))
+    assert mean_interval(list(two - one)) == pytest.approx(tuple(ttest_rel(two, one).confidence_interval()))
+    assert np.isnan(mean_interval([0.3])).all()
+
+
+def test_settings_are_set_side_by_side(rates: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(rates), "--by", "lr"]) == 0
+    out = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line if cell.strip()] for line in lines(out)]
+    assert ["model.lr", "runs", "best/val_accuracy", "test/accuracy"] in rows
+    mean, deviation = np.mean(ACCURACY[0.3]), np.std(ACCURACY[0.3], ddof=1)
+    assert ["0.3", "3", f"{mean:.5g} ± {deviation:.2g}", f"{mean - 0.1:.5g} ± {deviation:.2g}"] in rows
+    apart = np.subtract(ACCURACY[0.3], ACCURACY[0.1])
+    low, high = ttest_rel(ACCURACY[0.3], ACCURACY[0.1]).confidence_interval()
+    cell = f"{apart.mean():+.3g} ({low:+.3g} to {high:+.3g})"
+    assert ["0.3", "3", cell, cell] in rows
+
+
+def test_only_runs_of_one_seed_are_pairs(rates: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in (7, 8):
+        write(rates, 1.0, seed, 0.5)
+    assert main([str(rates), "--by", "model.lr", "--figures", "test/accuracy"]) == 0
+    assert "1.0 0 no pair" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "--by model.lr sets them side by side"),
+        (["--by", "model.lrr"], "--by: no setting 'model.lrr' in these runs, did you mean 'model.lr'?"),
+        (["--by", "data.name"], "--by data.name: it is digits in all of these runs"),
+        (["--by", "lr", "--figures", "test/acuracy"], "did you mean 'test/accuracy'?"),
+        (["--figures", "test/accuracy"], "--figures goes with --by"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    words: list[str], said: str, rates: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(rates), *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_runs_without_a_result_are_named(rates: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    killed, diverged, crashed = (write(rates, 0.3, seed, None) for seed in (3, 4, 5))
+    (diverged / "nonfinite").mkdir()
+    (crashed / "crash.txt").touch()
+    assert main([str(rates), "--by", "lr"]) == 0
+    said = capsys.readouterr().err
+    assert f"{killed} (not finished)" in said
+    assert f"{diverged} (stopped where a number was not finite)" in said
+    assert f"{crashed} (failed, see crash.txt)" in said
+
+
+def test_runs_of_other_code_are_named_and_extended_ones_refused(
+    rates: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(rates, 0.3, 3, 0.9, device="cuda", versions={"code": "abc"})
+    assert main([str(rates), "--by", "lr"]) == 0
+    said = capsys.readouterr().err
+    assert "not made alike" in said
+    assert "code None, abc" in said
+    write(rates, 0.3, 4, 0.9, stages="5 + 3")
+    assert main([str(rates), "--by", "lr"]) == 2
+    assert "trainer.max_epochs in stages is None" in capsys.readouterr().err
+
+
+def test_equal_figures_have_no_deviation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(3):
+        write(tmp_path, 0.1, seed, 0.1 + 0.2)
+    assert main([str(tmp_path)]) == 0
+    assert "± 0 " in capsys.readouterr().out

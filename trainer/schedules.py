@@ -1,0 +1,33 @@
+"""What becomes of a learning rate's schedule when a run is extended."""
+
+from __future__ import annotations
+
+from lightning.pytorch import Trainer
+from torch.optim.lr_scheduler import OneCycleLR
+
+from trainer.errors import UserError
+from trainer.notice import notice
+
+LENGTHS = ("total_steps", "total_iters", "T_max")  # where torch's schedules keep how long they are
+
+
+def check_schedules(trainer: Trainer) -> None:
+    """Say which restored schedule ends before the training does; refuse the one that cannot be asked any further.
+
+    A schedule of torch brings its length back from the checkpoint, one that is a function of the step (``LambdaLR``, as
+    in this project) takes that of the run as it is now.
+
+    Raises:
+        UserError: Naming the schedule, its length and the steps that there will be.
+    """
+    for config in trainer.lr_scheduler_configs:
+        kind = type(config.scheduler).__name__
+        length = next((getattr(config.scheduler, name) for name in LENGTHS if hasattr(config.scheduler, name)), None)
+        by_step = config.interval == "step"
+        planned = (trainer.estimated_stepping_batches if by_step else trainer.max_epochs or 0) // config.frequency
+        if length is None or not length < planned < float("inf"):
+            continue
+        unit = "steps" if by_step else "epochs"
+        if isinstance(config.scheduler, OneCycleLR):
+            raise UserError(f"cannot resume to {planned:g} {unit}: the schedule OneCycleLR ends after {length}")
+        notice(f"note: the schedule {kind} was made for {length} {unit} of the {planned:g} that there will be")
