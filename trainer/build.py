@@ -26,8 +26,8 @@ from trainer.loop import EpochLoop
 from trainer.notice import notice, quieten
 from trainer.precision import judge_in_full
 from trainer.progress import EpochProgress
-from trainer.resume import StepSeed
 from trainer.signals import Signals, StopOnSignal
+from trainer.step_seed import StepSeed
 from trainer.sums import KeepSums
 from trainer.theory_lines import TheoryLines
 from trainer.timing import Timing

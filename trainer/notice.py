@@ -28,6 +28,7 @@ _LOG_NOISE = (
     "Loaded model weights",
     "to estimate number of stepping batches",
     "`Trainer.fit` stopped",
+    "returned in `LightningModule.configure_callbacks` will override",  # a task adds callbacks, and means to
 )
 
 # Beginnings (regular expressions) of third-party warnings that no user of this project can act on.

@@ -1,31 +1,24 @@
 """Resume so exactly that, on a CPU, the weights equal those of a run that was never stopped, bit for bit.
 
 Three parts are needed. Lightning stores optimiser, schedulers and progress; a loader whose order depends on
-(seed, epoch) stores its position; and :class:`StepSeed` makes dropout, mixing and sampling a function of
+(seed, epoch) stores its position; and `trainer.step_seed` makes dropout, mixing and sampling a function of
 (seed, epoch, batch), so that nothing depends on how many random numbers were drawn before.
 """
 
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy
-import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-
-from theory.seeds import mix_seed
 from trainer.device import precision_name
 from trainer.errors import UserError, expand
 from trainer.folder import CHECKPOINTS, RunFolder
 from trainer.notice import notice
 from trainer.provenance import other_code
 from trainer.safe_file import load_checkpoint, read_size
-from trainer.schedules import check_schedules
 
 # Settings of the data that say where and how fast it is read, not which pictures come when.
 _PLACES = frozenset({"root", "path", "csv", "cache_dir", "num_workers"})
@@ -37,57 +30,6 @@ _STEPS = ("precision", "limit_train_batches", "overfit_batches", "accumulate_gra
 _UNSAID: dict[str, Any] = {"limit_train_batches": 1.0, "gradient_clip_val": 0}  # what None stands for
 
 _OF_PIXELS = ("mean", "std")  # facts that other training pictures change, whatever the options are
-
-
-class StepSeed(Callback):
-    """Seeds the global generators before each training batch, and before each evaluation, from the position alone.
-
-    The position is (epoch, batch), not the optimiser's step count: a task that steps several optimisers in a batch, or
-    none, still draws new numbers for each batch. Several processes draw different ones.
-
-    Args:
-        seed: The run's seed.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    def _seed(self, trainer: Trainer, batch: int) -> None:
-        number = mix_seed(self.seed, trainer.current_epoch, batch, trainer.global_rank)
-        _seed_generators(number, alone=trainer.strategy.root_device.type == "cpu")
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the loaders their place back, and name the one thing that a resume does not repeat exactly."""
-        # A schedule that asks for trainer.estimated_stepping_batches makes Lightning build the loaders before the
-        # checkpoint's state is there, and it does not restore them later. Done already, this call does nothing.
-        trainer.fit_loop._load_combined_loader_states()
-        if trainer.ckpt_path is not None:
-            check_schedules(trainer)
-        if any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs):
-            # Lightning steps it after the checkpoint of the epoch's end, with a metric that no checkpoint holds.
-            notice("warning: ReduceLROnPlateau is not resumed exactly: it misses the epoch that the checkpoint ended")
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Seed this batch."""
-        self._seed(trainer, batch_idx)
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Seed this validation; the one after batch k has a stream of its own."""
-        self._seed(trainer, -2 - trainer.fit_loop.batch_idx)
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Seed the test; its numbers do not depend on the training before it."""
-        _seed_generators(mix_seed(self.seed, -1), alone=False)
-
-
-def _seed_generators(number: int, alone: bool) -> None:
-    """Seeds those that everybody draws from: Python's, NumPy's, and torch's on a CPU ``alone`` or on every device."""
-    if alone:
-        torch.default_generator.manual_seed(number)
-    else:
-        torch.manual_seed(number)
-    random.seed(number)
-    numpy.random.seed(number % 2**32)  # noqa: NPY002 - for the code of others, which draws from it
 
 
 def logged_step(checkpoint: dict[str, Any]) -> int:

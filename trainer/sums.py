@@ -20,6 +20,7 @@ from lightning.pytorch.trainer.connectors.logger_connector.result import (
 from torch import Tensor
 
 SUMS = ("value", "cumulated_batch_size")  # what Lightning adds up: Σ value · samples, and Σ samples
+AT_THE_END = "on_train_epoch_end"  # where what is logged is no sum, but said once
 HOW = ("fx", "name", "prog_bar", "logger", "on_step", "add_dataloader_idx", "dataloader_idx")  # as it was logged
 
 
@@ -89,7 +90,7 @@ class EpochSums(_ResultCollection):
                 over_processes=result.meta.sync.should,
             )
             for key, result in self.items()
-            if result.is_tensor and result.meta.on_epoch and not result.has_reset
+            if result.is_tensor and result.meta.on_epoch and not result.has_reset and result.meta.fx != AT_THE_END
         }
         return {"epoch": self.trainer.current_epoch, "sums": {**self._waiting(), **sums}}
 

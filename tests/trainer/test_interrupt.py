@@ -111,7 +111,7 @@ def test_during_the_test_no_handler_of_lightning_stands_before_ours(
 def test_predict_stops_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(predict, "load_classifier", struck(signal.SIGINT))
+    monkeypatch.setattr(predict, "load", struck(signal.SIGINT))
     (tmp_path / "a.png").write_bytes(b"")
     assert predict.main(["run", str(tmp_path / "a.png")]) == 130
     assert capsys.readouterr().err == "predict.py: stopped by SIGINT\n"

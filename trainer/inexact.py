@@ -1,7 +1,8 @@
-"""What becomes of a learning rate's schedule when a run is extended."""
+"""What a resume cannot repeat exactly, or not at all: it is said when training starts, or refused."""
 
 from __future__ import annotations
 
+from lightning.fabric.utilities.types import _Stateful
 from lightning.pytorch import Trainer
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -9,6 +10,20 @@ from trainer.errors import UserError
 from trainer.notice import notice
 
 LENGTHS = ("total_steps", "total_iters", "T_max")  # where torch's schedules keep how long they are
+
+
+def check_exactness(trainer: Trainer) -> None:
+    """Say of which parts no checkpoint knows the state."""
+    combined = trainer.fit_loop._combined_loader
+    for loader in combined.flattened if combined is not None else []:
+        if not isinstance(loader, _Stateful):
+            notice(
+                f"warning: {type(loader).__name__} does not say where it stands, so a stopped run is not resumed "
+                "exactly: its batches come in another order (the loaders of data/loader.py do say)"
+            )
+    if any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs):
+        # Lightning steps it after the checkpoint of the epoch's end, with a metric that no checkpoint holds.
+        notice("warning: ReduceLROnPlateau is not resumed exactly: it misses the epoch that the checkpoint ended")
 
 
 def check_schedules(trainer: Trainer) -> None:
