@@ -10,10 +10,12 @@ from typing import Any, NoReturn
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import Timer
 
 import train
 from data import DATA
+from data.digits import Digits
 from models import MODELS
 from tests.refusals import refused
 from trainer.errors import UserError
@@ -224,3 +226,12 @@ def test_a_list_of_pictures_that_was_moved_away_is_one_line(
     listed.unlink()
     assert train.main(["--resume", str(run)]) == 2
     assert f"--resume {run}: the file {listed} of that run is missing" in capsys.readouterr().err
+
+
+def test_an_argument_called_name_is_refused() -> None:
+    class Named(LightningModule):
+        def __init__(self, name: str = "x") -> None:
+            super().__init__()
+
+    with pytest.raises(TypeError, match=r"Named: an argument must not be called 'name', which is model's own"):
+        build_parser(Named, Digits)

@@ -190,3 +190,11 @@ def test_a_grid_of_nothing_has_only_its_title():
     figure = picture_grid([], [], "nothing here", columns=8)
     assert figure.axes == []
     assert figure.get_suptitle() == "nothing here"
+
+
+def test_any_figure_of_matplotlib_is_rendered() -> None:
+    from matplotlib.figure import Figure
+
+    pixels = style.to_image(Figure(figsize=(2, 1), dpi=50, facecolor="red"))
+    assert pixels.shape == (50, 100, 3)
+    assert (pixels == (255, 0, 0)).all()

@@ -15,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.plugins.hparams import plugin_data_pb2
 
+from tests.events import events_of_run
 from tests.trainer.small import SmallData, new_run, small_task, small_trainer
 from trainer import build
 from trainer.folder import RunFolder
@@ -170,3 +171,22 @@ def test_a_projector_that_is_written_anew_says_nothing(tmp_path: Path, capsys: p
     writer.close()
     assert "1.0" in next(tmp_path.glob("00004/*/tensors.tsv")).read_text()
     assert capsys.readouterr().out == ""
+
+
+def test_a_line_tells_the_validation_of_its_own_epoch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trainer = small_trainer(new_run(tmp_path), 4, options={"check_val_every_n_epoch": 2})
+    build.fit(trainer, small_task(), SmallData())
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
+    assert ["val/loss" in line for line in lines] == [False, True, False, True]
+
+
+def test_the_curve_of_validation_is_that_of_training(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    trainer, task, data = small_trainer(run, 3), small_task(), SmallData()
+    build.fit(trainer, task, data)
+    found = build.test(trainer, task, data, validate=True)
+    assert trainer.logger is not None
+    trainer.logger.finalize("success")
+    assert len(events_of_run(run.path).Scalars("val/loss")) == 3
+    assert "best/val_loss" in found
+    assert not any(tag.startswith("val/") for tag in found)
