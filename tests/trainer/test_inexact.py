@@ -11,7 +11,9 @@ import torch
 from lightning.pytorch.callbacks import LearningRateMonitor
 from torch.utils.data import DataLoader, TensorDataset
 
+import train
 from data.loader import TensorLoader
+from tests.runs import only_run
 from tests.trainer.small import SmallData, new_run, small_task, small_trainer
 from trainer import build
 from trainer.inexact import check_exactness
@@ -78,3 +80,11 @@ def test_sums_of_an_epoch_that_has_ended_are_left(tmp_path: Path) -> None:
     trainer.current_epoch = 4
     second.log("training_step", "train/x", torch.tensor(5.0), batch_size=1)
     assert float(second.metrics(on_step=False)["callback"]["train/x"]) == 5.0
+
+
+def test_an_epoch_that_was_cut_short_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--model", "cnn", "--device", "cpu", "--report", "none", "--root", str(tmp_path)]
+    assert train.main([*words, "--trainer.max_steps", "4", "--epochs", "2"]) == 0
+    capsys.readouterr()
+    assert train.main(["--resume", str(only_run(tmp_path)), "--trainer.max_steps", "6"]) == 0
+    assert "note: steps or time ran out inside epoch 1: what is left of it" in capsys.readouterr().err
