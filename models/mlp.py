@@ -12,6 +12,7 @@ and by L-BFGS. Other activations are trained by variable projection too, without
 
 # W widths, S seeds, M samples, T places of the test
 
+import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -58,7 +59,7 @@ class MLPTask(LightningModule):
         method: varpro (linear weights solved for, the others by Levenberg and Marquardt), adam or lbfgs (all weights).
         compare: With varpro, also train by Adam and L-BFGS on all weights.
         lr: Learning rate of Adam at the start; it falls to 0.
-        rounds: Rounds in all, by which Adam's rate falls; epochs times ``--data.steps``.
+        rounds: Rounds in which Adam's rate falls to 0; by default all of the run, epochs times ``--data.steps``.
     """
 
     CONDITIONS = (
@@ -74,7 +75,7 @@ class MLPTask(LightningModule):
             "only with --model.method varpro; {0[model.method]} runs alone",
         ),
         (
-            ("model.lr",),
+            ("model.lr", "model.rounds"),
             lambda o: o["model.method"] == "adam" or (o["model.method"] == "varpro" and o["model.compare"]),
             "Adam's, which does not run here: --model.method adam, or varpro with --model.compare true",
         ),
@@ -96,7 +97,7 @@ class MLPTask(LightningModule):
         method: Literal["varpro", "adam", "lbfgs"] = "varpro",
         compare: bool = True,
         lr: float = 0.01,
-        rounds: int = 300,
+        rounds: int | None = None,
         depth: int = 1,
     ) -> None:
         super().__init__()
@@ -113,8 +114,8 @@ class MLPTask(LightningModule):
                 f"--model.method varpro solves for at most {MOST_NUMBERS:,}: fewer units or layers, or adam or lbfgs"
             )
         self.searches = Searches(
-            self.widths, seeds, activation, degree, num_inputs, noisy, method, compare, lr, rounds,
-            torch.initial_seed(), depth,
+            self.widths, seeds, activation, degree, num_inputs, noisy, method, compare, lr,
+            math.inf if rounds is None else rounds, torch.initial_seed(), depth,
         )  # fmt: skip
         # What Lightning is told of; a step of the optimiser is a round of the searches.
         self.anchor = nn.Parameter(torch.zeros(()), requires_grad=False)
@@ -132,6 +133,11 @@ class MLPTask(LightningModule):
                     batch, self.widths, options["activation"], options["degree"], options["depth"], function
                 )
         return self.floors
+
+    def on_train_start(self) -> None:
+        """Lets Adam's rate fall over the whole run, however many epochs it has, unless ``rounds`` says otherwise."""
+        if self.hparams["rounds"] is None:
+            self.searches.plan(self.trainer.estimated_stepping_batches)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One round of every search; gives the mean over the widths of squared error over variance."""
@@ -167,6 +173,7 @@ class MLPTask(LightningModule):
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Errors beside floors, on the samples and between them."""
         self.result, self.drawing = measure(self.searches, batch, self.bounds(batch), self.hparams)
+        self.result.notes += self.searches.notes()
         metrics = {tag: value for tag, value in self.result.metrics().items() if tag.startswith("test/")}
         self.log_dict(metrics, batch_size=1)
 

@@ -27,14 +27,14 @@ class Adam(nn.Module):
     Args:
         family: The networks.
         lr: Learning rate at the start.
-        steps: Steps in all.
+        steps: Steps in which it falls to 0; infinite where it does not fall.
     """
 
     first: Tensor
     second: Tensor
     count: Tensor
 
-    def __init__(self, family: Family, lr: float, steps: int) -> None:
+    def __init__(self, family: Family, lr: float, steps: float) -> None:
         super().__init__()
         self.family, self.lr, self.steps = family, lr, steps
         self.register_buffer("first", torch.zeros_like(family.rows.detach()))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ class Searches(nn.Module):
         method: ``varpro``, ``adam`` or ``lbfgs``.
         compare: With ``varpro``, also run the other two.
         lr: Of Adam at the start.
-        rounds: In all.
+        rounds: In which Adam's rate falls to 0; infinite where it does not fall.
         seed: Of everything random.
         depth: Hidden layers.
     """
@@ -67,7 +68,7 @@ class Searches(nn.Module):
         method: str,
         compare: bool,
         lr: float,
-        rounds: int,
+        rounds: float,
         seed: int,
         depth: int = 1,
     ) -> None:
@@ -92,6 +93,27 @@ class Searches(nn.Module):
         self.lbfgs = LBFGS(family(2)) if "lbfgs" in descents else None
         self.seconds = dict.fromkeys(NAMES, 0.0)
         self.rounds = 0
+
+    def plan(self, rounds: float) -> None:
+        """Says in how many rounds Adam's rate falls to 0. Args: rounds, infinite where it does not fall."""
+        if self.adam is not None:
+            self.adam.steps = ADAM_STEPS * rounds
+
+    def notes(self) -> list[tuple[str, str]]:
+        """What people should know of Adam's rate where its fall and the training did not end together."""
+        if self.adam is None or math.isinf(self.adam.steps) or self.adam.steps == ADAM_STEPS * self.rounds:
+            return []
+        planned = round(self.adam.steps / ADAM_STEPS)
+        if self.rounds > planned:
+            text = (
+                f"fell to 0 in {planned:,} rounds: the other {self.rounds - planned:,} of {self.rounds:,} moved nothing"
+            )
+        else:
+            left = (1 + math.cos(math.pi * self.rounds / planned)) / 2
+            text = (
+                f"was still {left:.1%} of its start at the end: {self.rounds:,} of the {planned:,} rounds of its fall"
+            )
+        return [("rate of Adam", text)]
 
     @contextmanager
     def clock(self, name: str) -> Iterator[None]:

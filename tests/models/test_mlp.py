@@ -13,6 +13,8 @@ from torch import Tensor
 
 from data.functions import Functions
 from models.mlp import MLPTask, check_widths
+from tests.models.resuming import assert_equal_runs, stopped_and_resumed
+from tests.runs import only_run
 from train import main
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(LeafSpec|num_workers|callbacks used to create the checkpoint).*")
@@ -81,17 +83,49 @@ def test_every_way_runs_and_draws(tmp_path: Path, words: tuple[str, ...]) -> Non
     assert any(tag.startswith("test/rms_") for tag in metrics)
 
 
-def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
-    _, whole = run(tmp_path / "whole")
-    part = run_short(tmp_path / "part")
+def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["--model", "mlp", *SMALL, "--device", "cpu", "--report", "none"]
+    assert_equal_runs(*stopped_and_resumed(MLPTask, words, tmp_path, (1, 2), monkeypatch))
+
+
+def test_a_run_that_is_lengthened_ends_as_if_begun_so_long_where_the_fall_of_the_rate_is_given(tmp_path: Path) -> None:
+    _, whole = run(tmp_path / "whole", "--model.rounds", "12")
+    part = run_short(tmp_path / "part", "--model.rounds", "12")
     assert main(["--resume", str(part), "--epochs", "3", "--report", "none"]) == 0
     first, second = weights(whole), weights(part)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def run_short(root: Path) -> Path:
-    words = [*SMALL[:4], "--epochs", "1", *SMALL[6:]]
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_the_rate_of_adam_falls_over_the_epochs_of_the_run(tmp_path: Path, epochs: int) -> None:
+    words = ["--model.method", "adam", "--epochs", str(epochs), "--model.hidden", "3"]
+    given = [*SMALL[:4], *words, "--model.seeds", "2", "--data.function", "sine", "--report", "none"]
+    assert main(["--model", "mlp", *given, "--root", str(tmp_path / "free")]) == 0
+    fixed = ["--model.rounds", str(4 * epochs)]  # of four steps an epoch
+    assert main(["--model", "mlp", *given, *fixed, "--root", str(tmp_path / "fixed")]) == 0
+    free, fixed_rows = (weights(only_run(tmp_path / name))["searches.adam.family.rows"] for name in ("free", "fixed"))
+    assert torch.equal(free, fixed_rows)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "says"),
+    [
+        ("4", "rate of Adam  fell to 0 in 4 rounds: the other 8 of 12 moved nothing"),
+        ("24", "rate of Adam  was still 50.0% of its start at the end: 12 of the 24 rounds of its fall"),
+    ],
+)
+def test_a_rate_that_does_not_end_with_the_run_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rounds: str, says: str
+) -> None:
+    run(tmp_path, "--model.rounds", rounds)
+    assert says in capsys.readouterr().out
+    run(tmp_path / "free")
+    assert "rate of Adam" not in capsys.readouterr().out
+
+
+def run_short(root: Path, *more: str) -> Path:
+    words = [*SMALL[:4], "--epochs", "1", *SMALL[6:], *more]
     assert main(["--model", "mlp", *words, "--root", str(root), "--device", "cpu", "--report", "none"]) == 0
     (folder,) = (root / "mlp-functions").iterdir()
     return folder
