@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,30 +26,37 @@ from dashboard.style import (
     plain,
 )
 
+MOST_DOTS = 200  # samples drawn so large that each is seen
+
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
 def fit_figure(
     x: ArrayLike,
-    target: ArrayLike,
+    target: ArrayLike | None,
     fit: ArrayLike,
     knots: ArrayLike,
     heights: ArrayLike,
     *,
     subject: str,
     noisy: ArrayLike | None = None,
+    samples: ArrayLike | None = None,
+    between: float | None = None,
 ) -> Figure:
     """A function, its approximation with the knots, and below them the error.
 
     Args:
         x: Places, shape (M,).
-        target: The function there, shape (M,).
+        target: The function there, shape (M,); None where it is known at the samples alone.
         fit: The approximation there, shape (M,).
         knots: Where its slope changes, shape (N + 1,); may be empty.
         heights: Its values there, shape (N + 1,).
         subject: The beginning of the title.
-        noisy: What it was learnt from, where that is not the function, shape (M,).
+        noisy: What it was learnt from, where that is not the function, at the samples.
+        samples: Places, values and the approximation at the samples, shape (3, S), where they are not at ``x``.
+        between: Root mean square error between the samples, for the title.
 
     Returns:
         A figure of two axes; the title tells the root mean square error and the largest.
@@ -57,29 +64,40 @@ def fit_figure(
     Raises:
         ValueError: If the arrays do not fit.
     """
-    x, target, fit, knots, heights = (np.asarray(values, dtype=float) for values in (x, target, fit, knots, heights))
-    if not x.shape == target.shape == fit.shape or not x.size or knots.shape != heights.shape:
+    x, fit, knots, heights = (np.asarray(values, dtype=float) for values in (x, fit, knots, heights))
+    known = fit if target is None else np.asarray(target, dtype=float)
+    if not x.shape == known.shape == fit.shape or not x.size or knots.shape != heights.shape:
         raise ValueError(
-            f"x {x.shape}, target {target.shape}, fit {fit.shape}, knots {knots.shape}, heights {heights.shape}; "
+            f"x {x.shape}, target {known.shape}, fit {fit.shape}, knots {knots.shape}, heights {heights.shape}; "
             "allowed: (M,) three times, M at least 1, (N + 1,) twice"
         )
-    error = fit - target
+    dots = np.asarray((x, known, fit) if samples is None else samples, dtype=float)
+    error = dots[2] - dots[1]
     rms = float(np.sqrt(np.mean(error**2)))
     figure, (above, below) = new_figure(7.2, 5.2, rows=2, height_ratios=[2.2, 1])
+    size = 4.0 if dots.shape[1] <= MOST_DOTS else 1.5
     if noisy is not None:
-        above.plot(x, noisy, ".", color=QUIET, markersize=1.5, alpha=0.25, label="noisy samples")
-    above.plot(x, target, label="function", **THEORY)
+        above.plot(dots[0], noisy, ".", color=QUIET, markersize=size, alpha=0.25 if size < 2 else 0.6,
+                   label="noisy samples")  # fmt: skip
+    if target is not None:
+        above.plot(x, known, label="function", **THEORY)
+        below.plot(x, fit - known, color=BLUE, linewidth=0.9)
     above.plot(x, fit, color=BLUE, linewidth=1.6, label="network")
     if knots.size:
         above.plot(knots, heights, "o", color=VERMILLION, markersize=4, linestyle="none", label="knots")
+    if samples is not None and (noisy is None or target is None):
+        for axes, values in ((above, dots[1]), (below, error)):
+            axes.plot(dots[0], values, ".", color=BLACK, markersize=size, label="samples" if axes is above else None)
     label(above, "", "value", "")
     legend(above)
     below.fill_between(x, -rms, rms, color=BLUE, alpha=0.15, linewidth=0, label="± root mean square")
-    below.plot(x, error, color=BLUE, linewidth=0.9)
     below.axhline(0, **THEORY)
     label(below, "x", "network − function")
     legend(below)
-    finding(figure, f"{subject}: root mean square error {rms:.3e}, largest {np.abs(error).max():.3e}", left=0.85)
+    text = f"root mean square error {rms:.3e}, largest {np.abs(error).max():.3e}"
+    if between is not None:
+        text = f"root mean square error {rms:.3e} on the {dots.shape[1]:,} samples, {between:.3e} between them"
+    finding(figure, f"{subject}: {text}", left=0.95)
     return figure
 
 
@@ -91,6 +109,9 @@ def error_figure(
     *,
     subject: str,
     floor_name: str = "proved floor",
+    root: str = "√720",
+    chosen: ArrayLike | None = None,
+    more_pieces: Sequence[float] = (),
 ) -> Figure:
     """Error over the number of units, of several methods and seeds, beside the floor.
 
@@ -101,6 +122,10 @@ def error_figure(
         constant: lim N² E_N, drawn dotted.
         subject: The beginning of the title.
         floor_name: What the floor is.
+        root: By what the integral of the constant is divided.
+        chosen: Errors of the first method's seeds that are its result, shape (W,); where it has several, they are
+            starred, and the title tells of them instead of the median.
+        more_pieces: Floors of N + 1 pieces, shape (W,), given where the first method passes those of N.
 
     Returns:
         A figure of one axes; the title tells how far above the floor the methods are at the largest width.
@@ -121,22 +146,55 @@ def error_figure(
         axes.errorbar(places * shift, middle, bars, color=colour, marker="o", markersize=4, linewidth=1.5, capsize=3,
                       elinewidth=1, label=plain(name, 40))  # fmt: skip
     if floors is not None:
-        axes.plot(places, np.maximum(np.asarray(floors, dtype=float), least), label=plain(floor_name, 40), **THEORY)
+        draw_floor(axes, places, np.maximum(np.asarray(floors, dtype=float), least), plain(floor_name, 40))
+    seeds = next(iter(arrays.values())).shape[1]
+    if chosen is not None and seeds > 1:
+        best = np.maximum(np.asarray(chosen, dtype=float), least)
+        axes.plot(places, best, "*", color=CYCLE[0], markersize=9, linestyle="none", markeredgecolor=BLACK,
+                  markeredgewidth=0.6, label="best seed")  # fmt: skip
+    if len(more_pieces) and min(more_pieces) > least:
+        draw_floor(axes, places, more_pieces, "floor of N + 1 pieces", linestyle="-.")
     if constant:
         axes.plot(places, constant / places**2, color=BLACK, linestyle=":", linewidth=1.2,
-                  label="(∫|f''|^⅖)^(5/2) / (√720 N²)")  # fmt: skip
+                  label=f"(∫|f''|^⅖)^(5/2) / ({root} N²)")  # fmt: skip
     logarithmic(axes, x=True, y=True)
+    number_between_powers(axes)
     axes.set_xticks(places, [str(width) for width in widths])
     label(axes, "units N", "root mean square error")
-    texts = []
-    if floors is not None and np.asarray(floors)[-1] > least:
-        last = float(np.asarray(floors)[-1])
-        times = {name: float(np.median(errors[-1])) / last for name, errors in arrays.items()}
-        texts = [f"{plain(n)} ×\N{NO-BREAK SPACE}{t:.4g}" if t < 2 else f"{plain(n)} ×\N{NO-BREAK SPACE}{t:.3g}"
-                 for n, t in times.items()]  # fmt: skip
-    text = f"error over floor at N = {widths[-1]}: " + ", ".join(texts) if texts else "error over the number of units"
+    text = "error over the number of units"
+    if floors is not None and (floor := float(np.asarray(floors)[-1])) > least:
+        times = [over_floor(plain(name), float(np.median(errors[-1])) / floor) for name, errors in arrays.items()]
+        if chosen is not None and seeds > 1:
+            first = f"{plain(next(iter(arrays)))}, best of {seeds} seeds,"
+            times[0] = over_floor(first, float(np.asarray(chosen)[-1]) / floor)
+        text = f"error over floor at N = {widths[-1]}: {', '.join(times)}"
+    if len(more_pieces):
+        text += "; N units can make N + 1 pieces, the floor is of N"
     finding(figure, f"{subject}: {text}", left=0.85, header=legend_above(axes, 2))
     return figure
+
+
+def draw_floor(axes: Axes, places: ArrayLike, floors: ArrayLike, name: str, **style: Any) -> None:
+    """A floor over N; of one N right across, where a line from place to place would be nothing."""
+    if np.size(places) == 1:
+        axes.axhline(float(np.ravel(floors)[0]), label=name, **{**THEORY, **style})
+    else:
+        axes.plot(places, floors, label=name, **{**THEORY, **style})
+
+
+def number_between_powers(axes: Axes) -> None:
+    """Numbers a logarithmic y axis at 1, 2, 5, or at every digit, where it holds no two powers of ten."""
+    low, high = np.log10(axes.get_ylim())
+    if np.floor(high) - np.ceil(low) < 1:
+        from matplotlib.ticker import LogLocator
+
+        axes.yaxis.set_major_locator(LogLocator(subs=range(1, 10) if high - low < 0.7 else (1, 2, 5)))
+
+
+def over_floor(name: str, times: float) -> str:
+    """A method and its error in units of the floor, as the lines of a run write it. Args: name; times."""
+    digits = f"{times:.4f}" if times < 0.99995 else f"{times:.4g}" if times < 2 else f"{times:.3g}"
+    return f"{name} ×\N{NO-BREAK SPACE}{digits}"
 
 
 def knots_figure(path: ArrayLike, due: ArrayLike, *, subject: str) -> Figure:

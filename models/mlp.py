@@ -196,7 +196,7 @@ class MLPTask(LightningModule):
         count = len(list(self.searches.children()))
         layers = "one hidden layer" if options["depth"] == 1 else f"{options['depth']} hidden layers"
         return (
-            f"{layers} of {', '.join(map(str, self.widths))} {options['activation']} units, "
+            f"{layers} of {', '.join(map(str, self.widths))} {options['activation']} unit{'s' * (self.widths != [1])}, "
             f"{options['seeds']} seed{'s' * (options['seeds'] > 1)}, {count} method{'s side by side' * (count > 1)}"
         )
 

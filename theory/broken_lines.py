@@ -3,7 +3,9 @@
 E_N is the least root mean square error of a continuous broken line of N pieces on [0, 1]. On a cell of length h where
 f'' = c the best line leaves the squared error c² h⁵ / 720; with the errors of all cells made equal,
 
-    N² E_N → (1/√720) (∫|f''|^{2/5})^{5/2}.
+    N² E_N → (1/√720) (∫|f''|^{2/5})^{5/2};
+
+on an interval [a, b], with f'' and the integral there, 1/√(720 (b - a)) takes the place of 1/√720.
 
 Source:
     Burchard and Hale (1975), Piecewise polynomial approximation on optimal meshes. de Boor (1973), Good approximation

@@ -12,12 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from models.approximation.family import BROKEN_LINES
-from models.approximation.reference import Floors, notes_on, one_network
+from models.approximation.reference import Floors, function_at, notes_on, one_network
 from models.approximation.results import EXACT, Method, Result
 from models.approximation.search import NEAR, Line
 from models.approximation.searches import NAMES, Searches, deviation
 from models.approximation.surfaces import beside_linear_methods
 from theory.joined_bound import least_joined
+
+FINE = 2000  # places of a curve that is drawn, where the samples are fewer
 
 
 @dataclass
@@ -29,12 +31,18 @@ class Drawing:
         chosen: Values of each width's best network on them, shape (W, M).
         lines: The best broken lines, if the networks are such.
         networks: The same as networks.
+        places: Of a curve close enough to be drawn, shape (T,); of a surface the samples' own.
+        curves: Values of each width's best network there, shape (W, T).
+        function: The function there, shape (T,), or None where it is known at the samples alone.
     """
 
     batch: Any
     chosen: Tensor
     lines: list[Line]
     networks: list[nn.Sequential]
+    places: Tensor
+    curves: Tensor
+    function: Tensor | None
 
 
 def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tuple[Result, Drawing]:
@@ -84,6 +92,7 @@ def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tup
         unit_floors=floors.units,
         test_errors=test_errors,
         constant=floors.constant,
+        length=high - low,
         closed=floors.closed,
         network_gap=max(gaps, default=None),
     )
@@ -101,12 +110,14 @@ def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tup
         pairs = list(zip(searches.widths, floors.values, strict=True))
         result.noise = [price_of_noise(variance / len(x), floor, 2 * width) for width, floor in pairs]
         result.noise_least = [price_of_noise(variance / len(x), floor, width + 1) for width, floor in pairs]
-    side = round(math.sqrt(len(x)))
-    if x.ndim == 2 and side * side == len(x):
+    if x.ndim == 2 and math.isqrt(len(x)) ** 2 == len(x):
         result.notes, result.tags = beside_linear_methods(searches, x, clean, chosen, best)
-        return result, Drawing(batch, chosen, lines, networks)
-    result.notes = notes_on(options["function"], lines, low, high)
-    return result, Drawing(batch, chosen, lines, networks)
+    else:
+        result.notes = notes_on(options["function"], lines, low, high)
+    places = torch.linspace(0, 1, FINE, dtype=x.dtype, device=x.device) if x.ndim == 1 and len(x) < FINE else x
+    curves = chosen if places is x else searches.values(x, y, places)[key][rows, best]
+    function = function_at(options["function"], low, high, x, clean, places) if x.ndim == 1 else clean
+    return result, Drawing(batch, chosen, lines, networks, places, curves, function)
 
 
 def price_of_meeting(x: Tensor, y: Tensor, pieces: int, error: float, floor: float) -> float:

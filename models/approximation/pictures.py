@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dashboard.approximation import error_figure, fit_figure, knots_figure, surface_figure, units_figure
 from models.approximation.measure import Drawing
-from models.approximation.results import Result
+from models.approximation.results import Result, root_of_720
 from models.approximation.search import SplineSearch
 
 SHOWN = 16  # units of the network that is drawn
@@ -37,22 +37,34 @@ def pictures(
     width = result.widths[place]
     methods = {"free knots" if spline is not None else result.method.name: result.method.errors}
     methods |= {other.name: other.errors for other in result.others}
-    yield "error", error_figure(result.widths, methods, result.floors, result.constant, subject=result.function)
+    passed = any(result.passes(error, place) for place, error in enumerate(result.errors))
+    yield "error", error_figure(
+        result.widths, methods, result.known_floors(), result.constant, subject=result.function,
+        root=root_of_720(result.length), chosen=result.errors, more_pieces=result.unit_floors if passed else (),
+    )  # fmt: skip
     if batch[0].ndim == 2:
         side = round(len(batch[0]) ** 0.5)
         shown = {"function": batch[2].cpu().numpy().reshape(side, side)}
-        shown |= {f"{n} units": values.reshape(side, side) for n, values in zip(result.widths, chosen, strict=True)}
+        shown |= {
+            f"{n} unit{'s' * (n > 1)}": values.reshape(side, side)
+            for n, values in zip(result.widths, chosen, strict=True)
+        }
         text = f"error {result.errors[0]:.3g} to {result.errors[-1]:.3g}"
         yield "surface", surface_figure(shown, subject=result.function, text=text, extent=(low, high, high, low))
         return
-    x = low + (high - low) * batch[0].cpu().numpy()
+    x, places = (low + (high - low) * part.cpu().numpy() for part in (batch[0], drawing.places))
     line = drawing.lines[place] if drawing.lines else None
     knots = low + (high - low) * line.knots.cpu().numpy() if line else np.empty(0)
     heights = line.values.cpu().numpy() if line else np.empty(0)
     clean = batch[2].cpu().numpy()
     noisy = None if batch[1] is batch[2] or bool((batch[1] == batch[2]).all()) else batch[1].cpu().numpy()
-    subject = f"{result.function}, {width} units"
-    yield "fit", fit_figure(x, clean, chosen[place], knots, heights, subject=subject, noisy=noisy)
+    subject = f"{result.function}, {width} unit{'s' * (width > 1)}"
+    function = None if drawing.function is None else drawing.function.cpu().numpy()
+    dots = None if drawing.places is batch[0] and function is not None else (x, clean, chosen[place])
+    yield "fit", fit_figure(
+        places, function, drawing.curves[place].cpu().numpy(), knots, heights, subject=subject, noisy=noisy,
+        samples=dots, between=result.test_errors[place] if result.differs_between(place) else None,
+    )  # fmt: skip
     if spline is None or line is None:
         return
     path = spline.path[: int(spline.rounds), place, : width + 1].cpu().numpy()

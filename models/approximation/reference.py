@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.approximation.family import BROKEN_LINES, LEAKY_SLOPE
 from models.approximation.knots import evaluate
 from models.approximation.search import Line
 from theory.broken_lines import L2_CONSTANT, as_network, asymptotic_l2, jump_floor, ramp_l1
+from theory.expression import Expression
 from theory.named_functions import TARGETS
 from theory.segmentation import best_segmentation
 
@@ -120,6 +121,28 @@ def one_network(line: Line, slope: float, low: float, high: float) -> nn.Sequent
         last.bias.fill_(offset)
     activation = nn.LeakyReLU(LEAKY_SLOPE) if slope else nn.ReLU()
     return nn.Sequential(first, activation, last).requires_grad_(False).to(line.knots.device)
+
+
+def function_at(function: str, low: float, high: float, x: Tensor, y: Tensor, places: Tensor) -> Tensor | None:
+    """A function of one variable where it was not sampled, or None where nothing but its samples is known.
+
+    Args:
+        function: Its name or formula; of a table its file, which may be named as a formula is.
+        low: Where 0 lies.
+        high: Where 1 lies.
+        x: Samples in [0, 1], shape (M,).
+        y: Their values, shape (M,), by which the function is recognised.
+        places: Where to evaluate it, shape (T,).
+    """
+    formula = TARGETS[function].formula if function in TARGETS else function
+    try:
+        known = Expression(formula)
+    except ValueError:
+        return None
+    if not torch.allclose(known(low + (high - low) * x), y, rtol=1e-9, atol=0):
+        return None
+    found = known(low + (high - low) * places)
+    return torch.where(torch.isfinite(found), found, torch.nan)
 
 
 def notes_on(function: str, lines: list[Line], low: float, high: float) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+ROUNDING = 1e-6  # of a floor: an error so little below it is on it
 EXACT = 1e-9  # of the function's deviation: a floor below this is 0 but for rounding
 
 
@@ -39,6 +40,11 @@ def fitted_slope(widths: list[int], errors: list[float]) -> float:
     if len(widths) < 2 or min(errors) <= 0:
         return math.nan
     return float(np.polyfit(np.log(widths), np.log(errors), 1)[0])
+
+
+def root_of_720(length: float) -> str:
+    """By what (∫|f''|^⅖)^(5/2) is divided in lim N² E_N. Args: length, of the interval that the mean is taken over."""
+    return "√720" if length == 1 else f"√(720 · {length:g})"
 
 
 @dataclass
@@ -78,6 +84,7 @@ class Result:
         test_errors: Root mean square error between the samples, of the best network of each width.
         starts: Where each start of the broken lines led, by name; each of shape (W,).
         constant: lim N² E_N from the asymptotic theory, or None.
+        length: Of the interval, whose square root divides the constant.
         closed: Whether it is a closed form; else it is estimated from second differences.
         joined: Error below which no line comes whose pieces meet, of each width: proved; 0 where the floor is reached
             or it was not worked out.
@@ -102,6 +109,7 @@ class Result:
     starts: dict[str, Array] = field(default_factory=dict)
     unit_floors: Sequence[float] = ()
     constant: float | None = None
+    length: float = 1.0
     closed: bool = False
     joined: list[float] = field(default_factory=list)
     network_gap: float | None = None
@@ -156,6 +164,8 @@ class Result:
         lines = [("result", self.headline())]
         for place, (width, error) in enumerate(zip(self.widths, self.errors, strict=True)):
             text = f"RMS {error:.4e}"
+            if self.differs_between(place):
+                text += f" on the samples, {self.test_errors[place]:.4e} between them"
             if self.floors is not None:
                 text += f", floor {self.floors[place]:.7e}, {self.compared(error, place)}"
             if self.noise:
@@ -167,17 +177,21 @@ class Result:
         if self.floors is not None:
             lines.append(("certificate", f"{self.floor_name}; {self.samples:,} samples of {self.function}"))
         pairs = list(zip(self.widths, self.unit_floors, strict=False))
-        if above := [(width, floor) for width, floor in pairs if floor > EXACT * self.scale]:
-            text = ", ".join(f"{floor:.4e}" for _, floor in above)
+        # Where already the floor of N pieces is 0, another that is 0 says nothing.
+        if above := [pair for pair, floor in zip(pairs, self.floors or [], strict=False) if floor > EXACT * self.scale]:
+            text = ", ".join(self.shown(floor) for _, floor in above)
             only = "" if len(above) == len(pairs) else f" (N = {', '.join(str(width) for width, _ in above)})"
-            lines.append(("any knots", f"no network of N units, which may have N + 1 pieces, comes below {text}{only}"))
+            lines.append(
+                ("any knots", "N units can make N + 1 pieces, more than the floor is proved for: no network of N units "
+                              f"comes below {text}{only}")
+            )  # fmt: skip
         lines += self.price_of_meeting()
         slope = fitted_slope(self.widths, self.errors)
         if self.constant and math.isfinite(slope) and min(self.floors or [0]) > EXACT * self.scale:
-            last, how = self.widths[-1], "due" if self.closed else "estimated"
+            last, how, root = self.widths[-1], "due" if self.closed else "estimated", root_of_720(self.length)
             lines.append(
                 ("rate", f"slope {slope:.3f} in log N (due -2 for large N); at N = {last} RMS·N² = "
-                         f"{self.errors[-1] * last**2:.5g} ({how} {self.constant:.5g} = (∫|f''|^⅖)^(5/2) / √720)")
+                         f"{self.errors[-1] * last**2:.5g} ({how} {self.constant:.5g} = (∫|f''|^⅖)^(5/2) / {root})")
             )  # fmt: skip
         if self.starts and self.floors is not None:
             blind = [self.ratios(list(errors)) for name, errors in self.starts.items() if name.startswith("random")]
@@ -222,23 +236,56 @@ class Result:
         """The main result in one line."""
         if self.floors is None:
             errors = ", ".join(f"{error:.3e}" for error in self.errors)
-            return (
-                f"{self.function}: RMS {errors} with {', '.join(map(str, self.widths))} units; no floor is proved here"
-            )
+            units = f"{', '.join(map(str, self.widths))} unit{'s' * (self.widths != [1])}"
+            return f"{self.function}: RMS {errors} with {units}; no floor is proved here"
         ratios = self.ratios(self.errors)
         vanishing = [floor <= EXACT * self.scale for floor in self.floors]
         parts = []
-        if some := [place for place, zero in enumerate(vanishing) if not zero]:
+        below = [place for place, error in enumerate(self.errors) if self.passes(error, place)]
+        if some := [place for place, zero in enumerate(vanishing) if not zero and place not in below]:
             found = ", ".join(self.compared(self.errors[place], place) for place in some)
             parts.append(f"{found} of the proved floor of {self.family(some)}")
+        if below:
+            found = ", ".join(self.compared(self.errors[place], place) for place in below)
+            due = ", ".join(self.shown(self.unit_floors[place]) for place in below)
+            parts.append(
+                f"below the floor of {self.family(below)} ({found}), since N units can make N + 1 pieces, whose floor "
+                f"is {due}"
+            )
         if exact := [place for place, zero in enumerate(vanishing) if zero and ratios[place] == 1]:
-            parts.append(f"exact, as the floor 0 of {self.family(exact)} allows")
+            on = f" on the {self.samples:,} samples" if any(self.differs_between(place) for place in exact) else ""
+            parts.append(f"exact{on}, as the floor 0 of {self.family(exact)} allows")
         parts += [
             f"RMS {self.errors[place]:.1e} where the floor of {self.family([place])} is 0"
-            for place in sorted(set(range(len(vanishing))) - {*some, *exact})
+            for place in sorted(set(range(len(vanishing))) - {*some, *below, *exact})
         ]
+        if differs := [place for place in range(len(self.widths)) if self.differs_between(place)]:
+            units = ", ".join(str(self.widths[place]) for place in differs)
+            only = f" with {units} unit{'s' * (units != '1')}" if len(differs) < len(self.widths) else ""
+            found = ", ".join(dict.fromkeys(f"{self.test_errors[place]:.3g}" for place in differs))  # each once
+            parts.append(f"between the samples the error is {found}{only}")
         return f"{self.function}: {'; '.join(parts)}"
+
+    def known_floors(self) -> list[float] | None:
+        """The floors, 0 where they are that but for rounding."""
+        return self.floors and [floor if floor > EXACT * self.scale else 0.0 for floor in self.floors]
+
+    def passes(self, error: float, place: int) -> bool:
+        """Whether an error is below the floor of N pieces, as that of a network with more pieces may be."""
+        if self.floors is None or not self.unit_floors:
+            return False
+        return self.floors[place] > EXACT * self.scale and error < (1 - ROUNDING) * self.floors[place]
+
+    def differs_between(self, place: int) -> bool:
+        """Whether the error between the samples is more than twice that on them, and not 0."""
+        return self.test_errors[place] > max(2 * self.errors[place], EXACT * self.scale)
+
+    def shown(self, floor: float) -> str:
+        """A floor for people, 0 where it is that but for rounding."""
+        return f"{floor:.4e}" if floor > EXACT * self.scale else "0"
 
     def family(self, places: list[int]) -> str:
         """Whose floor stands at these places, such as ``16, 32 pieces``."""
-        return self.floor_family.format(", ".join(str(self.widths[place]) for place in places))
+        widths = ", ".join(str(self.widths[place]) for place in places)
+        text = self.floor_family.format(widths)
+        return text.replace("pieces", "piece") if widths == "1" else text

@@ -20,6 +20,43 @@ def test_the_fit_stands_over_its_error() -> None:
     assert len(fit_figure(X, X, X, [], [], subject="line", noisy=X).axes[0].lines) == 3
 
 
+def test_few_samples_are_dots_on_the_function_itself() -> None:
+    samples = [X[::25], X[::25] ** 2, X[::25] ** 2]
+    figure = fit_figure(X, X**2, X**2 + 0.01, [], [], subject="f", samples=samples, between=0.01)
+    above, below = figure.axes
+    assert [line.get_label() for line in above.lines] == ["function", "network", "samples"]
+    np.testing.assert_allclose(above.lines[2].get_xdata(), X[::25])
+    assert above.lines[2].get_linestyle() == "None"
+    np.testing.assert_allclose(below.lines[0].get_ydata(), 0.01)
+    assert title(figure) == "f: root mean square error 0.000e+00 on the 5 samples, 1.000e-02 between them"
+    unknown = fit_figure(X, None, X**2, [], [], subject="t.csv", samples=samples)
+    assert [line.get_label() for line in unknown.axes[0].lines] == ["network", "samples"]
+
+
+def test_below_the_floor_the_title_is_of_the_seed_that_the_run_tells_of() -> None:
+    figure = error_figure([1], {"Adam": [[4e-5, 0.14, 0.3]]}, [0.14], subject="f", chosen=[4e-5], more_pieces=[0.1])
+    (axes,) = figure.axes
+    assert title(figure).endswith(
+        "at N = 1: Adam, best of 3 seeds, × 0.0003; N units can make N + 1 pieces, the floor is of N"
+    )
+    drawn = {line.get_label(): line for line in axes.lines}
+    np.testing.assert_allclose(drawn["best seed"].get_ydata(), 4e-5)
+    for name, due in (("proved floor", 0.14), ("floor of N + 1 pieces", 0.1)):
+        np.testing.assert_allclose(drawn[name].get_ydata(), due)
+        assert len(np.ravel(drawn[name].get_xdata())) == 2, "a line across, where one place would show nothing"
+    without = error_figure([1], {"Adam": [[4e-5, 0.14]]}, [0.14], subject="f", chosen=[4e-5], more_pieces=[0.0])
+    assert "floor of N + 1 pieces" not in {line.get_label() for line in without.axes[0].lines}, (
+        "0 on a logarithmic axis"
+    )
+
+
+def test_a_logarithmic_axis_within_a_decade_is_numbered() -> None:
+    figure = error_figure([1, 2], {"a": [[0.7], [0.5]]}, [0.6, 0.5], subject="f")
+    figure.draw_without_rendering()
+    low, high = figure.axes[0].get_ylim()
+    assert sum(low <= tick <= high for tick in figure.axes[0].get_yticks()) >= 2
+
+
 def test_errors_over_the_floor() -> None:
     figure = error_figure([8, 16], {"free knots": [[2e-3], [1e-3]], "Adam": [[1e-2, 3e-2], [1e-2, 5e-2]]},
                           [2e-3, 5e-4], 0.128, subject="f")  # fmt: skip

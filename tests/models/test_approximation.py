@@ -11,7 +11,7 @@ from models.approximation.descent import LBFGS, Adam
 from models.approximation.family import Activation, Family, activation_function
 from models.approximation.gauss_newton import GaussNewton
 from models.approximation.knots import ABSENT, begin, evaluate, fit_values, improve, knots_of, log_gaps_of
-from models.approximation.reference import closed_constant, estimated_constant, find_floors, one_network
+from models.approximation.reference import closed_constant, estimated_constant, find_floors, function_at, one_network
 from models.approximation.results import Method, Result, fitted_slope, ratio
 from models.approximation.search import Line, SplineSearch, moved_over
 from theory.expression import Expression
@@ -206,16 +206,68 @@ def result_of(errors: list[float], floors: list[float]) -> Result:
 def test_an_error_is_no_ratio_where_the_floor_is_0() -> None:
     found = result_of([0.02, 1e-3, 1e-17], [0.01, 0.0, 0.0])
     assert found.headline() == (
-        "f: × 2 of the proved floor of 1 pieces; exact, as the floor 0 of 4 pieces allows; RMS 1.0e-03 where the "
+        "f: × 2 of the proved floor of 1 piece; exact, as the floor 0 of 4 pieces allows; RMS 1.0e-03 where the "
         "floor of 2 pieces is 0"
     )
     assert "rate" not in dict(found.findings())  # a slope towards 0 says nothing
     found.unit_floors = [1e-3, 0.0, 1e-17]
     assert dict(found.findings())["any knots"].endswith(" comes below 1.0000e-03 (N = 1)")
-    found.unit_floors = [0.0, 0.0, 0.0]
+    found.unit_floors = [0.0, 0.0, 0.0]  # then, too, the floor of one piece holds no network of one unit
+    assert dict(found.findings())["any knots"].endswith(" comes below 0 (N = 1)")
+    found = result_of([0.0], [0.0])
+    found.unit_floors = [0.0]
     assert "any knots" not in dict(found.findings())
     rate = dict(result_of([0.4, 0.1], [0.4, 0.1]).findings())["rate"]
     assert "RMS·N² = 0.4 (estimated 1 =" in rate
+
+
+def test_an_error_below_the_floor_names_the_floor_that_holds() -> None:
+    found = result_of([0.02, 0.009, 1e-4], [0.01, 0.01, 0.01])
+    found.unit_floors = [0.008, 0.005, 0.0]
+    assert found.headline() == (
+        "f: × 2 of the proved floor of 1 piece; below the floor of 2, 4 pieces (× 0.9000, × 0.0100), since N units can "
+        "make N + 1 pieces, whose floor is 5.0000e-03, 0"
+    )
+    assert not found.passes(0.01 * (1 - 1e-8), 0), "on the floor but for rounding"
+
+
+def test_an_error_between_the_samples_that_is_another_is_told() -> None:
+    found = result_of([1e-17, 0.1], [0.0, 0.1])
+    found.test_errors = [0.2, 0.11]
+    assert found.headline() == (
+        "f: × 1.0000 of the proved floor of 2 pieces; exact on the 100 samples, as the floor 0 of 1 piece allows; "
+        "between the samples the error is 0.2 with 1 unit"
+    )
+    lines = dict(found.findings())
+    assert "on the samples, 2.0000e-01 between them" in lines["N = 1"]
+    assert "between" not in lines["N = 2"]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.0, 4.0), (-2.0, 1.0), (0.0, 0.25)])
+def test_the_constant_of_the_rate_is_its_formula_on_every_interval(low: float, high: float) -> None:
+    x = grid(2048)
+    y = torch.exp(low + (high - low) * x)  # f'' = f
+    length = high - low
+    integral = 2.5 * (np.exp(0.4 * high) - np.exp(0.4 * low))  # ∫ e^(2x/5)
+    found = find_floors((x, y, y), [40], "relu", 0)
+    assert found.constant == pytest.approx(integral**2.5 / np.sqrt(720 * length), rel=1e-3)
+    assert found.values is not None
+    assert 40**2 * found.values[0] == pytest.approx(found.constant, rel=0.02)
+    result = result_of([0.4, 0.1], [0.4, 0.1])
+    result.length = length
+    due = "/ √720)" if length == 1 else f"/ √(720 · {length:g}))"
+    assert dict(result.findings())["rate"].endswith(due)
+
+
+def test_a_function_is_known_between_its_samples_only_where_it_gives_them() -> None:
+    x, places = grid(10), torch.linspace(0, 1, 7, dtype=torch.float64)
+    y = torch.sin(2 * torch.pi * (2 + 3 * x))
+    for name in ("sine", "sin(2*pi*x)"):
+        found = function_at(name, 2.0, 5.0, x, y, places)
+        assert found is not None
+        torch.testing.assert_close(found, torch.sin(2 * torch.pi * (2 + 3 * places)))
+    assert function_at("mine.csv", 2.0, 5.0, x, y, places) is None
+    assert function_at("x", 2.0, 5.0, x, y, places) is None, "a file of this name"
 
 
 def test_ratios_and_slopes() -> None:
