@@ -98,7 +98,8 @@ def decision_figure(
     for axes in panels:
         legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)  # below: points may lie anywhere
     can = "a line separates the training points" if separable else "no line separates the training points"
-    text = f"{name}: {can}; {len(units)} hidden units reach {accuracy['network']:.3f}"
+    reach = f"{len(units)} hidden units reach" if len(units) > 1 else "1 hidden unit reaches"
+    text = f"{name}: {can}; {reach} {accuracy['network']:.3f}"
     finding(figure, text, between=0.6, bottom=1.0)
     return figure
 

@@ -11,6 +11,7 @@ Symbols: n points, d coordinates; widths of the layers d_1, d_2, ….
 """
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any, Literal
 
 import torch
@@ -123,7 +124,10 @@ class GeometryTask(LightningModule):
         """Every stage of the trained network, on the training points."""
         assert self.train_points is not None
         points, labels = self.train_points
-        return [look(stage, labels) for stage in self.network.stages(points)]
+        # Points that coincide must not be torn apart by rounding, nor rounding fill a dimension.
+        distinct = points.cpu().double().unique(dim=0)
+        exact = deepcopy(self.network).cpu().double().stages(distinct)
+        return [look(stage, labels, image) for stage, image in zip(self.network.stages(points), exact, strict=True)]
 
     def injective(self) -> bool:
         """Whether no two points of the input space can meet: strictly increasing bends, full column ranks."""
@@ -159,7 +163,11 @@ class GeometryTask(LightningModule):
             state = (
                 "separable" if stage.plane.separable else f"{100 * stage.accuracy:.1f} % by the plane of least slack"
             )
-            text = f"{stage.points.shape[1]} dimensions, {state}; by chance 10^{stage.chance:.0f} (Cover)"
+            count, dimensions = stage.points.shape
+            text = f"{dimensions} dimension{'s' * (dimensions > 1)}"
+            text += f", of which the points fill {stage.dimension}" * (stage.dimension < dimensions)
+            text += f", {stage.distinct} of the {count} points distinct" * (stage.distinct < count)
+            text += f", {state}; by chance at most {stage.chance_in_words()} (Cover)"
             if place:
                 weight = self.network.hidden()[place - 1].weight.detach()
                 values = torch.linalg.svdvals(weight.double())
@@ -173,14 +181,19 @@ class GeometryTask(LightningModule):
         lines += [
             ("test accuracy", f"{100 * right / answers:.2f} % (95 % Wilson {100 * low:.2f} to {100 * high:.2f})"),
             ("U Σ Vᵀ x + b", f"rebuilds every layer to {self.rebuilt():.1e} (due: rounding, 2e-16 an operation)"),
-            (
-                "one-to-one",
-                "yes: full column ranks and an increasing bend; the plane is bent, never cut or folded"
-                if self.injective()
-                else "no: a layer goes down in dimension or has a flat part, so points can meet",
-            ),
+            ("one-to-one", self.one_to_one()),
         ]
         return lines
+
+    def one_to_one(self) -> str:
+        """Whether points can meet, and why."""
+        activation = self.hparams["activation"]
+        if self.injective():
+            if activation == "linear":
+                return "yes: full column ranks; nothing bends, so no layer separates what the inputs do not"
+            return "yes: full column ranks and an increasing bend; the plane is bent, never cut or folded"
+        flat = " or has a flat part" * (activation == "relu")
+        return f"no: a layer goes down in dimension{flat}, so points can meet"
 
     def final_metrics(self) -> dict[str, float]:
         """Separability, ranks and Cover's probability of each stage."""
@@ -211,8 +224,9 @@ class GeometryTask(LightningModule):
         layer = self.network.hidden()[0]
         steps = [("input", points), *anatomy(layer.weight, layer.bias, points)]
         grids = [("input", lines.flatten(0, 1)), *anatomy(layer.weight, layer.bias, lines.flatten(0, 1))]
-        steps.append((f"bend, {self.hparams['activation']}", self.network.activation(steps[-1][1])))
-        grids.append(("", self.network.activation(grids[-1][1])))
+        if self.hparams["activation"] != "linear":
+            steps.append((f"bend, {self.hparams['activation']}", self.network.activation(steps[-1][1])))
+            grids.append(("", self.network.activation(grids[-1][1])))
         yield (
             "anatomy",
             anatomy_figure(

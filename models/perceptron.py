@@ -36,6 +36,7 @@ from theory.threshold import (
     count_separable,
     extended,
     fires,
+    most_rows,
     novikoff_bound,
     rosenblatt,
     update,
@@ -169,7 +170,8 @@ class PerceptronTask(LightningModule):
 
     def describe(self) -> str:
         """Sizes, for the first lines of a run."""
-        return f"{self.hparams['starts']} networks {self.sizes()} and one threshold unit by Rosenblatt's rule"
+        starts = self.hparams["starts"]
+        return f"{starts} network{'s' * (starts > 1)} {self.sizes()} and one threshold unit by Rosenblatt's rule"
 
     def sizes(self) -> str:
         """Such as 2-2-1."""
@@ -198,7 +200,9 @@ class PerceptronTask(LightningModule):
             metrics |= {"theory/mistakes": self.bound, "gap/mistakes": float(self.mistakes) / self.bound}
         if table is not None:
             network, unit, solved = self.corners_right()
-            metrics |= {"test/rows_right": network, "theory/rows_right": 2**n, "test/rows_right_one_layer": unit}
+            # One hidden unit, then a threshold: a half space, as of a threshold unit.
+            due = most_rows(self.hparams["target"], n) if self.hparams["hidden"] == 1 else 2**n
+            metrics |= {"test/rows_right": network, "theory/rows_right": due, "test/rows_right_one_layer": unit}
             metrics["test/starts_solved"] = solved
             if n <= 4:
                 metrics["theory/rows_right_one_layer"] = best_agreement(table, n)
@@ -214,8 +218,11 @@ class PerceptronTask(LightningModule):
         low, high = wilson_interval(accuracy["network"], size)
         text = f"test accuracy {accuracy['network'] / size:.4f} (95 % interval {low:.4f} to {high:.4f})"
         if "test/rows_right" in metrics:
-            text = (f"{metrics['test/rows_right']:.0f} of {2**n} rows of the truth table right, due {2**n}; {text}; "
-                    f"{metrics['test/starts_solved']:.0f} of {starts} starts get every row right")  # fmt: skip
+            due = metrics["theory/rows_right"]
+            why = "" if due == 2**n else " (one hidden unit parts the inputs by a plane, as one layer does)"
+            text = (f"{metrics['test/rows_right']:.0f} of {2**n} rows of the truth table right, due {due:.0f}{why}; "
+                    f"{text}; {metrics['test/starts_solved']:.0f} of {starts} start{'s' * (starts > 1)} "
+                    f"get{'s' * (starts == 1)} every row right")  # fmt: skip
         lines.append((f"network {self.sizes()}", text))
         if self.separable:
             text = (

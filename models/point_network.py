@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from theory.mean_field import ACTIVATIONS
-from theory.separability import Plane, cover_probability, separating_plane
+from theory.separability import Plane, cover_count, separating_plane
+
+FLAT = 1e-12  # of the points' size: rounding of a few layers in double precision stays below
 
 
 class PointNetwork(nn.Module):
@@ -82,22 +84,40 @@ class Stage(NamedTuple):
         points: Shape (n, d).
         plane: The plane of least slack.
         accuracy: Share of the points on their side of it.
-        chance: log10 of Cover's probability that random labels of so many points can be separated there.
+        chance: log10 of the probability, at most, that random labels of the points can be separated there: Cover's
+            count of the labellings of ``distinct`` points in general position in ``dimension`` dimensions, over 2ⁿ.
+        distinct: How many of the points differ.
+        dimension: Of the smallest flat space that holds them all, at most d.
     """
 
     points: np.ndarray
     plane: Plane
     accuracy: float
     chance: float
+    distinct: int
+    dimension: int
+
+    def chance_in_words(self) -> str:
+        """The probability as a number, or as a power of ten where it is small."""
+        return f"{10**self.chance:.3g}" if self.chance > -3 else f"10^{self.chance:.0f}"
 
 
-def look(points: Tensor, labels: Tensor) -> Stage:
-    """Linear separability of one stage. Args: points (n, d); labels (n,) in 0..1."""
+def look(points: Tensor, labels: Tensor, exact: Tensor | None = None) -> Stage:
+    """Linear separability of one stage.
+
+    Args:
+        points: Shape (n, d).
+        labels: 0 or 1, shape (n,).
+        exact: The same without those that coincide from the beginning, to double precision, shape (m, d), which shows
+            how many dimensions they fill.
+    """
     x, y = points.double().cpu().numpy(), labels.cpu().numpy()
     plane = separating_plane(x, y)
     right = ((x @ plane.normal + plane.offset > 0) == (y > 0)).mean()
-    chance = cover_probability(len(x), x.shape[1] + 1)
-    return Stage(x, plane, float(right), math.log10(chance.numerator) - math.log10(chance.denominator))
+    image = np.unique((x if exact is None else exact.cpu().numpy()) + 0.0, axis=0)  # -0 and 0 are one
+    dimension = int(np.linalg.matrix_rank(image - image.mean(0), tol=FLAT * np.linalg.norm(image)))
+    chance = math.log10(cover_count(len(image), dimension + 1)) - len(x) * math.log10(2)
+    return Stage(x, plane, float(right), chance, len(image), dimension)
 
 
 def grid_lines(low: float, high: float, lines: int = 13, steps: int = 61) -> Tensor:

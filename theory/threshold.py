@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import permutations, product
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,6 +161,25 @@ def tables_with_weights(n: int, largest: int = 3) -> frozenset[int]:
         for threshold in np.append(np.unique(sums), np.inf):
             found.add(int(bits[sums >= threshold].sum()))
     return frozenset(found)
+
+
+def most_rows(name: str, n: int) -> int:
+    """Corners, of 2^n, on which the best threshold unit agrees with a gate, for any n.
+
+    A unit is monotone in each input or its negation. Along a chain of corners in which the inputs turn from 0 to 1 one
+    by one it changes its value once, and the parity at every step: of an even number n the cube falls into
+    C(n, n/2) chains symmetric about the middle, on each of which the unit is right at most once more than it is wrong;
+    an odd n is two cubes of n - 1. So parity is met at 2^(n-1) + C(n-1, ⌊(n-1)/2⌋) corners at most, and by a majority
+    of the inputs, some of them negated, it is. The other gates are threshold units themselves.
+
+    Args:
+        name: One of ``theory.gates.GATES``.
+        n: Inputs, at least 1.
+
+    Source:
+        de Bruijn, Tengbergen and Kruyswijk (1951), for the chains.
+    """
+    return 2 ** (n - 1) + comb(n - 1, (n - 1) // 2) if name in ("xor", "xnor") else 2**n
 
 
 def best_agreement(table: int, n: int) -> int:

@@ -50,6 +50,50 @@ def test_chance_is_covers() -> None:
     assert stage.chance == pytest.approx(np.log10(0.5))  # n = 6 = 2 (2 + 1)
 
 
+def test_chance_counts_the_dimensions_that_the_points_fill_and_the_points_that_differ() -> None:
+    generator = torch.Generator().manual_seed(2)
+    labels, plane = torch.tensor([0, 1] * 3), torch.randn(6, 2, generator=generator)
+    lifted = plane.double() @ torch.randn(2, 8, generator=generator).double() + 3
+    stage = look(lifted.float(), labels, lifted)
+    assert (stage.dimension, stage.distinct) == (2, 6)
+    assert 10**stage.chance == pytest.approx(0.5)
+    corners = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]]).repeat(100, 1)
+    stage = look(corners, torch.tensor([0, 1, 1, 0]).repeat(100))
+    assert (stage.dimension, stage.distinct) == (2, 4)
+    assert stage.chance == pytest.approx(np.log10(14) - 400 * np.log10(2))  # of 16 labellings all but XOR and XNOR
+    assert look(torch.zeros(3, 5), torch.tensor([0, 1, 0])).chance == pytest.approx(np.log10(2 / 8))
+
+
+def ran(root: Path, *words: str) -> None:
+    given = ["--model", "geometry", "--epochs", "1", "--device", "cpu", "--root", str(root)]
+    assert train.main([*given, *words]) == 0
+
+
+def test_a_linear_layer_bends_nothing_and_fills_no_further_dimension(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran(tmp_path, "--model.activation", "linear", "--model.widths", "[8]")
+    out = capsys.readouterr().out
+    assert "8 dimensions, of which the points fill 2" in out
+    assert out.count("by chance at most 10^-115 (Cover)") == 2
+    assert "yes: full column ranks; nothing bends" in out
+    assert "increasing bend" not in out
+
+
+def test_points_that_coincide_are_told_and_a_large_chance_is_no_power_of_ten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran(tmp_path / "xor", "--data.points", "xor", "--data.noise", "0", "--model.widths", "[8]")
+    out = capsys.readouterr().out
+    assert "layer 1        8 dimensions, of which the points fill 3, 4 of the 400 points distinct, " in out
+    words = ["--data.noise", "0", "--data.num_points", "4", "--model.widths", "[1]"]
+    ran(tmp_path / "and", "--data.points", "and", *words)
+    out = capsys.readouterr().out
+    assert "by chance at most 0.875 (Cover)" in out
+    assert "1 dimension, " in out
+    assert "by chance at most 0.5 (Cover)" in out
+
+
 def test_the_grid_covers_the_box() -> None:
     lines = grid_lines(-1, 3, lines=5, steps=7)
     assert lines.shape == (10, 7, 2)

@@ -33,6 +33,17 @@ def test_xor_needs_the_hidden_layer(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "no plane separates the training points (by linear programming)" in out
 
 
+def test_one_hidden_unit_is_not_asked_for_what_no_plane_can_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = run(tmp_path, "--model.hidden", "1", "--model.starts", "1", "--epochs", "1")
+    assert metrics["theory/rows_right"] == 3 >= metrics["test/rows_right"]
+    out = capsys.readouterr().out
+    assert "rows of the truth table right, due 3 (one hidden unit parts the inputs by a plane" in out
+    assert "0 of 1 start gets every row right" in out
+    assert "1 network 2-1-1" in out
+
+
 def test_and_is_learned_within_novikoffs_bound(tmp_path: Path) -> None:
     # The bare truth table: the margin of AND is known, R² = 3 and γ² = 1/17.
     words = ["--data.points", "and", "--data.noise", "0", "--data.num_points", "4", "--data.batch_size", "4"]

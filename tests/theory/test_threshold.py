@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from theory.gates import GATES, truth_table
 from theory.threshold import (
     UNITS,
     as_labels,
@@ -12,6 +13,7 @@ from theory.threshold import (
     count_separable,
     extended,
     fires,
+    most_rows,
     novikoff_bound,
     rosenblatt,
     tables_with_weights,
@@ -19,6 +21,20 @@ from theory.threshold import (
 )
 
 XOR = as_labels(0b0110, 2)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", list(GATES))
+def test_what_a_unit_reaches_on_a_gate_is_what_enumeration_finds(name: str, n: int) -> None:
+    assert most_rows(name, n) == best_agreement(truth_table(name, n), n)
+
+
+def test_a_majority_with_some_inputs_negated_is_the_best_unit_for_the_parity_of_five() -> None:
+    inputs, table = corners(5), as_labels(truth_table("xor", 5), 5) > 0
+    found = max(
+        int((((inputs @ np.where(np.arange(5) < k, -1, 1)) > t) == table).sum()) for k in range(6) for t in range(-6, 6)
+    )
+    assert found == most_rows("xor", 5) == 16 + 6
 
 
 def test_the_preset_units_compute_their_tables() -> None:
