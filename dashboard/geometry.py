@@ -150,9 +150,9 @@ def anatomy_figure(
         flat, net = (_two(np.asarray(part, dtype=float)) for part in (cloud, grid))
         _scene(axes, flat, y, net)
         label(axes, "", "", f"{name} ({np.shape(cloud)[1]}-d)")
-    does = "shifts and bends" if any(name.startswith("bend") for name in names) else "and shifts, and bends nothing"
+    does = ", shifts and bends" if any(name.startswith("bend") for name in names) else " and shifts, and bends nothing"
     finding(
-        figure, f"a layer rotates, scales, rotates, {does}; coordinates 1 and 2 of each step", left=0.35,
+        figure, f"a layer rotates, scales, rotates{does}; coordinates 1 and 2 of each step", left=0.35,
         between=0.4, bottom=0.3,
     )  # fmt: skip
     return figure

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.legends import legend_above
-from dashboard.style import BLUE, CYCLE, THEORY, finding, label, new_figure
+from dashboard.style import BLUE, CYCLE, QUIET, THEORY, finding, label, new_figure, power
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Array = NDArray[np.floating[Any]]
@@ -26,6 +27,7 @@ def minimisers_figure(
     due: Mapping[str, float],
     learned: Mapping[str, float],
     floor: float,
+    medians: tuple[float, float] | None = None,
 ) -> Figure:
     """Both errors over a prediction f, and the cross entropy over a probability.
 
@@ -37,17 +39,26 @@ def minimisers_figure(
         due: Where each loss is least, by name; ``cross-entropy`` too.
         learned: Where training ended.
         floor: Least cross entropy.
+        medians: First and last of the predictions that all minimise the absolute error, where there is more than one.
 
     Returns:
-        A figure of two axes.
+        A figure of two axes; the title tells what was learned beside what is due.
     """
     figure, (left, right) = new_figure(8.6, 3.9, columns=2)
     for colour, (name, values) in zip(CYCLE, curves.items(), strict=False):
         left.plot(f, values, color=colour, linewidth=1.5, label=name)
-        left.plot(learned[name], np.interp(learned[name], f, values), "o", color=colour, markersize=6)
-        left.axvline(due[name], **THEORY)
+        if f[0] <= learned[name] <= f[-1]:  # beyond the curve there is no place for it; the title tells it
+            left.plot(learned[name], np.interp(learned[name], f, values), "o", color=colour, markersize=6)
+        if name != "absolute" or medians is None:
+            left.axvline(due[name], **THEORY)
+    for edge in medians or ():
+        left.axvline(edge, **THEORY)
+    if medians is not None:
+        left.axvspan(*medians, color=QUIET, alpha=0.15, linewidth=0)
     left.set_ylim(0, 1.05 * max(float(np.interp(0, f, values)) for values in curves.values()))
-    label(left, "prediction f", "mean loss", "dashed: median and mean; dots: learned")
+    wide = number_without_offset(left)
+    median = "median" if medians is None else "medians (shaded)"
+    label(left, "prediction f", "mean loss", f"dashed: {median} and mean; dots: learned")
     right.plot(p, entropy, color=BLUE, linewidth=1.5, label="cross entropy")
     share = learned["cross-entropy"]
     right.plot(share, np.interp(share, p, entropy), "o", color=BLUE, markersize=6)
@@ -55,10 +66,26 @@ def minimisers_figure(
     right.axhline(floor, **THEORY, label="entropy H(y|x)")
     right.set_ylim(0, 3)
     label(right, "probability f", "nats", "dashed: share of label 1 and its entropy")
+    median = f"{due['absolute']:.4g}" if medians is None else f"{medians[0]:.4g} to {medians[1]:.4g}"
     finding(
         figure,
-        f"the absolute error ends at the median {due['absolute']:.3f}, the squared one at the mean "
-        f"{due['squared']:.3f}, the cross entropy at the share {due['cross-entropy']:.3f}",
+        f"learned | due: absolute error {learned['absolute']:.4g} | median {median}; squared error "
+        f"{learned['squared']:.4g} | mean {due['squared']:.4g}; cross entropy {learned['cross-entropy']:.4g} | share "
+        f"of label 1 {due['cross-entropy']:.4g}",
+        left=0.95 if wide else 0.68,
         header=max(legend_above(left, 3), legend_above(right, 2)),
     )
     return figure
+
+
+def number_without_offset(axes: Axes) -> bool:
+    """Writes very large and very small numbers out at their ticks: a power beside the axis would lie under a legend.
+
+    Returns:
+        Whether those of the y axis are, which takes more room.
+    """
+    extreme = [not 1e-2 <= high < 1e4 for _, high in (axes.get_xlim(), axes.get_ylim())]
+    for axis, wanted in zip((axes.xaxis, axes.yaxis), extreme, strict=True):
+        if wanted:
+            axis.set_major_formatter(lambda value, _: power(value) if value else "0")
+    return extreme[1]

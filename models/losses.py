@@ -47,8 +47,10 @@ class LossesTask(LightningModule):
     Args:
         means: Mean of the exponential numbers of each group.
         probabilities: Probability of label 1 in each group.
-        lr: Learning rate of the absolute and the squared error at the start, above 0; from 1 on the latter diverges. It
-            falls linearly to 0. The half-squared error takes twice as much, the logits of the cross entropy 8 times.
+        lr: Learning rate of the absolute and the squared error at the start, above 0; it falls linearly to 0. At rate r
+            a step multiplies what the squared error lacks by 1 - 2r: above 1 that grows at first, and from 2.296 on
+            more than it falls later. The half-squared error takes twice as much, the logits of the cross entropy 8
+            times.
     """
 
     monitor, mode = "train/loss", "min"
@@ -121,11 +123,21 @@ class LossesTask(LightningModule):
         members = [group == place for place in range(len(self.logits))]
         mean = torch.stack([number[own].mean() for own in members])
         return {
-            "absolute": torch.stack([number[own].quantile(0.5) for own in members]),
+            "absolute": self.numbers["absolute"].detach().clamp(*self.medians()),  # of all minimisers the nearest
             "squared": mean,
             "half-squared": mean,
             "cross-entropy": torch.stack([label[own].mean() for own in members]),
         }
+
+    def medians(self) -> tuple[Tensor, Tensor]:
+        """First and last minimiser of the absolute error on the training samples, shape (K,).
+
+        As many samples lie to the left as to the right of every point between the two middle ones of an even number.
+        """
+        assert self.train_batch is not None
+        group, number, _ = self.train_batch
+        own = [number[group == place].sort().values for place in range(len(self.logits))]
+        return torch.stack([one[(len(one) - 1) // 2] for one in own]), torch.stack([one[len(one) // 2] for one in own])
 
     def floors(self) -> dict[str, float]:
         """The least loss on fresh samples that any prediction from the group can have on average.
@@ -191,6 +203,9 @@ class LossesTask(LightningModule):
         lines = []
         for name, value in self.predictions().items():
             ends, dues = (", ".join(f"{one:.4f}" for one in numbers.tolist()) for numbers in (value, due[name]))
+            if name == "absolute":
+                pairs = zip(*(edge.tolist() for edge in self.medians()), strict=True)
+                dues = ", ".join(f"{low:.4f}" + f" to {high:.4f}" * (low < high) for low, high in pairs)
             loss, error = judged[name]
             lines.append((name, f"learned {ends}; due, the {SAID[name]}: {dues} (excess loss {excess[name]:.1e}); on "
                                 f"fresh samples {loss:.4f} ± {error:.4f}, floor {floors[name]:.4f}"))  # fmt: skip
@@ -225,11 +240,13 @@ class LossesTask(LightningModule):
                   for name, loss in NUMBERS.items()}  # fmt: skip
         entropy = torch.stack([cross_entropy(one.expand(int(own.sum())), label[own]) for one in p]).numpy()
         place = len(self.logits) // 2
+        low, high = self.medians()
+        between = float(low[place]), float(high[place])
         yield "minimisers", minimisers_figure(
             f.numpy(), curves, p.numpy(), entropy,
             due={name: float(value[place]) for name, value in self.due().items()},
             learned={name: float(value[place]) for name, value in self.predictions().items()},
-            floor=binary_entropy(float(label[own].mean())),
+            floor=binary_entropy(float(label[own].mean())), medians=between if between[0] < between[1] else None,
         )  # fmt: skip
         with torch.enable_grad():
             z, slope, formula = self.gradient_gap()

@@ -5,11 +5,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
+from dashboard.losses import minimisers_figure
 from data.outcomes import Outcomes
 from models.losses import LossesTask
+from tests.dashboard.titles import title
 from tests.models.resuming import assert_equal_runs, stopped_and_resumed
 from train import main
 
@@ -40,6 +44,23 @@ def test_each_loss_ends_at_its_minimiser(tmp_path: Path, capsys: pytest.CaptureF
     assert "nan" not in out.lower()
 
 
+@pytest.mark.parametrize(("lr", "ends"), [("1.5", True), ("2.2", True), ("2.4", False)])
+def test_the_squared_error_diverges_where_the_help_says(tmp_path: Path, lr: str, ends: bool) -> None:
+    """Π |1 − 2 lr (1 − t/T)| over T steps goes as exp(T ((b ln b) / (b + 1) − 1)) with b = 2 lr − 1 above 0."""
+    b = 2 * 2.296 - 1
+    assert b * math.log(b) / (b + 1) == pytest.approx(1, abs=1e-3), "where it neither falls nor grows"
+    assert (run(tmp_path, "--lr", lr)["gap/minimiser_squared"] < 1e-8) == ends
+    told = " ".join((LossesTask.__doc__ or "").split())
+    assert "from 2.296 on" in told
+
+
+def test_every_point_between_the_middle_samples_is_a_median(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = run(tmp_path, "--data.num_samples", "4")
+    assert "due, the medians: 0.1558 to 0.6753, 2.3718 to 3.1830, 1.0410 to 2.4114 (" in capsys.readouterr().out
+    assert metrics["gap/minimiser_absolute"] == 0  # 0.4000, 2.3725, 1.1950
+    assert metrics["gap/excess_absolute"] == pytest.approx(0, abs=1e-12)
+
+
 def test_the_samples_have_the_distributions_they_claim() -> None:
     data = Outcomes(num_samples=20_001)
     data.setup()
@@ -56,6 +77,32 @@ def test_sure_labels_have_no_entropy(tmp_path: Path) -> None:
     metrics = run(tmp_path, "--data.means", "[1]", "--data.probabilities", "[1]", "--epochs", "1")
     assert metrics["theory/cross-entropy"] == 0
     assert all(math.isfinite(value) for value in metrics.values() if isinstance(value, float))
+
+
+def drawn(learned: float, scale: float = 1.0, medians: tuple[float, float] | None = None) -> Figure:
+    f, p = np.linspace(0, 5 * scale, 200), np.linspace(0.01, 0.99, 50)
+    due = {"absolute": 1.2 * scale, "squared": 2 * scale, "cross-entropy": 0.5}
+    ends = {"absolute": learned, "squared": 2 * scale, "cross-entropy": 0.5}
+    curves = {"absolute": np.abs(f - due["absolute"]) + scale, "squared": (f - due["squared"]) ** 2}
+    return minimisers_figure(f, curves, p, 1 - p * (1 - p), due=due, learned=ends, floor=0.7, medians=medians)
+
+
+def test_the_figure_tells_what_was_learned_beside_what_is_due() -> None:
+    told = (
+        "learned | due: absolute error 0.178 | median 1.2; squared error 2 | mean 2; cross entropy 0.5 | share of label"
+    )
+    assert title(drawn(0.178)).startswith(told)
+    assert "| median 1.1 to 1.3;" in title(drawn(1.2, medians=(1.1, 1.3)))
+    dots = [line for line in drawn(99.0).axes[0].lines if line.get_marker() == "o"]
+    assert [float(np.ravel(dot.get_xdata())[0]) for dot in dots] == [2], "none where the curve does not reach"
+
+
+def test_large_losses_are_numbered_at_their_ticks() -> None:
+    for scale in (1e3, 1e-3):
+        figure = drawn(scale, scale)
+        figure.draw_without_rendering()
+        assert figure.axes[0].yaxis.get_offset_text().get_text() == ""
+        assert any("10" in tick.get_text() for tick in figure.axes[0].get_yticklabels())
 
 
 def test_a_resumed_run_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
