@@ -262,11 +262,9 @@ def units_figure(x: ArrayLike, units: ArrayLike, offset: float, *, subject: str)
     label(left, "x", "value", "each unit: flat, then a slope")
     label(right, "x", "value", "the sum of the first n units, n = 1 … N")
     legend(right)
-    largest = float(np.abs(units).max())
-    finding(
-        figure,
-        f"{subject}: {len(units)} lines of height up to {largest:.3g} add up to a function of height {margin:.3g}",
-    )
+    largest, more = float(np.abs(units).max()), len(units) > 1
+    sums_up = f"{len(units)} line{'s' * more} of height up to {largest:.3g} add{'s' * (not more)} up to"
+    finding(figure, f"{subject}: {sums_up} a function of height {margin:.3g}")
     return figure
 
 

@@ -40,7 +40,8 @@ def reconstructions_figure(rows: Sequence[Row], error: float, pca_error: float, 
         images = as_pictures(images)
         pictures += list(images)
         captions += [name] * len(images) if errors is None else [f"{name}: {e:.3g}" for e in np.asarray(errors)]
-    title = f"{numbers} numbers a picture: squared error {error:.3g}, with PCA {pca_error:.3g} (mean of all)"
+    size = f"{numbers} number{'s' * (numbers > 1)} a picture"
+    title = f"{size}: squared error {error:.3g}, with PCA {pca_error:.3g} (mean of all)"
     return picture_grid(pictures, captions, title, columns=len(as_pictures(rows[0][1])), cell=84)
 
 

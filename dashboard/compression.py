@@ -39,12 +39,13 @@ def compression_figure(
         axes.plot(numbers, decibels, color=CYCLE[place % len(CYCLE)], linewidth=1.6, label=name, **style)
     text = "quality over numbers stored"
     for name, (count, quality) in points.items():
-        axes.plot(count, quality, "*", color=BLACK, markersize=13, linestyle="none", label=f"{name}: {count:g} numbers")
+        size = f"{count:g} number{'s' * (count != 1)}"
+        axes.plot(count, quality, "*", color=BLACK, markersize=13, linestyle="none", label=f"{name}: {size}")
         first = next(iter(curves))
         numbers, decibels = (np.asarray(values, dtype=float) for values in curves[first])
         enough = numbers[decibels >= quality]
         needs = f"needs {enough[0]:.0f}" if len(enough) else "does not reach it"
-        text = f"{name}: {quality:.1f} dB from {count:g} numbers a picture; {first} {needs} for the same"
+        text = f"{name}: {quality:.1f} dB from {size} a picture; {first} {needs} for the same"
     axes.set_ylim(top=max(tops) + 2)
     logarithmic(axes, x=True)
     label(axes, "numbers stored per picture", "PSNR of the test pictures (dB)")
@@ -74,7 +75,12 @@ def anomalies_figure(errors: Mapping[str, tuple[ArrayLike, ArrayLike, float]], n
                 values.clip(edges[0], edges[-1]), edges.tolist(), density=True, color=colour, alpha=0.45,
                 label=f"{kind}: mean {values.mean():.3g}",
             )  # fmt: skip
-        label(axes, "squared error of a picture", "density", f"{names[name]}, {numbers} numbers: AUC {area:.3f}")
+        label(
+            axes,
+            "squared error of a picture",
+            "density",
+            f"{names[name]}, {numbers} number{'s' * (numbers > 1)}: AUC {area:.3f}",
+        )
         legend(axes)
     areas = " and ".join(f"{area:.3f} by {names[name]}" for name, (_, _, area) in errors.items())
     finding(figure, f"pictures told from Gaussian noise of equal mean and covariance, by their error: AUC {areas}")

@@ -157,7 +157,7 @@ class MLPTask(LightningModule):
         charts: dict[str, dict[str, float | None]] = {}
         for width in self.widths:
             floor = {f"theory/floor_{width}": None} if known else {}
-            charts[f"error with {width} units"] = {f"train/rms_{width}": None, **floor}
+            charts[f"error with {width} unit{'s' * (width > 1)}"] = {f"train/rms_{width}": None, **floor}
         return charts
 
     def on_train_epoch_end(self) -> None:

@@ -224,7 +224,7 @@ class RBMTask(LightningModule):
         """Sizes of the machine, for the first lines of a run."""
         options, (visible, hidden) = self.hparams, self.rbm.weight.shape
         name = f"{'centred ' if options['centre'] else ''}{options['algorithm'].upper()}-{options['sweeps']}"
-        return f"{visible} visible and {hidden} hidden units, {name}, {options['binarised']}"
+        return f"{visible} visible and {hidden} hidden unit{'s' * (hidden > 1)}, {name}, {options['binarised']}"
 
     def findings(self) -> list[tuple[str, str]]:
         """The result and what stands beside it."""

@@ -196,20 +196,21 @@ class Result:
     def findings(self) -> list[tuple[str, str]]:
         """Lines of the result."""
         found, split, pixels = self.metrics(), self.split, self.images[0].numel()
+        numbers = f"{self.k} number{'s' * (self.k > 1)}"
         error, pca = found[f"{split}/squared_error"], found["theory/pca_squared_error"]
         quality = f", {found[f'{split}/psnr_db']:.2f} dB" if error > 0 else ""
         text = (
-            f"{error:.4g} ± {found[f'{split}/squared_error_se']:.2g} per {split} picture from a code of {self.k} "
-            f"numbers (sum over {pixels:,} values, standard error of {len(self.errors):,}){quality}"
+            f"{error:.4g} ± {found[f'{split}/squared_error_se']:.2g} per {split} picture from a code of {numbers} "
+            f"(sum over {pixels:,} values, standard error of {len(self.errors):,}){quality}"
         )
         lines = [("squared error", text)]
-        text = f"{pca:.4g} with {self.k} numbers" + (f", ours is {error / pca:.4g} of it" if pca > 0 else "")
+        text = f"{pca:.4g} with {numbers}" + (f", ours × {error / pca:.4f}" if pca > 0 else "")
         floor = found["theory/pca_train_squared_error"]
         lines.append(("PCA beside it", f"{text}; floor of every linear code on the training pictures {floor:.4g}"))
         rank = len(self.reference.basis.eigenvalues)
         if rank <= self.k:
-            text = f"{len(self.reference.train):,} training pictures span {rank} dimensions"
-            lines.append(("rank", f"{text}: a linear code of {self.k} numbers keeps all of them"))
+            text = f"{len(self.reference.train):,} training pictures span {rank} dimension{'s' * (rank > 1)}"
+            lines.append(("rank", f"{text}: a linear code of {numbers} keeps all of them"))
         if self.exact is not None:
             loss, least = self.exact
             gap = f"relative gap {(loss - least) / least:.2g}" if least > 0 else f"gap {loss - least:.2g}"
@@ -221,7 +222,7 @@ class Result:
             lines.append(("known answer", text))
             if self.k == 30:
                 text = f"{MNIST_DEEP_30:.2f} (Hinton, Salakhutdinov 2006, pretrained)"
-                lines.append(("published", f"{text}; ours is {error / MNIST_DEEP_30:.3f} of it"))
+                lines.append(("published", f"{text}; ours × {error / MNIST_DEEP_30:.3f}"))
         if self.denoised is not None:
             ours, wiener = found[f"{split}/denoising_error"], found["theory/wiener_error"]
             text = f"{ours:.4g} with noise of {self.denoised.noise:g}; best linear denoiser (Wiener) {wiener:.4g}"

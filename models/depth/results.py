@@ -88,7 +88,7 @@ class Result:
         else:
             winner = f"{'deep' if apart > 0 else 'wide'} wins by {abs(apart):.1f} standard errors"
         runs = len(self.errors[wide])
-        return f"{winner}; {what} wide {texts[wide]}, best deep {texts[deep]} ({runs} networks each)"
+        return f"{winner}; {what} wide {texts[wide]}, best deep {texts[deep]} ({runs} network{'s' * (runs > 1)} each)"
 
     def beside_wide(self, place: int) -> str:
         """Which of the widest and this shape has the smaller error, by how many standard errors of the difference."""

@@ -81,6 +81,7 @@ def test_units_add_up() -> None:
     figure = units_figure(X, units, 1.0, subject="f")
     np.testing.assert_allclose(figure.axes[1].lines[-1].get_ydata(), 1 + units.sum(0))
     assert "2 lines of height up to 1 add up to a function of height 0.5" in title(figure)
+    assert "1 line of height up to 1 adds up to" in title(units_figure(X, units[:1], 1.0, subject="f"))
 
 
 def test_a_surface_is_drawn_on_one_scale() -> None:

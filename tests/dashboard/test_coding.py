@@ -26,6 +26,7 @@ def test_rows_of_reconstructions_carry_their_errors():
     captions = [text.get_text() for text in figure.axes[0].texts]
     assert captions == ["picture"] * 4 + ["ours: 1", "ours: 2", "ours: 3", "ours: 4.5"]
     assert title(figure) == "8 numbers a picture: squared error 2.62, with PCA 5 (mean of all)"
+    assert title(reconstructions_figure(rows, 2.625, 5.0, 1)).startswith("1 number a picture")
     assert to_image(figure).shape[2] == 3
 
 
@@ -76,6 +77,7 @@ def test_compression_tells_how_many_numbers_pca_needs():
     figure = compression_figure(curves, {"autoencoder": (2, 19.0)})
     assert title(figure) == "autoencoder: 19.0 dB from 2 numbers a picture; PCA needs 4 for the same"
     assert figure.axes[0].get_ylim()[1] == 52
+    assert "from 1 number a picture" in title(compression_figure(curves, {"autoencoder": (1, 9.0)}))
     assert "PCA does not reach it" in title(compression_figure({"PCA": ([1], [3.0])}, {"autoencoder": (2, 19.0)}))
 
 

@@ -38,6 +38,14 @@ def run(root: Path, *words: str) -> dict[str, Any]:
     return metrics
 
 
+def test_a_code_of_one_number_is_told_in_the_singular(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = run(tmp_path, "--model.sizes", "[1]", "--epochs", "1")
+    out = capsys.readouterr().out
+    times = metrics["test/squared_error"] / metrics["theory/pca_squared_error"]
+    assert "from a code of 1 number (" in out
+    assert f"with 1 number, ours × {times:.4f};" in out
+
+
 def test_a_dense_network_is_the_chain_of_its_layers() -> None:
     torch.manual_seed(0)
     network = Dense(12, [7, 3], "silu")

@@ -35,6 +35,14 @@ def run(words: list[str], root: Path, status: int = 0) -> Path:
     return folder
 
 
+def test_one_network_is_told_in_the_singular(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*SMALL[:4], "--model.num_networks", "1", *SMALL[6:], "--epochs", "1", "--report", "none"]
+    run(words, tmp_path)
+    out = capsys.readouterr().out
+    assert "1 network of each shape" in out
+    assert "(1 network each)" in out
+
+
 def test_equal_neurons() -> None:
     assert equal_neurons(48, 3) == [16, 16, 16]
     assert equal_neurons(10, 3) == [4, 3, 3]
