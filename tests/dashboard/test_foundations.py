@@ -75,7 +75,7 @@ def test_settings_at_chance_are_counted() -> None:
 
 
 def stage(points: np.ndarray, labels: np.ndarray) -> Stage:
-    return Stage(points, separating_plane(points, labels), 0.9, -3.0)
+    return Stage(points, separating_plane(points, labels), 0.9, -3.0, len(points), points.shape[1])
 
 
 def test_the_plane_of_a_stage_is_drawn_where_it_is() -> None:
@@ -111,6 +111,9 @@ def test_steps_of_one_dimension_are_drawn() -> None:
     cloud = np.linspace(0, 1, 4)[:, None]
     figure = anatomy_figure(["scale"], [cloud], [np.zeros((2, 5, 1))], np.array([0, 1, 0, 1]))
     assert to_image(figure).std() > 0
+    assert "rotates and shifts, and bends nothing" in title(figure)
+    steps = anatomy_figure(["scale", "bend, tanh"], [cloud] * 2, [np.zeros((2, 5, 1))] * 2, np.array([0, 1, 0, 1]))
+    assert "rotates, shifts and bends;" in title(steps)
 
 
 def shares() -> dict[str, list[float]]:
