@@ -139,7 +139,7 @@ def function_at(function: str, low: float, high: float, x: Tensor, y: Tensor, pl
         known = Expression(formula)
     except ValueError:
         return None
-    if not torch.allclose(known(low + (high - low) * x), y, rtol=1e-9, atol=0):
+    if not torch.allclose(known(low + (high - low) * x), y, rtol=0, atol=1e-9 * float(y.abs().max())):
         return None
     found = known(low + (high - low) * places)
     return torch.where(torch.isfinite(found), found, torch.nan)
