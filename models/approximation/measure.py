@@ -60,16 +60,7 @@ def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tup
     """
     x, y, clean, test_x, test_y = batch
     values, between = searches.values(x, y, x), searches.values(x, y, test_x)
-    methods = [
-        Method(
-            NAMES[key],
-            (found - clean).square().mean(2).sqrt().cpu().numpy(),
-            (found - y).square().mean(2).argmin(1).cpu().numpy(),
-            searches.steps(key),
-            searches.seconds[key],
-        )
-        for key, found in values.items()
-    ]
+    methods = [judged(searches, key, found, y, clean) for key, found in values.items()]
     key = next(iter(values))
     rows, best = range(len(searches.widths)), torch.from_numpy(methods[0].best).tolist()
     chosen = values[key][rows, best]  # (W, M)
@@ -118,6 +109,25 @@ def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tup
     curves = chosen if places is x else searches.values(x, y, places)[key][rows, best]
     function = function_at(options["function"], low, high, x, clean, places) if x.ndim == 1 else clean
     return result, Drawing(batch, chosen, lines, networks, places, curves, function)
+
+
+def judged(searches: Searches, key: str, found: Tensor, y: Tensor, clean: Tensor) -> Method:
+    """What a search reached.
+
+    Args:
+        searches: As trained.
+        key: Of the search.
+        found: Values of its networks on the samples, shape (W, S, M).
+        y: Values to learn from, shape (M,).
+        clean: The same without noise, shape (M,).
+    """
+    return Method(
+        NAMES[key],
+        (found - clean).square().mean(2).sqrt().cpu().numpy(),
+        (found - y).square().mean(2).argmin(1).cpu().numpy(),
+        searches.steps(key),
+        searches.seconds[key],
+    )
 
 
 def price_of_meeting(x: Tensor, y: Tensor, pieces: int, error: float, floor: float) -> float:
