@@ -133,9 +133,9 @@ def predict(words: Sequence[str]) -> int:
             raise UserError(f"--explain {arguments.explain}: {error}") from error
     import_lightning()
     from data.modes import frames_left_out
-    from trainer.device import torch_device
+    from trainer.device import check_device
 
-    classifier = load(arguments.checkpoint, torch_device(arguments.device))
+    classifier = load(arguments.checkpoint, check_device(arguments.device))
     check_wishes(classifier, arguments)
     table = rows(classifier, files, arguments)
     sizes = (len(classifier.class_names), arguments.top_k)

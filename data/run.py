@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-LARGEST_SHARE = 0.5  # of a device's free memory that one set of pictures may take; the rest is the network's
+LARGEST_SHARE = 0.3  # of a device's free memory that one part may take: three parts leave a third to the network
 
 
 def run_device(data: LightningDataModule) -> torch.device:

@@ -37,6 +37,7 @@ Form = Literal["plain", "source"]
 _KEPT_BYTES = 16 << 30
 _DAY_S = 24 * 3600
 _AT_ONCE = 256  # pictures copied at a time
+_WRITTEN_AT_ONCE = 16 << 20  # bytes
 
 
 def memory_limit() -> int:
@@ -61,6 +62,24 @@ def check_cache(folder: Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise ValueError(f"cache_dir {folder} cannot be written to: {error.strerror}") from None
+
+
+def reserve(name: str, shape: tuple[int, ...]) -> None:
+    """Makes a file of an array of bytes, all 0, with its room: writing to a mapped file on a full disk kills a process.
+
+    Raises:
+        OSError: If there is not so much room.
+    """
+    with open(name, "wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.flush()
+        begin, size = file.tell(), math.prod(shape)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, begin + size)
+            return
+        for left in range(size, 0, -_WRITTEN_AT_ONCE):  # macOS and Windows have no such call
+            file.write(bytes(min(left, _WRITTEN_AT_ONCE)))
 
 
 class PixelStore:
@@ -110,14 +129,11 @@ class PixelStore:
                 name = self._new_file()
                 if need > shutil.disk_usage(self.folder).free:  # a reservation takes all there is before it fails
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                array = np.lib.format.open_memmap(name, mode="w+", dtype=np.uint8, shape=shape)
-                with open(name, "r+b") as file:
-                    # Reserve the disk now: writing to a mapped file on a full disk would kill the process.
-                    os.posix_fallocate(file.fileno(), 0, os.path.getsize(name))
-                pixels = torch.from_numpy(array)
+                reserve(name, shape)
+                pixels = torch.from_numpy(np.lib.format.open_memmap(name, mode="r+"))
                 self._temporary[pixels.data_ptr()] = name
                 return pixels
-        except (OSError, AttributeError) as error:  # AttributeError: no posix_fallocate on this system
+        except OSError as error:
             if name is not None:
                 Path(name).unlink(missing_ok=True)
             if need > self.limit:

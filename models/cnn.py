@@ -251,7 +251,7 @@ class CNNTask(ClassifierReporting, LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Collects the outputs of one validation batch."""
-        self.evaluation.collect(*batch, *self.outputs(batch[0], self.hparams["views"]))
+        self.evaluation.collect(self.trainer, *batch, *self.outputs(batch[0], self.hparams["views"]))
 
     def on_validation_epoch_end(self) -> None:
         """Logs loss, accuracy, recalls, calibration and how far the classes have moved apart."""
@@ -262,7 +262,7 @@ class CNNTask(ClassifierReporting, LightningModule):
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Collects the outputs of one test batch, averaged over the chosen views."""
-        self.evaluation.collect(*batch, *self.outputs(batch[0], self.hparams["views"]))
+        self.evaluation.collect(self.trainer, *batch, *self.outputs(batch[0], self.hparams["views"]))
 
     def on_test_epoch_end(self) -> None:
         """Logs the final figures."""

@@ -101,9 +101,9 @@ class GeometryTask(LightningModule):
         self.log("test/accuracy", self.tested[0] / self.tested[1])
 
     def on_fit_end(self) -> None:
-        """Keeps the training points: separability is a statement about them."""
+        """Keeps the training points, about which separability is a statement; the result is told on the CPU."""
         loader: Any = self.trainer.train_dataloader
-        self.train_points = (loader.images, loader.labels)
+        self.train_points = (loader.images.cpu(), loader.labels.cpu())
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW, its rate falling to 0 along half a cosine."""

@@ -116,6 +116,14 @@ class LossesTask(LightningModule):
         self.tested = batch
         self.log_dict({f"test/{name}": loss for name, loss in self.losses(batch).items()}, batch_size=len(batch[0]))
 
+    def on_test_end(self) -> None:
+        """What is kept goes to the CPU, as the task does then: the result is told there."""
+        assert self.train_batch is not None
+        assert self.tested is not None
+        self.train_batch, self.tested = (
+            (group.cpu(), number.cpu(), label.cpu()) for group, number, label in (self.train_batch, self.tested)
+        )
+
     def due(self) -> dict[str, Tensor]:
         """The minimiser of each loss on the training samples, shape (K,)."""
         assert self.train_batch is not None

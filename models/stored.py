@@ -56,9 +56,12 @@ def read_stored(given: str, names: Sequence[str]) -> Stored:
 
 
 def not_finite(tensors: Mapping[str, Any]) -> list[str]:
-    """Names of the tensors with NaN or +inf; a mask may hold -inf."""
+    """Names of the tensors with NaN or infinite values; a mask, of 0 and -inf alone, has its -inf."""
     numbers = ((name, value) for name, value in tensors.items() if isinstance(value, Tensor))
-    return [name for name, value in numbers if (value.isnan() | value.isposinf()).any()]
+    return [
+        name for name, value in numbers
+        if not bool(value.isfinite().all()) and not bool(((value == 0) | value.isneginf()).all())
+    ]  # fmt: skip
 
 
 def build(stored: Stored, **changed: Any) -> Any:

@@ -19,7 +19,8 @@ from data.digits import Digits
 from models import MODELS
 from tests.refusals import refused
 from trainer.errors import UserError
-from trainer.limits import check_devices, is_duration
+from trainer.folder import MADE
+from trainer.limits import check_devices, check_launcher, is_duration
 from trainer.options import build_parser, load_class, option_names
 from trainer.typed import accept, allows_none
 
@@ -226,6 +227,17 @@ def test_a_list_of_pictures_that_was_moved_away_is_one_line(
     listed.unlink()
     assert train.main(["--resume", str(run)]) == 2
     assert f"--resume {run}: the file {listed} of that run is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", ["1", "2", "two"])
+def test_processes_of_a_foreign_launcher_are_refused(size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", size)
+    monkeypatch.delenv(MADE, raising=False)
+    if size == "2":
+        with pytest.raises(UserError, match="a run starts its own"):
+            check_launcher()
+        monkeypatch.setenv(MADE, "/a/run")  # started by the run itself
+    check_launcher()
 
 
 def test_an_argument_called_name_is_refused() -> None:

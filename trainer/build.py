@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from dashboard.layout import Layout
 from trainer.around import NoProfiler
 from trainer.checkpoint import BestCheckpoint, HouseRecord, LastCheckpoint, Mode, SafeCheckpointIO
-from trainer.device import check_device, resolve_precision
+from trainer.device import check_device, full_float32, resolve_precision
 from trainer.errors import SIGINT_EXIT, RunFailed, UserError
 from trainer.folder import RunFolder
 from trainer.guard import FiniteGuard, LoaderGuard, check_training_batches
@@ -91,6 +91,7 @@ def make_trainer(
     accelerator = options.get("accelerator") or "auto"
     if isinstance(accelerator, str):
         accelerator = options["accelerator"] = check_device(accelerator)
+        full_float32()
         options["precision"] = resolve_precision(str(options.get("precision") or "auto"), accelerator)
 
     # Lightning would take every GPU of the machine, and cut each batch into as many parts.

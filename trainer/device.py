@@ -37,13 +37,14 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
 
 
 def check_device(device: str) -> str:
-    """Refuse a device that is not there.
+    """The device to compute on; one that is not there is refused.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` (or ``gpu``) or ``mps``.
 
     Returns:
-        The value for ``Trainer(accelerator=...)``.
+        The value for ``Trainer(accelerator=...)``: ``auto`` is CUDA where there is one, else the CPU. Apple's GPUs,
+        which lack the double precision of many figures, are taken only by name.
 
     Raises:
         UserError: If PyTorch sees no such device.
@@ -57,7 +58,14 @@ def check_device(device: str) -> str:
         )
     if device == "mps" and not torch.backends.mps.is_available():
         raise UserError("--device mps: PyTorch sees no Apple GPU; use --device cpu or auto")
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
     return "cuda" if device in _CUDA_NAMES else device
+
+
+def full_float32() -> None:
+    """Lets CUDA's convolutions compute float32 in float32; by default they round to the 10 bits of TF32."""
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def precision_name(name: str) -> str:
@@ -160,21 +168,10 @@ def computing(precision: str) -> Iterator[None]:
     Args:
         precision: Lightning's full name; a mixed one is for training alone, and computes in float32 here.
     """
+    full_float32()
     usual = torch.get_default_dtype()
     torch.set_default_dtype(weight_type(precision))
     try:
         yield
     finally:
         torch.set_default_dtype(usual)
-
-
-def torch_device(name: str) -> str:
-    """The device that a name of the command line means here: ``auto`` is CUDA where there is one, else the CPU.
-
-    Raises:
-        UserError: If PyTorch sees no such device.
-    """
-    checked = check_device(name)
-    if checked == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return checked

@@ -21,7 +21,7 @@ from trainer.errors import DISK_FULL, RunFailed, UserError
 from trainer.notice import notice
 
 CHECKPOINTS = "checkpoints"
-_MADE = "DEEP_LEARNING_MATHEMATICS_RUN"  # the variable that tells a run's other processes its folder
+MADE = "DEEP_LEARNING_MATHEMATICS_RUN"  # the variable that tells a run's other processes its folder
 
 
 def file_mode() -> int:
@@ -224,7 +224,7 @@ class RunFolder:
         Raises:
             UserError: If it cannot be made or written to.
         """
-        if int(os.environ.get("LOCAL_RANK", 0)) and (made := os.environ.get(_MADE)):
+        if int(os.environ.get("LOCAL_RANK", 0)) and (made := os.environ.get(MADE)):
             return cls(made)
         parent = Path(root) / f"{model}-{data}"
         stamp = f"{clock():%Y%m%d-%H%M%S}-s{seed}"
@@ -242,7 +242,7 @@ class RunFolder:
             raise UserError(f"cannot make a run folder in {root}: {error.strerror or error}") from error
         run = cls(path)
         probe(run.checkpoints)
-        os.environ[_MADE] = str(path.absolute())
+        os.environ[MADE] = str(path.absolute())
         return run
 
     @classmethod

@@ -48,7 +48,7 @@ def layers(task: LightningModule) -> list[tuple[str, Tensor]]:
 def some(values: Tensor) -> Any:
     """At most `MOST_NUMBERS` of them, evenly taken, in double precision, shape (P,)."""
     flat = values.detach().flatten()
-    return flat[:: max(1, math.ceil(len(flat) / MOST_NUMBERS))].double().cpu().numpy()
+    return flat[:: max(1, math.ceil(len(flat) / MOST_NUMBERS))].cpu().double().numpy()
 
 
 def write_histogram(writer: Any, tag: str, values: Tensor, step: int) -> None:

@@ -13,8 +13,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trainer.device import PRECISION_NAMES, PRECISIONS, check_device, torch_device
+from trainer.device import PRECISION_NAMES, PRECISIONS, check_device
 from trainer.errors import UserError
+from trainer.folder import MADE
 from trainer.front import nearest
 
 LARGEST = 3.4e38  # of single precision, in which networks are trained
@@ -91,7 +92,7 @@ def check_devices(where: str, devices: Any, device: str) -> None:
     from lightning.pytorch.accelerators import CPUAccelerator, CUDAAccelerator, MPSAccelerator
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-    kind = torch_device(device)
+    kind = check_device(device)
     accelerator: Any = {"cuda": CUDAAccelerator, "mps": MPSAccelerator}.get(kind, CPUAccelerator)
     most = max(8, os.cpu_count() or 1) if kind == "cpu" else accelerator.auto_device_count()  # eight, to try it out
     try:
@@ -102,6 +103,20 @@ def check_devices(where: str, devices: Any, device: str) -> None:
         there = "processes from 1" if kind == "cpu" else "devices from 1"
         or_list = "" if kind == "cpu" else ", or a list of their numbers"
         raise UserError(f"{where}: expected auto, or a number of {there} to {most}{or_list}, got {devices}")
+
+
+def check_launcher() -> None:
+    """Refuses to be one of several processes that another program has started: each would make a run of its own.
+
+    Raises:
+        UserError: Saying how a run gets several processes.
+    """
+    several = os.environ.get("WORLD_SIZE", "1")
+    if several.isdecimal() and int(several) > 1 and MADE not in os.environ:
+        raise UserError(
+            f"WORLD_SIZE={several} says that a launcher such as torchrun has started {several} processes: "
+            f"a run starts its own, by --trainer.devices {several} --trainer.strategy ddp"
+        )
 
 
 def check_strategy(where: str, strategy: Any) -> None:
@@ -145,7 +160,7 @@ def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
         "log_every_n_steps": (lambda value: value >= 1, "a number of steps from 1"),
         "accumulate_grad_batches": (lambda value: value >= 1, "a number of batches from 1"),
         "gradient_clip_val": (lambda value: value >= 0, "0 or more"),
-        "num_nodes": (lambda value: value >= 1, "a number of machines from 1"),
+        "num_nodes": (lambda value: value == 1, "1: a run is on one machine"),
         "max_time": (is_duration, "a time above 0 in the form DD:HH:MM:SS"),
         "precision": (lambda value: value in ("auto", *PRECISION_NAMES), f"auto, {', '.join(PRECISIONS)}"),
     }
@@ -156,3 +171,4 @@ def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
     check_strategy(where.get("strategy", "--trainer.strategy"), trainer.get("strategy"))
     device = check_device(str(trainer.get("accelerator") or "auto"))
     check_devices(where.get("devices", "--trainer.devices"), trainer.get("devices"), device)
+    check_launcher()

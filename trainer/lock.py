@@ -36,6 +36,8 @@ def started(pid: int) -> str:
 
 def alive(pid: int) -> bool:
     """Whether there is a process of that number on this machine."""
+    if os.name == "nt":  # where signal 0 is Ctrl-C
+        return _alive_on_windows(pid)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -43,6 +45,19 @@ def alive(pid: int) -> bool:
     except OSError:  # somebody else's
         return True
     return True
+
+
+def _alive_on_windows(pid: int) -> bool:
+    import ctypes
+
+    kernel: Any = ctypes.windll.kernel32  # type: ignore[attr-defined, unused-ignore]
+    process = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
+    if not process:
+        return bool(kernel.GetLastError() == 5)  # ERROR_ACCESS_DENIED: somebody else's
+    code = ctypes.c_ulong()
+    kernel.GetExitCodeProcess(process, ctypes.byref(code))
+    kernel.CloseHandle(process)
+    return code.value == 259  # STILL_ACTIVE
 
 
 def holder(text: str) -> dict[str, Any] | None:

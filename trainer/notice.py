@@ -55,10 +55,11 @@ class _NoAdvertising(logging.Filter):
 
 def quieten() -> None:
     """Filter third-party noise; calling it again changes nothing."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
-        logger = logging.getLogger(name)
-        if not any(isinstance(existing, _NoAdvertising) for existing in logger.filters):
-            logger.addFilter(_NoAdvertising())
+    for name in ("utilities.rank_zero", "accelerators.cuda"):
+        for package in ("lightning.pytorch", "lightning.fabric"):
+            logger = logging.getLogger(f"{package}.{name}")
+            if not any(isinstance(existing, _NoAdvertising) for existing in logger.filters):
+                logger.addFilter(_NoAdvertising())
     for pattern in _WARNING_NOISE:
         warnings.filterwarnings("ignore", message=pattern)
 

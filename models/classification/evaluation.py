@@ -166,16 +166,20 @@ class Evaluation:
     def __init__(self, class_names: list[str]) -> None:
         self.class_names = class_names
         self.batches: list[tuple[Tensor, ...]] = []
+        self.resident: Tensor | None = None
 
-    def collect(self, images: Tensor, labels: Tensor, features: Tensor, logits: Tensor) -> None:
-        """Keeps one batch: (N, C, H, W), (N,), (N, D), (N, K); pictures that a loader sliced cost no memory."""
-        self.batches.append((images, labels, features.float(), logits.float()))
+    def collect(self, trainer: Trainer, images: Tensor, labels: Tensor, features: Tensor, logits: Tensor) -> None:
+        """Keeps one batch: (N, C, H, W), (N,), (N, D), (N, K); no pictures that the loader holds anyway."""
+        if not self.batches:
+            self.resident = resident_pictures(trainer)
+        kept = images[:0] if self.resident is not None else images if trainer.world_size > 1 else images.cpu()
+        self.batches.append((kept, labels, features.float(), logits.float()))
 
     def finish(self, trainer: Trainer) -> Outcome:
         """Joins the batches of all processes on the CPU, in the loader's order, and starts afresh."""
         pictures, *rest = zip(*self.batches, strict=True)
         self.batches = []
-        images = resident_pictures(trainer)
+        images, self.resident = self.resident, None
         joined = [torch.cat(parts) for parts in rest]
         if trainer.world_size > 1:
             # The processes take turns inside each batch: sorted by (batch, turn, process) the rows stand as loaded.

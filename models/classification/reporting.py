@@ -6,6 +6,7 @@ batch; everything said about them is here.
 
 import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, cast
 
 import torch
@@ -128,11 +129,13 @@ class ClassifierReporting:
         task, loader = cast(Any, self), self.trainer.val_dataloaders
         if self.history or self.trainer.global_step or not loader:
             return
+        limits = self.trainer.num_val_batches
+        most = int(limits[0]) if limits and math.isfinite(limits[0]) else None
         with torch.no_grad(), self.trainer.precision_plugin.val_step_context():
             task.eval()
-            for images, labels in loader:
+            for images, labels in islice(loader, most):
                 images, labels = images.to(task.device), labels.to(task.device)
-                self.evaluation.collect(images, labels, *task.outputs(images))
+                self.evaluation.collect(self.trainer, images, labels, *task.outputs(images))
             task.train()
         outcome = self.evaluation.finish(self.trainer)
         self.remember(0, outcome)

@@ -30,7 +30,8 @@ def compile_if_possible(
         Whether it runs compiled.
     """
     try:
-        x = torch.zeros(2, in_channels, *image_size, device=next(network.parameters()).device)
+        weight = next(network.parameters())
+        x = torch.zeros(2, in_channels, *image_size, device=weight.device, dtype=weight.dtype)
         x = x.contiguous(memory_format=torch.channels_last)
         trial = copy.deepcopy(network).train()
         trial.compile()

@@ -168,6 +168,9 @@ class FineTuning(Callback):
         if self.head_only:
             trainer.limit_train_batches = 1
             trainer.fit_loop.max_epochs = 1
+            precision: Any = trainer.precision_plugin
+            if getattr(precision, "scaler", None) is not None:
+                precision.scaler = None  # it would look for gradients, and the one step has none
             return
         last, stages, (frozen, milestones) = last_epoch(trainer), self.num_stages, self.schedule
         off = self.options["mix_off_epochs"]

@@ -18,8 +18,8 @@ from tests.data.pictures import folder
 ELSEWHERE = torch.device("meta")  # a device that every machine has and that holds nothing
 
 
-@pytest.mark.parametrize(("free", "moves"), [(None, True), (2000, True), (1999, False), (0, False)])
-def test_pictures_move_when_they_take_at_most_half_of_what_is_free(
+@pytest.mark.parametrize(("free", "moves"), [(None, True), (3334, True), (3333, False), (0, False)])
+def test_pictures_move_when_they_take_at_most_a_share_of_what_is_free(
     free: int | None, moves: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data.run, "free_memory", lambda device: free)

@@ -163,11 +163,11 @@ def test_pictures_of_a_resident_loader_are_not_copied(pictures: Path) -> None:
     trainer: Any = SimpleNamespace(world_size=1, state=SimpleNamespace(fn="fit"), val_dataloaders=loader)
     evaluation = Evaluation(["a", "b"])
     for batch, targets in loader:
-        evaluation.collect(batch, targets, torch.zeros(len(batch), 1), torch.zeros(len(batch), 2))
+        evaluation.collect(trainer, batch, targets, torch.zeros(len(batch), 1), torch.zeros(len(batch), 2))
     outcome = evaluation.finish(trainer)
     assert outcome.images.data_ptr() == images.data_ptr()
     assert torch.equal(outcome.pictures(torch.tensor([7, 2])), images[[7, 2]])
     trainer.val_dataloaders = [loader]  # not a loader that holds its pictures
     for batch, targets in loader:
-        evaluation.collect(batch, targets, torch.zeros(len(batch), 1), torch.zeros(len(batch), 2))
+        evaluation.collect(trainer, batch, targets, torch.zeros(len(batch), 1), torch.zeros(len(batch), 2))
     assert torch.equal(evaluation.finish(trainer).images, images)

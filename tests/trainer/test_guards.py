@@ -206,7 +206,7 @@ def test_a_plateau_schedule_is_named(tmp_path: Path, capsys: Any) -> None:
 
 def test_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_device("cpu") == "cpu"
-    assert check_device("auto") == "auto"
+    assert check_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(UserError, match=r"must be one of auto, cpu.*'tpu'"):
         check_device("tpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
