@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch import LightningModule
 
 import train
@@ -50,9 +51,9 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_faces(tmp_path_factory.mktemp("people"), make_faces())
 
 
-def words(model: str, root: Path, faces: Path, epochs: int = 1, report: str = "none") -> list[str]:
+def words(model: str, root: Path, faces: Path, epochs: int = 1, report: str = "none", device: str = "cpu") -> list[str]:
     small = [str(faces) if word == "FACES" else word for word in SHORT.get(model, [])]
-    quick = ["--epochs", str(epochs), "--device", "cpu", "--report", report, "--root", str(root)]
+    quick = ["--epochs", str(epochs), "--device", device, "--report", report, "--root", str(root)]
     return ["--model", model, *small, *quick]
 
 
@@ -62,13 +63,14 @@ def run(given: list[str], root: Path) -> RunFolder:
     return RunFolder(folder)
 
 
+@pytest.mark.parametrize("device", ["cpu", *["cuda"] * torch.cuda.is_available()])
 @pytest.mark.parametrize(
     "model", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in MODELS]
 )
 def test_a_recipe_runs_and_leaves_what_a_run_promises(
-    model: str, tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
+    model: str, device: str, tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = run(words(model, tmp_path, faces, report="full"), tmp_path)
+    folder = run(words(model, tmp_path, faces, report="full", device=device), tmp_path)
     captured = capsys.readouterr()
     # A figure that cannot be drawn is a warning, which is an error here.
     drawn = {path.name for path in folder.figures.iterdir()}

@@ -50,7 +50,7 @@ def test_it_keeps_the_contract_of_every_model(
 ) -> None:
     contract.test_a_task_keeps_the_protocol(logistic)
     contract.test_every_model_says_what_it_is_and_is_named_like_its_recipe()
-    contract.test_a_recipe_runs_and_leaves_what_a_run_promises(logistic, tmp_path / "run", tmp_path, capsys)
+    contract.test_a_recipe_runs_and_leaves_what_a_run_promises(logistic, "cpu", tmp_path / "run", tmp_path, capsys)
     contract.test_a_stopped_run_ends_like_one_never_stopped_and_replays(
         logistic, tmp_path / "stop", tmp_path, monkeypatch
     )

@@ -3,6 +3,8 @@
 import math
 from contextlib import nullcontext
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from models.finetune.head_start import coordinates, fit_head, minimise
 from models.finetune.lr_finder import run_trial, smoothed, suggest, trial_rates
 from models.finetune.memory import loss_in_parts, loss_within_memory
 from models.finetune.mixing import beta, box, mix
+from models.finetune.policy import FineTuning
 
 
 def clouds(per_class: list[int], dimensions: int = 6, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -269,3 +272,13 @@ def test_a_network_that_cannot_be_compiled_runs_as_it_is(monkeypatch: pytest.Mon
     monkeypatch.setattr(nn.Module, "compile", fails)
     assert not compile_if_possible(network, 3, [2, 2], nullcontext())
     assert torch.equal(network(torch.ones(1, 3, 2, 2)), expected)
+
+
+def test_a_head_alone_needs_no_scaler_of_the_loss() -> None:
+    """Float16 on a GPU brings one, which fails where no weight has a gradient."""
+    plugin = SimpleNamespace(scaler=torch.amp.GradScaler("cpu"))
+    trainer: Any = SimpleNamespace(limit_train_batches=None, fit_loop=SimpleNamespace(), precision_plugin=plugin)
+    head: Any = SimpleNamespace(head_only=True)
+    FineTuning.setup(head, trainer, None, "fit")  # type: ignore[arg-type]
+    assert plugin.scaler is None
+    assert (trainer.limit_train_batches, trainer.fit_loop.max_epochs) == (1, 1)
