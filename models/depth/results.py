@@ -82,13 +82,17 @@ class Result:
             return f"{what} {texts[0]}"
         means = [summarise(values).mean for values in self.errors]
         wide, deep = 0, min(range(1, len(self.shapes)), key=means.__getitem__)
-        apart = standard_errors(self.errors[wide], self.errors[deep])
-        if math.isnan(apart) or abs(apart) < CLEAR:
-            winner = "neither wins: wide and best deep are within 3 standard errors"
+        apart, runs = standard_errors(self.errors[wide], self.errors[deep]), len(self.errors[wide])
+        found = f"{what} wide {texts[wide]}, best deep {texts[deep]}"
+        if runs < 2:
+            return f"one network each: no deviation, so no verdict; {found}"
+        if math.isnan(apart):
+            winner = "no verdict: the networks of a shape do not differ, so there is no standard error"
+        elif abs(apart) < CLEAR:
+            winner = f"neither wins: wide and best deep are within {CLEAR:g} standard errors"
         else:
             winner = f"{'deep' if apart > 0 else 'wide'} wins by {abs(apart):.1f} standard errors"
-        runs = len(self.errors[wide])
-        return f"{winner}; {what} wide {texts[wide]}, best deep {texts[deep]} ({runs} network{'s' * (runs > 1)} each)"
+        return f"{winner}; {found} ({runs} networks each)"
 
     def beside_wide(self, place: int) -> str:
         """Which of the widest and this shape has the smaller error, by how many standard errors of the difference."""

@@ -223,6 +223,22 @@ def test_a_title_of_counts_that_are_not_known_or_of_bounds_beyond_a_float() -> N
     assert to_image(drawn["regions_beside_bounds"]).std() > 0
 
 
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [
+        ([[0.1], [0.2]], "one network each: no deviation, so no verdict; test error wide 10.00 %, best deep 20.00 %"),
+        ([[0.1, 0.1], [0.1, 0.1]], "no verdict: the networks of a shape do not differ, so there is no standard error;"),
+        ([[0.1, 0.2], [0.1, 0.3]], "neither wins: wide and best deep are within 3 standard errors;"),
+        ([[0.10, 0.11], [0.30, 0.31]], "wide wins by 28.3 standard errors;"),
+    ],
+)
+def test_a_verdict_needs_a_standard_error(errors: list[list[float]], said: str) -> None:
+    found, _ = findings_of([[48], [24, 24]])
+    found.errors = errors
+    assert found.verdict().startswith(said)
+    assert "1 networks" not in found.verdict()
+
+
 def test_the_lower_bound_is_that_of_relu_only() -> None:
     leaky, lines = findings_of([[48], [24, 24]], slope=0.2)
     assert not any("some network" in text for text in lines.values())
