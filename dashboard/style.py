@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.bands import shown_bands
+from dashboard.scales import logarithmic as logarithmic
+from dashboard.scales import power as power
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.ticker import Locator
 
 BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
@@ -94,30 +95,6 @@ def whole_numbers(axes: Axes, values: Sequence[float] | NDArray[np.floating]) ->
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if np.size(values) == 1:
         axes.set_xlim(float(np.asarray(values).item()) - 1, float(np.asarray(values).item()) + 1)
-
-
-def logarithmic(axes: Axes, *, x: bool = False, y: bool = False) -> None:
-    """Logarithmic axes with plain numbers (formulas cost matplotlib a tenth of a second) and no small ticks."""
-    for wanted, scale, axis in ((x, axes.set_xscale, axes.xaxis), (y, axes.set_yscale, axes.yaxis)):
-        if wanted:
-            scale("log")
-            axis.set_major_formatter(lambda value, _: power(value))
-            axis.set_minor_locator(_no_ticks())
-
-
-def power(value: float) -> str:
-    """``0.01``, ``1,000``, ``10⁻⁶``, ``3·10⁷``: how a logarithmic axis is numbered."""
-    if 1e-3 <= value < 1e4:
-        return f"{value:,g}"
-    factor, exponent = f"{value:e}".split("e")
-    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return ("" if float(factor) == 1 else f"{float(factor):g}·") + f"10{raised}"
-
-
-def _no_ticks() -> Locator:
-    from matplotlib.ticker import NullLocator
-
-    return NullLocator()
 
 
 def signed(value: float, digits: int = 3) -> str:

@@ -142,6 +142,26 @@ def test_logarithmic_axes_are_numbered_in_one_way():
 
 
 @pytest.mark.parametrize(
+    ("low", "high", "due"),
+    [
+        (1.0, 60.0, ["1", "10"]),
+        (0.15, 0.7, ["0.2", "0.5"]),
+        (0.21, 0.29, ["0.22", "0.24", "0.26", "0.28"]),
+        (1.9999, 2.0001, ["1.9999", "2", "2.0001"]),
+        (2e-9, 2.6e-9, ["2·10⁻⁹", "2.2·10⁻⁹", "2.4·10⁻⁹", "2.6·10⁻⁹"]),
+    ],
+)
+def test_an_axis_shorter_than_a_decade_has_numbers_too(low, high, due):
+    figure, (axes,) = style.new_figure(6.2, 4)
+    axes.plot([low, high], [0, 1])
+    style.logarithmic(axes, x=True)
+    axes.set_xlim(low, high)
+    style.to_image(figure)
+    shown = [tick for tick in axes.xaxis.get_major_ticks() if low * (1 - 1e-9) <= tick.get_loc() <= high * (1 + 1e-9)]
+    assert [tick.label1.get_text() for tick in shown] == due
+
+
+@pytest.mark.parametrize(
     "images",
     [
         np.zeros((2, 0, 8, 8)),

@@ -226,7 +226,10 @@ def test_a_title_of_counts_that_are_not_known_or_of_bounds_beyond_a_float() -> N
 @pytest.mark.parametrize(
     ("errors", "said"),
     [
-        ([[0.1], [0.2]], "one network each: no deviation, so no verdict; test error wide 10.00 %, best deep 20.00 %"),
+        (
+            [[0.1], [0.2]],
+            "one network each: no deviation, so no verdict; test error wide 48 10.00 %, best deep 2×24 20.00 %",
+        ),
         ([[0.1, 0.1], [0.1, 0.1]], "no verdict: the networks of a shape do not differ, so there is no standard error;"),
         ([[0.1, 0.2], [0.1, 0.3]], "neither wins: wide and best deep are within 3 standard errors;"),
         ([[0.10, 0.11], [0.30, 0.31]], "wide wins by 28.3 standard errors;"),
