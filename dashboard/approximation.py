@@ -155,10 +155,9 @@ def error_figure(
     if len(more_pieces) and min(more_pieces) > least:
         draw_floor(axes, places, more_pieces, "floor of N + 1 pieces", linestyle="-.")
     if constant:
-        axes.plot(places, constant / places**2, color=BLACK, linestyle=":", linewidth=1.2,
-                  label=f"(∫|f''|^⅖)^(5/2) / ({root} N²)")  # fmt: skip
+        name = f"(∫|f''|^⅖)^(5/2) / ({root} N²)"
+        draw_floor(axes, places, constant / places**2, name, color=BLACK, linestyle=":", linewidth=1.2)
     logarithmic(axes, x=True, y=True)
-    number_between_powers(axes)
     axes.set_xticks(places, [str(width) for width in widths])
     label(axes, "units N", "root mean square error")
     text = "error over the number of units"
@@ -180,15 +179,6 @@ def draw_floor(axes: Axes, places: ArrayLike, floors: ArrayLike, name: str, **st
         axes.axhline(float(np.ravel(floors)[0]), label=name, **{**THEORY, **style})
     else:
         axes.plot(places, floors, label=name, **{**THEORY, **style})
-
-
-def number_between_powers(axes: Axes) -> None:
-    """Numbers a logarithmic y axis at 1, 2, 5, or at every digit, where it holds no two powers of ten."""
-    low, high = np.log10(axes.get_ylim())
-    if np.floor(high) - np.ceil(low) < 1:
-        from matplotlib.ticker import LogLocator
-
-        axes.yaxis.set_major_locator(LogLocator(subs=range(1, 10) if high - low < 0.7 else (1, 2, 5)))
 
 
 def over_floor(name: str, times: float) -> str:

@@ -69,6 +69,19 @@ def test_errors_over_the_floor() -> None:
     assert title(error_figure([8], {"a": [[0.0]]}, [0.0], subject="f")) == "f: error over the number of units"
 
 
+@pytest.mark.parametrize("widths", [[16], [8, 16]])
+def test_the_floor_of_a_single_width_is_seen(widths: list[int]) -> None:
+    """A line of one point draws nothing."""
+    errors, floors = [[1e-2]] * len(widths), [9e-3] * len(widths)
+    lines = error_figure(widths, {"Adam": errors}, floors, 2.0, subject="f").axes[0].lines
+    drawn = {str(line.get_label()): line for line in lines}
+    floor, limit = drawn["proved floor"], drawn["(∫|f''|^⅖)^(5/2) / (√720 N²)"]
+    assert floor.get_xdata().tolist() == limit.get_xdata().tolist()
+    assert floor.get_xdata()[0] < floor.get_xdata()[-1]
+    assert floor.get_ydata()[-1] == 9e-3
+    assert limit.get_ydata()[-1] == 2 / 16**2
+
+
 def test_knots_on_their_way() -> None:
     path = np.array([[0, 0.5, 1], [0, 0.6, 1], [0, 0.8, 1]])
     figure = knots_figure(path, path[-1], subject="f")
