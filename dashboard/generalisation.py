@@ -21,7 +21,13 @@ Pair = tuple[ArrayLike, ArrayLike]
 
 
 def capacity_figure(
-    sizes: Sequence[int], measured: Mapping[str, Pair], due: Mapping[str, Pair], floor: float, *, unit: str
+    sizes: Sequence[int],
+    measured: Mapping[str, Pair],
+    due: Mapping[str, Pair],
+    floor: float,
+    *,
+    unit: str,
+    bounds: Sequence[str] = (),
 ) -> Figure:
     """Training and test error against capacity, one panel for each way of training.
 
@@ -31,6 +37,7 @@ def capacity_figure(
         due: The same, exact; drawn dashed. May lack a title.
         floor: Variance of the noise, below which no expected test error lies.
         unit: What the sizes count.
+        bounds: Titles of those in ``due`` that are the least possible and not exact.
 
     Returns:
         A figure of one axes a panel; the title tells the best and the largest size of each.
@@ -45,19 +52,24 @@ def capacity_figure(
         axes.plot(places, train, "o", color=BLUE, markersize=4, linestyle="none", label="training")
         axes.plot(places, test, "o", color=VERMILLION, markersize=4, linestyle="none", label="test")
         if title in due:
+            name = "at least, over all draws" if title in bounds else "exact"
             for number, values in enumerate(due[title]):
-                axes.plot(places, np.asarray(values, dtype=float), label=None if number else "exact", **THEORY)
+                axes.plot(places, np.asarray(values, dtype=float), label=None if number else name, **THEORY)
         else:
             axes.plot(places, train, color=BLUE, linewidth=1.2)
             axes.plot(places, test, color=VERMILLION, linewidth=1.2)
         axes.axhline(floor, color=GREEN, linestyle=(0, (1, 2)), linewidth=1.4, label="noise")
         logarithmic(axes, y=True)
         axes.set_ylim(low / 1.3, high * 1.3)
-        axes.set_yticks([tick for tick in TICKS if low / 1.3 <= tick <= high * 1.3])
+        ticks = [tick for tick in TICKS if low / 1.3 <= tick <= high * 1.3]
+        if len(ticks) > 1:
+            axes.set_yticks(ticks)
         label(axes, unit, "mean squared error (1)", title)
         best = int(np.argmin(test))
         texts.append(f"{title}: best {unit} {sizes[best]} ({test[best]:.3g}), largest {sizes[-1]} ({test[-1]:.3g})")
-    legend(panels[0])
+    for number, (axes, title) in enumerate(zip(panels, measured, strict=True)):
+        if not number or title in bounds:
+            legend(axes)
     finding(figure, "; ".join(texts))
     return figure
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import stats
 from torch import Tensor
 
 from dashboard.generalisation import capacity_figure, double_descent_figure, filter_figure
@@ -32,14 +33,21 @@ from theory.targets import Target, target
 # Points around p = n, as shares of n; the peak is taken whole.
 SHARES = (0.04, 0.1, 0.2, 0.33, 0.47, 0.6, 0.7, 0.77, 1.23, 1.33, 1.5, 1.67, 2.0, 2.5, 3.0, 4.0)
 
-FAR = 6.0  # standard errors: beyond, chance is no explanation, over however many sizes
+FAR = 6.0  # deviations of a normal number: beyond, chance is no explanation, over however many sizes
 FEW = 10  # replicas, whose deviation is known to about a quarter
 
 
-def distance(scores: float) -> str:
-    """Words for the largest distance from what is due, in standard errors."""
+def distance(scores: float, replicas: int) -> str:
+    """Words for the largest distance from what is due, in standard errors that so many replicas estimate.
+
+    Such a score follows Student's t with replicas - 1 degrees, so ``FAR`` is its quantile of equal probability; with
+    few replicas there is no verdict.
+    """
+    if replicas < FEW:
+        return f"at most {scores:.1f} standard errors (of {replicas} replicas: too few for a verdict) from"
+    far = stats.t.isf(stats.norm.sf(FAR), replicas - 1)
     return (
-        f"within {scores:.1f} standard errors of" if scores <= FAR else f"NOT as due, {scores:.1f} standard errors from"
+        f"within {scores:.1f} standard errors of" if scores <= far else f"NOT as due, {scores:.1f} standard errors from"
     )
 
 
@@ -168,31 +176,49 @@ class Sweep:
                     f"{values['test/train_error_largest']:.4f}, after {self.steps} steps",
                 ),
             ]
-        exact = " (expected at least {:.4f})" if self.random else " (exact {:.4f})"
+        replicas = self.test.shape[1]
         lines = [
             (
                 "test error",
-                f"{unit} {size} best: {values['test/error']:.4f}{exact.format(values['theory/error'])}, noise floor "
-                f"{self.floor:.4f}; {unit} {largest} after {self.steps} steps: {values['test/error_largest']:.4f}"
-                f"{exact.format(values['theory/error_largest'])}",
+                f"{unit} {size} best on these draws: {self.beside_due(self.best)}, noise floor {self.floor:.4f}; "
+                f"{unit} {largest} after {self.steps} steps: {self.beside_due(-1)}; ± one standard error",
             ),
-            (
-                "least squares",
-                f"{unit} {largest}: {values['test/least_squares_largest']:.4g} "
-                f"(exact {values['theory/least_squares_largest']:.4g}): overfitting without a regulariser",
-            ),
+            ("least squares", self.least_squares_text()),
         ]
         if self.random:
-            count = sum(len(score) for score in self.scores)
-            text = f"mean weights {distance(values['gap/iterate_scores'])} (I − (I − ηA)^t) A⁻¹c ({count} weights)"
+            count, far = sum(len(score) for score in self.scores), distance(values["gap/iterate_scores"], replicas)
+            text = f"mean weights {far} (I − (I − ηA)^t) A⁻¹c ({count} weights)"
         else:
             text = (
                 f"weights = (I − (I − ηA)^t) A⁻¹c within {values['gap/iterate']:.1e}; test errors "
-                f"{distance(values['gap/risk_scores'])} noise + bias² + variance ({len(sizes)} sizes)"
+                f"{distance(values['gap/risk_scores'], replicas)} noise + bias² + variance ({len(sizes)} sizes)"
             )
-        if self.test.shape[1] < FEW:
-            text += f"; {self.test.shape[1]} replicas give no sure standard error"
         return [*lines, ("closed form", text)]
+
+    def beside_due(self, place: int) -> str:
+        """Mean test error of a polynomial, its standard error, and the expectation or the least that it can be.
+
+        Masks and noise move the weights about their mean, which adds to the expected error. The mean over some draws
+        may lie below it all the same, that of the best degree of all the more: it was chosen by these draws.
+        """
+        values = self.test[place]
+        error = float(values.std()) / math.sqrt(len(values))
+        due = (
+            f"at least {self.due.test[place]:.4f} over all draws"
+            if self.random
+            else f"exact {self.due.test[place]:.4f}"
+        )
+        return f"{float(values.mean()):.4f} ± {error:.4f} ({due})"
+
+    def least_squares_text(self) -> str:
+        """Least squares of the largest degree: whether it overfits, and whether gradient descent does better."""
+        unit, sizes, due = self.learner.unit, self.learner.sizes, self.due_plain.test
+        best = int(due.argmin())
+        text = f"{unit} {sizes[-1]}: {float(self.plain_test[-1].mean()):.4g} (exact {due[-1]:.4g}), "
+        text += f"overfitting: {unit} {sizes[best]} has {due[best]:.4g}" if due[-1] > due[best] else "no overfitting"
+        better, count = int((self.test[-1] < self.plain_test[-1]).sum()), self.test.shape[1]
+        word, share = ("better", better) if 2 * better >= count else ("worse", count - better)
+        return f"{text}; {self.steps} steps of descent do {word} in {share} of {count} replicas"
 
     def figures(self, filters: list[tuple[int, list[float]]]) -> Iterator[tuple[str, Any]]:
         """Error against capacity; for polynomials also the spectral filter."""
@@ -207,7 +233,11 @@ class Sweep:
         plain = (self.plain_train.mean(1).cpu().numpy(), self.plain_test.mean(1).cpu().numpy())
         panels = {"least squares": plain, title: trained}
         due = {"least squares": (self.due_plain.train, self.due_plain.test), title: (self.due.train, self.due.test)}
-        yield "capacity", capacity_figure(self.learner.sizes, panels, due, self.floor, unit=self.learner.unit)
+        bounds = [title] if self.random else []  # masks and noise add to what is due of the mean weights
+        yield (
+            "capacity",
+            capacity_figure(self.learner.sizes, panels, due, self.floor, unit=self.learner.unit, bounds=bounds),
+        )
         eigenvalues = above_rounding(torch.linalg.eigvalsh(self.learner.matrix(self.x, self.learner.sizes[-1])).cpu())
         rate = float(self.learner.steps(self.x)[-1])
         chosen = sorted({round(place) for place in np.geomspace(1, len(filters), 4)})

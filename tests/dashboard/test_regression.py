@@ -66,6 +66,16 @@ def test_capacity_tells_best_and_largest(panels):
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
 
 
+def test_what_is_due_is_called_a_bound_where_it_is_one():
+    errors = (np.array([1.0, 0.3]), np.array([1.2, 0.5]))
+    pairs = {"way 0": errors, "way 1": errors}
+    figure = capacity_figure([0, 1], pairs, pairs, 0.25, unit="degree", bounds=["way 1"])
+    names = [{text.get_text() for text in axes.get_legend().get_texts()} for axes in figure.axes]
+    assert "exact" in names[0]
+    assert "at least, over all draws" in names[1]
+    assert "exact" not in names[1]
+
+
 def test_double_descent_leaves_out_means_that_do_not_settle():
     ratios, medians = np.array([0.5, 0.9, 1.0, 1.5]), np.array([1.0, 8.0, 60.0, 2.0])
     quartiles = np.stack([medians / 2, medians * [1, 1, 1.05, 1], medians * 2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 import train
 from models.capacity.evidence import Evidence
 from models.capacity.learners import Networks, Polynomials
-from models.capacity.results import Risks, Sweep
+from models.capacity.results import Risks, Sweep, distance
 from models.generalisation import GeneralisationTask
 from tests.models.resuming import assert_equal_runs, stopped_and_resumed
 from tests.refusals import refused
@@ -127,6 +128,48 @@ def test_random_regularisers_have_the_mean_of_the_closed_form(switch: dict[str, 
     assert metrics["gap/iterate_scores"] < 4.5
     # Masks only add variance to the risk of the mean iterate; 40 replicas know it within 5 %.
     assert metrics["test/error_largest"] > 0.85 * metrics["theory/error_largest"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"--model.max_size": "4", "--model.weight_decay": "1000"}, (", overfitting: degree 3 has 0.2", "do worse in")),
+        ({"--model.max_size": "2"}, (", no overfitting; ", "do better in")),
+        ({"--model.max_size": "12"}, (", overfitting: degree 3 has 0.2", "do better in")),
+    ],
+)
+def test_overfitting_is_said_where_the_numbers_say_it(
+    options: dict[str, str], says: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path, options)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("least squares")]
+    for text in says:
+        assert text in line
+
+
+def test_a_bound_is_not_called_exact_and_the_error_has_its_standard_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, metrics = run(tmp_path, {"--model.dropout": "0.5", "--model.max_size": "3"})
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("test error")]
+    said = re.search(r"best on these draws: (\S+) ± (\S+) \(at least (\S+) over all draws\)", line)
+    assert said is not None
+    assert [float(said[1]), float(said[3])] == pytest.approx([metrics["test/error"], metrics["theory/error"]], abs=1e-4)
+    assert 0.002 < float(said[2]) < 0.02, "40 replicas of 200 points"
+    assert "exact" not in line
+
+
+@pytest.mark.parametrize(
+    ("scores", "replicas", "said"),
+    [
+        (94.7, 2, "at most 94.7 standard errors (of 2 replicas: too few for a verdict) from"),
+        (8.0, 10, "within 8.0 standard errors of"),  # Student's t of 9 degrees has heavy tails
+        (8.0, 200, "NOT as due, 8.0 standard errors from"),
+        (5.0, 200, "within 5.0 standard errors of"),
+    ],
+)
+def test_few_replicas_give_no_verdict(scores: float, replicas: int, said: str) -> None:
+    assert distance(scores, replicas) == said
 
 
 def test_as_many_features_as_points_leave_figures(tmp_path: Path) -> None:
