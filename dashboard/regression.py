@@ -29,7 +29,8 @@ def fit_figure(
     family: str,
     x: ArrayLike,
     mean: ArrayLike,
-    half_width: ArrayLike,
+    low: ArrayLike,
+    high: ArrayLike,
     truth: ArrayLike,
     *,
     points: tuple[ArrayLike, ArrayLike] | None = None,
@@ -40,14 +41,15 @@ def fit_figure(
         family: ``gaussian``, ``bernoulli``, ``poisson`` or ``softmax``.
         x: Places, shape (G,).
         mean: Fitted mean there, shape (G, K); of softmax all classes, (G, K + 1).
-        half_width: Half of the band, shape (G, K).
+        low: Lower end of the band, shape (G, K).
+        high: Its upper end, shape (G, K).
         truth: True mean, shape (G, K).
         points: Samples: x of shape (N,), y of shape (N, K); None where other features vary too.
 
     Returns:
         A figure of one axes; the title tells on how much of x the band holds the truth.
     """
-    x, mean, half_width, truth = (np.asarray(values, dtype=float) for values in (x, mean, half_width, truth))
+    x, mean, low, high, truth = (np.asarray(values, dtype=float) for values in (x, mean, low, high, truth))
     figure, (axes,) = new_figure(6.2, 4.0)
     if points is not None:
         at, y = (np.asarray(values, dtype=float) for values in points)
@@ -64,14 +66,12 @@ def fit_figure(
             )
     for number, colour in zip(range(mean.shape[1]), CYCLE * 3, strict=False):
         name = f"class {number}" if family == "softmax" else "fit"
-        low, high = mean[:, number] - half_width[:, number], mean[:, number] + half_width[:, number]
-        axes.fill_between(
-            x, low, high, color=colour, alpha=0.22, linewidth=0, label="95 % band" if not number else None
-        )
+        band = "95 % band" if not number else None
+        axes.fill_between(x, low[:, number], high[:, number], color=colour, alpha=0.22, linewidth=0, label=band)
         axes.plot(x, mean[:, number], color=colour, linewidth=1.6, label=name)
         axes.plot(x, truth[:, number], label="truth" if not number else None, **THEORY)
     label(axes, "feature x1, others at 0" if points is None else "feature x1", RESPONSES[family])
-    inside = float(np.mean(np.abs(truth - mean) <= half_width))
+    inside = float(np.mean((low <= truth) & (truth <= high)))
     finding(
         figure,
         f"{family}: the 95 % band of the mean holds the truth on {100 * inside:.0f} % of the range of x",

@@ -22,8 +22,30 @@ from torch import Tensor
 
 from dashboard.regression import fit_figure, solvers_figure
 from models.regression.convergence import SOLVERS, Convergence
-from theory.exponential_family import Family, Fit, covariance, mean, negative_log_likelihood
+from theory.exponential_family import Family, Fit, negative_log_likelihood
 from theory.regularisation import ridge
+
+
+def predictors(family: Family, eta: Tensor) -> tuple[Tensor, Tensor]:
+    """Each mean on a scale without ends, and the slopes of that scale over the natural parameters.
+
+    The scale is the mean itself of a Gaussian, its logarithm of a Poisson, and the logit of each probability.
+
+    Args:
+        family: One of ``theory.exponential_family.FAMILIES``.
+        eta: Natural parameters, shape (G, K).
+
+    Returns:
+        Values (G, K) and slopes (G, K, K); of softmax with class 0, (G, K + 1) and (G, K + 1, K).
+    """
+    if family in ("gaussian", "poisson"):
+        return eta, torch.eye(eta.shape[1], dtype=eta.dtype, device=eta.device).expand(len(eta), -1, -1)
+    scores = torch.cat([torch.zeros_like(eta[:, :1]), eta], 1)  # (G, K + 1)
+    own = torch.eye(scores.shape[1], dtype=eta.dtype, device=eta.device)
+    # logit p_c = score_c - log of the sum of exp(score) over all other classes
+    others = scores[:, None, :].masked_fill(own.bool(), -math.inf)  # (G, K + 1, K + 1)
+    values, slopes = scores - others.logsumexp(2), (own - others.softmax(2))[..., 1:]
+    return (values, slopes) if family == "softmax" else (values[:, 1:], slopes[:, 1:])
 
 
 @dataclass(frozen=True)
@@ -112,7 +134,11 @@ class Likelihood:
         text = f"{values['test/loss']:.4f} nats; the truth's on the same samples {values['theory/loss']:.4f}, "
         text += f"excess {values['gap/loss']:.1e}"
         if not self.precision:
-            text += f" (DK/2n = {values['theory/excess_loss']:.1e} expected)"
+            d, k = self.theta.shape
+            text += (
+                f" (for large n DK/2n = {values['theory/excess_loss']:.1e} on average: D = {d} features with the "
+                f"constant, K = {k} natural parameter{'s' * (k > 1)}, n = {len(self.sample[0])} samples)"
+            )
         lines = [("test loss", text)]
         if self.precision:
             text = f"N(0, {self.precision**-0.5:g}²) on each coefficient"
@@ -125,36 +151,38 @@ class Likelihood:
             lines.append(
                 (
                     "estimate",
-                    f"Wald distance from the truth {values['test/wald']:.2f}; χ² with {degrees} degrees has mean "
-                    f"{degrees} (p = {values['test/wald_p']:.2f})",
+                    f"Wald distance from the truth {values['test/wald']:.2f}; χ² with {degrees} degrees"
+                    f"{', its law for large n,' * (self.family != 'gaussian')} has mean {degrees} "
+                    f"(p = {values['test/wald_p']:.2f})",
                 )
             )
         return lines + self.solver_findings()
 
-    def curve(self, feature: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean over the first feature, others at 0, with its 95 % band by the delta method.
+    def curve(self, feature: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Mean over the first feature, others at 0, with its 95 % band.
+
+        The band is that of the delta method on the scale of `predictors`, mapped to means: it stays in their range.
 
         Args:
             feature: Places, shape (G,).
 
         Returns:
-            Mean, half-width and true mean, each of shape (G, K); of softmax with class 0, (G, K + 1).
+            Mean, lower and upper end of the band, and true mean, each of shape (G, K); of softmax with class 0,
+            (G, K + 1).
         """
         count, outputs = self.theta.shape
         x = feature.new_zeros(len(feature), count)
         x[:, 0], x[:, 1] = 1, feature
-        eta = x @ self.theta
-        identity = torch.eye(outputs, dtype=x.dtype, device=x.device)
-        # The means of all classes sum to 1, so class 0 takes what the others leave.
-        every = torch.cat([-identity.sum(0, keepdim=True), identity]) if self.family == "softmax" else identity
-        shift = every.new_zeros(len(every))
-        shift[0] = float(self.family == "softmax")
-        slope = every @ covariance(self.family, eta)  # d mean / d eta, (G, K or K + 1, K)
+        fitted, slope = predictors(self.family, x @ self.theta)
+        true, _ = predictors(self.family, x @ self.true_theta())
         spread = torch.linalg.inv(self.maximum.information).view(count, outputs, count, outputs)
         of_eta = torch.einsum("gd,dkel,ge->gkl", x, spread, x)
-        variance = (slope @ of_eta @ slope.mT).diagonal(dim1=1, dim2=2)
-        fitted, true = (mean(self.family, value) @ every.T + shift for value in (eta, x @ self.true_theta()))
-        return fitted, 1.959964 * variance.sqrt(), true
+        half = 1.959964 * (slope @ of_eta @ slope.mT).diagonal(dim1=1, dim2=2).sqrt()
+        low, high = fitted - half, fitted + half
+        if self.family == "gaussian":
+            return fitted, low, high, true
+        means = torch.exp if self.family == "poisson" else torch.sigmoid
+        return means(fitted), means(low), means(high), means(true)
 
     def figures(self) -> Iterator[tuple[str, Any]]:
         """The fit over the first feature, and the path of the solvers."""

@@ -268,13 +268,13 @@ def constructions(rng: Generator) -> Any:
 def regressed(rng: Generator) -> Any:
     x, mean = np.linspace(-3, 3, 80), curve(rng, 80)[:, None]
     points = (rng.uniform(-3, 3, 300), rng.uniform(0, 1, (300, 1)))
-    return regression.fit_figure("gaussian", x, mean, np.full((80, 1), 0.1), mean + 0.05, points=points)
+    return regression.fit_figure("gaussian", x, mean, mean - 0.1, mean + 0.1, mean + 0.05, points=points)
 
 
 def classes_regressed(rng: Generator) -> Any:
     x, mean = np.linspace(-3, 3, 80), several(rng, 4, 80).T
     points = (rng.uniform(-3, 3, 300), np.eye(4)[rng.integers(0, 4, 300)][:, 1:])
-    return regression.fit_figure("softmax", x, mean, np.full((80, 4), 0.1), mean, points=points)
+    return regression.fit_figure("softmax", x, mean, mean - 0.1, mean + 0.1, mean, points=points)
 
 
 def solvers(rng: Generator) -> Any:

@@ -27,7 +27,7 @@ def test_the_fit_tells_how_much_of_the_truth_lies_in_the_band(family, columns):
     truth = np.full((10, columns), 0.5)
     mean = truth + 0.1 * (np.arange(10) >= 7)[:, None]
     y = np.zeros((20, columns - 1 or 1))
-    figure = fit_figure(family, x, mean, np.full_like(mean, 0.05), truth, points=(np.linspace(0, 1, 20), y))
+    figure = fit_figure(family, x, mean, mean - 0.05, mean + 0.05, truth, points=(np.linspace(0, 1, 20), y))
     assert "truth on 70 % of" in title(figure)
     assert inside(figure)
 

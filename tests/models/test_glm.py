@@ -17,11 +17,13 @@ from data.samples import Samples
 from data.tables import Tables, saturated_rows
 from models.glm import GLMTask
 from models.regression.adjustment import set_treatment
+from models.regression.convergence import Convergence
+from models.regression.likelihood import Likelihood, predictors
 from tests.models.resuming import assert_equal_runs, stopped_and_resumed
 from tests.refusals import refused
 from tests.runs import weights
 from theory.causality import TABLES
-from theory.exponential_family import FAMILIES, fit
+from theory.exponential_family import FAMILIES, fit, mean
 
 QUICK = ["--device", "cpu", "--report", "none"]
 
@@ -70,6 +72,52 @@ def test_a_prior_makes_it_ridge(tmp_path: Path, capsys: pytest.CaptureFixture[st
     laws = {"theory/excess_loss", "test/wald", "theory/wald", "test/wald_p"}
     assert not laws & metrics.keys(), "a prior moves the maximum away from where these laws hold"
     assert "DK/2n" not in capsys.readouterr().out
+
+
+def test_laws_for_large_samples_are_called_so_and_their_letters_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path, "--data.family", "poisson", "--data.num_samples", "5")
+    out = capsys.readouterr().out
+    assert "(for large n DK/2n = 2.0e-01 on average: D = 2 features with the constant, K = 1 natural parameter, " in out
+    assert "χ² with 2 degrees, its law for large n, has mean 2" in out
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_predictors_lead_to_the_means_by_slopes_of_autograd(family: Any) -> None:
+    eta = torch.randn(4, 3 if family == "softmax" else 1, generator=torch.Generator().manual_seed(0)).double()
+    values, slopes = predictors(family, eta)
+    due = mean(family, eta)
+    if family == "softmax":
+        due = torch.cat([1 - due.sum(1, keepdim=True), due], 1)
+    back = {"gaussian": values, "poisson": values.exp()}.get(family, values.sigmoid())
+    torch.testing.assert_close(back, due)
+    found = torch.autograd.functional.jacobian(lambda one: predictors(family, one[None])[0][0], eta[2])
+    torch.testing.assert_close(slopes[2], found)
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "highest"),
+    [
+        ("bernoulli", {"num_samples": 12, "sample_seed": 3}, 1.0),
+        ("poisson", {"num_samples": 5}, np.inf),
+        ("softmax", {"num_samples": 40}, 1.0),
+    ],
+)
+def test_the_band_of_a_mean_stays_in_its_range(family: Any, options: dict[str, int], highest: float) -> None:
+    data = Samples(family, **options)
+    data.setup()
+    sample, facts = next(iter(data.train_dataloader())), data.facts()
+    maximum = fit(family, *sample)
+    found = Likelihood(
+        family, maximum.theta, maximum, sample, sample, 1.0, facts["truth"], 0.0, facts["feature_names"],
+        Convergence([], [], 1.0),
+    )  # fmt: skip
+    middle, low, high, truth = found.curve(torch.linspace(-3, 3, 50, dtype=torch.float64))
+    assert float(low.min()) >= 0
+    assert float(high.max()) <= highest
+    assert bool(((low <= middle) & (middle <= high)).all())
+    assert middle.shape == truth.shape == low.shape
 
 
 @pytest.mark.parametrize(
