@@ -128,17 +128,12 @@ def ratio_figure(
     rows = np.arange(len(names))
     axes.vlines(due, rows - 0.36, rows + 0.36, **{**THEORY, "linestyle": "-", "linewidth": 1.6}, label="δ, closed form")
     axes.plot(found, rows, "o", color=BLUE, markersize=5, linestyle="none", label="δ, measured")
-    axes.vlines(trap_due, rows - 0.36, rows + 0.36, color=VERMILLION, linewidth=1.2, label="∂loss/∂W, closed form")
-    axes.plot(
-        trap,
-        rows,
-        "D",
-        color=VERMILLION,
-        markersize=5,
-        markerfacecolor="none",
-        linestyle="none",
-        label="∂loss/∂W, measured",
-    )
+    known = np.isfinite(trap) & (trap > 0)
+    if known.any():
+        look: dict[str, Any] = {"markersize": 5, "markerfacecolor": "none", "linestyle": "none"}
+        ends = rows[known] - 0.36, rows[known] + 0.36
+        axes.vlines(trap_due[known], *ends, color=VERMILLION, linewidth=1.2, label="∂loss/∂W, closed form")
+        axes.plot(trap[known], rows[known], "D", color=VERMILLION, label="∂loss/∂W, measured", **look)
     logarithmic(axes, x=True)
     axes.axvline(1, color="#888888", linewidth=0.8)
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -190,6 +185,8 @@ def trainability_figure(
     for axes, group in zip(panels, groups, strict=True):
         for place, (colour, rank) in zip(group, _looks(kinds, group), strict=True):
             look: dict[str, Any] = {"color": colour, "linestyle": DASHES[rank], "linewidth": 1.5}
+            if len(epochs) == 1:  # a line of one point draws nothing
+                look["marker"] = MARKERS[rank]
             axes.plot(epochs, losses[:, place], label=plain(names[place], NAME), **look)
         axes.axhline(chance, **THEORY)
         axes.set_ylim(0, top)

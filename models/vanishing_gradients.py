@@ -213,10 +213,11 @@ class VanishingGradientsTask(LightningModule):
         deviations = self.deviations()
         worst = max(range(len(deviations)), key=lambda place: abs(deviations[place]))
         ratio = f"‖δ₁‖/‖δ_{options['measured_depth']}‖"
+        settings = f"{len(deviations)} setting{'s' * (len(deviations) > 1)}"
         lines = [
             (
                 "gradient law",
-                f"{ratio} of {len(deviations)} settings is within {100 * abs(deviations[worst]):.1f} % of the closed "
+                f"{ratio} of {settings} is within {100 * abs(deviations[worst]):.1f} % of the closed "
                 f"form (worst: {self.settings[worst]}; width {options['measured_width']}, {options['draws']} draws)",
             ),
             ("columns", f"{ratio} (due); the same of weight gradients; accuracy at {options['depth']} layers"),

@@ -68,6 +68,19 @@ def test_the_title_of_the_ratios_says_what_they_are(found: list[float], weights:
     assert title(ratio_figure(["a", "b"], found, found, weights, weights)) == due
 
 
+@pytest.mark.parametrize("weights", [[np.nan, 1.1], [np.nan, np.nan], [0.0, 0.0]])
+def test_a_ratio_of_weight_gradients_is_in_the_legend_where_one_is_drawn(weights):
+    figure = ratio_figure(["a", "b"], [0.1, 2.0], [0.1, 2.0], weights, np.abs(weights))
+    names = {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
+    assert ("∂loss/∂W, measured" in names) == ("∂loss/∂W, closed form" in names) == (1.1 in weights)
+    assert ("δ alone" in title(figure)) == (1.1 not in weights)
+
+
+def test_a_single_epoch_is_seen():
+    curves = trainability_figure(["x", "y"], ["relu", "tanh"], [[2.4, 2.3]], 10, 30).axes[0].lines[:2]
+    assert all(line.get_marker() != "None" for line in curves), "a line of one point draws nothing"
+
+
 def test_settings_at_chance_are_counted() -> None:
     figure = trainability_figure(["x", "y"], ["relu", "relu"], [[2.4, 2.3], [2.303, 0.5]], 10, 30)
     assert title(figure).startswith("30 layers: 1 of 2 settings stay")

@@ -72,6 +72,14 @@ def test_an_orthogonal_linear_network_keeps_every_gradient() -> None:
     assert found.delta_ratio == pytest.approx(1, abs=1e-6)
 
 
+def test_a_gradient_below_the_range_of_float32_is_measured() -> None:
+    setting = Setting("sigmoid", "glorot")
+    found, due = measure_gradients(setting, depth=100, width=128, batch=8, draws=2), setting.theory(100)
+    assert due.delta_ratio < 1e-60
+    assert found.delta_ratio == pytest.approx(due.delta_ratio, rel=0.5)
+    assert found.weight_ratio == pytest.approx(due.weight_ratio, rel=0.5)
+
+
 def test_delta_is_the_gradient_of_the_pre_activations() -> None:
     """Against finite differences of the loss, for the ratio of two layers."""
     generator = torch.Generator().manual_seed(2)
