@@ -20,6 +20,8 @@ from theory.named_functions import variables_of
 TOO_HIGH, TOO_FAR = 1e9, 1e9  # times 1 + the size at the start
 EDGES = {"sgd": "2/L", "momentum": "2(1 + β)/L", "nesterov": "2(1 + β)/(1 + 2β)L", "newton": "2"}
 
+PLURAL = {"minimum": "minima", "maximum": "maxima"}  # where the gradient of a quadratic vanishes along a line
+
 
 def runs_away(f: Function, point: Tensor, start: Tensor) -> str:
     """Why a path counts as diverged at ``point``, or an empty text."""
@@ -76,9 +78,26 @@ class Course:
 
     @property
     def converged(self) -> bool:
-        """Whether the gradient has all but vanished."""
+        """Whether the gradient has all but vanished, and with it the distance from the stationary point.
+
+        Where curvatures differ by many orders, the gradient at the start is that of the steepest direction, beside
+        which the others vanish from the beginning.
+        """
         first = float(gradient(self.function, self.path[0]).norm())
-        return not self.stopped and self.slope <= self.tolerance * max(first, 1e-300)
+        if self.stopped or self.slope > self.tolerance * max(first, 1e-300):
+            return False
+        if self.account.point is None:
+            return True
+        far, near = self.account.along(self.path[0]).norm(), self.account.along(self.path[-1]).norm()
+        return float(near) <= 1e3 * self.tolerance * float(far) + 1e-9 * (1 + float(self.account.point.norm()))
+
+    @property
+    def on_edge(self) -> bool:
+        """Whether α is the edge of stability itself, to rounding: the path on a quadratic then swings for ever."""
+        if not self.account.has_minimum or not self.account.quadratic or self.rule == "adam":
+            return False
+        edge = stability_edge(self.rule, float(self.account.curvature[-1]), self.momentum)
+        return abs(self.lr - edge) <= 1e-12 * edge
 
     def place(self, point: Tensor) -> str:
         """Such as (−0.5, 0.5)."""
@@ -96,8 +115,8 @@ class Course:
     def grows_with(self, lr: float) -> bool:
         """Whether the rule with this learning rate leaves the minimum, from 200 steps of torch's own optimiser."""
         assert self.account.point is not None
-        goal = self.account.point
-        point = (goal + 1.0).requires_grad_()
+        curved = self.account.directions[:, self.account.curvature != 0]
+        point = (self.account.point + curved.sum(1)).requires_grad_()
         momentum = self.momentum if self.rule in ("momentum", "nesterov") else 0.0
         optimizer = torch.optim.SGD([point], lr=lr, momentum=momentum, nesterov=self.rule == "nesterov")
         sizes = []
@@ -105,10 +124,10 @@ class Course:
             optimizer.zero_grad()
             slope = gradient(self.function, point)
             if self.rule == "newton":
-                slope = torch.linalg.solve(self.hessian, slope)
+                slope = torch.linalg.pinv(self.hessian, hermitian=True) @ slope
             point.grad = slope
             optimizer.step()
-            sizes.append(float((point.detach() - goal).norm()))
+            sizes.append(float(self.account.along(point.detach()).norm()))
         return max(sizes[-50:]) > max(sizes[50:100])
 
     @cached_property
@@ -142,6 +161,9 @@ class Course:
             if account.quadratic:
                 return f"{text}; f has no minimum: {kind}, and f falls without end along that direction"
             return f"{text}; {kind}, and f fell from {self.first:.3g} to {self.value:.3g}"
+        if account.kind == "degenerate" and self.value < self.first:
+            text += f"; f fell from {self.first:.3g} to {self.value:.3g}"
+            return f"{text}, and its stationary point {self.place(account.point)} is degenerate"
         edge = stability_edge(self.rule, highest, self.momentum) if highest > 0 else math.inf
         if self.lr > edge and (account.quadratic or account.kind == "minimum"):
             factor = contraction(self.rule, self.lr, highest, self.momentum)
@@ -159,16 +181,25 @@ class Course:
             return f"diverged at step {self.steps}: {self.reason()}"
         here = f"f = {self.value:.8g} at {self.place(end)} after {self.steps} step{'s' * (self.steps != 1)}"
         if not self.converged:
+            if self.on_edge:
+                steep, edge = float(account.curvature[-1]), EDGES[self.rule]
+                when = "" if self.rule in ("sgd", "newton") else " in the end"
+                return (f"swings for ever: {here}; α = {self.lr:g} is the edge {edge} itself, where each step{when} "
+                        f"multiplies the distance along λ = {steep:.6g} by −1")  # fmt: skip
             goal = ""
             if account.has_minimum and account.point is not None:
                 goal = f"; a minimum {account.value:.8g} lies at {self.place(account.point)}"
             return f"not yet at rest: {here}, ‖∇f‖ = {self.slope:.3g}{goal}"
         if account.point is None:
             return f"at rest: {here}"
+        if account.kind == "degenerate":  # found by Newton's method to a few digits only: no distance is told
+            place = self.place(account.point)
+            return f"degenerate: {here}; the gradient vanishes at {place}, where the curvatures do not decide"
         distance = float((end - account.point).norm())
         due = f"due {account.value:.8g} at {self.place(account.point)}, distance {distance:.2g}"
         note = {"minimum": "", "maximum": ", which is no minimum but a maximum", "saddle": ", which is no minimum"}
-        return f"{account.kind}: {here} ({due}){note.get(account.kind, ', where the curvatures do not decide')}"
+        line = "" if account.isolated else f", one of a whole line of {PLURAL.get(account.kind)}"
+        return f"{account.kind}: {here} ({due}){line or note[account.kind]}"
 
     def lack(self) -> str:
         """Why a path that has not run away leads to no minimum, as far as that is known; else an empty text."""
@@ -187,22 +218,32 @@ class Course:
     def describe(self) -> str:
         """The function: quadratic or not, its stationary point and curvatures."""
         values = ", ".join(f"{value + 0.0:.6g}" for value in self.account.curvature.tolist())
-        where = (
-            "the start" if self.account.point is None else f"its {self.account.kind} {self.place(self.account.point)}"
-        )
         quadratic = "a quadratic" if self.account.quadratic else "no quadratic"
+        where = "the start"
+        if self.account.point is not None:
+            kind = "degenerate stationary point" if self.account.kind == "degenerate" else self.account.kind
+            if self.account.quadratic and not self.account.isolated:
+                kind = f"line of {PLURAL.get(kind)} through"
+            where = f"its {kind} {self.place(self.account.point)}"
         return f"{self.formula}: {quadratic}, curvatures {values} at {where}"
 
     def factors(self) -> list[float]:
-        """Measured factor per step along each eigenvector, NaN where none is; empty without a stationary point."""
-        if self.account.point is None or self.rule == "adam":
+        """Measured factor per step along each eigenvector, NaN where none is.
+
+        Empty where no factor is due: without a stationary point; at a degenerate one, which is approached by other
+        laws; and on a path that runs away from one into a region where f is no quadratic.
+        """
+        if self.account.point is None or self.rule == "adam" or self.account.kind == "degenerate":
+            return []
+        if self.stopped and not self.account.quadratic:
             return []
         measured = measured_factors(self.path, self.account, order=2 if self.rule in ("momentum", "nesterov") else 1)
         if not self.account.quadratic:
             # The slowest direction feeds all others through the third derivatives: only its own factor is due.
             due = [self.due(self.lr, one) for one in self.account.curvature.tolist()]
             measured = [a if b == max(due) else math.nan for a, b in zip(measured, due, strict=True)]
-        return measured
+        # Along a flat direction of a quadratic nothing moves.
+        return [a if curved else math.nan for a, curved in zip(measured, self.account.curvature.tolist(), strict=True)]
 
     def speed(self) -> list[tuple[str, str]]:
         """Factors per step beside theory, and the distance from the predicted path."""
@@ -252,12 +293,16 @@ class Course:
         gap = self.gap()
         return metrics | ({} if gap is None else {"gap/path": gap})
 
-    def distances(self) -> tuple[Tensor, NDArray[np.floating] | None]:
-        """|Eigen-coordinates| of the path, shape (K + 1, n), and those predicted, or None."""
-        assert self.account.point is not None
-        goal, directions, due = self.account.point, self.account.directions, self.prediction()
-        predicted = None if due is None else ((due - goal) @ directions).abs().numpy()
-        return ((self.path - goal) @ directions).abs(), predicted
+    def distances(self) -> tuple[NDArray[np.floating], NDArray[np.floating] | None, list[float]]:
+        """|Eigen-coordinates| of the path, shape (K + 1, m), those predicted, or None, and the m curvatures.
+
+        A direction along which a quadratic is flat is left out: nothing moves there.
+        """
+        account, due = self.account, self.prediction()
+        assert account.point is not None
+        kept = (account.curvature != 0) | (not account.quadratic)
+        seen = lambda path: ((path - account.point) @ account.directions)[:, kept].abs().numpy()
+        return seen(self.path), None if due is None else seen(due), account.curvature[kept].tolist()
 
     def picture(self) -> tuple[NDArray[np.floating], list[NDArray[np.floating]], NDArray[np.floating], Tensor | None]:
         """What ``dashboard.descent.path_figure`` draws: path, places along each axis, values there, the goal."""

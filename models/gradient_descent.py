@@ -178,9 +178,8 @@ class GradientDescentTask(LightningModule):
         lines = [("outcome", course.outcome()), ("function", course.describe())]
         lines += course.speed()
         if edge is not None:
-            lines.append(
-                ("edge", f"descent diverges from α = {edge[0]:.4f} on, due {course.edge_formula()} = {edge[1]:.4f}")
-            )
+            found, due = (f"{one:.4f}" if one >= 0.01 else f"{one:.4g}" for one in edge)
+            lines.append(("edge", f"descent diverges from α = {found} on, due {course.edge_formula()} = {due}"))
         return lines
 
     def final_metrics(self) -> dict[str, float]:
@@ -195,10 +194,12 @@ class GradientDescentTask(LightningModule):
         course = self.course()
         yield "path", path_figure(*course.picture(), title=course.outcome())
         if course.account.point is not None:
-            distances, due = course.distances()
-            yield "distance", shrinking_figure(distances.numpy(), due, course.account.curvature.tolist())
-            if course.factors():
-                yield "factor", factor_figure(self.lr, course.factors(), course.account.curvature.tolist(), course.due)
+            yield "distance", shrinking_figure(*course.distances())
+            pairs = zip(course.factors(), course.account.curvature.tolist(), strict=False)
+            curved = [(factor, curvature) for factor, curvature in pairs if curvature]
+            if curved:
+                factors, curvatures = zip(*curved, strict=True)
+                yield "factor", factor_figure(self.lr, factors, curvatures, course.due)
 
     def show(self, writer: Any, step: int) -> list[str]:
         """The function along the path."""

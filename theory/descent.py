@@ -69,19 +69,30 @@ def stationary_point(f: Function, start: Tensor, steps: int = 100, tolerance: fl
 
     Returns:
         The point, shape (n,), or None where the method finds none.
+
+    Source:
+        Schröder (1870), Ueber unendlich viele Algorithmen zur Auflösung der Gleichungen: where the curvature vanishes,
+        a zero of the gradient of multiplicity m, each step of Newton leaves the share 1 − 1/m of the distance, so that
+        steps shrink by that share, and m steps at once leave none of it.
     """
-    x = start.clone()
+    x, before, shares = start.clone(), torch.zeros_like(start), [0.0]
     enough = tolerance * max(1.0, float(gradient(f, x).norm()))
-    for _ in range(steps):
+    for number in range(steps):
         slope, curvature = gradient(f, x), hessian(f, x)
         if not bool(torch.isfinite(slope).all() and torch.isfinite(curvature).all()):
             return None
         # lstsq: in a flat direction the shortest step instead of none
         step = torch.linalg.lstsq(curvature, slope[:, None], driver="gelsd").solution[:, 0]
         # A gradient that fades only because the point runs away, as that of 1/x, has no small step.
-        if float(slope.norm()) <= enough and float(step.norm()) <= 1e-6 * (1 + float(x.norm())):
+        small = float(slope.norm()) <= enough and float(step.norm()) <= 1e-6 * (1 + float(x.norm()))
+        if small and (number > 3 or not step.any()):
             return x - step if bool(torch.isfinite(f(x))) else None
-        x = x - step
+        shares.append(float(step @ before / (before @ before).clamp_min(1e-300)))
+        ahead, before = x - step, step
+        if 0.3 < shares[-1] < 0.99 and abs(shares[-1] - shares[-2]) < 0.01:
+            far = x - round(1 / (1 - shares[-1])) * step
+            ahead = min(ahead, far, key=lambda end: float(gradient(f, end).norm().nan_to_num(math.inf)))
+        x = ahead
     return None
 
 

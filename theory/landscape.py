@@ -29,6 +29,8 @@ from theory.descent import (
 from theory.expression import Expression
 from theory.named_functions import variables_of
 
+NEAR = 0.01  # of 1 + the size of a point: far enough that a curvature which vanishes at the point is seen beside it
+
 # The functions of the articles, and where to start on them.
 LANDSCAPES: dict[str, tuple[str, tuple[float, ...]]] = {
     "parabola": ("2*x^2 - 12*x + 20", (10.0,)),
@@ -50,7 +52,7 @@ class Account:
     Attributes:
         point: A stationary point, shape (n,), or None where none was found.
         value: f there.
-        curvature: Eigenvalues of the Hessian there, rising, shape (n,).
+        curvature: Eigenvalues of the Hessian there, rising, shape (n,); 0 where one cannot be told from 0.
         directions: Their eigenvectors in columns, shape (n, n).
         kind: What the point is.
         quadratic: Whether f is a polynomial of degree two wherever it was looked at; then all of this holds globally.
@@ -68,6 +70,16 @@ class Account:
         """Whether the stationary point is a minimum."""
         return self.point is not None and self.kind == "minimum"
 
+    @property
+    def isolated(self) -> bool:
+        """Whether the gradient of a quadratic vanishes at this point only, and not along a line."""
+        return bool((self.curvature != 0).all())
+
+    def along(self, points: Tensor) -> Tensor:
+        """Coordinates of points (…, n) from the stationary point, along the directions that are curved, (…, ≤ n)."""
+        assert self.point is not None
+        return ((points - self.point) @ self.directions)[..., self.curvature != 0]
+
 
 def account_of(f: Function, start: Tensor) -> Account:
     """Looks for a stationary point from ``start`` and describes it; without one, describes the start itself."""
@@ -75,10 +87,37 @@ def account_of(f: Function, start: Tensor) -> Account:
     at = start if point is None else point
     values, directions = curvatures(f, at)
     quadratic = is_quadratic(f, start)
-    # Where a curvature vanishes, Newton's method ends near the point and not on it: compared with the start's.
-    unit = float(hessian(f, start).abs().max()) or 1.0
-    kind = kind_of(values / unit, 1e-9 if quadratic else 1e-4)
+    if point is not None:
+        values = values.masked_fill(flat(f, point, values, directions, quadratic), 0)
+    kind = kind_of(values, 0)
+    if quadratic and point is not None and kind == "degenerate":  # then f is constant along the flat direction
+        kind = "minimum" if float(values[-1]) > 0 else "maximum"
     return Account(point, float(f(at)), values, directions, kind, quadratic)
+
+
+def flat(f: Function, point: Tensor, values: Tensor, directions: Tensor, quadratic: bool) -> Tensor:
+    """Which curvatures at a stationary point cannot be told from 0, shape (n,).
+
+    Those of a quadratic are known to rounding, beside the largest. Any other f has its stationary point from Newton's
+    method, which where a curvature vanishes ends near it: there the curvature is compared with what it is at a small
+    distance to both sides. No unit of x, of f, or of the other curvatures comes in but that distance.
+
+    Args:
+        f: Shape (n,) to a scalar.
+        point: Shape (n,).
+        values: Eigenvalues of the Hessian there, shape (n,).
+        directions: Their eigenvectors in columns.
+        quadratic: Whether f is a polynomial of degree two.
+    """
+    rounding = values.abs() <= 1e-14 * values.abs().max()
+    if quadratic:
+        return rounding
+    aside = NEAR * (1 + float(point.norm())) * directions.T  # (n, n)
+    ways = [(way, point + shift) for way, shift in zip(directions.T, aside, strict=True)]
+    ways += [(way, point - shift) for way, shift in zip(directions.T, aside, strict=True)]
+    beside = torch.stack([way @ hessian(f, place) @ way for way, place in ways]).view(2, -1)  # (2, n)
+    beside = beside.abs().where(beside.isfinite(), 0)
+    return rounding | (values.abs() <= 1e-5 * beside.amax(0))
 
 
 def is_quadratic(f: Function, around: Tensor) -> bool:

@@ -131,6 +131,82 @@ def test_adam_descends_without_a_factor(tmp_path: Path) -> None:
     assert "theory/factor_1" not in metrics
 
 
+@pytest.mark.parametrize(
+    ("words", "says", "lacks"),
+    [
+        (
+            ["--model.rule", "newton", "--data.function", "x^4"],
+            ["degenerate: f = ", "; the gradient vanishes at x = 0, where the curvatures do not decide",
+             "curvatures 0 at its degenerate stationary point x = 0"],
+            ["due", "factor"],
+        ),
+        (
+            ["--data.function", "x^4"],
+            ["not yet at rest: f = ", "curvatures 0 at its degenerate stationary point x = 0"],
+            ["due", "factor"],
+        ),
+        (
+            ["--data.function", "(x-y)^2", "--data.start", "[1,3]"],
+            ["minimum: f = ", ", one of a whole line of minima", "curvatures 0, 4 at its line of minima through (2, 2)",
+             "factor, λ = 4  0.600000 a step, due |1 − αλ| = 0.600000", "due 2/L = 0.5000"],
+            ["factor, λ = 0", "do not decide", "degenerate"],
+        ),
+        (
+            ["--data.function", "(x-y)^2", "--data.start", "[1,3]", "--model.rule", "newton", "--lr", "0.5"],
+            ["minimum: f = ", "due 2 = 2.0000"],
+            ["degenerate"],
+        ),
+        (
+            ["--data.function", "1000000*x^2 + 0.000001*y^2", "--lr", "1e-7"],
+            ["not yet at rest: f = 1e-06 at (0, 1)", "a minimum 0 lies at (0, 0)", "due 2/L = 1e-06"],
+            ["degenerate"],
+        ),
+        (
+            ["--lr", "0.5"],
+            ["swings for ever: f = 11 at (2, 0) after 100 steps; α = 0.5 is the edge 2/L itself, where each step "
+             "multiplies the distance along λ = 4 by −1"],
+            ["not yet at rest"],
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_said_where_curvatures_vanish_or_differ_by_far(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: list[str], lacks: list[str]
+) -> None:
+    run(tmp_path, *words)
+    lines = capsys.readouterr().out.splitlines()
+    out = "\n".join(line for line in lines if line.startswith(("outcome", "function", "factor", "edge", "whole")))
+    squeezed = " ".join(out.split())
+    for text in says:
+        assert " ".join(text.split()) in squeezed
+    for text in lacks:
+        assert text not in squeezed
+
+
+def test_no_figure_of_factors_at_a_degenerate_point(tmp_path: Path) -> None:
+    metrics = run(tmp_path, "--data.function", "x^4", "--model.rule", "newton", report="full")
+    assert not any("factor" in name for name in metrics)
+    names = {path.name for path in (tmp_path / "runs").glob("*/*/figures/*.png")}
+    assert names == {"path.png", "distance.png"}
+
+
+def test_a_flat_direction_is_not_drawn() -> None:
+    task = GradientDescentTask("(x-y)^2", [1.0, 3.0])
+    task.path += [[1.2, 2.8], [1.4, 2.6]]
+    found, due, curvature = task.course().distances()
+    assert curvature == [4.0]
+    assert found.shape == (3, 1)
+    assert due is not None
+    assert due.shape == (3, 1)
+
+
+def test_running_away_past_a_degenerate_point(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, "--data.function", "x^3", "--data.start", "[-0.5]", status=1)
+    captured = capsys.readouterr()
+    assert "f fell from -0.125 to -3.06e+09, and its stationary point x = 0 is degenerate" in captured.err
+    assert "is a degenerate" not in captured.out
+    assert "factor" not in captured.out, "far from the point f is no quadratic"
+
+
 def test_leaving_the_domain_is_divergence_and_no_nan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     metrics = run(tmp_path, "--data.function", "log(x)", status=1)
     assert all(value == value for value in metrics.values())

@@ -65,6 +65,33 @@ def test_other_functions() -> None:
 
 
 @pytest.mark.parametrize(
+    ("formula", "start", "kind", "curvature", "point"),
+    [
+        ("x^4", [1.0], "degenerate", [0], [0]),
+        ("x^4", [1e-6], "degenerate", [0], [0]),
+        ("x^3", [-0.5], "degenerate", [0], [0]),
+        ("(x - 2)^6 + y^2", [1.0, 1.0], "degenerate", [0, 2], [2, 0]),
+        ("x^4 - x^3", [-0.5], "degenerate", [0], [0]),
+        ("x^4 + x^2", [100.0], "minimum", [2], [0]),
+        ("1000000*x^2 + y^2 + x^4", [1.0, 1.0], "minimum", [2, 2e6], [0, 0]),
+        ("x^4 - x^2 + y^4", [0.05, 1.0], "degenerate", [-2, 0], [0, 0]),
+        ("(x - y)^2", [1.0, 3.0], "minimum", [0, 4], [2, 2]),
+        ("-(x - y)^2", [1.0, 3.0], "maximum", [-4, 0], [2, 2]),
+        ("1000000*x^2 + 0.000001*y^2", [1.0, 1.0], "minimum", [2e-6, 2e6], [0, 0]),
+        ("1000000*x^2 - 0.000001*y^2", [1.0, 1.0], "saddle", [-2e-6, 2e6], [0, 0]),
+    ],
+)
+def test_kinds_need_no_unit(
+    formula: str, start: list[float], kind: str, curvature: list[float], point: list[float]
+) -> None:
+    account = account_of(as_function(formula), torch.tensor(start, dtype=torch.float64))
+    assert account.kind == kind
+    assert account.curvature.tolist() == pytest.approx(curvature, rel=1e-6, abs=0)
+    assert account.point is not None
+    assert account.point.tolist() == pytest.approx(point, abs=1e-9)
+
+
+@pytest.mark.parametrize(
     ("formula", "start", "due"),
     [
         ("abs(x)", [1.0], False),
