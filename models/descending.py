@@ -221,7 +221,7 @@ class Course:
         quadratic = "a quadratic" if self.account.quadratic else "no quadratic"
         where = "the start"
         if self.account.point is not None:
-            kind = "degenerate stationary point" if self.account.kind == "degenerate" else self.account.kind
+            kind: str = "degenerate stationary point" if self.account.kind == "degenerate" else self.account.kind
             if self.account.quadratic and not self.account.isolated:
                 kind = f"line of {PLURAL.get(kind)} through"
             where = f"its {kind} {self.place(self.account.point)}"
