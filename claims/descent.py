@@ -73,7 +73,8 @@ def the_parabola() -> Numbers:
     "001-18",
     "a vanishing derivative means a minimum",
     IMPRECISE,
-    "it is necessary inside the domain, not sufficient: that takes convexity or f'' > 0",
+    "it is necessary inside the domain, not sufficient; with it either convexity or, for a local minimum, f'' > 0 is "
+    "sufficient, and neither is necessary",
     "Fermat 1638; second-derivative test",
 )
 def vanishing_derivative() -> Numbers:

@@ -60,8 +60,8 @@ def double_descent() -> Numbers:
     "002-16",
     "training and generalisation error must both be small and near each other",
     RIGHT,
-    "for least squares the price is known: excess risk σ²p/(n − p − 1); uniform convergence is sufficient, not "
-    "necessary",
+    "for least squares on p isotropic Gaussian features, p < n − 1, the price is known: excess risk σ²p/(n − p − 1); "
+    "uniform convergence is sufficient, not necessary",
     "Nagarajan, Kolter 2019",
 )
 def price_of_features() -> Numbers:
