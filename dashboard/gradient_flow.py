@@ -154,6 +154,8 @@ def _hiding(names: Sequence[str], found: Array, trap: Array) -> str:
     pair = f"{names[worst]} has {trap[worst]:.2g}, δ {found[worst]:.2g}"
     if apart.max() < math.log(HIDES):
         return f"weight gradients agree with δ within a factor of {HIDES:g}: {pair} at most"
+    if abs(math.log(trap[worst])) > abs(math.log(found[worst])) / 2:  # 1e-62 beside 1e-63 hides nothing
+        return f"weight gradients and δ differ by a factor of {math.exp(apart.max()):.2g}: {pair}"
     return f"weight gradients hide how δ {'decays' if found[worst] < 1 else 'grows'}: {pair}"
 
 
