@@ -223,8 +223,8 @@ class DeepVsWideTask(LightningModule):
         """Sizes, for the first lines of a run."""
         inputs = self.plane.shape[1]
         sizes = [f"{shape_name(w)} ({parameters(w, inputs, self.num_outputs):,} parameters)" for w in self.shapes]
-        networks = self.hparams["num_networks"]
-        return f"{networks} network{'s' * (networks > 1)} of each shape: {', '.join(sizes)}"
+        count = self.hparams["num_networks"]
+        return f"{count} network{'s' * (count > 1)} of each shape: {', '.join(sizes)}"
 
     def result(self) -> Result:
         """Everything the run found."""

@@ -242,6 +242,11 @@ def test_a_verdict_needs_a_standard_error(errors: list[list[float]], said: str) 
     assert "1 networks" not in found.verdict()
 
 
+@pytest.mark.parametrize(("count", "said"), [(1, "1 network of each shape: "), (2, "2 networks of each shape: ")])
+def test_a_single_network_is_one(count: int, said: str) -> None:
+    assert DeepVsWideTask(["a", "b"], in_features=2, box=[-1.0, 1.0], num_networks=count).describe().startswith(said)
+
+
 def test_the_lower_bound_is_that_of_relu_only() -> None:
     leaky, lines = findings_of([[48], [24, 24]], slope=0.2)
     assert not any("some network" in text for text in lines.values())
