@@ -76,7 +76,7 @@ def test_the_floor_of_a_single_width_is_seen(widths: list[int]) -> None:
     lines = error_figure(widths, {"Adam": errors}, floors, 2.0, subject="f").axes[0].lines
     drawn = {str(line.get_label()): line for line in lines}
     floor, limit = drawn["proved floor"], drawn["(∫|f''|^⅖)^(5/2) / (√720 N²)"]
-    assert floor.get_xdata().tolist() == limit.get_xdata().tolist()
+    assert list(floor.get_xdata()) == list(limit.get_xdata())
     assert floor.get_xdata()[0] < floor.get_xdata()[-1]
     assert floor.get_ydata()[-1] == 9e-3
     assert limit.get_ydata()[-1] == 2 / 16**2
