@@ -54,7 +54,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     from trainer.device import precision_of
     from trainer.plan import built, opened, planned
     from trainer.report import house_record
-    from trainer.resume import check_compatible, check_unfinished, stages
+    from trainer.resume import check_compatible, check_unfinished, logged_step, stages
     from trainer.safe_file import load_checkpoint
 
     plan = planned(request, lambda replay: read(words, MODELS, DATA, RECIPES, replay=replay), MODELS, DATA)
@@ -74,7 +74,9 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         check_compatible(checkpoint, dict(task.hparams), house, plan.defaults)
         check_unfinished(checkpoint, settings.trainer["max_epochs"], plan.folder)
         extend(plan, stages(checkpoint, settings.trainer["max_epochs"]), house)
-    train_and_test(plan, data, task, checkpoint, house, started)
+    step = None if checkpoint is None else logged_step(checkpoint)
+    del checkpoint  # Lightning reads it once more; a second copy of weights and optimiser would stay for the whole run
+    train_and_test(plan, data, task, step, house, started)
     failure = getattr(task, "failure", "")
     if failure:
         raise RunFailed(failure)
@@ -92,9 +94,9 @@ def extend(plan: Plan, epochs: list[int], house: dict[str, Any]) -> None:
 
 
 def train_and_test(
-    plan: Plan, data: Any, task: Any, checkpoint: dict[str, Any] | None, house: dict[str, Any], started: float
+    plan: Plan, data: Any, task: Any, resume_step: int | None, house: dict[str, Any], started: float
 ) -> None:
-    """Fit, test and report in the run's folder, which is locked meanwhile."""
+    """Fit, test and report in the run's folder, which is locked meanwhile; ``resume_step`` is the log's, or None."""
     from trainer.build import fit, make_trainer, test
     from trainer.choice import validation_chooses
     from trainer.crash import accounted
@@ -103,7 +105,6 @@ def train_and_test(
     from trainer.lock import locked
     from trainer.logger import chosen
     from trainer.report import announce, conclude, layout
-    from trainer.resume import logged_step
 
     request, settings = plan.request, plan.settings
     folder = plan.folder or RunFolder.create(request.root, request.model, request.data, settings.seed)
@@ -121,7 +122,7 @@ def train_and_test(
             hparams=chosen(request, settings),
             house=house,
             early_stopping_patience=settings.patience,
-            resume_step=logged_step(checkpoint) if checkpoint else None,
+            resume_step=resume_step,
             histograms=settings.report == "full",
         )
         write_atomically(folder.config, plan.config)

@@ -130,7 +130,11 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def cut_on_device(store: Tensor, rows: Tensor, windows: Tensor, flips: Tensor, height: int, width: int) -> Tensor:
-    """As :func:`cut_on_cpu`, in one ``grid_sample``: float32 in 0..1, shape (B, C, H, W)."""
+    """As :func:`cut_on_cpu`, in one ``grid_sample``: float32 in 0..1, shape (B, C, H, W).
+
+    It reads between pixels and does not average over them: where a window is larger than the view, by a quarter say,
+    the view is some percent sharper than the CPU's. A window that is not larger gives the same.
+    """
     side = store.shape[1]
     pictures = store.index_select(0, rows).permute(0, 3, 1, 2).float().mul_(1 / 255)  # (B, C, S, S)
     box = windows.float() / side * 2 - 1  # -1 at the left edge of the first pixel, 1 at the right edge of the last
