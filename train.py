@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +71,9 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     house = house_record(plan.request, settings, data, task)
     if checkpoint is not None and plan.folder is not None:
         check_compatible(checkpoint, dict(task.hparams), house, plan.defaults)
-        check_unfinished(checkpoint, settings.trainer["max_epochs"], plan.folder)
-        extend(plan, stages(checkpoint, settings.trainer["max_epochs"]), house)
+        lengths = settings.trainer["max_epochs"], settings.trainer.get("max_steps") or -1
+        check_unfinished(checkpoint, lengths[0], plan.folder, lengths[1])
+        extend(plan, stages(checkpoint, settings.trainer), house)
     step = None if checkpoint is None else logged_step(checkpoint)
     del checkpoint  # Lightning reads it once more; a second copy of weights and optimiser would stay for the whole run
     train_and_test(plan, data, task, step, house, started)
@@ -83,14 +83,14 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     return 0
 
 
-def extend(plan: Plan, epochs: list[int], house: dict[str, Any]) -> None:
-    """Records that a run of so many epochs goes on to more: no run that knows its end from the start is equal to it."""
-    if len(epochs) > 1:
-        house["stages"] = epochs
-        plan.request.stages = " + ".join(map(str, [epochs[0], *(b - a for a, b in pairwise(epochs))]))
-        first = f"begun for {epochs[0]} epochs and extended ({plan.request.stages})"
-        notice(f"note: this run was {first}: one that is {epochs[-1]} epochs long from the start may end elsewhere")
-        plan.config = f"# This run was {first}; a replay is {epochs[-1]} epochs long from the start.\n{plan.config}"
+def extend(plan: Plan, lengths: list[str], house: dict[str, Any]) -> None:
+    """Records that a run goes on beyond its length: none that knows its end from the start need be equal to it."""
+    if len(lengths) > 1:
+        house["stages"] = lengths
+        plan.request.stages = ", ".join(lengths)
+        said = f"this run was begun for {lengths[0]} and went on to {', '.join(lengths[1:])}"
+        notice(f"note: {said}: one that is {lengths[-1]} long from the start may end elsewhere")
+        plan.config = f"# {said.capitalize()}; a replay is {lengths[-1]} long from the start.\n{plan.config}"
 
 
 def train_and_test(

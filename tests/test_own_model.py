@@ -131,7 +131,7 @@ def test_an_extended_run_goes_on_learning_or_says_that_it_does_not(
     err = capsys.readouterr().err
     assert said in err
     assert torch.equal(before, weights(folder)["weight"]) == (schedule is not None)
-    assert "begun for 2 epochs and extended (2 + 2)" in err
+    assert "begun for 2 epochs and went on to 4 epochs" in err
     assert (folder / "config.yaml").read_text().startswith("# This run was begun for 2 epochs")
     sys.modules.pop("own_logistic", None)
 

@@ -60,8 +60,14 @@ class HouseRecord(Callback):
         self.house = house
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the key."""
+        """Add the key, and count an epoch in which steps or time ran out as one that has not ended."""
         checkpoint["house"] = {**self.house, "precision": str(trainer.precision)}
+        loops = checkpoint.get("loops", {}).get("fit_loop", {})
+        batches = loops.get("epoch_loop.batch_progress", {}).get("current", {}).get("ready", 0)
+        epoch = loops.get("epoch_progress", {})
+        if 0 < batches < trainer.num_training_batches and epoch["current"]["processed"] == epoch["current"]["ready"]:
+            for counted in epoch.values():  # or a resume would leave out its rest
+                counted["processed"] -= 1
 
 
 class LastCheckpoint(Checkpoint):

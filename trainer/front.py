@@ -48,7 +48,7 @@ class Request:
         resume: What ``--resume`` named, or None.
         switches: Those of `SWITCHES` that were given.
         command: The command as typed.
-        stages: Epochs that the run was begun for and extended by, ``5 + 3``; empty for a run of one piece.
+        stages: Lengths that the run was begun for and went on to, ``5 epochs, 8 epochs``; empty for one of one piece.
         usual_data: The data that the model's recipe names, whatever the user named.
     """
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lightning.fabric.utilities.types import _Stateful
 from lightning.pytorch import Trainer
 from torch.optim.lr_scheduler import OneCycleLR
@@ -26,17 +24,6 @@ def check_exactness(trainer: Trainer) -> None:
     if any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs):
         # Lightning steps it after the checkpoint of the epoch's end, with a metric that no checkpoint holds.
         notice("warning: ReduceLROnPlateau is not resumed exactly: it misses the epoch that the checkpoint ended")
-
-
-def check_cut(trainer: Trainer) -> None:
-    """Say that the rest of an epoch in which steps or time ran out comes in the order of the next one."""
-    epoch: Any = trainer.fit_loop.epoch_progress.current
-    batches = trainer.fit_loop.epoch_loop.batch_progress.current
-    if epoch.processed > epoch.completed and batches.completed < trainer.num_training_batches:
-        notice(
-            f"note: steps or time ran out inside epoch {epoch.ready}: what is left of it comes in another order than "
-            "in a run that never stopped"
-        )
 
 
 def check_schedules(trainer: Trainer) -> None:

@@ -122,11 +122,17 @@ def epochs_done(checkpoint: dict[str, Any]) -> int:
     return int(progress.get("processed", 0))
 
 
-def stages(checkpoint: dict[str, Any], max_epochs: int) -> list[int]:
-    """Epochs that a run was begun for, and each number that it was extended to."""
-    house = checkpoint.get("house", {})
-    earlier = house.get("stages") or [house.get("recipe", {}).get("trainer", {}).get("max_epochs") or max_epochs]
-    return [*earlier] if earlier[-1] == max_epochs else [*earlier, max_epochs]
+def length_of(trainer: Mapping[str, Any]) -> str:
+    """How long settings of the Trainer let a run be, ``4 epochs`` or ``30 steps``."""
+    steps, epochs = trainer.get("max_steps") or -1, trainer.get("max_epochs")
+    return f"{steps} steps" if steps > 0 else f"{epochs} epoch{'s' * (epochs != 1)}"
+
+
+def stages(checkpoint: dict[str, Any], trainer: Mapping[str, Any]) -> list[str]:
+    """The length that a run was begun for, and each that it went on to."""
+    house, now = checkpoint.get("house", {}), length_of(trainer)
+    earlier = house.get("stages") or [length_of(house.get("recipe", {}).get("trainer") or trainer)]
+    return [*earlier] if earlier[-1] == now else [*earlier, now]
 
 
 def nothing_left(checkpoint: dict[str, Any], max_epochs: int | None, run: RunFolder) -> bool:
@@ -140,17 +146,24 @@ def nothing_left(checkpoint: dict[str, Any], max_epochs: int | None, run: RunFol
     return done > max_epochs or (done == max_epochs and run.finished)
 
 
-def check_unfinished(checkpoint: dict[str, Any], max_epochs: int | None, run: RunFolder) -> None:
+def check_unfinished(checkpoint: dict[str, Any], max_epochs: int | None, run: RunFolder, max_steps: int = -1) -> None:
     """Refuse to go on with a run that has nothing left to train and was tested.
 
     Args:
         checkpoint: As :func:`load_checkpoint` gives it.
         max_epochs: Epochs asked for.
         run: Its folder.
+        max_steps: Steps asked for, or -1.
 
     Raises:
-        UserError: Naming the number of epochs that the run has.
+        UserError: Naming the number of epochs, or steps, that the run has.
     """
+    steps = int(checkpoint.get("global_step", 0))
+    if 0 < max_steps <= steps and run.finished:
+        raise UserError(
+            f"{run.path} has {steps} step{'s' * (steps != 1)} and was tested: "
+            f"--trainer.max_steps N goes on if N is more, here it is {max_steps}"
+        )
     if nothing_left(checkpoint, max_epochs, run):
         done = epochs_done(checkpoint)
         tested = " and was tested" if run.finished else ""

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from theory.seeds import mix_seed
-from trainer.inexact import check_cut, check_exactness, check_schedules
+from trainer.inexact import check_exactness, check_schedules
 
 
 class StepSeed(Callback):
@@ -38,7 +38,6 @@ class StepSeed(Callback):
         check_exactness(trainer)
         if trainer.ckpt_path is not None:
             check_schedules(trainer)
-            check_cut(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Seed this batch."""

@@ -17,6 +17,8 @@ from tests.runs import only_run
 from tests.trainer.small import SmallData, new_run, small_task, small_trainer
 from trainer import build
 from trainer.inexact import check_exactness
+from trainer.resume import epochs_done
+from trainer.safe_file import load_checkpoint
 from trainer.sums import EpochSums
 
 
@@ -82,9 +84,30 @@ def test_sums_of_an_epoch_that_has_ended_are_left(tmp_path: Path) -> None:
     assert float(second.metrics(on_step=False)["callback"]["train/x"]) == 5.0
 
 
-def test_an_epoch_that_was_cut_short_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_steps_that_ran_out_inside_an_epoch_are_taken_up_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Thrice: the rest of an epoch is trained, in its order, and each epoch counts once."""
+    whole, parts = new_run(tmp_path / "whole"), new_run(tmp_path / "parts")
+    build.fit(small_trainer(whole, 2), small_task(), SmallData())
+    steps = load_checkpoint(whole.last)["global_step"]
+    path = None
+    for length in (2, steps // 2 + 1, -1):
+        build.fit(small_trainer(parts, 2, options={"max_steps": length}), small_task(), SmallData(), path)
+        path = parts.last
+        done = load_checkpoint(path)["global_step"]
+        assert done == (length if length > 0 else steps)
+    ours, theirs = load_checkpoint(parts.last), load_checkpoint(whole.last)
+    assert epochs_done(ours) == epochs_done(theirs) == 2
+    for name, value in theirs["state_dict"].items():
+        assert torch.equal(value, ours["state_dict"][name]), name
+
+
+def test_a_run_that_has_its_steps_is_not_tested_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--model", "cnn", "--device", "cpu", "--report", "none", "--root", str(tmp_path)]
     assert train.main([*words, "--trainer.max_steps", "4", "--epochs", "2"]) == 0
-    capsys.readouterr()
-    assert train.main(["--resume", str(only_run(tmp_path)), "--trainer.max_steps", "6"]) == 0
-    assert "note: steps or time ran out inside epoch 1: what is left of it" in capsys.readouterr().err
+    run = str(only_run(tmp_path))
+    assert train.main(["--resume", run]) == 2
+    assert "has 4 steps and was tested: --trainer.max_steps N goes on if N is more" in capsys.readouterr().err
+    assert train.main(["--resume", run, "--trainer.max_steps", "6"]) == 0
+    assert "this run was begun for 4 steps and went on to 6 steps" in capsys.readouterr().err
