@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     Picture = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 
 
+OF_PNG = ("1", "L", "LA", "P", "RGB", "RGBA")
+
+
 @dataclass(frozen=True)
 class Classifier:
     """A trained classifier and what its checkpoint says about using it.
@@ -62,7 +65,9 @@ class Classifier:
         """Pictures as the network was validated on them, uint8, shape (N, C, H, W).
 
         Args:
-            pictures: Paths or bytes of files, PIL pictures, or uint8 arrays of shape (H, W), (H, W, 3) or (H, W, 4).
+            pictures: Paths or bytes of files, PIL pictures, or uint8 arrays of shape (H, W), (H, W, 3), (H, W, 4), or
+                (H, W, C) for a classifier of C channels. A large JPEG is decoded at a smaller size where it is given as
+                a file, so that it may differ by some grey levels from the same picture opened by PIL.
 
         Raises:
             PictureError: If one cannot be read.
@@ -70,18 +75,39 @@ class Classifier:
         """
         import torch
 
-        from data.preprocess import preprocess
-
         if isinstance(pictures, str | bytes | os.PathLike) or not isinstance(pictures, Sequence):
             raise TypeError(f"pictures are given as a list, got {type(pictures).__name__}")
-        return torch.stack([preprocess(_as_file(picture), self.preprocessing) for picture in pictures])
+        if not pictures:
+            return torch.zeros((0, *self.shape), dtype=torch.uint8)
+        return torch.stack([self._prepared(picture) for picture in pictures])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of a prepared picture."""
+        height, width = self.preprocessing["image_size"]
+        return self.preprocessing["channels"], height, width
+
+    def _prepared(self, picture: Picture) -> Tensor:
+        import numpy as np
+
+        from data.modes import SEEN
+        from data.preprocess import prepare, preprocess
+
+        channels = self.preprocessing["channels"]
+        bands = isinstance(picture, np.ndarray) and channels not in SEEN and picture.shape[2:] == (channels,)
+        if bands and picture.dtype == np.uint8:  # type: ignore[union-attr]
+            return prepare(picture, self.preprocessing)  # type: ignore[arg-type]
+        return preprocess(_as_file(picture), self.preprocessing)
 
     def probabilities(self, pictures: Sequence[Picture] | Tensor, tta: int | None = None) -> Tensor:
         """Probability of each class, as in validation, with the temperature fitted there: shape (N, K), on the CPU.
 
         Args:
             pictures: As `prepare` takes them, or what it gave.
-            tta: Views averaged; None for those of validation.
+            tta: Views averaged, from 1; None for those of validation.
+
+        Raises:
+            ValueError: If there are not so many views.
         """
         import torch
 
@@ -115,6 +141,11 @@ class Classifier:
         import torch
 
         images = pictures if isinstance(pictures, torch.Tensor) else self.prepare(pictures)
+        if images.dtype != torch.uint8 or images.shape[1:] != self.shape:
+            raise TypeError(
+                f"prepared pictures are uint8 of shape (N, {', '.join(map(str, self.shape))}), got {images.dtype} "
+                f"{tuple(images.shape)}"
+            )
         return images.to(self.task.device)
 
 
@@ -137,7 +168,14 @@ def _as_file(picture: Picture) -> str | os.PathLike[str] | bytes:
     if not isinstance(picture, Image.Image):
         raise TypeError(f"a picture is a path, bytes, a PIL picture or an array, got {type(picture).__name__}")
     file = io.BytesIO()
-    ImageOps.exif_transpose(picture).save(file, "TIFF")
+    try:
+        upright = ImageOps.exif_transpose(picture)
+        if picture.mode in OF_PNG:  # which keeps a transparent colour
+            upright.save(file, "PNG", compress_level=1)
+        else:
+            upright.save(file, "TIFF", compression="raw")
+    except (OSError, ValueError) as error:
+        raise TypeError(f"a picture of mode {picture.mode} cannot be read ({error}): convert it to RGB") from error
     return file.getvalue()
 
 
@@ -162,18 +200,20 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
 
     Args:
         path: The checkpoint, or its run folder.
-        device: ``cpu``, ``cuda`` or ``mps``.
+        device: ``cpu``, ``cuda``, ``mps``, or ``auto``: CUDA where there is one.
         precision: Lightning's name of the precision to compute in; without it that of the validation, unless this CPU
             would only emulate it, which is said.
 
     Raises:
-        UserError: If the file is no checkpoint of a classifier of this project.
+        UserError: If the file is no checkpoint of a classifier of this project, or device or precision are not there.
     """
     from data.preprocess import preprocessing
-    from trainer.device import answering_precision, weight_type
+    from trainer.device import answering_precision, check_device, precision_name, weight_type
     from trainer.options import load_class
     from trainer.safe_file import load_checkpoint, nonfinite_weights
 
+    device = check_device(device)
+    precision = None if precision is None else precision_name(str(precision))
     path = find_checkpoint(os.fspath(path))
     checkpoint = load_checkpoint(path)
     house, state = checkpoint.get("house", {}), checkpoint["state_dict"]

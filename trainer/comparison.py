@@ -12,6 +12,7 @@ some interval misses 0 by chance.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,96 +42,110 @@ def setting_names(text: str, runs: Sequence[Run]) -> list[str]:
         UserError: If no run has such a setting, or all have the same value.
     """
     known = sorted({key for run in runs for key in run.settings})
-    names = [ALIASES.get(name.strip(), name.strip()) for name in text.split(",")]
+    given = [name.strip() for name in text.split(",") if name.strip()]
+    names = list(dict.fromkeys(ALIASES.get(name, name) for name in given))
     for name in names:
         if name not in known:
             raise UserError(f"--by: no setting {name!r} in these runs{nearest(name, known)}")
-    if len({tuple(map(str, values_of(run, names))) for run in runs}) < 2:
-        raise UserError(f"--by {text}: it is {', '.join(map(str, values_of(runs[0], names)))} in all of these runs")
+    if len({values_of(run, names) for run in runs}) < 2:
+        raise UserError(f"--by {text}: it is {label_of(runs[0], names)} in all of these runs")
     return names
 
 
-def values_of(run: Run, names: Sequence[str]) -> tuple[Any, ...]:
-    """Values of settings in a run; None where it has none."""
-    return tuple(run.settings.get(name) for name in names)
+def values_of(run: Run, names: Sequence[str]) -> tuple[str, ...]:
+    """Values of settings in a run as Python writes them, so that True is not 1; ``None`` where it has none."""
+    return tuple(repr(run.settings.get(name)) for name in names)
 
 
-def grouped(runs: Sequence[Run], names: Sequence[str]) -> dict[str, list[Run]]:
-    """Runs by the values of these settings, as text, numbers in order of their size."""
-    found: dict[tuple[Any, ...], list[Run]] = {}
+def label_of(run: Run, names: Sequence[str]) -> str:
+    """The same for people."""
+    return ", ".join(str(run.settings.get(name)) for name in names)
+
+
+def grouped(runs: Sequence[Run], names: Sequence[str]) -> list[tuple[str, list[Run]]]:
+    """Runs by the values of these settings, each group with its label; numbers in order of their size."""
+    found: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
-        found.setdefault(tuple(_hashable(value) for value in values_of(run, names)), []).append(run)
-    order = sorted(found, key=lambda values: [_rank(value) for value in values])
-    return {", ".join(f"{value}" for value in values): found[values] for values in order}
-
-
-def _hashable(value: Any) -> Any:
-    return str(value) if isinstance(value, list | dict) else value
+        found.setdefault(values_of(run, names), []).append(run)
+    groups = sorted(found.values(), key=lambda group: [_rank(group[0].settings.get(name)) for name in names])
+    return [(label_of(group[0], names), group) for group in groups]
 
 
 def _rank(value: Any) -> tuple[int, float, str]:
-    number = isinstance(value, int | float)
-    return (0, float(value), "") if number else (1, 0.0, str(value))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return 0, float(value), ""
+    return 1, float(len(value)) if isinstance(value, list) else 0.0, str(value)
 
 
 def figures_of(runs: Sequence[Run], wanted: str | None = None) -> list[str]:
     """Tags to show: those named, separated by commas, else validation and test as far as there are such figures.
 
     Raises:
-        UserError: If a tag that was named is not a number of every run.
+        UserError: If a tag that was named is no figure of every run, or there is none to show.
     """
     shared = [
-        tag for tag in runs[0].metrics
-        if all(isinstance(run.metrics.get(tag), int | float) for run in runs) and tag != "seed"
+        tag for tag in sorted({tag for run in runs for tag in run.metrics})
+        if all(tag in run.metrics and isinstance(run.metrics[tag], int | float | None) for run in runs)
+        and any(run.metrics[tag] is not None for run in runs) and tag != "seed"
     ]  # fmt: skip
     if wanted is None:
         results = [tag for tag in shared if tag.startswith(OF_RESULTS)]
+        if not shared:
+            raise UserError("these runs have no figure in common")
         return [tag for tag in USUAL if tag in shared] or results[:MOST_FIGURES] or shared[:MOST_FIGURES]
-    tags = [tag.strip() for tag in wanted.split(",")]
+    tags = [tag.strip() for tag in wanted.split(",") if tag.strip()]
     for tag in tags:
         if tag not in shared:
             raise UserError(f"--figures: no figure {tag!r} in all of these runs{nearest(tag, shared)}")
     return tags
 
 
-def comparison(runs: Sequence[Run], names: Sequence[str], tags: Sequence[str], pair_by: Sequence[str]) -> str:
+def comparison(runs: Sequence[Run], names: Sequence[str], tags: Sequence[str], pair_by: Sequence[str] | None) -> str:
     """The settings as a table, and below it how each differs from the first one, pair by pair.
 
     Args:
         runs: All of them.
         names: Settings that tell the groups apart.
         tags: Figures to show.
-        pair_by: Settings, such as the seed, whose values make two runs a pair.
+        pair_by: Settings, such as the seed, whose values make two runs a pair; None where there can be no pairs.
     """
     groups = grouped(runs, names)
     rows = [[", ".join(names), "runs", *tags]]
-    for label, group in groups.items():
+    for label, group in groups:
         rows.append([label, str(len(group)), *(_cell([run.metrics[tag] for run in group]) for tag in tags)])
     text = _table(rows)
-    first, *others = groups
-    rows = [[f"minus {first}", "pairs", *tags]]
-    for label in others:
-        pairs = _pairs(groups[first], groups[label], pair_by)
-        apart = {tag: [two.metrics[tag] - one.metrics[tag] for one, two in pairs] for tag in tags}
-        rows.append([label, str(len(pairs)), *(_difference(apart[tag]) for tag in tags)])
-    return (
-        f"{text}\ndifferences seed by seed, with Student's 95 % interval from two pairs on\n{_table(rows)}"
-        "\nchoose by a figure of the validation (best/…): that of the test is for the setting chosen\n"
-    )
+    if pair_by is not None:
+        (name, first), *others = groups
+        rows = [[f"minus {name}", "pairs", *tags]]
+        for label, group in others:
+            pairs = _pairs(first, group, pair_by)
+            rows.append([label, str(len(pairs)), *(_difference(pairs, tag) for tag in tags)])
+        text += f"\ndifferences seed by seed, with Student's 95 % interval from two pairs on\n{_table(rows)}"
+    return f"{text}\nchoose by a figure of the validation (best/…): that of the test is for the setting chosen\n"
 
 
 def _pairs(ours: Sequence[Run], theirs: Sequence[Run], pair_by: Sequence[str]) -> list[tuple[Run, Run]]:
-    partners = {tuple(map(str, values_of(run, pair_by))): run for run in theirs}
-    keys = [tuple(map(str, values_of(run, pair_by))) for run in ours]
-    return [(run, partners[key]) for run, key in zip(ours, keys, strict=True) if key in partners]
+    partners = {values_of(run, pair_by): run for run in theirs}
+    return [(run, partners[values_of(run, pair_by)]) for run in ours if values_of(run, pair_by) in partners]
 
 
-def _cell(values: Sequence[float]) -> str:
-    mean, deviation, count = summarise(values)
-    return f"{mean:.5g}" + (f" ± {deviation:.2g}" if count > 1 else "")
+def finite(values: Sequence[float | None]) -> list[float]:
+    """Those that are numbers; ``metrics.json`` holds None in the place of NaN and the infinite."""
+    return [value for value in values if value is not None and math.isfinite(value)]
 
 
-def _difference(apart: Sequence[float]) -> str:
+def _cell(values: Sequence[float | None]) -> str:
+    numbers = finite(values)
+    if not numbers:
+        return "not finite"
+    mean, deviation, count = summarise(numbers)
+    lost = f" ({len(values) - count} not finite)" if count < len(values) else ""
+    return f"{mean:.5g}" + (f" ± {deviation:.2g}" if count > 1 else "") + lost
+
+
+def _difference(pairs: Sequence[tuple[Run, Run]], tag: str) -> str:
+    both = [finite((one.metrics[tag], two.metrics[tag])) for one, two in pairs]
+    apart = [two - one for one, two in (pair for pair in both if len(pair) == 2)]
     if not apart:
         return "no pair"
     low, high = mean_interval(apart)

@@ -257,6 +257,8 @@ def _check_groups(contents: list[tuple[Path, dict[str, Any]]]) -> None:
     for file, content in contents:
         for name in content:
             group = str(name).partition(".")[0]
+            if name in ("root", "resume", "config"):
+                raise UserError(f"{file}: --{name} is an option of the command line, not a setting of a file")
             if group not in GROUPS and name not in TOP_LEVEL:
                 known = (*GROUPS, *TOP_LEVEL, *ALIASES.values())
                 raise UserError(f"{file}: no setting {str(name)!r}{nearest(str(name), known)}")

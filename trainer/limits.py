@@ -111,8 +111,9 @@ def check_launcher() -> None:
     Raises:
         UserError: Saying how a run gets several processes.
     """
-    several = os.environ.get("WORLD_SIZE", "1")
-    if several.isdecimal() and int(several) > 1 and MADE not in os.environ:
+    size = os.environ.get("WORLD_SIZE", "1").strip()
+    several = int(size) if size.isdecimal() else 1
+    if several > 1 and MADE not in os.environ:
         raise UserError(
             f"WORLD_SIZE={several} says that a launcher such as torchrun has started {several} processes: "
             f"a run starts its own, by --trainer.devices {several} --trainer.strategy ddp"

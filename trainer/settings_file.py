@@ -10,6 +10,8 @@ import yaml
 from trainer.errors import UserError
 from trainer.nested import dotted_names
 
+GROUPS = ("model", "data", "trainer", "early_stopping")
+
 
 class UniqueKeys(yaml.SafeLoader):
     """Refuses a key that is given twice in one mapping; YAML would silently take the last."""
@@ -81,12 +83,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     for group in ("model", "data"):
         if isinstance(content.get(group), str):
             content[group] = {"name": content[group]}
-    for group in ("model", "data", "trainer", "early_stopping"):
+    for group in GROUPS:
         if content.get(group) is not None and not isinstance(content[group], dict):
             raise UserError(f"{path}: '{group}:' must hold settings, not {content[group]!r}")
         name = (content.get(group) or {}).get("name", "")
         if group in ("model", "data") and not isinstance(name, str):
             raise UserError(f"{path}: {group}.name must be a name, not {'null' if name is None else repr(name)}")
-    return {
-        key: value for key, value in content.items() if value is not None or key not in ("model", "data", "trainer")
-    }
+    return {key: value for key, value in content.items() if value is not None or key not in GROUPS}

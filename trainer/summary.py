@@ -52,6 +52,8 @@ def find_runs(places: Sequence[str]) -> list[Path]:
     for place in map(Path, places):
         if not place.exists():
             raise UserError(f"there is no run at {place}")
+        if place.is_file():
+            raise UserError(f"{place} is a file: name the folder of the run, or one that holds several")
         folders = [place] if (place / "config.yaml").is_file() else sorted(f.parent for f in place.rglob("config.yaml"))
         for folder in folders:
             known = found if (folder / "metrics.json").is_file() else lacking
@@ -89,10 +91,10 @@ def check_same(runs: Sequence[Path], different: Mapping[str, list[Any]], by: Seq
         key = others[0]
         raise UserError(
             f"these are not runs of one setting: {key} is {different[key][0]!r} in {runs[0]}, and elsewhere "
-            f"{next(value for value in different[key] if value != different[key][0])!r}; --by {','.join(others)} sets "
-            "them side by side"
+            f"{next(value for value in different[key] if value != different[key][0])!r}; "
+            f"--by {','.join([*by, *others])} sets them side by side"
         )
-    repeated = [tuple(values[number] for values in different.values()) for number in range(len(runs))]
+    repeated = [tuple(repr(values[number]) for values in different.values()) for number in range(len(runs))]
     for number, one in enumerate(repeated):
         if one in repeated[:number]:
             raise UserError(f"{runs[number]} repeats {runs[repeated.index(one)]}: the same settings and seed")
@@ -197,13 +199,17 @@ def read_run(folder: Path) -> Run:
         UserError: Naming the file, if one is damaged.
     """
     metrics = read_metrics(folder / "metrics.json")
-    stages = {"trainer.max_epochs in stages": metrics["stages"]} if "stages" in metrics else {}
+    stages = {"stages": metrics["stages"]} if "stages" in metrics else {}
     return Run(folder, {**flatten(read_yaml(folder / "config.yaml")), **stages}, metrics)
 
 
 def made_alike(metrics: Sequence[Mapping[str, Any]]) -> str:
     """Says in what the making of runs differs, beside their settings: device, precision, code, versions."""
-    records = [{"device": one.get("device"), **one.get("versions", {})} for one in metrics]
+    versions = [one.get("versions") for one in metrics]
+    records = [
+        {"device": one.get("device"), **(made if isinstance(made, dict) else {})}
+        for one, made in zip(metrics, versions, strict=True)
+    ]
     different = differences(records)
     return "; ".join(f"{name} {', '.join(sorted(set(map(str, values))))}" for name, values in different.items())
 
@@ -228,7 +234,7 @@ def text_of(runs: Sequence[Path], by: str | None = None, figures_wanted: str | N
         notice(f"note: these runs were not made alike: {unlike}")
     if names:
         head = f"{len(runs)} runs of {settings[0].get('model.name')} on {settings[0].get('data.name')}\n\n"
-        pair_by = [key for key in different if key not in names]
+        pair_by = None if set(names) & set(REPEATED) else [key for key in different if key not in names]
         return head + comparison(read, names, figures_of(read, figures_wanted), pair_by)
     lines = [f"{len(runs)} runs of {settings[0].get('model.name')} on {settings[0].get('data.name')}"]
     lines += [f"{key}: {', '.join(map(str, values))}" for key, values in different.items()]

@@ -117,10 +117,9 @@ class Summary:
                 values["gap/error_over_nearest_neighbour"] = errors / (total - self.neighbour_right)
         if self.history:
             values["theory/isometry_distance"] = 1.0
-            values["neural_distance/start"], values["neural_distance/last_epoch"] = (
-                self.history[0][1],
-                self.history[-1][1],
-            )
+            values["neural_distance/start"] = self.history[0].distance
+            if self.history[-1].epoch:
+                values["neural_distance/last_epoch"] = self.history[-1].distance
         return values
 
     def findings(self) -> list[tuple[str, str]]:
@@ -164,8 +163,9 @@ class Summary:
             text += ", the end of its range: the pictures it was fitted on do not tell it"
         lines.append(("calibration", text))
         if self.history:
-            start, (_, end, lowest, _, highest) = self.history[0][1], self.history[-1]
-            text = f"{start:.3f} before training, {end:.3f} after (isometry 1, collapse 0)"
+            start, (_, end, lowest, _, highest) = self.history[0].distance, self.history[-1]
+            then = f"{end:.3f} after" if self.history[-1].epoch else "not measured after it"  # nothing was validated
+            text = f"{start:.3f} before training, {then} (isometry 1, collapse 0)"
             lines.append(("neural distance", text))
             if len(names) > 2:  # the means of two classes are opposite in any features
                 limit = -1 / (len(names) - 1)
