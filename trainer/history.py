@@ -1,7 +1,7 @@
 """``metrics.csv``: one row an epoch with the last value of every metric in it, for a spreadsheet.
 
 Epochs are counted from 1, as in the lines that a run prints.
-The file follows the run: it is written when an epoch's row is complete, unless writing has taken more than a twentieth
+The file follows the run: it is written when an epoch's row is complete, unless writing has taken more than a hundredth
 of the time, and when training ends. A resumed run goes on in it, so that it ends like that of a run which was never
 stopped.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from trainer.folder import write_atomically
 from trainer.notice import notice
 
-SHARE_OF_TIME = 0.05
+SHARE_OF_TIME = 0.01
 
 
 class History:

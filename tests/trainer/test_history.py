@@ -52,8 +52,8 @@ def test_rows_of_a_future_that_a_resume_undid_are_dropped(tmp_path: Path) -> Non
     assert History(tmp_path / "metrics.csv").rows == {}, "a new run begins anew"
 
 
-@pytest.mark.parametrize(("epoch_s", "writes"), [(0.01, 4), (3600.0, 60)])
-def test_writing_takes_a_twentieth_of_the_time_at_most(
+@pytest.mark.parametrize(("epoch_s", "writes"), [(0.05, 3), (3600.0, 60)])
+def test_writing_takes_a_hundredth_of_the_time_at_most(
     epoch_s: float, writes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = []
