@@ -208,9 +208,10 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
         UserError: If the file is no checkpoint of a classifier of this project, or device or precision are not there.
     """
     from data.preprocess import preprocessing
+    from theory.finite import not_finite
     from trainer.device import answering_precision, check_device, precision_name, weight_type
     from trainer.options import load_class
-    from trainer.safe_file import load_checkpoint, nonfinite_weights
+    from trainer.safe_file import load_checkpoint
 
     device = check_device(device)
     precision = None if precision is None else precision_name(str(precision))
@@ -225,7 +226,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
         raise UserError(
             f"{path} holds the model {name!r} on {house.get('data')}: predict.py needs a classifier, of --model cnn"
         )
-    bad = nonfinite_weights(state)
+    bad = not_finite(state)
     if bad:
         raise UserError(f"{path} cannot predict: its weights are not finite ({', '.join(bad[:3])})")
     options = dict(checkpoint.get("hyper_parameters", {}))

@@ -71,8 +71,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     house = house_record(plan.request, settings, data, task)
     if checkpoint is not None and plan.folder is not None:
         check_compatible(checkpoint, dict(task.hparams), house, plan.defaults)
-        lengths = settings.trainer["max_epochs"], settings.trainer.get("max_steps") or -1
-        check_unfinished(checkpoint, lengths[0], plan.folder, lengths[1])
+        check_unfinished(checkpoint, settings.trainer, plan.folder)
         extend(plan, stages(checkpoint, settings.trainer), house)
     step = None if checkpoint is None else logged_step(checkpoint)
     del checkpoint  # Lightning reads it once more; a second copy of weights and optimiser would stay for the whole run

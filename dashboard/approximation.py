@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dashboard.legends import legend_above
+from dashboard.scales import logarithmic
 from dashboard.style import (
     BLACK,
     BLUE,
@@ -21,7 +22,6 @@ from dashboard.style import (
     finding,
     label,
     legend,
-    logarithmic,
     new_figure,
     plain,
 )

@@ -18,7 +18,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.legends import legend_above
-from dashboard.style import BLUE, THEORY, VERMILLION, finding, label, logarithmic, new_figure
+from dashboard.scales import logarithmic
+from dashboard.style import BLUE, THEORY, VERMILLION, finding, label, new_figure
 from theory.calibration import calibration_floor, calibration_gap, confidence_bins
 
 if TYPE_CHECKING:

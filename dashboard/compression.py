@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dashboard.style import BLACK, BLUE, CYCLE, THEORY, VERMILLION, finding, label, legend, logarithmic, new_figure
+from dashboard.scales import logarithmic
+from dashboard.style import BLACK, BLUE, CYCLE, THEORY, VERMILLION, finding, label, legend, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

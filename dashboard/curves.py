@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.legends import legend_above
+from dashboard.scales import logarithmic
 from dashboard.style import (
     BLUE,
     CYCLE,
@@ -23,7 +24,6 @@ from dashboard.style import (
     finding,
     label,
     legend,
-    logarithmic,
     names_along,
     new_figure,
     plain,

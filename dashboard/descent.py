@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.legends import legend_above
+from dashboard.scales import logarithmic
 from dashboard.style import (
     BLUE,
     CYCLE,
@@ -18,7 +19,6 @@ from dashboard.style import (
     finding,
     label,
     legend,
-    logarithmic,
     new_figure,
     whole_numbers,
 )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.grid import picture_grid
+from dashboard.scales import logarithmic
 from dashboard.style import (
     BLUE,
     QUIET,
@@ -20,7 +21,6 @@ from dashboard.style import (
     finding,
     label,
     legend,
-    logarithmic,
     new_figure,
 )
 

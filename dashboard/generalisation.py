@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dashboard.legends import legend_above
-from dashboard.style import BLUE, CYCLE, GREEN, THEORY, VERMILLION, finding, label, legend, logarithmic, new_figure
+from dashboard.scales import logarithmic
+from dashboard.style import BLUE, CYCLE, GREEN, THEORY, VERMILLION, finding, label, legend, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

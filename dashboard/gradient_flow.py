@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dashboard.scales import logarithmic
 from dashboard.style import (
     BLUE,
     CYCLE,
@@ -17,7 +18,6 @@ from dashboard.style import (
     finding,
     label,
     legend,
-    logarithmic,
     names_along,
     new_figure,
     percent,

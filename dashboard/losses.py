@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.legends import legend_above
-from dashboard.style import BLUE, CYCLE, QUIET, THEORY, finding, label, new_figure, power
+from dashboard.scales import power
+from dashboard.style import BLUE, CYCLE, QUIET, THEORY, finding, label, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dashboard.scales import logarithmic
 from dashboard.style import (
     BLUE,
     GREEN,
@@ -19,7 +20,6 @@ from dashboard.style import (
     finding,
     label,
     legend,
-    logarithmic,
     names_along,
     new_figure,
 )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.legends import legend_above
+from dashboard.scales import logarithmic
 from dashboard.style import (
     BLUE,
     CYCLE,
@@ -24,7 +25,6 @@ from dashboard.style import (
     finding,
     label,
     legend,
-    logarithmic,
     new_figure,
     plain,
     whole_numbers,

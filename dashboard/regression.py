@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dashboard.legends import legend_above
-from dashboard.style import CYCLE, QUIET, THEORY, finding, label, legend, logarithmic, new_figure, plain
+from dashboard.scales import logarithmic
+from dashboard.style import CYCLE, QUIET, THEORY, finding, label, legend, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike
 
 from dashboard.curves import percent_over_runs
 from dashboard.legends import legend_above
-from dashboard.style import CYCLE, THEORY, finding, label, logarithmic, new_figure, percent, plain
+from dashboard.scales import logarithmic
+from dashboard.style import CYCLE, THEORY, finding, label, new_figure, percent, plain
 from theory.intervals import summarise
 from theory.verification import equal_error_crossing
 

@@ -19,8 +19,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.bands import shown_bands
-from dashboard.scales import logarithmic as logarithmic
-from dashboard.scales import power as power
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

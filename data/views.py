@@ -132,8 +132,8 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 def cut_on_device(store: Tensor, rows: Tensor, windows: Tensor, flips: Tensor, height: int, width: int) -> Tensor:
     """As :func:`cut_on_cpu`, in one ``grid_sample``: float32 in 0..1, shape (B, C, H, W).
 
-    It reads between pixels and does not average over them: where a window is larger than the view, by a quarter say,
-    the view is some percent sharper than the CPU's. A window that is not larger gives the same.
+    It reads between pixels and does not average over them: where a window is larger than the view, the
+    view is sharper than the CPU's, which is antialiased.
     """
     side = store.shape[1]
     pictures = store.index_select(0, rows).permute(0, 3, 1, 2).float().mul_(1 / 255)  # (B, C, S, S)

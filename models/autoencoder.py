@@ -236,8 +236,7 @@ class AutoencoderTask(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Logs the error on the validation pictures."""
         self.result = self.finish("val")
-        if self.trainer.state.fn == "fit":
-            self.log("val/loss", self.result.errors.mean().float())
+        self.log("val/loss", self.result.errors.mean().float())
 
     def on_test_epoch_end(self) -> None:
         """Logs the main figure; the others are measured once, when they are asked for."""

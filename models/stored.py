@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from models import MODELS
+from theory.finite import not_finite
 
 
 class Stored(NamedTuple):
@@ -53,15 +54,6 @@ def read_stored(given: str, names: Sequence[str]) -> Stored:
     if bad := not_finite(stored.tensors):
         raise ValueError(f"--model.checkpoint {file}: its weights are not finite ({', '.join(bad[:3])})")
     return stored
-
-
-def not_finite(tensors: Mapping[str, Any]) -> list[str]:
-    """Names of the tensors with NaN or infinite values; a mask, of 0 and -inf alone, has its -inf."""
-    numbers = ((name, value) for name, value in tensors.items() if isinstance(value, Tensor))
-    return [
-        name for name, value in numbers
-        if not bool(value.isfinite().all()) and not bool(((value == 0) | value.isneginf()).all())
-    ]  # fmt: skip
 
 
 def build(stored: Stored, **changed: Any) -> Any:

@@ -81,9 +81,11 @@ def summarise(values: Sequence[float]) -> Summary:
     """
     if len(values) == 0:
         raise ValueError("summarise needs at least one value, not 0")
-    mean = math.fsum(values) / len(values)
     if len(values) == 1:
-        return Summary(mean, math.nan, 1)
+        return Summary(values[0], math.nan, 1)
+    if min(values) == max(values):  # or rounding would give them a deviation
+        return Summary(values[0], 0.0, len(values))
+    mean = math.fsum(values) / len(values)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
     return Summary(mean, deviation, len(values))
 

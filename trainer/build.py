@@ -15,12 +15,13 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from dashboard.layout import Layout
 from trainer.around import NoProfiler
-from trainer.checkpoint import BestCheckpoint, HouseRecord, LastCheckpoint, Mode, SafeCheckpointIO
+from trainer.checkpoint import BestCheckpoint, CutEpoch, HouseRecord, LastCheckpoint, Mode, SafeCheckpointIO
 from trainer.device import check_device, full_float32, resolve_precision
 from trainer.errors import SIGINT_EXIT, RunFailed, UserError
 from trainer.folder import RunFolder
 from trainer.guard import FiniteGuard, LoaderGuard, check_training_batches
 from trainer.histograms import Histograms
+from trainer.inexact import Inexact
 from trainer.logger import RunLogger
 from trainer.loop import EpochLoop
 from trainer.notice import notice, quieten
@@ -102,12 +103,14 @@ def make_trainer(
     timing = Timing()
     callbacks: list[Callback] = [
         StepSeed(seed),
+        Inexact(),
         KeepSums(),
         FiniteGuard(run),
         LoaderGuard(monitor, patient=early_stopping_patience is not None),
         timing,
         EpochProgress(timing, monitor),
         HouseRecord(house),
+        CutEpoch(),
         TheoryLines(),
         *([Histograms()] if histograms else []),
         *([LogInterval()] if own_interval else []),

@@ -21,7 +21,7 @@ from trainer.folder import RunFolder
 from trainer.notice import notice
 from trainer.safe_file import SafeCheckpointIO, load_checkpoint, remove_litter
 
-__all__ = ["BestCheckpoint", "HouseRecord", "LastCheckpoint", "SafeCheckpointIO", "load_checkpoint"]
+__all__ = ["BestCheckpoint", "CutEpoch", "HouseRecord", "LastCheckpoint", "SafeCheckpointIO", "load_checkpoint"]
 
 Mode = Literal["max", "min"]
 
@@ -60,13 +60,20 @@ class HouseRecord(Callback):
         self.house = house
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the key, and count an epoch in which steps or time ran out as one that has not ended."""
+        """Add the key."""
         checkpoint["house"] = {**self.house, "precision": str(trainer.precision)}
+
+
+class CutEpoch(Callback):
+    """Counts an epoch in which steps or time ran out as one that has not ended, so that a resume takes up its rest."""
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Lightning has counted it as processed."""
         loops = checkpoint.get("loops", {}).get("fit_loop", {})
         batches = loops.get("epoch_loop.batch_progress", {}).get("current", {}).get("ready", 0)
         epoch = loops.get("epoch_progress", {})
         if 0 < batches < trainer.num_training_batches and epoch["current"]["processed"] == epoch["current"]["ready"]:
-            for counted in epoch.values():  # or a resume would leave out its rest
+            for counted in epoch.values():
                 counted["processed"] -= 1
 
 

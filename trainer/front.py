@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import UserError, expand
-from trainer.nested import flatten, nest
+from trainer.nested import GROUPS, flatten, nest
 
 ALIASES = {
     "epochs": "trainer.max_epochs",
@@ -28,7 +28,6 @@ SWITCHES = ("help", "print_config", "model.help", "data.help", "trainer.help")
 OWN = ("model", "data", "config", "resume", "root")
 # The face network trains on many splits of its data at once.
 OWN_FORM = {("face", "olivetti"): "face-splits"}
-GROUPS = ("model", "data", "trainer", "early_stopping")
 TOP_LEVEL = ("seed_everything", "report", "early_stopping.patience")
 
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from lightning.fabric.utilities.types import _Stateful
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim.lr_scheduler import OneCycleLR
 
 from trainer.errors import UserError
 from trainer.notice import notice
 
 LENGTHS = ("total_steps", "total_iters", "T_max")  # where torch's schedules keep how long they are
+
+
+class Inexact(Callback):
+    """Looks before the first step."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Loaders and schedules are there, and have their state again."""
+        check_exactness(trainer)
+        if trainer.ckpt_path is not None:
+            check_schedules(trainer)
 
 
 def check_exactness(trainer: Trainer) -> None:

@@ -172,4 +172,3 @@ def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
     check_strategy(where.get("strategy", "--trainer.strategy"), trainer.get("strategy"))
     device = check_device(str(trainer.get("accelerator") or "auto"))
     check_devices(where.get("devices", "--trainer.devices"), trainer.get("devices"), device)
-    check_launcher()

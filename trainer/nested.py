@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+GROUPS = ("model", "data", "trainer", "early_stopping")  # of a settings file
 
-def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as dotted keys: ``{"model": {"width": 3}}`` to ``{"model.width": 3}``."""
-    flat: dict[str, Any] = {}
+
+def dotted(settings: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted name and value of each setting, in order; ``model.lr: 3`` and ``model: {lr: 5}`` have the same name."""
     for key, value in settings.items():
-        dotted = f"{prefix}{key}"
-        flat.update(flatten(value, dotted + ".") if isinstance(value, dict) else {dotted: value})
-    return flat
+        if isinstance(value, dict):
+            yield from dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def flatten(settings: dict[str, Any]) -> dict[str, Any]:
+    """Nested settings as dotted keys: ``{"model": {"width": 3}}`` to ``{"model.width": 3}``."""
+    return dict(dotted(settings))
 
 
 def nest(flat: dict[str, Any]) -> dict[str, Any]:
@@ -25,12 +32,3 @@ def nest(flat: dict[str, Any]) -> dict[str, Any]:
             inner = inner.setdefault(group, {})
         inner[key] = value
     return nested
-
-
-def dotted_names(settings: dict[Any, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted names of all settings, in order; of ``model.lr: 3`` and ``model: {lr: 5}`` it is the same name."""
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from dotted_names(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"

@@ -11,6 +11,7 @@ from trainer.errors import UserError
 from trainer.folder import RunFolder, probe_nearest
 from trainer.front import Request
 from trainer.idle import check_found, check_given
+from trainer.limits import check_launcher
 from trainer.options import (
     Settings,
     as_yaml,
@@ -98,6 +99,7 @@ def planned(
             print(config, end="")
             return None
         seed_everything(settings.seed, verbose=False)
+    check_launcher()
     check_places(request, settings)
     if folder is None:
         try:

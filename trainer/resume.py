@@ -146,18 +146,18 @@ def nothing_left(checkpoint: dict[str, Any], max_epochs: int | None, run: RunFol
     return done > max_epochs or (done == max_epochs and run.finished)
 
 
-def check_unfinished(checkpoint: dict[str, Any], max_epochs: int | None, run: RunFolder, max_steps: int = -1) -> None:
+def check_unfinished(checkpoint: dict[str, Any], trainer: Mapping[str, Any], run: RunFolder) -> None:
     """Refuse to go on with a run that has nothing left to train and was tested.
 
     Args:
         checkpoint: As :func:`load_checkpoint` gives it.
-        max_epochs: Epochs asked for.
+        trainer: Settings of the Trainer: the epochs, or steps, asked for.
         run: Its folder.
-        max_steps: Steps asked for, or -1.
 
     Raises:
         UserError: Naming the number of epochs, or steps, that the run has.
     """
+    max_epochs, max_steps = trainer.get("max_epochs"), trainer.get("max_steps") or -1
     steps = int(checkpoint.get("global_step", 0))
     if 0 < max_steps <= steps and run.finished:
         raise UserError(

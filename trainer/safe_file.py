@@ -18,6 +18,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
+from theory.finite import not_finite
 from trainer.errors import DISK_FULL, RunFailed, UserError
 from trainer.folder import file_mode, sync_folder
 
@@ -80,20 +81,6 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     return checkpoint
 
 
-def is_mask(value: Tensor) -> bool:
-    """Whether a tensor holds nothing but 0 and -inf, as the mask of an attention does."""
-    return bool(((value == 0) | torch.isneginf(value)).all())
-
-
-def nonfinite_weights(state: dict[str, Any]) -> list[str]:
-    """Names of the tensors with NaN or infinite values, masks aside."""
-    return [
-        name
-        for name, value in state.items()
-        if isinstance(value, Tensor) and not bool(torch.isfinite(value).all()) and not is_mask(value)
-    ]
-
-
 def remove_litter(folder: Path) -> list[Path]:
     """Delete the temporary files that a killed process of ours left in ``folder``; give their paths."""
     litter = [path for path in folder.glob(".*.tmp") if path.is_file()]
@@ -113,7 +100,7 @@ def save_safely(checkpoint: dict[str, Any], path: Path) -> None:
         RunFailed: If the weights are not finite, the disk is full, or the file cannot be read back. The old file and
             its content are then untouched.
     """
-    bad = nonfinite_weights(checkpoint.get("state_dict", {}))
+    bad = not_finite(checkpoint.get("state_dict", {}))
     if bad:
         raise RunFailed(f"weights are not finite ({', '.join(bad[:3])}): {path} is not written, the last one is kept")
     path.parent.mkdir(parents=True, exist_ok=True)

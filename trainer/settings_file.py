@@ -8,9 +8,7 @@ from typing import Any
 import yaml
 
 from trainer.errors import UserError
-from trainer.nested import dotted_names
-
-GROUPS = ("model", "data", "trainer", "early_stopping")
+from trainer.nested import GROUPS, dotted
 
 
 class UniqueKeys(yaml.SafeLoader):
@@ -76,7 +74,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} holds no settings: expected 'model:', 'data:', 'trainer:' at its top level")
     if looped:
         raise UserError(f"{path}: an alias (*name) stands inside what it stands for")
-    names = list(dotted_names(content))
+    names = [name for name, _ in dotted(content)]
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if twice is not None:
         raise UserError(f"{path}: {twice} is given twice")

@@ -10,7 +10,6 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from theory.seeds import mix_seed
-from trainer.inexact import check_exactness, check_schedules
 
 
 class StepSeed(Callback):
@@ -31,13 +30,10 @@ class StepSeed(Callback):
         _seed_generators(number, alone=trainer.strategy.root_device.type == "cpu")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the loaders their place back, and say what a resume does not repeat exactly."""
+        """Give the loaders their place back."""
         # A schedule that asks for trainer.estimated_stepping_batches makes Lightning build the loaders before the
         # checkpoint's state is there, and it does not restore them later. Done already, this call does nothing.
         trainer.fit_loop._load_combined_loader_states()
-        check_exactness(trainer)
-        if trainer.ckpt_path is not None:
-            check_schedules(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Seed this batch."""

@@ -118,10 +118,7 @@ def repeated_figures(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Repeated
     for tag in sorted({tag for one in metrics for tag in one}):
         values = [one[tag] for one in metrics if isinstance(one.get(tag), int | float) and tag != "seed"]
         if len(values) > 1:
-            least, most = min(values), max(values)
-            mean, deviation, count = summarise(values)  # which of equal numbers is rounded
-            summary = Summary(least, 0.0, count) if least == most else Summary(mean, deviation, count)
-            table[tag] = Repeated(summary, least, most)
+            table[tag] = Repeated(summarise(values), min(values), max(values))
     return table
 
 

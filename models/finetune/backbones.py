@@ -29,7 +29,7 @@ from models.finetune.opinion import Opinion
 from models.finetune.pretrained import hub_file, lite0_state
 from models.finetune.stages import split_stages
 from models.finetune.weights import given_file, in_order, read_weights, rename, state_dict_of, with_metadata
-from models.stored import not_finite
+from theory.finite import not_finite
 
 logger = logging.getLogger(__name__)
 

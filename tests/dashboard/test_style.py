@@ -11,6 +11,7 @@ from dashboard import style
 from dashboard.bands import bands_note
 from dashboard.grid import fit, picture_grid
 from dashboard.names import short_names
+from dashboard.scales import logarithmic, power
 
 
 def test_importing_the_figures_does_not_import_matplotlib():
@@ -133,10 +134,10 @@ def test_of_many_channels_the_first_three_are_drawn_and_of_two_the_first(channel
 def test_logarithmic_axes_are_numbered_in_one_way():
     values = [1e-6, 3e-5, 0.001, 0.5, 1, 30, 1000, 1e4, 3e7, 1e12]
     texts = ["10⁻⁶", "3·10⁻⁵", "0.001", "0.5", "1", "30", "1,000", "10⁴", "3·10⁷", "10¹²"]
-    assert [style.power(value) for value in values] == texts
+    assert [power(value) for value in values] == texts
     figure, (axes,) = style.new_figure(4, 3)
     axes.plot([1, 2], [1e-8, 1])
-    style.logarithmic(axes, y=True)
+    logarithmic(axes, y=True)
     style.to_image(figure)
     assert "10⁻⁶" in {text.get_text() for text in axes.get_yticklabels()}
 
@@ -154,7 +155,7 @@ def test_logarithmic_axes_are_numbered_in_one_way():
 def test_an_axis_shorter_than_a_decade_has_numbers_too(low, high, due):
     figure, (axes,) = style.new_figure(6.2, 4)
     axes.plot([low, high], [0, 1])
-    style.logarithmic(axes, x=True)
+    logarithmic(axes, x=True)
     axes.set_xlim(low, high)
     style.to_image(figure)
     shown = [tick for tick in axes.xaxis.get_major_ticks() if low * (1 - 1e-9) <= tick.get_loc() <= high * (1 + 1e-9)]

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from tests.trainer.small import SmallData, new_run, small_task, small_trainer
+from theory.finite import not_finite
 from theory.intervals import wilson_interval
 from trainer import build
 from trainer.checkpoint import BestCheckpoint
 from trainer.device import resolve_precision
 from trainer.errors import RunFailed, UserError
-from trainer.safe_file import load_checkpoint, nonfinite_weights, remove_litter, save_safely
+from trainer.safe_file import load_checkpoint, remove_litter, save_safely
 
 
 def test_a_file_has_the_umask_mode_and_its_content(tmp_path: Path) -> None:
@@ -51,8 +52,8 @@ def test_what_must_not_be_saved_leaves_the_old_file(tmp_path: Path, bad: dict[st
 
 def test_masks_and_integers_are_finite() -> None:
     mask = torch.triu(torch.full((3, 3), float("-inf")), 1)
-    assert nonfinite_weights({"mask": mask, "count": torch.tensor(3), "empty": torch.zeros(0), "text": "x"}) == []
-    assert nonfinite_weights({"mask": -mask, "w": torch.tensor(float("nan"))}) == ["mask", "w"]
+    assert not_finite({"mask": mask, "count": torch.tensor(3), "empty": torch.zeros(0), "text": "x"}) == []
+    assert not_finite({"mask": -mask, "w": torch.tensor(float("nan"))}) == ["mask", "w"]
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ def test_fewer_epochs_than_a_stopped_run_has_are_refused_without_saying_that_it_
     run = RunFolder.create(tmp_path, "cnn", "digits", 0)
     done = {"loops": {"fit_loop": {"epoch_progress": {"current": {"processed": 6}}}}}
     with pytest.raises(UserError, match=r" has 6 epochs: --epochs N goes on if N is more, here it is 2$"):
-        check_unfinished(done, 2, run)
+        check_unfinished(done, {"max_epochs": 2}, run)
     run.write_metrics({"test/loss": 1.0})
     with pytest.raises(UserError, match=r" has 6 epochs and was tested: "):
-        check_unfinished(done, 6, run)
+        check_unfinished(done, {"max_epochs": 6}, run)
