@@ -247,3 +247,13 @@ def test_an_argument_called_name_is_refused() -> None:
 
     with pytest.raises(TypeError, match=r"Named: an argument must not be called 'name', which is model's own"):
         build_parser(Named, Digits)
+
+
+def test_a_run_of_a_foreign_launcher_does_not_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv(MADE, raising=False)
+    assert train.main(["--model", "cnn", "--root", str(tmp_path / "runs")]) == 2
+    assert "WORLD_SIZE=2 says that a launcher" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()

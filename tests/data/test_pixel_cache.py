@@ -3,12 +3,13 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from data.folder import Folder
 from data.preprocess import preprocess
-from data.store import PixelStore
+from data.store import PixelStore, reserve
 from tests.data.pictures import Make, write
 
 
@@ -121,3 +122,13 @@ def test_what_the_disk_cannot_hold_is_not_reserved_first(tmp_path: Path, monkeyp
     with pytest.raises(ValueError, match=r"cannot hold them: \[Errno 28\] No space left on device; choose another"):
         store.allocate("plain", 5)
     assert not list(tmp_path.iterdir())
+
+
+def test_room_is_reserved_where_the_system_has_no_call_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS and Windows: the bytes are written, and the file is the same."""
+    reserve(str(tmp_path / "linux"), (3, 5))
+    monkeypatch.delattr("os.posix_fallocate")
+    monkeypatch.setattr("data.store._WRITTEN_AT_ONCE", 4)
+    reserve(str(tmp_path / "other"), (3, 5))
+    assert (tmp_path / "other").read_bytes() == (tmp_path / "linux").read_bytes()
+    assert np.load(tmp_path / "other").tolist() == [[0] * 5] * 3

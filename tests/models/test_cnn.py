@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import train
 from data.digits import Digits
+from models.classification.evaluation import Evaluation
 from models.classification.gradcam import grad_cam
 from models.cnn import CNNTask, further_views
 from models.convnet import CNN
@@ -246,3 +247,22 @@ def test_a_run_that_blows_up_and_stays_finite_fails_after_its_report(
     ):
         model.train_results = [(loss, float(right), 1000.0) for loss in losses]
         assert bool(model.failure) == fails
+
+
+def test_before_and_after_training_the_same_pictures_are_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[int] = []
+    finish = Evaluation.finish
+
+    def noted(self: Evaluation, trainer: Any) -> Any:
+        outcome = finish(self, trainer)
+        judged.append(len(outcome.labels))
+        return outcome
+
+    monkeypatch.setattr(Evaluation, "finish", noted)
+    words = ["--model", "cnn", "--epochs", "1", "--device", "cpu", "--report", "none", "--root", str(tmp_path)]
+    assert train.main([*words, "--trainer.limit_val_batches", "1"]) == 0
+    before, after, kept, tested = judged
+    assert before == after == kept < 144
+    assert tested == 360

@@ -65,3 +65,8 @@ def test_summary_of_runs() -> None:
     assert summarise([1e9 + 1, 1e9 + 2, 1e9 + 3]).deviation == 1.0
     with pytest.raises(ValueError, match="at least one"):
         summarise([])
+
+
+def test_equal_values_have_no_deviation() -> None:
+    assert summarise([0.1] * 3) == (0.1, 0.0, 3)
+    assert summarise([0.1 + 0.2] * 7).mean == 0.1 + 0.2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from tests.runs import only_run
 from tests.trainer.small import SmallData, new_run, small_task, small_trainer
 from trainer import build
 from trainer.inexact import check_exactness
+from trainer.notice import quieten
 from trainer.resume import epochs_done
 from trainer.safe_file import load_checkpoint
 from trainer.sums import EpochSums
@@ -111,3 +113,16 @@ def test_a_run_that_has_its_steps_is_not_tested_again(tmp_path: Path, capsys: py
     assert "has 4 steps and was tested: --trainer.max_steps N goes on if N is more" in capsys.readouterr().err
     assert train.main(["--resume", run, "--trainer.max_steps", "6"]) == 0
     assert "this run was begun for 4 steps and went on to 6 steps" in capsys.readouterr().err
+
+
+def test_float32_is_not_rounded_in_convolutions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    small_trainer(new_run(tmp_path), 1)
+    assert not torch.backends.cudnn.allow_tf32
+
+
+def test_lightning_s_line_about_its_gpu_is_not_said(caplog: pytest.LogCaptureFixture) -> None:
+    quieten()
+    with caplog.at_level("INFO"):
+        logging.getLogger("lightning.pytorch.accelerators.cuda").info("LOCAL_RANK: 0 - CUDA_VISIBLE_DEVICES: [0]")
+    assert caplog.text == ""
