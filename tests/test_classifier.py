@@ -42,11 +42,14 @@ def test_a_picture_in_memory_is_its_file(mode: str, model: Classifier, tmp_path:
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGB"])
 def test_a_transparent_colour_is_kept(mode: str, model: Classifier, tmp_path: Path) -> None:
-    picture = stroke(mode)
-    clear = picture.getpixel((0, 0))  # the paper; the ink is all that is left
+    plain = np.asarray(stroke()).copy()
+    plain[26:32, 8:32] = 100  # a bar that nobody is to see
+    picture = Image.fromarray(plain).convert(mode)
+    clear = picture.getpixel((20, 28))
     assert clear is not None
     picture.save(tmp_path / "a.png", transparency=clear)
     same_as_file(model, tmp_path / "a.png")
+    assert not torch.equal(model.prepare([tmp_path / "a.png"]), model.prepare([picture]))
 
 
 def test_compressed_pictures_are_not_compressed_again(model: Classifier, tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ def test_a_run_leaves_what_it_promises(trained: Trained) -> None:
     assert metrics["model"] == "cnn"
     assert metrics["data"] == "digits"
     assert metrics["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert re.fullmatch(r"[0-9a-f]{12}", metrics["versions"]["code"])
+    assert re.fullmatch(r"cpu \(\d+ threads?\), precision \S+", metrics["device"])
     assert all(value is None or isinstance(value, str | int | float | dict) for value in metrics.values())
 
 

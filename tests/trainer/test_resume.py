@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import os
+import random
 import signal
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from lightning.pytorch import Callback
@@ -19,6 +21,7 @@ from theory.seeds import mix_seed
 from trainer import build
 from trainer.errors import RunFailed, UserError
 from trainer.folder import RunFolder
+from trainer.provenance import code_digest
 from trainer.resume import check_compatible, check_unfinished, find_resume, logged_step
 from trainer.safe_file import load_checkpoint
 
@@ -44,7 +47,7 @@ class ByHand(SmallTask):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         images, labels = batch
         self.order.append(float(images.double().sum()))
-        self.drawn.append(float(torch.rand(())))
+        self.drawn += [float(torch.rand(())), random.random(), float(numpy.random.rand())]  # noqa: NPY002
         loss = F.cross_entropy(self.net(images), labels)
         if not self.optimisers:
             with torch.no_grad():
@@ -88,7 +91,7 @@ def test_tasks_that_step_by_hand_resume_exactly(tmp_path: Path, optimisers: int,
 
     whole, first, second = task(), task(), task()
     build.fit(small_trainer(new_run(tmp_path)), whole, SmallData())
-    assert len(set(whole.drawn)) == len(whole.drawn) == 24  # new numbers in each batch, whatever was stepped
+    assert len(set(whole.drawn)) == len(whole.drawn) == 3 * 24  # new numbers in each batch, whatever was stepped
     run = new_run(tmp_path)
     with pytest.raises(RunFailed, match="SIGTERM"):
         build.fit(small_trainer(run, options={"callbacks": [SignalAtBatch(*at)]}), first, SmallData())
@@ -173,6 +176,36 @@ def test_views_that_are_drawn_otherwise_than_before_are_told(
 ) -> None:
     check_compatible({"house": {"model": "cnn", **then}}, {}, {"model": "cnn", "view_scheme": now})
     assert ("its views were drawn otherwise" in capsys.readouterr().err) is told
+
+
+def test_a_run_that_other_code_began_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    def house(**versions: str) -> dict[str, Any]:
+        return {"model": "cnn", "versions": versions}
+
+    check_compatible({"house": house(torch="2.11.0", code="a")}, {}, house(torch="2.11.0", code="a", numpy="2"))
+    assert not capsys.readouterr().err
+    check_compatible({"house": house(torch="2.11.0", code="a")}, {}, house(torch="2.12.0", code="b"))
+    assert "since this run began: torch 2.11.0, now 2.12.0; code a, now b; its steps may" in capsys.readouterr().err
+
+
+def test_the_digest_of_the_code_is_that_of_names_and_contents(tmp_path: Path) -> None:
+    def digest(**files: str) -> str:
+        project = tmp_path / f"p{len(list(tmp_path.iterdir()))}"
+        for name, text in files.items():
+            file = project / name.replace("__", "/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        return code_digest(project)
+
+    here = {"models__a.py": "x = 1\n", "models__b.py": "y = 2\n"}
+    assert digest(**here) == digest(**here, tests__c="z", **{"models__c.yaml": "z", "docs__d.py": "z"})
+    others = [
+        {**here, "models__a.py": "x = 2\n"},
+        {"models__a.py": "x = 1\n", "models__c.py": "y = 2\n"},
+        {"models__a.py": "x = 1\ny = 2\n", "models__b.py": ""},
+        {**here, "trainer__a.py": ""},
+    ]
+    assert len({digest(**here), *(digest(**other) for other in others)}) == 5
 
 
 def test_the_same_setting_in_other_words_is_no_other_setting() -> None:
