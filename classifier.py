@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from models import MODELS
+from trainer.contract import offered
 from trainer.errors import UserError, expand
 from trainer.folder import CHECKPOINTS, RunFolder, no_run
 from trainer.notice import notice
@@ -131,7 +132,7 @@ class Classifier:
 
         from trainer.device import computing
 
-        if not hasattr(self.task, "outputs"):
+        if offered(self.task, "outputs") is None:
             raise TypeError(f"{type(self.task).__name__} has no outputs(images) that give features and logits")
         with torch.inference_mode(), computing(self.precision):
             features: Tensor = self.task.outputs(self._images(pictures))[0]
@@ -222,7 +223,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
     if name not in MODELS:
         raise UserError(f"{path} is no checkpoint of this project: it names no model of {', '.join(MODELS)}")
     task_class: Any = load_class(MODELS[name])
-    if not getattr(task_class, "classifies", False) or "preprocessing" not in house:
+    if not offered(task_class, "classifies") or "preprocessing" not in house:
         raise UserError(
             f"{path} holds the model {name!r} on {house.get('data')}: predict.py needs a classifier, of --model cnn"
         )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from data import DATA
 from models import MODELS, SUMMARIES
+from trainer.contract import offered
 from trainer.errors import RunFailed
 from trainer.front import Request, read
 from trainer.notice import notice
@@ -76,8 +77,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     step = None if checkpoint is None else logged_step(checkpoint)
     del checkpoint  # Lightning reads it once more; a second copy of weights and optimiser would stay for the whole run
     train_and_test(plan, data, task, step, house, started)
-    failure = getattr(task, "failure", "")
-    if failure:
+    if failure := offered(task, "failure"):
         raise RunFailed(failure)
     return 0
 
@@ -117,7 +117,7 @@ def train_and_test(
             seed=settings.seed,
             monitor=task.monitor if chooses else None,
             mode=task.mode,
-            layout=layout(monitor, getattr(task, "overview", None)),
+            layout=layout(monitor, offered(task, "overview")),
             hparams=chosen(request, settings),
             house=house,
             early_stopping_patience=settings.patience,

@@ -146,7 +146,7 @@ class Folder(LightningDataModule):
     @property
     def mirrors(self) -> bool:
         """Whether training sees mirror images too."""
-        return self.flip > 0 and self.aug != "none"
+        return self.flip > 0 and not self._plain
 
     @property
     def view_scheme(self) -> int:

@@ -39,7 +39,7 @@ class SplitRule:
     num_folds: int = 0
     fold: int = 0
 
-    CONDITIONS: ClassVar[Any] = (  # see `trainer.report.Task`
+    CONDITIONS: ClassVar[Any] = (  # see `trainer.contract.Task`
         (("data.val_fraction",), lambda o: not o["data.num_folds"], "not used by --data.num_folds {0[data.num_folds]}"),
         (("data.fold",), lambda o: o["data.num_folds"], "needs the number of folds, --data.num_folds, at least 2"),
     )

@@ -194,7 +194,7 @@ class AutoencoderTask(LightningModule):
 
     @property
     def overview(self) -> dict[str, dict[str, float | None]]:
-        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        """Theory beside the curves of TensorBoard's overview; see `trainer.contract.Task`."""
         return {"loss": {"theory/least_loss": None}} if isinstance(self.model, LinearAutoencoder) else {}
 
     def remember(self, iteration: int, loss: float) -> None:

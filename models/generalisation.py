@@ -103,7 +103,7 @@ class GeneralisationTask(LightningModule):
 
     @property
     def overview(self) -> dict[str, dict[str, float | None]]:
-        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        """Theory beside the curves of TensorBoard's overview; see `trainer.contract.Task`."""
         return {"loss": {"theory/noise_floor": self.hparams["noise"] ** 2}}
 
     def forward(self, x: Tensor) -> Tensor:

@@ -111,7 +111,7 @@ class GLMTask(LightningModule):
 
     @property
     def overview(self) -> dict[str, dict[str, float | None]]:
-        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        """Theory beside the curves of TensorBoard's overview; see `trainer.contract.Task`."""
         return {"loss": {"train/loss_descent": None, "theory/least_loss": None}}
 
     def objective(self, x: Tensor, y: Tensor, theta: Tensor) -> Tensor:

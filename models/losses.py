@@ -70,7 +70,7 @@ class LossesTask(LightningModule):
 
     @property
     def overview(self) -> dict[str, dict[str, float | None]]:
-        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        """Theory beside the curves of TensorBoard's overview; see `trainer.contract.Task`."""
         return {name: {f"train/{name}": None, f"theory/{name}": floor} for name, floor in self.floors().items()}
 
     def predictions(self) -> dict[str, Tensor]:

@@ -152,7 +152,7 @@ class MLPTask(LightningModule):
 
     @property
     def overview(self) -> dict[str, dict[str, float | None]]:
-        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        """Theory beside the curves of TensorBoard's overview; see `trainer.contract.Task`."""
         known = not self.hparams["noisy"]  # its floors belong to values that training must not see
         charts: dict[str, dict[str, float | None]] = {}
         for width in self.widths:

@@ -166,7 +166,7 @@ class RBMTask(LightningModule):
 
     @property
     def overview(self) -> dict[str, dict[str, float | None]]:
-        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        """Theory beside the curves of TensorBoard's overview; see `trainer.contract.Task`."""
         record = self.hparams["record"]
         known = record is not None and not self.cut and self.monitor == "val/log_likelihood"
         return {"log_likelihood": {"theory/log_likelihood_published": record}} if known else {}

@@ -131,7 +131,7 @@ class VanishingGradientsTask(LightningModule):
 
     @property
     def overview(self) -> dict[str, dict[str, float | None]]:
-        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        """Theory beside the curves of TensorBoard's overview; see `trainer.contract.Task`."""
         return {"loss": {"theory/chance_loss": math.log(len(self.hparams["class_names"]))}}
 
     @property

@@ -16,6 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from dashboard.bands import bands_note
 from theory.intervals import wilson_interval
+from trainer.contract import offered
 from trainer.folder import RunFolder, write_atomically
 
 MOST_LOSSES = 1_000
@@ -28,10 +29,10 @@ def save_lists(folder: RunFolder, data: Any) -> None:
 
     ``--data.csv`` reads the first back; the second also has what was left out.
     """
-    if hasattr(data, "save_split"):
-        data.save_split(folder.split)
-    if hasattr(data, "save_files"):
-        data.save_files(folder.files)
+    if save_split := offered(data, "save_split"):
+        save_split(folder.split)
+    if save_files := offered(data, "save_files"):
+        save_files(folder.files)
 
 
 def save_top_losses(folder: RunFolder, task: Any, data: Any) -> bool:
@@ -45,12 +46,13 @@ def save_top_losses(folder: RunFolder, task: Any, data: Any) -> bool:
     Returns:
         Whether the file was written.
     """
-    if not (hasattr(task, "top_losses") and hasattr(data, "paths")):
+    top_losses, paths_of = offered(task, "top_losses"), offered(data, "paths")
+    if top_losses is None or paths_of is None:
         return False
-    split, rows = task.top_losses(MOST_LOSSES)
+    split, rows = top_losses(MOST_LOSSES)
     if not rows:
         return False
-    paths = data.paths(split)
+    paths = paths_of(split)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)  # a name may hold any sign
     writer.writerow(["path", "label", "predicted", "probability", "loss"])
@@ -70,7 +72,8 @@ def save_confusion(folder: RunFolder, task: Any) -> bool:
     Returns:
         Whether the file was written.
     """
-    counts = task.confusion() if hasattr(task, "confusion") else None
+    confusion = offered(task, "confusion")
+    counts = confusion() if confusion else None
     if counts is None:
         return False
     names = task.hparams["class_names"]
@@ -97,8 +100,9 @@ def data_rows(data: Any, task: Any) -> list[tuple[str, str]]:
         data: Offers ``summary``.
         task: Offers ``augmentation``, where it changes the pictures of a batch further.
     """
-    channels = data.preprocessing().get("channels", 3) if hasattr(data, "preprocessing") else 3
-    summary, further = data.summary(), getattr(task, "augmentation", "")
+    preprocessing = offered(data, "preprocessing")
+    channels = preprocessing().get("channels", 3) if preprocessing else 3
+    summary, further = data.summary(), offered(task, "augmentation")
     if further:
         summary["augmentation"] = "; ".join(part for part in (summary.get("augmentation"), further) if part)
     return described({**summary, "figures show": bands_note(channels)})
@@ -131,9 +135,10 @@ def card_text(
         checkpoint: What to predict with.
     """
     summary = data.summary()
-    head_alone = getattr(task, "fixed_features", False)
+    head_alone = offered(task, "fixed_features")
     names = list(task.hparams["class_names"])
-    origin = getattr(task, "weights_origin", lambda: "trained from random weights; no foreign weights are in it")()
+    origin, recalls = offered(task, "weights_origin"), offered(task, "recalls")
+    weights = origin() if origin else "trained from random weights; no foreign weights are in it"
     parts = [
         f"# Model card: {title}",
         f"A classifier of pictures into {len(names)} classes: {', '.join(names[:MOST_CLASSES])}"
@@ -141,14 +146,14 @@ def card_text(
         f"```\npython predict.py {quote(str(checkpoint))} PICTURE_OR_FOLDER --out predictions.csv\n```",
         "## Result",
         table(("what", "figure"), findings),
-        _per_class(names, data, judged_split(metrics), getattr(task, "recalls", dict)()),
+        _per_class(names, data, judged_split(metrics), recalls() if recalls else {}),
         "## Data",
         table(("what", "value"), data_rows(data, task)),
         "## Preprocessing",
         "The same in validation and in prediction; it is stored in the checkpoint.",
         table(("setting", "value"), [(key, describe(value)) for key, value in data.preprocessing().items()]),
         "## Network and weights",
-        f"{task.describe()}{'; only its head was trained' * head_alone}. Weights: {origin}.",
+        f"{task.describe()}{'; only its head was trained' * head_alone}. Weights: {weights}.",
         "## Limits",
         "\n".join(f"* {line}" for line in limits(names, summary, metrics)),
         "## How it was made",
@@ -159,10 +164,11 @@ def card_text(
 
 def _per_class(names: Sequence[str], data: Any, judged: str, recalls: Mapping[str, tuple[int, int]]) -> str:
     """Pictures of each class in each split, with the recall and its interval: (found, of) by name."""
-    if not hasattr(data, "labels") or len(names) > MOST_CLASSES:
+    labels = offered(data, "labels")
+    if labels is None or len(names) > MOST_CLASSES:
         return ""
     splits = [split for split, count in data.summary()["splits"].items() if count]
-    counts = {split: data.labels(split).bincount(minlength=len(names)).tolist() for split in splits}
+    counts = {split: labels(split).bincount(minlength=len(names)).tolist() for split in splits}
     rows = []
     for number, name in enumerate(names):
         found, total = recalls.get(name, (0, 0))

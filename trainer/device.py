@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from trainer.contract import offered
 from trainer.errors import UserError
 
 _FAST_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
@@ -95,14 +96,14 @@ def precision_of(task: Any, wanted: str) -> str:
             or a type for all that the task does not compute in.
     """
     if wanted == "auto":
-        return "auto" if getattr(task, "tolerates_mixed_precision", False) else "32-true"
+        return "auto" if offered(task, "tolerates_mixed_precision") else "32-true"
     full = precision_name(wanted)
     if full == "16-mixed" and not task.automatic_optimization:
         raise UserError(
             f"--trainer.precision {wanted}: this model writes gradients by hand; take bf16-mixed or 32-true"
         )
-    refused = {"64-true"} if getattr(task, "only_single", False) else set()
-    if not getattr(task, "tolerates_mixed_precision", False):
+    refused = {"64-true"} if offered(task, "only_single") else set()
+    if not offered(task, "tolerates_mixed_precision"):
         refused |= {"bf16-true", "16-true"}
     if full in refused:
         usual = " or ".join(name for name in ("32-true", "64-true") if name not in refused)

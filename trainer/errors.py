@@ -12,7 +12,10 @@ import errno
 import os
 import re
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 SIGINT_EXIT = 130
 SIGPIPE_EXIT = 141
@@ -54,6 +57,32 @@ def one_line(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+@contextmanager
+def user_mistakes(group: str = "", options: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Turns the ``ValueError`` and ``OSError`` with which a class refuses its input into one line for the user.
+
+    Args:
+        group: ``model`` or ``data``, when a class of that group is being made.
+        options: Its options; a message that begins with one gets the words that the user would type.
+    """
+    options = options or {}
+    try:
+        yield
+    except UserError:
+        raise
+    except (ValueError, OSError) as error:
+        named = isinstance(error, OSError) and error.filename and error.strerror
+        text = f"{error.filename}: {error.strerror}" if named else str(error)  # type: ignore[union-attr]
+        raise UserError(f"--{group}.{text}" if text.partition(" ")[0] in options else text) from error
+    except (RuntimeError, MemoryError) as error:
+        if "home directory" in str(error):  # of the user in ~user, as pathlib says it
+            for value in options.values():
+                expand(value if isinstance(value, str) else "")
+        if not out_of_memory(error):
+            raise
+        raise UserError(out_of_memory(error)) from error
 
 
 ROOMS = frozenset({"bench", "claims", "dashboard", "data", "models", "predict", "theory", "train", "trainer"})

@@ -19,7 +19,7 @@ from trainer.notice import notice
 
 
 class Drawing(Protocol):
-    """What a task draws; see `trainer.report.Task`."""
+    """What a task draws; see `trainer.contract.Task`."""
 
     def figures(self) -> Iterator[tuple[str, Any]]:
         """Name and matplotlib figure of everything worth drawing."""

@@ -18,6 +18,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from trainer.contract import offered
 from trainer.errors import RunFailed, UserError
 from trainer.folder import RunFolder, write_atomically
 from trainer.notice import notice
@@ -94,9 +95,10 @@ def picture_paths(trainer: Trainer, batch: Any) -> list[str]:
         return found
     data: Any = getattr(trainer, "datamodule", None)
     loader: Any = getattr(trainer, "train_dataloader", None)
-    if not hasattr(loader, "last_numbers") or not hasattr(data, "paths"):
+    paths_of = offered(data, "paths")
+    if paths_of is None or not hasattr(loader, "last_numbers"):
         return []
-    paths: list[str] = data.paths("train")
+    paths: list[str] = paths_of("train")
     if len(paths) != len(loader.labels) or not torch.equal(data.labels("train"), loader.labels.cpu()):
         return []
     return [paths[number] for number in loader.last_numbers().tolist()]

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from trainer.contract import offered
 from trainer.errors import UserError
 from trainer.options import SHORT, Settings
 
@@ -21,7 +22,7 @@ def check_given(
 
     Args:
         task: The task's class; one that weighs classes by their numbers has ``weighs_classes``, and one that does not
-            read all of its options has ``CONDITIONS``, see `trainer.report.Task`.
+            read all of its options has ``CONDITIONS``, see `trainer.contract.Task`.
         data: The class of the data; it may have ``CONDITIONS`` too.
         settings: What will be used.
         given: Dotted names and texts of the command line.
@@ -31,13 +32,13 @@ def check_given(
     Raises:
         UserError: Naming the options, their file and what uses them.
     """
-    if settings.data.get("balance") == "loss" and not getattr(task, "weighs_classes", False):
+    if settings.data.get("balance") == "loss" and not offered(task, "weighs_classes"):
         raise UserError(f"--data.balance loss: --model {model} does not weigh classes; --data.balance sampler does")
     groups = {"model": settings.model, "data": settings.data, "trainer": settings.trainer}
     options = {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
     idle: dict[str, list[str]] = defaultdict(list)  # by what is said of them
     for kind in (task, data):
-        conditions: tuple[Condition, ...] = getattr(kind, "CONDITIONS", ())
+        conditions: tuple[Condition, ...] = offered(kind, "CONDITIONS")
         for names, read, otherwise in conditions:
             found = [name for name in names if name in given or name in overlaid]
             if found and not read(options):
@@ -57,6 +58,6 @@ def check_found(data: Any, given: Mapping[str, str]) -> None:
     Raises:
         UserError: Naming the first of them and why.
     """
-    for name, why in getattr(data, "idle", {}).items():
+    for name, why in offered(data, "idle").items():
         if float(given.get(f"data.{name}", 0)) != 0:
             raise UserError(f"--data.{name}: {why}")

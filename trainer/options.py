@@ -18,6 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from jsonargparse import ArgumentParser, Namespace
 
+from trainer.contract import offered
 from trainer.device import DEVICES
 from trainer.errors import UserError, expand
 from trainer.front import ALIASES, Request, nearest
@@ -82,16 +83,16 @@ def wanted_facts(task: type, data: type, model_name: str = "", data_name: str = 
     Raises:
         UserError: If the task needs something that this data does not have.
     """
-    offered = getattr(data, "FACTS", ())
+    answered = offered(data, "FACTS")
     parameters = inspect.signature(task.__init__).parameters  # type: ignore[misc]
     missing = [name for name, parameter in parameters.items()
-               if parameter.default is inspect.Parameter.empty and name != "self" and name not in offered]  # fmt: skip
+               if parameter.default is inspect.Parameter.empty and name != "self" and name not in answered]  # fmt: skip
     if missing:
         wrong = f"--model {model_name or task.__name__} cannot learn from --data {data_name or data.__name__}"
         if usual_data not in ("", data_name):
             raise UserError(f"{wrong}; its data are --data {usual_data}, see --model {model_name} --data.help")
         raise UserError(f"{wrong}, which does not say {', '.join(missing).replace('_', ' ')}")
-    return [name for name in offered if name in parameters]
+    return [name for name in answered if name in parameters]
 
 
 def check_test(task: type, data: Any, settings: Settings, model_name: str, data_name: str) -> None:
@@ -108,7 +109,7 @@ def check_test(task: type, data: Any, settings: Settings, model_name: str, data_
         UserError: Naming them and where test pictures go, or the share.
     """
     limit = settings.trainer.get("limit_test_batches")
-    if data.summary()["splits"].get("test", 1) == 0 and not getattr(task, "judges_validation", False):
+    if data.summary()["splits"].get("test", 1) == 0 and not offered(task, "judges_validation"):
         raise UserError(
             f"--model {model_name} measures on test pictures, and {settings.data.get('path') or data_name} has none: "
             "put some into a folder test/, or take some from those for training, as by --data.test_fraction 0.2"
@@ -124,7 +125,7 @@ def build_parser(
     from lightning.pytorch import Trainer
 
     parser = ArgumentParser(prog="train.py", exit_on_error=False, add_help=False)
-    facts = {*wanted_facts(task, data, model_name, data_name, usual_data), *getattr(task, "FROM_DATA", ())}
+    facts = {*wanted_facts(task, data, model_name, data_name, usual_data), *offered(task, "FROM_DATA")}
     parser.add_class_arguments(task, "model", skip=facts)
     parser.add_class_arguments(data, "data")
     parser.add_class_arguments(Trainer, "trainer", skip=TRAINER_SKIPPED)
@@ -186,7 +187,7 @@ def option_defaults(parser: ArgumentParser) -> dict[str, Any]:
 def defaults_of_facts(task: type) -> dict[str, Any]:
     """Dotted names and defaults of what only some data tell a task: files of older versions hold them as options."""
     parameters = inspect.signature(task.__init__).parameters  # type: ignore[misc]
-    return {f"model.{name}": parameters[name].default for name in getattr(task, "FROM_DATA", ())}
+    return {f"model.{name}": parameters[name].default for name in offered(task, "FROM_DATA")}
 
 
 def parse(

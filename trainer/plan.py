@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.errors import UserError
+from trainer.contract import offered
+from trainer.errors import UserError, user_mistakes
 from trainer.folder import RunFolder, probe_nearest
 from trainer.front import Request
 from trainer.idle import check_found, check_given
@@ -23,7 +24,6 @@ from trainer.options import (
     parse,
     wanted_facts,
 )
-from trainer.report import user_mistakes
 from trainer.resume import find_resume
 
 
@@ -107,12 +107,12 @@ def planned(
         except UserError as error:
             raise UserError(f"cannot make a run folder in {request.root}: {error}") from error
     plan = Plan(request, settings, config, option_defaults(parser), task_class, data_class, folder, path)
-    if hasattr(task_class, "check"):  # what is wrong without the data is said before they are read
+    if check := offered(task_class, "check"):  # what is wrong without the data is said before they are read
         with user_mistakes("model", settings.model):
-            task_class.check({**settings.model, **plan.held})
+            check({**settings.model, **plan.held})
     check_given(task_class, data_class, settings, request.overrides, request.model, request.overlaid)
-    if hasattr(task_class, "wanted_pictures"):  # what the data was not told, its network says
-        wanted = task_class.wanted_pictures(settings.model)
+    if wanted_pictures := offered(task_class, "wanted_pictures"):  # what the data was not told, its network says
+        wanted = wanted_pictures(settings.model)
         settings.data |= {name: value for name, value in wanted.items() if settings.data.get(name, "") is None}
     return plan
 
@@ -138,8 +138,8 @@ def opened(plan: Plan) -> Any:
     """The data module, read as far as training and test need it."""
     with user_mistakes("data", plan.settings.data):
         data = plan.data_class(**plan.settings.data)
-        if hasattr(plan.task_class, "draws_views"):
-            data.draws_views = plan.task_class.draws_views(plan.settings.model)
+        if draws_views := offered(plan.task_class, "draws_views"):
+            data.draws_views = draws_views(plan.settings.model)
         data.prepare_data()
         data.setup("fit")
         check_found(data, plan.request.overrides)

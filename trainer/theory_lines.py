@@ -5,11 +5,12 @@ from __future__ import annotations
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from dashboard.layout import BEFORE_TRAINING
+from trainer.contract import offered
 
 
 def constants(task: object) -> dict[str, float]:
-    """The tags of a task's ``overview`` that have a number, see `trainer.report.Task`."""
-    charts: dict[str, dict[str, float | None]] = getattr(task, "overview", {})
+    """The tags of a task's ``overview`` that have a number, see `trainer.contract.Task`."""
+    charts: dict[str, dict[str, float | None]] = offered(task, "overview")
     return {tag: value for chart in charts.values() for tag, value in chart.items() if value is not None}
 
 

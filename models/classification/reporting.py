@@ -110,7 +110,7 @@ class ClassifierReporting:
 
     @property
     def overview(self) -> dict[str, dict[str, float | None]]:
-        """Theory beside the curves of TensorBoard's overview; see `trainer.report.Task`."""
+        """Theory beside the curves of TensorBoard's overview; see `trainer.contract.Task`."""
         reference, chance = self.hparams["reference"], self._chance("val_dataloaders")
         published = {"theory/best_published_accuracy": float(reference[0])} if reference else {}
         return {

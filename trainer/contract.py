@@ -1,0 +1,127 @@
+"""What a task and its data tell the house: the methods each must have, and what else it may offer.
+
+The house knows no model. It asks for what is listed here, by these names and no others: `offered` refuses any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+# By name: what holds for a task or data module that does not offer it; None for a method that it does not have.
+OPTIONAL: dict[str, Any] = {
+    "CONDITIONS": (),
+    "FACTS": (),
+    "FROM_DATA": (),
+    "augmentation": "",
+    "check": None,
+    "classifies": False,
+    "confusion": None,
+    "draws_views": None,
+    "failure": "",
+    "fingerprints": None,
+    "fixed_features": False,
+    "idle": {},
+    "judges_validation": False,
+    "labels": None,
+    "mirrors": False,
+    "only_single": False,
+    "outputs": None,
+    "overview": {},
+    "paths": None,
+    "preprocessing": None,
+    "recalls": None,
+    "save_files": None,
+    "save_split": None,
+    "tolerates_mixed_precision": False,
+    "top_losses": None,
+    "view_scheme": 0,
+    "wanted_pictures": None,
+    "weighs_classes": False,
+    "weights_origin": None,
+}
+
+
+def offered(owner: Any, name: str) -> Any:
+    """What a task or data module, or the class of one, offers under a name of `OPTIONAL`, else what holds without it.
+
+    Raises:
+        KeyError: If there is no such name.
+    """
+    return getattr(owner, name, OPTIONAL[name])
+
+
+class Task(Protocol):
+    """What a LightningModule of the house has beside Lightning's own methods.
+
+    Attributes:
+        monitor: Tag of the metric that chooses ``best.ckpt``.
+        mode: ``max`` or ``min``.
+
+    These it may offer; the first seven are asked of the class, before there is a task:
+
+    * ``CONDITIONS``: options that are read only with certain others, see `trainer.idle`: a run that would not read what
+      was given is refused.
+    * ``FROM_DATA``: names of arguments that only some data answer. They have defaults, and are no options.
+    * ``check``: class method of the options of the task; refuses by a ValueError what is wrong without the data.
+    * ``wanted_pictures``: class method of the options of the task → options of the data (``image_size``, …) that are
+      taken where they are None.
+    * ``draws_views``: class method of the options of the task: whether it learns from augmented views. The data are
+      told, so that they prepare each training picture in that form alone.
+    * ``weighs_classes``: True when it heeds ``--data.balance loss``. Any other task refuses that.
+    * ``judges_validation``: True when it reports the validation pictures of data that have no test pictures. For any
+      other task such data are refused.
+    * ``classifies``: True when ``predict.py`` can name pictures with this task's checkpoints: its ``forward`` gives
+      logits of prepared pictures, or ``outputs(images, views)`` features and logits. For its model card and its tables
+      it may offer ``weights_origin() -> str`` (one sentence with the licence), ``top_losses(limit)``: the split that
+      was judged, and (number, class, guess, probability, loss) of its worst pictures, ``recalls()``: (found, of) by
+      class, and ``confusion()``: for each true class how often each was guessed, or None.
+    * ``tolerates_mixed_precision``: True when ``--trainer.precision auto`` may take bfloat16, because the figures are
+      accuracies. Numbers beside exact ones need the digits of float32.
+    * ``only_single``: True when it draws in float32 whatever its weights are, so that there is no double precision.
+    * ``augmentation``: words for what its training does to the pictures beside the augmentation of the data.
+    * ``fixed_features``: True when it learns from features that stay as they are, in one go.
+    * ``overview``: chart → tag → number or None: curves of TensorBoard's overview beside loss and monitor, such as
+      ``{"loss": {"theory/chance_loss": 2.3}}``. A number is drawn as a line over all epochs; None stands for a tag that
+      the task logs itself.
+    * ``failure``: one line when the run did not show what it set out to show, such as a descent that diverged. All is
+      reported as usual, then the line goes to stderr and the exit status is 1.
+    """
+
+    monitor: str
+    mode: str
+
+    def describe(self) -> str:
+        """One line: sizes of the model."""
+
+    def findings(self) -> list[tuple[str, str]]:
+        """Name and text of each line of the result, the first being the main one, with the theory beside it."""
+
+    def final_metrics(self) -> dict[str, float]:
+        """Tags of the result: ``test/…``, ``theory/…``, ``gap/…``."""
+
+    def figures(self) -> Iterator[tuple[str, Any]]:
+        """Name and matplotlib figure of everything worth drawing."""
+
+    def show(self, writer: Any, step: int) -> list[str]:
+        """Writes what TensorBoard has pages of its own for; returns what could not be shown."""
+
+
+class Data(Protocol):
+    """What a LightningDataModule of the house has beside Lightning's own methods.
+
+    It may offer:
+
+    * ``FACTS``, of the class: names of the arguments of a task that ``facts()`` answers, by name; they are no options.
+    * ``CONDITIONS``, of the class, as those of a task.
+    * ``idle``: options that the pictures, once read, leave nothing to do for, and why.
+    * ``preprocessing()``: how a picture is prepared, for the checkpoint and ``predict.py``; it goes with
+      ``labels(split)``, the class of each sample, and ``paths(split)``, the files, where there are any.
+    * ``mirrors``: whether training sees mirror images, which are then views for ``predict.py --tta``.
+    * ``view_scheme``: number of the way in which views are drawn, which a resumed run must not change unsaid.
+    * ``fingerprints()``: a digest of the pictures of each part and of their labels, see `trainer.resume`.
+    * ``save_split(file)`` and ``save_files(file)``: write the split, and what each file is, as CSV.
+    """
+
+    def summary(self) -> dict[str, Any]:
+        """Name, source, shape, classes if there are any, and under ``splits`` the number of samples of each part."""
