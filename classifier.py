@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     Picture = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 
 
-OF_PNG = ("1", "L", "LA", "P", "RGB", "RGBA")
-
-
 @dataclass(frozen=True)
 class Classifier:
     """A trained classifier and what its checkpoint says about using it.
@@ -97,7 +94,7 @@ class Classifier:
         channels = self.preprocessing["channels"]
         bands = isinstance(picture, np.ndarray) and channels not in SEEN and picture.shape[2:] == (channels,)
         if bands and picture.dtype == np.uint8:  # type: ignore[union-attr]
-            return prepare(picture, self.preprocessing)  # type: ignore[arg-type]
+            return prepare(np.ascontiguousarray(picture), self.preprocessing)
         return preprocess(_as_file(picture), self.preprocessing)
 
     def probabilities(self, pictures: Sequence[Picture] | Tensor, tta: int | None = None) -> Tensor:
@@ -171,7 +168,7 @@ def _as_file(picture: Picture) -> str | os.PathLike[str] | bytes:
     file = io.BytesIO()
     try:
         upright = ImageOps.exif_transpose(picture)
-        if picture.mode in OF_PNG:  # which keeps a transparent colour
+        if "transparency" in picture.info and picture.mode in ("1", "L", "P", "RGB"):  # which TIFF would drop
             upright.save(file, "PNG", compress_level=1)
         else:
             upright.save(file, "TIFF", compression="raw")

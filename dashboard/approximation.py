@@ -108,7 +108,6 @@ def error_figure(
     constant: float | None = None,
     *,
     subject: str,
-    floor_name: str = "proved floor",
     root: str = "√720",
     chosen: ArrayLike | None = None,
     more_pieces: Sequence[float] = (),
@@ -121,7 +120,6 @@ def error_figure(
         floors: Least possible error, shape (W,), drawn dashed.
         constant: lim N² E_N, drawn dotted.
         subject: The beginning of the title.
-        floor_name: What the floor is.
         root: By what the integral of the constant is divided.
         chosen: Errors of the first method's seeds that are its result, shape (W,); where it has several, they are
             starred, and the title tells of them instead of the median.
@@ -146,7 +144,7 @@ def error_figure(
         axes.errorbar(places * shift, middle, bars, color=colour, marker="o", markersize=4, linewidth=1.5, capsize=3,
                       elinewidth=1, label=plain(name, 40))  # fmt: skip
     if floors is not None:
-        draw_floor(axes, places, np.maximum(np.asarray(floors, dtype=float), least), plain(floor_name, 40))
+        draw_floor(axes, places, np.maximum(np.asarray(floors, dtype=float), least), "proved floor")
     seeds = next(iter(arrays.values())).shape[1]
     if chosen is not None and seeds > 1:
         best = np.maximum(np.asarray(chosen, dtype=float), least)

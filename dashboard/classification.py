@@ -45,11 +45,8 @@ def recall_figure(
     high: ArrayLike,
     support: ArrayLike,
     class_names: Sequence[str],
-    *,
-    overall: float | None = None,
-    level: float = 0.95,
 ) -> Figure:
-    """Recall of each class with its interval, lowest first; the dashed line is the accuracy over all classes.
+    """Recall of each class with its 95 % interval, lowest first; the dashed line is the accuracy over all classes.
 
     Args:
         recall: In 0..1, shape (C,); NaN for a class without a picture, which is left out.
@@ -57,8 +54,6 @@ def recall_figure(
         high: Upper ends, shape (C,).
         support: Pictures per class, shape (C,).
         class_names: C names.
-        overall: Accuracy in 0..1; computed from recall and support by default.
-        level: Coverage of the intervals.
 
     Returns:
         A figure of one axes; with more than 60 classes only the lowest 60 are drawn.
@@ -67,14 +62,12 @@ def recall_figure(
     support = np.asarray(support)
     order = [int(i) for i in np.argsort(recall, kind="stable") if support[i] > 0 and np.isfinite(recall[i])]
     shown = order[:MAX_RECALL_CLASSES]
-    if overall is None and order:
-        overall = float((recall[order] * support[order]).sum() / support[order].sum())
     row, points = (0.26, SMALL_POINTS) if len(shown) <= 20 else (0.15, 6.5)
     short = short_names(class_names, NAME)
     names = [short[i] for i in shown]
     left = 0.45 + text_inches(names, points)
     figure, (axes,) = new_figure(5.6 + left, 1.2 + max(len(shown), 3) * row)
-    label(axes, f"recall (share of the class found, {100 * level:g} % interval)", "class")
+    label(axes, "recall (share of the class found, 95 % interval)", "class")
     if not shown:
         finding(figure, "recall by class: no picture")
         return figure
@@ -84,9 +77,9 @@ def recall_figure(
     # No bars: where the axis does not start at 0 they exaggerate. A thin line leads the eye from the name to the dot.
     axes.hlines(places, 0, 1, color=GRID, linewidth=0.7, zorder=1.1)
     axes.plot(recall[shown], places, "o", color=BLUE, markersize=4.5)
-    if overall is not None:
-        axes.axvline(overall, label=f"all classes {percent(overall)}", **THEORY)
-        legend(axes, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1)
+    overall = float((recall[order] * support[order]).sum() / support[order].sum())
+    axes.axvline(overall, label=f"all classes {percent(overall)}", **THEORY)
+    legend(axes, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1)
     axes.set_xlim(start, 1 + 0.02 * (1 - start))
     axes.set_ylim(len(shown) - 0.4, -0.6)
     names_along(axes, y=names, points=points)

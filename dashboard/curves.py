@@ -1,4 +1,4 @@
-"""Curves with theory beside them: learning, neural distance, a measured curve and its formula, results over seeds.
+"""Curves with theory beside them: neural distance, a measured curve and its formula, results over seeds.
 
 Measured lines are drawn through, theory is dashed and dark.
 """
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.legends import legend_above
-from dashboard.scales import logarithmic
 from dashboard.style import (
     BLUE,
     CYCLE,
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROUNDING = 1e-12  # of the largest value: what double precision leaves after a few operations
-UNITS = {"loss": "loss (nats)", "accuracy": "accuracy (share right)", "ece": "expected calibration error (share)"}
 
 
 def _line(x: ArrayLike, y: ArrayLike) -> dict[str, Any]:
@@ -51,59 +49,6 @@ def _dashed(axes: Axes, references: Mapping[str, float]) -> None:
     for index, (name, value) in enumerate(references.items()):
         style = {**THEORY, "linestyle": patterns[index % len(patterns)]}
         axes.axhline(value, label=plain(name, 40), **style)
-
-
-def best(values: ArrayLike, quantity: str) -> int:
-    """Place of the best finite value: the largest accuracy or recall, the smallest of anything else; -1 for none."""
-    values = np.asarray(values, dtype=float)
-    if not np.isfinite(values).any():
-        return -1
-    return int(np.nanargmax(values) if quantity.startswith(("accuracy", "recall")) else np.nanargmin(values))
-
-
-def learning_figure(
-    history: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    theory: Mapping[str, Mapping[str, float]] | None = None,
-    *,
-    x_label: str = "epoch",
-) -> Figure:
-    """Training and validation over the epochs, one panel per quantity.
-
-    Args:
-        history: ``{"train/loss": (epochs, values), "val/loss": …}``; curves whose tags have the same last part share a
-            panel. Each of shape (E,); non-finite values leave a hole.
-        theory: ``{"loss": {"floor: entropy of the labels": 0.1}}``, drawn dashed in that panel.
-        x_label: Unit of the first axis.
-
-    Returns:
-        A figure of one axes per quantity; the title tells the best value of each, of validation where there is one.
-
-    Raises:
-        ValueError: If there is no curve, or a curve's two arrays differ in length.
-    """
-    if not history:
-        raise ValueError("history is empty; allowed: at least one curve such as {'train/loss': (epochs, values)}")
-    quantities = list(dict.fromkeys(tag.split("/")[-1] for tag in history))
-    figure, panels = new_figure(max(4.6, 3.9 * len(quantities) + 0.5), 3.6, columns=len(quantities))
-    findings = []
-    for axes, quantity in zip(panels, quantities, strict=True):
-        curves = {tag: curve for tag, curve in history.items() if tag.split("/")[-1] == quantity}
-        for colour, (tag, (x, y)) in zip(CYCLE * (len(curves) // len(CYCLE) + 1), curves.items(), strict=False):
-            if np.shape(x) != np.shape(y):
-                raise ValueError(f"curve {tag!r} has {np.size(x)} places and {np.size(y)} values; allowed: as many")
-            axes.plot(x, y, color=colour, linewidth=1.6, label=plain(tag.rpartition("/")[0] or tag), **_line(x, y))
-        _dashed(axes, (theory or {}).get(quantity, {}))
-        whole_numbers(axes, np.concatenate([np.unique(np.asarray(x, dtype=float)) for x, _ in curves.values()])[:2])
-        label(axes, x_label, UNITS.get(quantity, plain(quantity)))
-        legend(axes)
-        tag = next((tag for tag in curves if tag.startswith("val/")), next(iter(curves)))
-        x, y = (np.asarray(values, dtype=float) for values in curves[tag])
-        place = best(y, quantity)
-        findings.append(
-            f"{plain(tag)} best {y[place]:.4g} at {x_label} {x[place]:g}" if place >= 0 else f"{plain(tag)}: none"
-        )
-    finding(figure, "; ".join(findings))
-    return figure
 
 
 def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLike, num_classes: int) -> Figure:
@@ -177,10 +122,7 @@ def beside_theory_figure(
     x_label: str,
     y_label: str,
     subject: str,
-    deviation: ArrayLike | None = None,
     theory_name: str = "theory",
-    log_x: bool = False,
-    log_y: bool = False,
 ) -> Figure:
     """A measured curve beside its formula.
 
@@ -191,10 +133,7 @@ def beside_theory_figure(
         x_label: With its unit.
         y_label: With its unit.
         subject: What is compared, the beginning of the title.
-        deviation: Standard deviation of the measurement, shape (P,), drawn as a band.
         theory_name: For the legend.
-        log_x: Logarithmic first axis.
-        log_y: Logarithmic second axis.
 
     Returns:
         A figure of one axes; the title tells the largest distance from theory.
@@ -206,12 +145,8 @@ def beside_theory_figure(
     if not x.shape == measured.shape == theory.shape or not x.size:
         raise ValueError(f"x {x.shape}, measured {measured.shape}, theory {theory.shape}; allowed: equal, not empty")
     figure, (axes,) = new_figure(6.0, 3.8)
-    if deviation is not None:
-        low, high = measured - np.asarray(deviation), measured + np.asarray(deviation)
-        axes.fill_between(x, low, high, color=BLUE, alpha=0.18, linewidth=0, label="± deviation")
     axes.plot(x, measured, color=BLUE, linewidth=1.6, label="measured", **_line(x, measured))
     axes.plot(x, theory, label=plain(theory_name, 40), **THEORY)
-    logarithmic(axes, x=log_x, y=log_y)
     label(axes, x_label, y_label)
     legend(axes)
     gap = np.abs(measured - theory)

@@ -27,7 +27,7 @@ def exactly(tag: str) -> str:
     return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", tag) + "$"
 
 
-def overview(tags: Iterable[str], beside: Mapping[str, Iterable[str]] | None = None, *, system: bool = True) -> Layout:
+def overview(tags: Iterable[str], beside: Mapping[str, Iterable[str]] | None = None) -> Layout:
     """The layout for ``SummaryWriter.add_custom_scalars``.
 
     Args:
@@ -37,7 +37,6 @@ def overview(tags: Iterable[str], beside: Mapping[str, Iterable[str]] | None = N
             their own.
         beside: Further tags by the chart that they join, such as ``{"loss": ["theory/chance_loss"]}``; a chart that
             there is not yet comes after the others, unless it would show theory alone.
-        system: Also draw learning rate, gradient norm and images per second, which every training logs.
 
     Returns:
         ``{"Overview": {chart: ["Multiline", [regular expressions]]}}``; loss first, system last.
@@ -58,9 +57,8 @@ def overview(tags: Iterable[str], beside: Mapping[str, Iterable[str]] | None = N
         if title in charts or not all(tag.startswith("theory/") for tag in known):
             charts.setdefault(title, []).extend(known)
     patterns = {title: [exactly(tag) for tag in dict.fromkeys(group)] for title, group in charts.items()}
-    if system:
-        patterns["learning rate"] = [LEARNING_RATES]
-        patterns |= {title: [exactly(tag)] for title, tag in SYSTEM.items()}
+    patterns["learning rate"] = [LEARNING_RATES]
+    patterns |= {title: [exactly(tag)] for title, tag in SYSTEM.items()}  # which every training logs
     return {"Overview": {title: ["Multiline", group] for title, group in patterns.items()}}
 
 

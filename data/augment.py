@@ -111,9 +111,14 @@ def erase_squares(images: Tensor, centres: Tensor, side: int) -> Tensor:
     return images.masked_fill((inside[0][:, :, None] & inside[1][:, None, :])[:, None], 0)
 
 
+def _random(shape: int | tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Numbers in [0, 1) on the generator's device; float32 also where Lightning makes another type the usual one."""
+    return torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float32)
+
+
 def _uniform(shape: int | tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Numbers in [-1, 1), on the generator's device."""
-    return torch.rand(shape, generator=generator, device=generator.device) * 2 - 1
+    """Numbers in [-1, 1), as `_random` gives them."""
+    return _random(shape, generator) * 2 - 1
 
 
 @dataclass(frozen=True)
@@ -218,9 +223,9 @@ class Augmentation:
             if self.thickness > 0:
                 images = thicken_strokes(images, self.thickness * _uniform(num, generator))
         if self.flip > 0:
-            images = flip_images(images, torch.rand(num, generator=generator, device=device) < self.flip)
+            images = flip_images(images, _random(num, generator) < self.flip)
         if self.erase > 0:
             sides = torch.tensor([height, width], device=device)
-            centres = (torch.rand((num, 2), generator=generator, device=device) * sides).long()  # (N, 2)
+            centres = (_random((num, 2), generator) * sides).long()  # (N, 2)
             images = erase_squares(images, centres, self.erase)
         return images

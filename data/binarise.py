@@ -46,7 +46,7 @@ def draw(images: Tensor, generator: torch.Generator) -> Tensor:
         Of the type and on the scale of ``images``.
     """
     full = 255 if images.dtype == torch.uint8 else 1
-    draws = torch.rand(images.shape, generator=generator, device=images.device)  # in [0, 1)
+    draws = torch.rand(images.shape, generator=generator, device=images.device, dtype=torch.float32)  # in [0, 1)
     return (draws * full < images).to(images.dtype) * full
 
 

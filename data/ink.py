@@ -58,7 +58,7 @@ def ink_pixels(
         other = read_picture(source, channels=1, short_side=_WORKING_SIDE, **options | {"background": opposite})
         ink = find_ink(other.pixels[..., 0].astype(np.float32))
     if ink is None:
-        path = options["name"] if isinstance(source, bytes) else os.fspath(source)
+        path = None if isinstance(source, bytes) else os.fspath(source)
         raise PictureError(path, f"shows no ink: its grey levels differ by less than {_CONTRAST} of 255")
     if settings["deslant"]:
         ink = deslant(ink)

@@ -133,15 +133,12 @@ def preprocessing_of(data: str, image_size: tuple[int, int] | list[int], channel
     return preprocessing(image_size=image_size, channels=channels, **_MADE.get(data, {}))  # type: ignore[arg-type]
 
 
-def preprocess(
-    source: str | os.PathLike[str] | bytes, settings: Mapping[str, Any], *, name: str | None = None
-) -> Tensor:
+def preprocess(source: str | os.PathLike[str] | bytes, settings: Mapping[str, Any]) -> Tensor:
     """A picture file as the network sees it.
 
     Args:
         source: A path, or the bytes of a file.
         settings: What :func:`preprocessing` gave.
-        name: What to call ``source`` in errors when it is bytes.
 
     Returns:
         uint8 in 0..255, shape (C, H, W).
@@ -149,7 +146,7 @@ def preprocess(
     Raises:
         PictureError: If the picture cannot be decoded, with its path and the cause.
     """
-    options = {"background": settings["background"], "max_pixels": settings["max_pixels"], "name": name}
+    options = {"background": settings["background"], "max_pixels": settings["max_pixels"]}
     if settings["kind"] == "ink":
         from data.ink import ink_pixels
 

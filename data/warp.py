@@ -60,7 +60,7 @@ def _pixel_grid(height: int, width: int, device: torch.device) -> Tensor:
     """Rows x, y, 1 of every pixel, in pixels from the centre, shape (3, H·W)."""
     y = torch.arange(height, device=device, dtype=torch.float32) - (height - 1) / 2
     x = torch.arange(width, device=device, dtype=torch.float32) - (width - 1) / 2
-    return torch.stack([x.repeat(height), y.repeat_interleave(width), torch.ones(height * width, device=device)])
+    return torch.stack([x.repeat(height), y.repeat_interleave(width), torch.ones_like(x).repeat(height)])
 
 
 def warp_images(images: Tensor, matrices: Tensor, field: Tensor | None = None, padding: Padding = "zeros") -> Tensor:
@@ -102,8 +102,12 @@ def smoothing_matrix(length: int, smoothness: float, device: torch.device) -> Te
     Returns:
         Weights, shape (length, K) with K about length / σ + 6.
     """
-    points = torch.arange(-3, math.ceil(length / smoothness) + 4, device=device) * smoothness  # (K,), 3σ past each end
-    pixels = torch.arange(length, device=device, dtype=torch.float32)
+
+    def numbers(first: int, end: int) -> Tensor:
+        return torch.arange(first, end, device=device, dtype=torch.float32)
+
+    points = numbers(-3, math.ceil(length / smoothness) + 4) * smoothness  # (K,), 3σ past each end
+    pixels = numbers(0, length)
     weights = torch.exp(-0.5 * ((pixels[:, None] - points) / smoothness) ** 2)  # (length, K)
     return F.normalize(weights, dim=1)
 
@@ -131,5 +135,5 @@ def elastic_field(
     down = smoothing_matrix(height, smoothness, generator.device)  # (H, K)
     across = smoothing_matrix(width, smoothness, generator.device)  # (W, K)
     shape = (num, 2, down.shape[1], across.shape[1])
-    noise = torch.randn(shape, generator=generator, device=generator.device)
+    noise = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32)
     return (strength * down) @ noise @ across.T  # (N, 2, H, W)

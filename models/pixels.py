@@ -33,7 +33,7 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         shift, scale = (-mean / std).flatten().repeat(width), (1 / std).flatten().repeat(width)
         rows = torch.addcmul(shift, rows, scale / 255, out=rows) if fresh else torch.addcmul(shift, rows, scale)
         return rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
-    pixels = unit_range(images, mean.dtype)
+    pixels = unit_range(images, mean.dtype).to(mean.dtype)
     return (pixels.sub_(mean.view(-1, 1, 1)) if fresh else pixels - mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))
 
 

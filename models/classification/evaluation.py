@@ -88,6 +88,19 @@ class Outcome:
         recalls = [found / total for found, total in self.recalls().values()]
         return sum(recalls) / len(recalls)
 
+    @cached_property
+    def num_present(self) -> int:
+        """Number of classes that have pictures."""
+        return len(self.labels.unique())
+
+    @property
+    def collapse_cosine(self) -> float | None:
+        """Cosine of any two class means at collapse, -1/(K'-1) for the K' classes that have pictures; None below 3.
+
+        The means of two classes, seen from the mean of both, are opposite in any features, which says nothing.
+        """
+        return -1 / (self.num_present - 1) if self.num_present > 2 else None
+
     def pictures(self, which: Tensor | slice) -> Tensor:
         """Some of the pictures, on the CPU."""
         return self.images[which].cpu()
@@ -116,9 +129,10 @@ class Outcome:
     @cached_property
     def standing(self) -> Point | None:
         """Where the classes stand, at epoch 0; None when no class, or only one, has two pictures."""
-        if not 1 < len(self.labels.unique()) < len(self.labels):
+        if not 1 < self.num_present < len(self.labels):
             return None
-        most = min(MOST_PICTURES_FOR_DISTANCES, MOST_NUMBERS_FOR_DISTANCES // self.images[0].numel())
+        numbers = max(self.images[0].numel(), self.features.shape[1])
+        most = min(MOST_PICTURES_FOR_DISTANCES, MOST_NUMBERS_FOR_DISTANCES // numbers)
         part = slice(None, None, -(-len(self.labels) // max(most, 2)))
         labels, features = self.labels[part], self.features[part]
         if not 1 < len(labels.unique()) < len(labels):
@@ -148,10 +162,8 @@ class Outcome:
             values |= {f"{split}/recall_{name}": found / total for name, (found, total) in self.recalls().items()}
         if (point := self.standing) is not None:
             values[f"{split}/neural_distance"] = point.distance
-            # The mean cosine is near -1/(K-1) for almost any features; only all of them together say collapse. The
-            # means of two classes, seen from the mean of both, are opposite in any features, and say nothing.
-            if (present := len(self.labels.unique())) > 2:
-                limit = -1 / (present - 1)
+            # The mean cosine is near -1/(K-1) for almost any features; only all of them together say collapse.
+            if (limit := self.collapse_cosine) is not None:
                 values[f"{split}/class_cosine_error"] = max(point.highest_cosine - limit, limit - point.lowest_cosine)
         return values
 

@@ -94,13 +94,13 @@ class Summary:
 
     def metrics(self) -> dict[str, float]:
         """Tags and values for ``metrics.json``."""
-        num_classes, total, chance = len(self.test.class_names), len(self.test.labels), self.test.chance
+        total, chance = len(self.test.labels), self.test.chance
         values = {
             "theory/chance_accuracy": chance.accuracy,
             "theory/chance_loss": chance.loss,
         }
-        if num_classes > 2:
-            values["theory/collapse_cosine"] = -1 / (num_classes - 1)
+        if self.test.collapse_cosine is not None:
+            values["theory/collapse_cosine"] = self.test.collapse_cosine
         if chance.loss:  # 0 where all pictures are of one class
             values["gap/loss_over_chance"] = float(self.test.losses().mean()) / chance.loss
         if self.temperature is not None:
@@ -167,8 +167,8 @@ class Summary:
             then = f"{end:.3f} after" if self.history[-1].epoch else "not measured after it"  # nothing was validated
             text = f"{start:.3f} before training, {then} (isometry 1, collapse 0)"
             lines.append(("neural distance", text))
-            if len(names) > 2:  # the means of two classes are opposite in any features
-                limit = -1 / (len(names) - 1)
+            limit = (self.validation or self.test).collapse_cosine  # of the pictures that the history is of
+            if limit is not None:
                 lines.append(("class-mean cosines", f"{lowest:.3f} to {highest:.3f} (all {limit:.3f} at collapse)"))
         return lines
 

@@ -27,6 +27,11 @@ def smooth_targets(labels: Tensor, num_classes: int, smoothing: float = 0.0) -> 
     return targets.scatter_add_(1, labels[:, None], targets.new_full((len(labels), 1), 1 - smoothing))
 
 
+def at_least_single(logits: Tensor) -> Tensor:
+    """Logits of half precision as float32, others as they are: logarithms of probabilities need the digits."""
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
 def soft_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean cross-entropy with probabilities as targets, -sum_k w_k t_k log p_k.
 
@@ -38,7 +43,7 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None =
     Returns:
         Scalar in nats.
     """
-    logs = logits.float().log_softmax(1)
+    logs = at_least_single(logits).log_softmax(1)
     weighted = targets if weights is None else targets * weights
     return -(weighted * logs).sum(1).mean()
 
@@ -56,7 +61,7 @@ def smoothed_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float, wei
         Scalar in nats.
     """
     if weights is None:
-        return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        return F.cross_entropy(at_least_single(logits), labels, label_smoothing=smoothing)
     return soft_cross_entropy(logits, smooth_targets(labels, logits.shape[1], smoothing), weights)
 
 

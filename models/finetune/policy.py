@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -75,7 +75,6 @@ class FineTuning(Callback):
         self.curve: tuple[list[float], list[float]] | None = None
         decay = 0.0 if self.head_only else options["ema_decay"]
         self.average = WeightAverage(decay) if decay else None
-        self.statistics = FreshStatistics(lambda: self.parts, self.average) if self.takes_batch_statistics else None
         self._frozen: list[Tensor] = []
         self._cache = FeatureCache()
         stage_learning_rates(1.0, num_stages, options["layer_decay"])
@@ -94,6 +93,15 @@ class FineTuning(Callback):
         """This one, the average of the weights and then their statistics; each trainer gets them once."""
         wanted = [callback for callback in (self, self.average, self.statistics) if callback is not None]
         return [callback for callback in wanted if callback not in trainer.callbacks]  # type: ignore[attr-defined]
+
+    @cached_property
+    def statistics(self) -> FreshStatistics | None:
+        """What keeps the statistics of a body that learns with those of each batch.
+
+        Made when the run asks for it, not with the task: a run that goes on is built without the weights that its
+        checkpoint holds, and ``norm auto`` is about those that it began with.
+        """
+        return FreshStatistics(lambda: self.parts, self.average) if self.takes_batch_statistics else None
 
     @property
     def takes_batch_statistics(self) -> bool:

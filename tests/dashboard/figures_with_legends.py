@@ -47,19 +47,11 @@ def neural_distance(rng: Generator) -> Any:
     return curves.neural_distance_figure(np.arange(20), 0.05 + 1.2 * curve(rng, 20), cosines, 10)
 
 
-def learning(rng: Generator) -> Any:
-    tags = ("train/loss", "val/loss", "train/accuracy", "val/accuracy")
-    history = {tag: (np.arange(1, 31), curve(rng, 30)) for tag in tags}
-    return curves.learning_figure(
-        history, {"loss": {"guessing": rng.uniform()}, "accuracy": {"guessing": rng.uniform()}}
-    )
-
-
 def beside_theory(rng: Generator) -> Any:
     theory = 0.1 + curve(rng)
     return curves.beside_theory_figure(
         np.arange(1, 41), theory * rng.uniform(0.8, 1.2, 40), theory, x_label="x", y_label="y", subject="a",
-        theory_name="the formula with a name", deviation=np.full(40, 0.1),
+        theory_name="the formula with a name",
     )  # fmt: skip
 
 
@@ -289,7 +281,7 @@ DRAWN_BY = {
     "calibration.reliability_figure": [reliability], "classification.recall_figure": [recall],
     "coding.code_map_figure": [code_map], "compression.anomalies_figure": [anomalies],
     "compression.compression_figure": [compressed], "compression.convergence_figure": [convergence],
-    "curves.beside_theory_figure": [beside_theory], "curves.learning_figure": [learning],
+    "curves.beside_theory_figure": [beside_theory],
     "curves.neural_distance_figure": [neural_distance], "curves.repeats_figure": [repeats],
     "descent.factor_figure": [factors], "descent.path_figure": [path, path_of_one_number],
     "descent.shrinking_figure": [shrinking], "energy.bounds_figure": [layer_bounds],

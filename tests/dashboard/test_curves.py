@@ -8,7 +8,6 @@ import torch
 
 from dashboard.curves import (
     beside_theory_figure,
-    learning_figure,
     neural_distance_figure,
     percent_over_runs,
     repeats_figure,
@@ -26,34 +25,6 @@ def dashed_heights(axes):
 
 def drawn(axes):
     return [line for line in axes.lines if not line.is_dashed()]
-
-
-def test_learning_curves_share_a_panel_by_the_last_part_of_the_tag():
-    history = {
-        "train/loss": ([1, 2, 3], [2.0, 1.0, 0.5]),
-        "val/loss": ([1, 2, 3], [2.1, 0.9, 1.1]),
-        "val/accuracy": ([1, 2, 3], [0.3, float("nan"), 0.8]),
-    }
-    figure = learning_figure(history, {"loss": {"guessing": 2.3}})
-    loss, accuracy = figure.axes
-    assert [line.get_label() for line in drawn(loss)] == ["train", "val"]
-    assert [line.get_ydata().tolist() for line in drawn(loss)] == [[2.0, 1.0, 0.5], [2.1, 0.9, 1.1]]
-    assert dashed_heights(loss) == [2.3]
-    assert dashed_heights(accuracy) == []
-    assert title(figure) == "val/loss best 0.9 at epoch 2; val/accuracy best 0.8 at epoch 3"
-    assert loss.get_ylabel() == "loss (nats)"
-    assert all(tick == round(tick) for tick in loss.get_xticks())
-
-
-def test_one_epoch_is_seen_and_no_finite_value_is_said():
-    figure = learning_figure({"train/loss": ([1], [0.3])})
-    assert drawn(figure.axes[0])[0].get_marker() == "o"
-    assert title(figure) == "train/loss best 0.3 at epoch 1"
-    assert title(learning_figure({"train/loss": ([1], [float("nan")])})) == "train/loss: none"
-    with pytest.raises(ValueError, match="at least one curve"):
-        learning_figure({})
-    with pytest.raises(ValueError, match="1 places and 2 values"):
-        learning_figure({"train/loss": ([1], [1, 2])})
 
 
 @pytest.mark.parametrize("classes", [3, 10, 40])
@@ -105,12 +76,11 @@ def test_beside_theory_tells_the_largest_relative_gap():
     x = np.array([1.0, 10.0, 100.0])
     theory = 1 / x
     labels = {"x_label": "width (units)", "y_label": "variance (1)", "subject": "variance", "theory_name": "1/n"}
-    figure = beside_theory_figure(x, theory * [1.0, 1.1, 0.95], theory, log_x=True, log_y=True, **labels)
+    figure = beside_theory_figure(x, theory * [1.0, 1.1, 0.95], theory, **labels)
     (axes,) = figure.axes
     assert title(figure) == "variance: at most 10 % from 1/n, at 10"
     dashed = next(line for line in axes.lines if line.is_dashed())
     np.testing.assert_array_equal(dashed.get_ydata(), theory)
-    assert axes.get_xscale() == axes.get_yscale() == "log"
     # Where theory is zero a share has no sense.
     assert "at most 0.2 (absolute)" in title(beside_theory_figure(x, [0.1, 0.2, 0], [0, 0, 0], **labels))
     with pytest.raises(ValueError, match="equal, not empty"):
@@ -203,8 +173,9 @@ def test_the_overview_puts_train_and_val_together_and_theory_beside():
 
 def test_the_overview_without_validation_promises_none():
     beside = {"loss": ["theory/floor"], "distance": ["val/distance", "theory/one"]}
-    charts = overview(["train/loss"], beside, system=False)["Overview"]
-    assert charts == {"loss": ["Multiline", ["train/loss$", "theory/floor$"]]}
+    charts = overview(["train/loss"], beside)["Overview"]
+    assert list(charts) == ["loss", "learning rate", "gradient norm", "images per second"]
+    assert charts["loss"] == ["Multiline", ["train/loss$", "theory/floor$"]]
 
 
 def test_what_a_task_names_joins_its_chart_or_gets_one():

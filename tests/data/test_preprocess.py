@@ -202,10 +202,8 @@ def test_what_the_network_was_trained_on_is_left_alone() -> None:
 
 def test_an_empty_page_is_refused_by_name() -> None:
     for value in (0, 128, 255):
-        with pytest.raises(PictureError, match=r"^page\.png: shows no ink"):
-            preprocess(
-                encoded(Image.new("L", (90, 70), value)), preprocessing_of("mnist", (28, 28), 1), name="page.png"
-            )
+        with pytest.raises(PictureError, match=r"^picture: shows no ink"):
+            preprocess(encoded(Image.new("L", (90, 70), value)), preprocessing_of("mnist", (28, 28), 1))
 
 
 def test_ink_can_be_given_to_a_network_of_three_channels() -> None:

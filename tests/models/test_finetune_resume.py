@@ -157,24 +157,37 @@ def test_a_resume_with_other_settings_names_the_difference(
     assert name in error
 
 
-def test_a_resume_needs_no_pretrained_weights(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+@pytest.mark.parametrize(("epoch", "batch"), [(0, 0), (1, 1)])
+def test_a_resume_needs_no_pretrained_weights_and_is_exact_without_them(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int
 ) -> None:
-    """The checkpoint holds them: a machine without a network and without the file can go on."""
+    """The checkpoint holds them: a machine without a network and without the file goes on as the run began.
+
+    Its statistics stay those that came with the weights, which ``--model.norm auto`` takes for a body that has some.
+    """
     import models.finetune.backbones
 
     weights = tmp_path / "weights.pth"
     torch.manual_seed(1)
     source = models.finetune.backbones.build_backbone(BACKBONE, 2, weights="none")
     torch.save({**source.body.state_dict()}, weights)
-    given = words(pictures, tmp_path / "runs", epochs=2)
-    given[given.index("none")] = str(weights)
+
+    def given(root: Path) -> list[str]:
+        found = words(pictures, root, epochs=3)
+        found[found.index("none")], found[found.index("fixed")] = str(weights), "auto"
+        return found
+
+    assert train.main(given(tmp_path / "whole")) == 0
     with monkeypatch.context() as patch:
-        stop_after(patch, 0, 0)
-        assert train.main(given) == 143
+        stop_after(patch, epoch, batch)
+        assert train.main(given(tmp_path / "runs")) == 143
     weights.unlink()
     assert train.main(["--resume", str(only_run(tmp_path / "runs")), "--root", str(tmp_path / "runs")]) == 0
-    assert last(tmp_path / "runs")["hyper_parameters"]["weights"] == str(weights)
+    ours, theirs = last(tmp_path / "runs"), last(tmp_path / "whole")
+    assert ours["hyper_parameters"] == theirs["hyper_parameters"]
+    assert theirs["hyper_parameters"]["norm"] == "auto"
+    for key in ("state_dict", "optimizer_states"):
+        assert_equal(ours[key], theirs[key])
 
 
 @pytest.mark.parametrize(
