@@ -57,11 +57,9 @@ class Summary:
 
     @cached_property
     def temperature(self) -> float | None:
-        """Temperature fitted on the validation pictures; None without any, or when a mistake is missing to fit it."""
+        """Temperature fitted on the validation pictures; None without any."""
         fitted = self.validation if self.split == "test" else self.test
-        if fitted is None or fitted.num_right == len(fitted.labels):
-            return None
-        return fit_temperature(fitted.logits, fitted.labels)
+        return None if fitted is None else fit_temperature(fitted.logits, fitted.labels)
 
     @property
     def judged_temperature(self) -> float | None:

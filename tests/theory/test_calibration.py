@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
+from torch import Tensor
 from torch.nn import functional as F
 
 from theory.calibration import (
@@ -61,18 +62,49 @@ def test_calibration_error_of_the_truth_is_the_bias_alone() -> None:
     assert abs(mean.mean().item() - due) < 4 * mean.std().item() / math.sqrt(500)
 
 
+def corrected(logits: Tensor, labels: Tensor, beta: Tensor) -> Tensor:
+    """Cross-entropy and Firth's term, its second derivative taken from the log-sum-exp itself."""
+    loss = F.cross_entropy(beta * logits, labels, reduction="sum")
+    (slope,) = torch.autograd.grad((beta * logits).logsumexp(1).sum(), beta, create_graph=True)
+    (information,) = torch.autograd.grad(slope, beta, create_graph=True)
+    return loss - information.log() / 2
+
+
+@pytest.mark.parametrize("num", [12, 2000])
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5, 20.0])
-def test_temperature_equals_scipys_minimum(temperature: float) -> None:
-    logits, labels = drawn(2000, temperature)
+def test_temperature_equals_scipys_minimum(temperature: float, num: int) -> None:
+    logits, labels = drawn(num, temperature)
+    logits = logits.double()
     ours = fit_temperature(logits, labels)
+
+    def objective(t: float) -> float:
+        beta = torch.tensor(math.exp(-t), dtype=torch.float64, requires_grad=True)
+        return corrected(logits, labels, beta).item()
+
     # A minimiser sees the minimum only to √ε; the slope there is the sharper test.
-    found = minimize_scalar(
-        lambda t: float(F.cross_entropy(logits / math.exp(t), labels)), bounds=(-4, 4), method="bounded"
-    )
+    found = minimize_scalar(objective, bounds=(-4, 4), method="bounded")
     assert ours == pytest.approx(math.exp(found.x), rel=1e-4)
     beta = torch.tensor(1 / ours, dtype=torch.float64, requires_grad=True)
-    torch.nn.functional.cross_entropy(beta * logits, labels).backward()
-    assert abs(beta.grad.item()) < 1e-9
+    corrected(logits, labels, beta).backward()
+    assert abs(beta.grad.item()) * beta.item() < 1e-9 * num
+
+
+@pytest.mark.parametrize(("wrong", "num"), [(0, 5), (0, 100), (1, 5), (7, 100)])
+def test_where_all_margins_are_alike_the_probability_is_that_of_jeffreys_prior(wrong: int, num: int) -> None:
+    logits = torch.tensor([[3.0, 0.0]]).repeat(num, 1)
+    temperature = fit_temperature(logits, (torch.arange(num) < wrong).long())
+    to_be_wrong = (logits / temperature).softmax(1)[0, 1]
+    assert float(to_be_wrong) == pytest.approx((wrong + 0.5) / (num + 1), rel=1e-6)
+
+
+def test_a_mistake_that_was_nearly_right_makes_nothing_certain() -> None:
+    margins = torch.tensor([2.0] * 10 + [-0.01])
+    logits = torch.stack([margins, torch.zeros(11)], 1)
+    alone = minimize_scalar(
+        lambda t: float(F.cross_entropy(logits / math.exp(t), torch.zeros(11).long())), bounds=(-7, 3), method="bounded"
+    )
+    assert math.exp(alone.x) < 0.4 * fit_temperature(logits, torch.zeros(11).long())
+    assert 0.5 < fit_temperature(logits, torch.zeros(11).long()) < 1
 
 
 def test_temperature_finds_the_truth_and_mends_the_calibration() -> None:
@@ -99,7 +131,8 @@ def test_temperature_scales_with_the_logits_even_when_they_are_huge() -> None:
 
 def test_temperature_stays_in_its_range_when_there_is_no_minimum() -> None:
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
-    assert fit_temperature(logits, torch.tensor([0, 1])) == 0.01  # all right: never sure enough
+    assert fit_temperature(logits / 1e4, torch.tensor([0, 1])) == 0.01  # all right, by less than the range allows for
+    assert fit_temperature(logits * 0, torch.tensor([0, 1])) == 100.0  # logits that do not differ
     assert fit_temperature(logits, torch.tensor([1, 0]), highest=50.0) == 50.0  # all wrong: never unsure enough
 
 
