@@ -19,7 +19,7 @@ pre-training help deep learning.
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningModule
@@ -75,6 +75,8 @@ class DBNTask(LightningModule):
     """
 
     only_single = True  # as the machines that it is made of
+    overview: ClassVar[Any] = {"loss": {"train/loss_random": None}, "accuracy": dict.fromkeys(
+        f"{part}/accuracy{net}" for net in ("", "_random") for part in ("train", "val"))}  # fmt: skip
     CONDITIONS = (
         (
             tuple(f"model.{name}" for name in MACHINES),

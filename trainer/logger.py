@@ -154,8 +154,9 @@ class RunLogger(TensorBoardLogger):
     Args:
         run: The run folder.
         hparams: Settings for the HPARAMS table, nested or flat.
-        layout: Layout of the Custom Scalars tab, as ``SummaryWriter.add_custom_scalars`` takes it. It is written after
-            the first epoch, when it is known what is logged: TensorBoard marks any other tag of it as missing.
+        layout: Layout of the Custom Scalars tab, as ``SummaryWriter.add_custom_scalars`` takes it. Of it is written
+            what is logged, since TensorBoard marks any other tag as missing: after the first epoch, and again after one
+            that brought a further curve. TensorBoard shows the last.
         resume_step: First step to be logged again after a resume; None at the first start.
     """
 
@@ -173,8 +174,9 @@ class RunLogger(TensorBoardLogger):
         self._resume_step = resume_step
         self._history = History(run.history, resumed=resume_step is not None)
         self._tags = {tag for row in self._history.rows.values() for tag in row}
-        if LAST_OF_AN_EPOCH in self._tags:  # the first epoch ended before the resume
-            self._layout = None
+        self._news: set[str] = set()  # tags that were first logged in this epoch
+        # Where the first epoch ended before a resume, the layout was written with what had been logged.
+        self._shown = logged(layout, self._tags) if layout and LAST_OF_AN_EPOCH in self._tags else None
 
     @property
     def log_dir(self) -> str:
@@ -205,11 +207,13 @@ class RunLogger(TensorBoardLogger):
         """Scalars of one step; the number of the epoch, which Lightning adds at every epoch's end, names the row."""
         scalars = {tag: value for tag, value in metrics.items() if tag != "epoch"}
         super().log_metrics(scalars, step)
-        if self._layout is not None:
-            self._tags |= scalars.keys()
-            if LAST_OF_AN_EPOCH in scalars:
-                self.experiment.add_custom_scalars(logged(self._layout, self._tags))
-                self._layout = None
+        self._news |= scalars.keys() - self._tags
+        if LAST_OF_AN_EPOCH in scalars and self._layout is not None and self._news:
+            self._tags |= self._news
+            self._news = set()
+            if (shown := logged(self._layout, self._tags)) != self._shown:
+                self.experiment.add_custom_scalars(shown)
+                self._shown = shown
         if "epoch" in metrics:
             self._history.add(int(metrics["epoch"]), scalars)
         if LAST_OF_AN_EPOCH in scalars:

@@ -13,6 +13,8 @@ import torch
 from tensorboard.backend.event_processing import plugin_event_accumulator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from tests.events import events_of_run
@@ -58,6 +60,24 @@ def test_a_resumed_run_repeats_no_step(tmp_path: Path) -> None:
     ]
     assert tags.count("custom_scalars__config__") == 1
     assert [tag for tag in tags if "hparams" in tag] == ["_hparams_/session_start_info"]
+
+
+def test_a_curve_that_begins_later_joins_the_overview(tmp_path: Path) -> None:
+    """TensorBoard reads the last layout; the first has what the first epoch logged."""
+    run = new_run(tmp_path)
+    options = {"check_val_every_n_epoch": 2}
+    build.fit(small_trainer(run, 4, options=options, layout=LAYOUT), small_task(), SmallData())
+
+    def layouts() -> list[list[str]]:
+        events = [event for file in sorted(run.path.glob("events.*")) for event in events_of(file)]
+        written = [value for event in events for value in event.summary.value if value.tag == CONFIG_SUMMARY_TAG]
+        found = [Layout.FromString(value.tensor.string_val[0]) for value in written]
+        return [list(layout.category[0].chart[0].multiline.tag) for layout in found]
+
+    assert layouts() == [["train/loss"], ["train/loss", "val/loss"]]
+    trainer = small_trainer(run, 6, options=options, layout=LAYOUT, resume_step=logged_step(load_checkpoint(run.last)))
+    build.fit(trainer, small_task(), SmallData(), run.last)
+    assert len(layouts()) == 2  # nothing new after the resume
 
 
 def test_hparams_row_is_flat_and_written_once(tmp_path: Path) -> None:
