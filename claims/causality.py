@@ -18,7 +18,9 @@ from theory.regularisation import least_squares
     "002-22",
     "the Yule-Simpson paradox: correlation is unreliable",
     RIGHT,
-    "an effect may have one sign in every stratum and the other in the sum; the back-door formula adjusts it",
+    "an effect may have one sign in every stratum and the other in the sum; where the stratum is the only common cause "
+    "the back-door formula gives the effect. Berkeley's department is an effect of the sex: there the same sum is a "
+    "difference standardised for it, the direct effect if nothing else confounds",
     "Yule 1903; Simpson 1951; Pearl 2009, section 3.3",
 )
 def simpson() -> Numbers:
@@ -33,7 +35,7 @@ def simpson() -> Numbers:
     yield equals("Berkeley: applicants", counts[1].sum(), 4526)
     yield equals("men admitted", crude[0], 1198 / 2691, 1e-6)
     yield equals("women admitted", crude[1], 557 / 1835, 1e-6)
-    yield equals("men − women, adjusted for the department", adjusted[0] - adjusted[1], -0.0426, 2e-3)
+    yield equals("men − women, standardised for the department", adjusted[0] - adjusted[1], -0.0426, 2e-3)
 
 
 @claim(

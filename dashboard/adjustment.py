@@ -33,7 +33,7 @@ def simpson_figure(
         strata: S names.
         successes: Counts, shape (S, 2).
         trials: Counts, shape (S, 2), above 0.
-        adjusted: P(success | do(treatment)) of both, drawn dashed.
+        adjusted: Rates of both with the strata shared alike, drawn dashed.
         success: What is counted.
 
     Returns:

@@ -5,8 +5,11 @@ of x and y (and there is no other), the effect of *setting* x is neither, but
 
     P(y | do(x)) = sum_z P(y | x, z) P(z)                 (back-door adjustment)
 
-which may point the other way than P(y | x). If z is instead a common *effect* of x and y, a collider, then conditioning
-on it makes independent variables dependent: for z = x + y + noise of variance s^2 and x, y independent N(0, 1),
+which may point the other way than P(y | x). If z is a *mediator*, an effect of x that acts on y, as the department that
+an applicant chooses, the same sum is no P(y | do(x)): it compares the groups as if they were spread alike over z, which
+is the direct effect if nothing else confounds. If z is instead a common *effect* of x and y, a collider, then
+conditioning on it makes independent variables dependent: for z = x + y + noise of variance s^2 and x, y independent
+N(0, 1),
 
     corr(x, y | z) = -1 / (1 + s^2).
 
@@ -37,6 +40,7 @@ class Table:
         successes: Counts, (S, 2) nested.
         trials: Counts, (S, 2) nested.
         source: Where it was published.
+        mediator: Whether the stratum is an effect of the treatment; else it is a common cause.
     """
 
     treatments: tuple[str, str]
@@ -45,6 +49,7 @@ class Table:
     successes: tuple[tuple[int, int], ...]
     trials: tuple[tuple[int, int], ...]
     source: str
+    mediator: bool = False
 
     def tensors(self) -> tuple[Tensor, Tensor]:
         """Successes and trials, float64, each of shape (S, 2)."""
@@ -67,6 +72,7 @@ TABLES: dict[str, Table] = {
         successes=((512, 89), (353, 17), (120, 202), (138, 131), (53, 94), (22, 24)),
         trials=((825, 108), (560, 25), (325, 593), (417, 375), (191, 393), (373, 341)),
         source="Bickel, Hammel, O'Connell (1975), Science 187, the six largest departments",
+        mediator=True,
     ),
 }
 
@@ -88,7 +94,10 @@ def stratum_rates(successes: Tensor, trials: Tensor) -> Tensor:
 
 
 def adjusted_rates(successes: Tensor, trials: Tensor) -> Tensor:
-    """P(y | do(x)) = sum_z P(y | x, z) P(z), shape (2,), if the stratum is all that x and y have in common."""
+    """sum_z P(y | x, z) P(z), shape (2,): P(y | do(x)) if the stratum is all that x and y have in common.
+
+    Of a stratum that is an effect of x it is the rate standardised for it, no more.
+    """
     share = trials.sum(1) / trials.sum()  # P(z)
     return share @ stratum_rates(successes, trials)
 

@@ -1,7 +1,8 @@
 """What an effect is once the third variable is taken into account, by a fitted model and by the exact formula.
 
 A saturated Bernoulli model reproduces every cell of a table, so averaging its predictions over everybody, with the
-treatment set, is the back-door sum. For a collider the same "adjustment" is the mistake.
+treatment set, is the sum of the strata's rates by their shares: the back-door sum where the stratum is a common cause,
+a standardised rate where it is a mediator. For a collider the same "adjustment" is the mistake.
 """
 
 from __future__ import annotations
@@ -66,10 +67,14 @@ class Adjustment:
         ahead = int((self.strata[:, 0] > self.strata[:, 1]).sum())
         word = "reversed" if (self.adjusted[0] > self.adjusted[1]) != (self.crude[0] > self.crude[1]) else "confirmed"
         pair = lambda rates: f"{first} {rates[0]:.4f}, {second} {rates[1]:.4f} (difference {rates[0] - rates[1]:+.4f})"
+        if self.study.mediator:
+            what, due = f"share with {self.study.success}, standardised for the strata", "sum over the strata"
+        else:
+            what, due = f"P({self.study.success} | do)", "back-door sum"
         return [
             (
                 "adjusted",
-                f"P({self.study.success} | do): {pair(self.adjusted)}; back-door sum {self.adjusted_due[0]:.4f}, "
+                f"{what}: {pair(self.adjusted)}; {due} {self.adjusted_due[0]:.4f}, "
                 f"{self.adjusted_due[1]:.4f}, largest gap {self.metrics()['gap/adjusted']:.1e}",
             ),
             ("as counted", f"P({self.study.success} | group): {pair(self.crude)}: {word} by adjusting"),
