@@ -17,11 +17,18 @@ def standard_error(values: Floats) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
+def typical_share(widths: list[int], draws: int) -> Floats:
+    """Regions in [-1, 1]² of random networks over the order of the upper bound, one for each seed."""
+    counts = [count_regions(random_network(widths, seed), square(1.0)) for seed in range(draws)]
+    return np.array(counts) / bounds.typical_order(widths, 2)
+
+
 @claim(
     "001-08",
     "layers are stacked because computers find it convenient",
     WRONG,
-    "depth buys what width cannot: L layers of 2 units make 2^L pieces, one layer of 2L units at most 2L + 1",
+    "depth buys with few units what width buys only with exponentially many: L layers of 2 units make 2^L pieces, one "
+    "layer of 2L units at most 2L + 1",
     "Telgarsky 2016; Yarotsky 2017",
 )
 def depth_buys_pieces() -> Numbers:
@@ -73,7 +80,8 @@ def same_neurons() -> Numbers:
     "depth contributes exponentially, width linearly",
     IMPRECISE,
     "one layer of n units has Σ C(n, j) regions, of degree n₀ in the width, linear only for one input; the maximum "
-    "grows exponentially with depth, but the typical count is of order (neurons)^n₀/n₀! at every depth",
+    "grows exponentially with depth, but the typical count is at most of order (neurons)^n₀/n₀! at every depth: of "
+    "that order while the depth is small beside the width, far below it in deep and narrow networks",
     "Zaslavsky 1975; Telgarsky 2016; Hanin, Rolnick 2019",
 )
 def exponential_and_linear() -> Numbers:
@@ -93,11 +101,16 @@ def exponential_and_linear() -> Numbers:
     yield at_most("mean kinks of 2000 layers, distance from 32", abs(places.mean() - mean), 3 * standard_error(places))
     # depth: the maximum is exponential, 2^L
     yield equals("pieces of the sawtooth, L = 10", linear_pieces(constructions.sawtooth(10), 0.0, 1.0), 2**10)
-    # depth: the typical count is not. Random 100×1, 100×2, 100×3 on [-1, 1]² against the order (nL)²/2
+    # depth: the typical count is not, on [-1, 1]² against the order (nL)²/2
     for depth in (1, 2, 3):
-        count = count_regions(random_network([100] * depth, 0), square(1.0))
-        order = bounds.typical_order([100] * depth, 2)
-        yield at_most(f"regions of a random 100×{depth} over (nL)²/2", count / order, 1, counterexample=depth > 1)
+        shares = typical_share([100] * depth, 8)
+        what = f"{depth} layer{'s' * (depth > 1)} of 100, 8 at random: mean regions over (nL)²/2"
+        yield at_most(what, shares.mean(), 1, counterexample=depth > 1)
+        yield at_least("the same, less 3 standard errors", shares.mean() - 3 * standard_error(shares), 0.5)
+    for depth, width, most in ((10, 30, 0.6), (50, 6, 0.05)):
+        shares = typical_share([width] * depth, 8)
+        what = f"as many units in {depth} layers of {width}: mean and 3 standard errors"
+        yield at_most(what, shares.mean() + 3 * standard_error(shares), most, counterexample=True)
     # the mean of one layer in the square is known exactly
     exact = bounds.expected_regions(40, 1.0, 0.3)
     counts = np.array([count_regions(random_network([40], seed), square(1.0)) for seed in range(300)])

@@ -44,7 +44,7 @@ def pictures(result: Result, stacks: list[Stack]) -> Iterator[tuple[str, Any]]:
     lowers = [math.nan if one.lower is None else bounded(one.lower) for one in result.bounds]
     if not all(map(math.isnan, lowers)):
         known["reached by some network (Montúfar et al.)"] = np.array(lowers)
-    known["order at random (Hanin and Rolnick)"] = np.array([one.typical for one in result.bounds])
+    known["order at random, at most (Hanin and Rolnick)"] = np.array([one.typical for one in result.bounds])
     yield (
         "regions_beside_bounds",
         draw.bounds_figure(

@@ -124,12 +124,12 @@ class Result:
         return [*lines, ("written down", self.construction_text())]
 
     def order_text(self) -> str:
-        """The order of the counts at random weights, which is one for all shapes of as many neurons."""
+        """The order that counts at random weights do not exceed, which is one for all shapes of as many neurons."""
         orders = [f"{one.typical:,.0f}" for one in self.bounds]
         source = "(Hanin and Rolnick 2019)"
         if len(set(orders)) == 1:
-            return f"at random weights of order {orders[0]} whatever the depth {source}"
-        return f"at random weights of order {', '.join(orders)}, by the number of neurons alone {source}"
+            return f"at random weights of order {orders[0]} at most, whatever the depth {source}"
+        return f"at random weights of order {', '.join(orders)} at most, by the number of neurons alone {source}"
 
     def bounds_text(self) -> str:
         """What the shapes can have, and what the trained networks have of it; for a title."""

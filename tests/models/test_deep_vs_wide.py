@@ -195,12 +195,12 @@ def findings_of(shapes: list[list[int]], slope: float = 0.0) -> tuple[Result, di
 
 def test_orders_and_bounds_are_those_of_each_shape() -> None:
     equal, lines = findings_of([[48], [24, 24]])
-    assert "at random weights of order 1,152 whatever the depth" in lines["regions"]
+    assert "at random weights of order 1,152 at most, whatever the depth" in lines["regions"]
     assert "(some network of the shape has 43,344)" in lines["2×24 neurons"]
     assert "48 has 5 ± 0 of 1,177, 2×24 has 5 ± 0 of 90,601" in equal.bounds_text()
     # At most as many parameters as 48 neurons in one layer: fewer neurons with depth.
     _, lines = findings_of([[48], [12, 13]])
-    assert "at random weights of order 1,152, 312, by the number of neurons alone" in lines["regions"]
+    assert "at random weights of order 1,152, 312 at most, by the number of neurons alone" in lines["regions"]
     # 4 neurons: 11 regions at most in one layer and in two, fewer in four; a layer of one unit folds nothing.
     small, lines = findings_of([[4], [2, 2], [1, 1, 1, 1]])
     assert [one.upper for one in small.bounds] == [11, 11, 5]

@@ -81,7 +81,10 @@ def upper_bound(widths: Sequence[int], dimension: int, slope: float = 0.0) -> in
 
 
 def typical_order(widths: Sequence[int], dimension: int) -> float:
-    """Order of the count at initialisation, (Σ n_l)^{n₀} / n₀!: the neurons matter, not how they are stacked.
+    """Order that the count at initialisation does not exceed, (Σ n_l)^{n₀} / n₀!, however the neurons are stacked.
+
+    The theorem has (T Σ n_l)^{n₀} / n₀! with a constant T, as a bound from above. Shallow networks have counts of this
+    order; where the depth is large beside the width, the count falls far below it.
 
     Source:
         Hanin, Rolnick (2019), Deep ReLU networks have surprisingly few activation patterns, theorem 1.
