@@ -13,8 +13,7 @@ from claims.sources import read_mnist
 from models.coding.linear import LinearAutoencoder, lbfgs
 from models.coding.reference import HALF_WIDTH, MNIST_PCA_30
 from theory.compression import cosine_basis, cosine_transform, psnr, truncate
-from theory.descent import gradient, hessian
-from theory.linear_autoencoder import covariance_loss, critical_points, least_loss, smallest_curvature, weights_at
+from theory.linear_autoencoder import covariance_loss
 from theory.principal import (
     diagonalise,
     encode,
@@ -141,7 +140,7 @@ def diagonal_basis(covariance: Tensor) -> Tensor:
 @claim(
     "000-34",
     "layers that narrow, trained by back-propagation, learn coefficients and basis together",
-    RIGHT,
+    IMPRECISE,
     "a linear bottleneck of k units learns the subspace of the first k principal components from almost every start, "
     "if λₖ > λₖ₊₁; a start at one of the other critical points stays there",
     "Bourlard and Kamp 1988, Baldi and Hornik 1989; Bah et al. 2022 for almost every start",
@@ -220,57 +219,6 @@ def reduction() -> Numbers:
     yield equals("the same on training pictures, by Σ_{i>30} λ_i", kept, least_error(basis.eigenvalues, 30), 1e-10)
     total = (scaled(train) - basis.mean).square().sum(1).mean()
     yield equals("variance of all pixels, by Σ λ_i", total, basis.eigenvalues.sum(), 1e-10)
-
-
-@claim(
-    "002-15",
-    "gradient descent wins on large data; many problems have saddle points but no local minima",
-    IMPRECISE,
-    "linear networks have no bad local minimum, and with one hidden layer and distinct positive eigenvalues all other "
-    "critical points are strict saddles; deeper ones have flat saddles too, and ReLU networks bad local minima",
-    "Baldi and Hornik 1989; Kawaguchi 2016 for deeper ones; Safran and Shamir 2018 for ReLU",
-)
-def saddles() -> Numbers:
-    size, k = 5, 2
-    data = correlated(200, size, 0)
-    basis = principal(data)
-    _, covariance = mean_and_covariance(data)
-    points = list(critical_points(basis.eigenvalues, k))
-    full = [point for point in points if len(point.kept) == k]
-    yield equals("critical points that use all k coordinates, C(5, 2)", len(full), math.comb(size, k))
-    due = sum(math.comb(size, j) for j in range(k + 1))
-    yield equals("all of them, C(5, 2) + C(5, 1) + C(5, 0)", len(points), due)
-    steepest, loss, curvature, falling = 0.0, 0.0, 0.0, 0
-    for point in points:
-        weights = weights_at(basis.directions, point.kept, k)
-        slopes = torch.func.grad(covariance_loss, argnums=(0, 1))(*weights, covariance)
-        steepest = max(steepest, *(float(slope.abs().max()) for slope in slopes))
-        left_out = math.fsum(v for i, v in enumerate(basis.eigenvalues.tolist()) if i not in point.kept)
-        loss = max(loss, abs(float(covariance_loss(*weights, covariance)) - left_out))
-        bend = smallest_curvature(*weights, covariance)  # of the Hessian in all 2kD weights, by autograd
-        curvature = max(curvature, abs(bend - point.curvature))
-        falling += bend < -1e-9
-    scale = float(covariance.trace())
-    yield equals("largest gradient at them / trace", steepest / scale, 0, 1e-13)
-    yield equals("loss − sum of the eigenvalues not kept, worst / trace", loss / scale, 0, 1e-13)
-    yield equals("smallest Hessian eigenvalue − closed form, worst / trace", curvature / scale, 0, 1e-12)
-    yield equals("points with a direction downwards, all but one", falling, len(points) - 1)
-    least = least_loss(basis.eigenvalues, k)
-    reached = [final_loss(trained(covariance, k, seed)) < least * (1 + 1e-6) for seed in range(20)]
-    yield equals("random starts that reach the global minimum / starts", sum(reached) / 20, 1)
-
-    def chain(w: Tensor) -> Tensor:  # two hidden layers of one linear unit each; the minimum is 0
-        return (w.prod() - 1) ** 2
-
-    origin = torch.zeros(3, dtype=torch.float64)
-    yield equals("(w₁w₂w₃ − 1)², two hidden layers, at 0: its loss", chain(origin), 1)
-    yield equals("largest gradient there", gradient(chain, origin).abs().max(), 0)
-    yield equals("largest |second derivative| there: not strict", hessian(chain, origin).abs().max(), 0)
-    yield at_most("loss at w₁ = w₂ = w₃ = 0.1, below that: no minimum", chain(origin + 0.1), 1 - 1e-3)
-    # (relu(b) - 1)² at b = -1: the unit is dead, its loss is 1 all around, the minimum is 0 at b = 1.
-    nearby = (torch.linspace(-1.5, -0.5, 101, dtype=torch.float64).relu() - 1).square()
-    yield equals("least loss around a dead ReLU − its own", nearby.min() - nearby[50], 0, counterexample=True)
-    yield at_least("its own above the minimum", nearby[50], 1, counterexample=True)
 
 
 @claim(

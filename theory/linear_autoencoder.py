@@ -196,3 +196,33 @@ def tie(decoder: Tensor, covariance: Tensor, noise: float = 0.0) -> Tensor:
     values = values.clamp_min(0)
     shrunk = (values / (values + noise**2)).sqrt() if noise else torch.ones_like(values)
     return shrunk[:, None] * (decoder @ vectors).T
+
+
+def alternating_least_squares(matrix: Tensor, weights: Tensor, right: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Factors of A ≈ U Vᵀ by minimising Σ w_ij (a_ij - u_i·v_j)² over U, then over V, and so on.
+
+    With equal weights the only local minima are the truncated singular vectors; with others there may be worse ones.
+
+    Args:
+        matrix: A, shape (M, N).
+        weights: w, not negative, shape (M, N).
+        right: V to begin with, shape (N, k).
+        steps: Pairs of minimisations, at least 1.
+
+    Returns:
+        U and V, shapes (M, k) and (N, k).
+
+    Source:
+        Srebro, Jaakkola (2003), Weighted low-rank approximations, section 3.
+    """
+    left = right
+    for _ in range(steps):
+        left = _best_rows(matrix, weights, right)
+        right = _best_rows(matrix.T, weights.T, left)
+    return left, right
+
+
+def _best_rows(matrix: Tensor, weights: Tensor, other: Tensor) -> Tensor:
+    """u_i = (Σ_j w_ij v_j v_jᵀ)⁻¹ Σ_j w_ij a_ij v_j, shape (M, k)."""
+    gram = torch.einsum("ij,jk,jl->ikl", weights, other, other)
+    return torch.linalg.solve(gram, (weights * matrix) @ other)

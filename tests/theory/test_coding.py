@@ -20,6 +20,7 @@ from theory.compression import (
 from theory.denoising import least_denoising_error, optimal_denoiser, score_of_denoiser
 from theory.linear_autoencoder import (
     alternate,
+    alternating_least_squares,
     alternation_rate,
     covariance_loss,
     critical_points,
@@ -247,6 +248,16 @@ def test_cosines_are_scipys_and_the_errors_are_parsevals():
     assert float(fixed[0]) == pytest.approx(total, rel=1e-12)
     assert (fixed.diff() <= 1e-12).all()
     assert float(fixed[-1]) == 0
+
+
+def test_alternating_least_squares_ends_where_no_factor_can_gain():
+    matrix, weights = samples(6, 4), samples(6, 4).square() + 0.1
+    loss = lambda left, right, weights: (weights * (matrix - left @ right.T).square()).sum()
+    for given in (weights, torch.ones_like(weights)):
+        factors = alternating_least_squares(matrix, given, samples(4, 2), 2000)
+        slopes = torch.func.grad(loss, argnums=(0, 1))(*factors, given)
+        assert max(float(slope.abs().max()) for slope in slopes) < 1e-9
+    torch.testing.assert_close(factors[0] @ factors[1].T, truncate(matrix, 2), atol=1e-9, rtol=0)
 
 
 def test_truncation_loses_the_singular_values_left_out():
