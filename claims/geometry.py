@@ -16,16 +16,28 @@ from theory.separability import cover_count, cover_probability, separating_plane
     "002-03",
     "multiplying by a matrix twists space and dimension",
     RIGHT,
-    "A = U Σ Vᵀ: a rotation, a scaling of the axes (which may change the dimension), a rotation",
+    "A = U Σ Vᵀ: a rotation or reflection, a scaling of the axes (which may change the dimension), a rotation or "
+    "reflection",
     "Eckart and Young 1936",
 )
 def rotate_scale_rotate() -> Numbers:
-    a = np.random.default_rng(0).standard_normal((5, 3))
-    u, values, vt = np.linalg.svd(a)
-    sigma = np.zeros((5, 3))
-    np.fill_diagonal(sigma, values)
-    yield equals("‖A − U Σ Vᵀ‖ / ‖A‖", np.linalg.norm(a - u @ sigma @ vt) / np.linalg.norm(a), 0, 1e-14)
-    yield equals("‖UᵀU − I‖", np.linalg.norm(u.T @ u - np.eye(5)), 0, 1e-14)
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((5, 3))
+    _, values, vt = np.linalg.svd(a)
+    stretched = a @ vt.T  # the images of the axes V: at right angles, and as long as the singular values
+    lengths = np.linalg.norm(stretched, axis=0)
+    cosines = (stretched / lengths).T @ (stretched / lengths) - np.eye(3)
+    yield equals("5×3: largest |cosine| between the images of the axes V", np.abs(cosines).max(), 0, 1e-14)
+    yield equals("their lengths / singular values − 1, largest", np.abs(lengths / values - 1).max(), 0, 1e-14)
+    top = power_iteration(a.T @ a, rng.standard_normal(3), 400).rayleigh[-1] ** 0.5
+    yield equals("longest image of a unit vector, by power iteration; σ₁", top, values[0], 1e-10)
+    flat = rng.standard_normal((3, 2)) @ rng.standard_normal((2, 3))
+    yield equals("3×3 of σ₃ = 0: volume of the image of the cube", np.linalg.det(flat), 0, 1e-14)
+    for matrix in (a[:3], a[:3] * [-1, 1, 1]):  # one of them turns the orientation around
+        u, values, vt = np.linalg.svd(matrix)
+        found, due = np.linalg.det(u) * np.linalg.det(vt) * values.prod(), np.linalg.det(matrix)
+        what = "det U · det Vᵀ · Πσ; det A" + (" below 0: a reflection" if due < 0 else "")
+        yield equals(what, found, due, 1e-12)
 
 
 @claim(
@@ -93,8 +105,9 @@ def row_rank_is_column_rank() -> Numbers:
     "002-07",
     "rank = number of basis vectors needed; structure means small rank, as of images and tables of ratings",
     IMPRECISE,
-    "with noise every rank is full: look at the spectrum. Noise alone reaches σ²(1+√γ)²; structure is what exceeds it",
-    "Marchenko and Pastur 1967; Baik, Ben Arous, Péché 2005; Rudelson and Vershynin 2007",
+    "with noise every rank is full: look at the spectrum. Noise alone fills σ²(1−√γ)² to σ²(1+√γ)², and 0 if γ > 1; "
+    "structure is what lies outside",
+    "Marchenko and Pastur 1967; Baik and Silverstein 2006; Paul 2007; Rudelson and Vershynin 2007",
 )
 def rank_under_noise() -> Numbers:
     rng = np.random.default_rng(0)
@@ -130,7 +143,8 @@ def rank_under_noise() -> Numbers:
     "003-12",
     "y = a(W x + b): scale, rotate, shift, bend, change the dimension",
     RIGHT,
-    "W = U Σ Vᵀ rotates, scales, rotates; b shifts; a bends; the rank of W says how many dimensions arrive",
+    "W = U Σ Vᵀ rotates or reflects, scales, rotates or reflects; b shifts; a bends; the rank of W says how many "
+    "dimensions arrive",
     "Eckart and Young 1936",
 )
 def a_layer_taken_apart() -> Numbers:

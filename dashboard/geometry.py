@@ -126,10 +126,10 @@ def layers_figure(stages: Sequence[_Stage], labels: ArrayLike, lines: Sequence[A
 def anatomy_figure(
     names: Sequence[str], points: Sequence[ArrayLike], lines: Sequence[ArrayLike], labels: ArrayLike
 ) -> Figure:
-    """One layer in steps: rotate, scale, rotate, shift, bend.
+    """One layer in steps: rotate or reflect, scale, rotate or reflect, shift, bend.
 
     Args:
-        names: What each step does, S of them.
+        names: What each step does, S of them: a verb, with more behind a comma; or input.
         points: After each step, shape (n, d); the first two coordinates are drawn.
         lines: The grid after each step, shape (lines, steps, d).
         labels: 0 or 1, shape (n,).
@@ -150,10 +150,11 @@ def anatomy_figure(
         flat, net = (_two(np.asarray(part, dtype=float)) for part in (cloud, grid))
         _scene(axes, flat, y, net)
         label(axes, "", "", f"{name} ({np.shape(cloud)[1]}-d)")
-    does = ", shifts and bends" if any(name.startswith("bend") for name in names) else " and shifts, and bends nothing"
+    steps = [f"{name.partition(',')[0]}s" for name in names if name != "input"]
+    does = " and ".join([", ".join(steps[:-1]), steps[-1]] if len(steps) > 1 else steps)
+    bends = "" if "bends" in steps else ", and bends nothing"
     finding(
-        figure, f"a layer rotates, scales, rotates{does}; coordinates 1 and 2 of each step", left=0.35,
-        between=0.4, bottom=0.3,
+        figure, f"a layer {does}{bends}; coordinates 1 and 2 of each step", left=0.35, between=0.4, bottom=0.3,
     )  # fmt: skip
     return figure
 

@@ -28,7 +28,7 @@ SUMMARIES: dict[str, str] = {
     "rbm": "a restricted Boltzmann machine: nats a picture, log Z counted or fenced in by annealing",
     "dbn": "a deep belief network: machines layer by layer, then a supervised layer, beside a random start",
     "adversarial": "FGSM, PGD and one-pixel attacks on a trained network, beside exact worst cases",
-    "geometry": "what each layer does to space: rotate, scale, shift, bend, until a plane separates the classes",
+    "geometry": "what each layer does to space: turn, scale, shift, bend, until a plane separates the classes",
     "deep-vs-wide": "shapes of equal budget, one wide layer to many narrow ones, their linear regions counted exactly",
     "gradient-descent": "descending on a function: where it ends, its factor per step, the edge of stability",
     "losses": "what each loss asks for: median, mean, probability; beside the exact minimisers",

@@ -3,9 +3,10 @@
     python train.py --model geometry
     python train.py --model geometry --data.points rings --data.num_rings 2 --model.widths "[2,2,2]"
 
-A layer φ(W x + b) with W = U Σ Vᵀ rotates (Vᵀ), scales (Σ), rotates (U), shifts (b) and bends (φ); a W that is not
-square also changes the dimension. Only the bend can make classes linearly separable that were not. Whether they are is
-decided at every layer by linear programming, and set beside Cover's probability that a plane exists by chance.
+A layer φ(W x + b) with W = U Σ Vᵀ rotates or reflects (Vᵀ), scales (Σ), rotates or reflects (U), shifts (b) and bends
+(φ); a W that is not square also changes the dimension. Only the bend can make classes linearly separable that were not.
+Whether they are is decided at every layer by linear programming, and set beside Cover's probability that a plane exists
+by chance.
 
 Symbols: n points, d coordinates; widths of the layers d_1, d_2, ….
 """
@@ -138,7 +139,7 @@ class GeometryTask(LightningModule):
 
     @torch.no_grad()
     def rebuilt(self) -> float:
-        """Largest distance between a layer's affine map and rotate · scale · rotate + shift, relative, in float64."""
+        """Largest distance between a layer's affine map and its four steps, `anatomy`, relative, in float64."""
         assert self.train_points is not None
         distances = []
         for layer, x in zip(self.network.hidden(), self.network.stages(self.train_points[0]), strict=False):

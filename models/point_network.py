@@ -1,6 +1,6 @@
 """A small network whose every stage can be looked at, one of its layers taken apart, and a stage judged.
 
-    φ(W x + b),  W = U Σ Vᵀ:  rotate (Vᵀ), scale (Σ), rotate (U), shift (b), bend (φ)
+    φ(W x + b),  W = U Σ Vᵀ:  rotate or reflect (Vᵀ), scale (Σ), rotate or reflect (U), shift (b), bend (φ)
 
 Sources: Eckart, Young (1936); Cover (1965), Geometrical and statistical properties of systems of linear inequalities.
 """
@@ -58,7 +58,7 @@ class PointNetwork(nn.Module):
 
 
 def anatomy(weight: Tensor, bias: Tensor, x: Tensor) -> list[tuple[str, Tensor]]:
-    """The affine part of a layer taken apart: rotate, scale, rotate, shift.
+    """The affine part of a layer taken apart: rotate or reflect, scale, rotate or reflect, shift.
 
     Args:
         weight: W, shape (out, in).
@@ -74,7 +74,8 @@ def anatomy(weight: Tensor, bias: Tensor, x: Tensor) -> list[tuple[str, Tensor]]
     rotated = x @ vt.T
     scaled = rotated @ stretch.T
     turned = scaled @ u.T
-    return [("rotate, Vᵀ", rotated), ("scale, Σ", scaled), ("rotate, U", turned), ("shift, + b", turned + bias)]
+    first, last = ("rotate" if torch.linalg.det(turn) > 0 else "reflect" for turn in (vt, u))
+    return [(f"{first}, Vᵀ", rotated), ("scale, Σ", scaled), (f"{last}, U", turned), ("shift, + b", turned + bias)]
 
 
 class Stage(NamedTuple):

@@ -1,6 +1,7 @@
 """Singular values and eigenvalues: what a matrix does to space, and what noise alone looks like.
 
-    A = U Σ Vᵀ: rotate by Vᵀ, scale by Σ, rotate by U.       rank = number of σ_i > 0,  stable rank = Σ σ_i² / σ_1²
+    A = U Σ Vᵀ: rotate or reflect by Vᵀ, scale by Σ, rotate or reflect by U.
+    rank = number of σ_i > 0,  stable rank = Σ σ_i² / σ_1²
 
 Power iteration v ← A v / ‖A v‖ turns to the dominant eigenvector if |λ_1| > |λ_2|; the angle shrinks by |λ_2 / λ_1|.
 

@@ -125,9 +125,10 @@ def test_steps_of_one_dimension_are_drawn() -> None:
     cloud = np.linspace(0, 1, 4)[:, None]
     figure = anatomy_figure(["scale"], [cloud], [np.zeros((2, 5, 1))], np.array([0, 1, 0, 1]))
     assert to_image(figure).std() > 0
-    assert "rotates and shifts, and bends nothing" in title(figure)
-    steps = anatomy_figure(["scale", "bend, tanh"], [cloud] * 2, [np.zeros((2, 5, 1))] * 2, np.array([0, 1, 0, 1]))
-    assert "rotates, shifts and bends;" in title(steps)
+    assert "a layer scales, and bends nothing;" in title(figure)
+    names = ["reflect, Vᵀ", "scale, Σ", "bend, tanh"]
+    steps = anatomy_figure(names, [cloud] * 3, [np.zeros((2, 5, 1))] * 3, np.array([0, 1, 0, 1]))
+    assert "a layer reflects, scales and bends;" in title(steps)
 
 
 def shares() -> dict[str, list[float]]:

@@ -14,7 +14,7 @@ from tests.trainer.exact import run_below
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(2, 2), (6, 2), (2, 6), (1, 3)])
-def test_a_layer_is_rotate_scale_rotate_shift(rows: int, columns: int) -> None:
+def test_a_layer_is_turn_scale_turn_shift(rows: int, columns: int) -> None:
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(rows, columns, generator=generator, dtype=torch.float64)
     bias = torch.randn(rows, generator=generator, dtype=torch.float64)
@@ -25,6 +25,14 @@ def test_a_layer_is_rotate_scale_rotate_shift(rows: int, columns: int) -> None:
     torch.testing.assert_close(scaled[:, : len(values)], rotated[:, : len(values)] * values)
     torch.testing.assert_close(torch.cdist(turned, turned), torch.cdist(scaled, scaled), atol=1e-6, rtol=0)
     torch.testing.assert_close(shifted, x @ weight.T + bias)
+
+
+def test_a_step_that_turns_the_orientation_around_is_a_reflection() -> None:
+    turn = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
+    for weight in (turn, turn * torch.tensor([1.0, -1.0])):
+        first, _, last, _ = (name.partition(",")[0] for name, _ in anatomy(weight, weight[0], weight))
+        assert ((first == "reflect") != (last == "reflect")) == (float(torch.linalg.det(weight)) < 0)
+        assert {first, last} <= {"rotate", "reflect"}
 
 
 def test_stages_lead_to_the_output() -> None:
