@@ -231,7 +231,7 @@ def steepest() -> Numbers:
 @claim(
     "003-18",
     "descending along −∇f decreases f",
-    RIGHT,
+    IMPRECISE,
     "for α < 2/L where the gradient is L-Lipschitz, f falls at every step; a quadratic diverges beyond",
     "Nesterov 2004, section 2.1.5",
 )

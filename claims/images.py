@@ -160,8 +160,9 @@ def edges() -> Numbers:
         kept = np.square(transform(edge, moments)).sum() / np.square(edge).sum()
         name = f"{moments} vanishing moment{'s' * (moments > 1)}"
         yield equals(f"wavelets of {name}: energy of the terms / of the picture", kept, 1, 1e-12)
-        slope = decay(squared_errors(transform(edge, moments)), 32, 512)
-        yield equals(f"a straight edge, {moments} vanishing moment{'s' * (moments > 1)}: slope", slope, -1, 0.15)
+    # with one vanishing moment a smooth picture has the slope −1 as well: only two tell it from an edge
+    slope = decay(squared_errors(transform(edge, 2)), 32, 512)
+    yield equals("a straight edge, 2 vanishing moments: slope", slope, -1, 0.15)
     for moments in (1, 2):
         slope = decay(squared_errors(transform(smooth, moments)), 256, 8192)
         yield equals(f"a smooth picture, {moments} vanishing moment{'s' * (moments > 1)}: slope", slope, -moments, 0.15)

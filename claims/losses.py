@@ -56,7 +56,7 @@ def minimisers() -> Numbers:
     "001-11",
     "MAE = (1/m) Σ |y − f|",
     RIGHT,
-    "the likelihood of Laplace's distribution, up to constants",
+    "the negative log-likelihood of Laplace's distribution, up to constants",
     "Laplace 1774",
 )
 def mean_absolute_error() -> Numbers:

@@ -132,10 +132,11 @@ def many_linear_layers() -> Numbers:
 @claim(
     "003-08",
     "the single-layer perceptron was the first network that learns; it does AND, OR and NOT",
-    RIGHT,
-    "where a plane separates with margin γ it makes at most (R/γ)² mistakes; of the functions of 2, 3 and 4 bits it "
-    "can learn 14, 104 and 1882",
-    "Rosenblatt 1958; Novikoff 1962; OEIS A000609 for the numbers",
+    IMPRECISE,
+    "it does these three, but others learnt before it: Minsky's machine of 1951 and the network that Farley and Clark "
+    "simulated in 1954. Where a plane separates with margin γ it makes at most (R/γ)² mistakes; of the functions of 2, "
+    "3 and 4 bits it can learn 14, 104 and 1882",
+    "Rosenblatt 1958; Farley and Clark 1954; Novikoff 1962; OEIS A000609 for the numbers",
 )
 def perceptron() -> Numbers:
     worst = 0.0

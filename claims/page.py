@@ -15,8 +15,8 @@ Five popular texts on the mathematics of deep learning, here by number and title
 words of ours. {checked} of them have a check, a small function in `claims/` that computes the numbers that decide.
 `python -m claims` runs all but the long ones, `--all` those too; `python -m claims ID` runs one, long or not. A
 statement is *right* as written, *imprecise* (true after adding a condition, or in part) or *wrong*; a wrong one has
-numbers that refute it and numbers that hold for its repair. Where it says *measured earlier*, the numbers are those of
-the last run of a long check. This page is written by
+numbers that refute it and others that hold for its repair; where what refutes it is the repair, as in 003-03 and
+003-04, the others show that it is no accident. {earlier}This page is written by
 
 ```
 {command}
@@ -25,6 +25,8 @@ the last run of a long check. This page is written by
 | article | title | right | imprecise | wrong | no experiment |
 | --- | --- | ---: | ---: | ---: | ---: |
 {overview}
+"""
+EARLIER = """Where it says *measured earlier*, the numbers are those of the last run of a long check.
 """
 
 
@@ -72,7 +74,9 @@ def page(claims: Sequence[Claim], outcomes: Sequence[Outcome], command: str) -> 
     by_id = {outcome.id: (claim, outcome) for claim, outcome in zip(claims, outcomes, strict=True)}
     overview = "\n".join(overview_row(article, claims) for article in ARTICLES)
     total = sum(article.statements for article in ARTICLES.values())
-    parts = [INTRODUCTION.format(total=total, checked=len(claims), command=command, overview=overview)]
+    earlier = EARLIER if any(outcome.skipped and outcome.numbers for outcome in outcomes) else ""
+    words = {"total": total, "checked": len(claims), "command": command, "overview": overview, "earlier": earlier}
+    parts = [INTRODUCTION.format(**words)]
     for article, about in ARTICLES.items():
         parts.append(f"## {article}: {about.title}\n")
         ids = sorted(id for id in {*by_id, *WITHOUT_EXPERIMENT} if id.startswith(article))

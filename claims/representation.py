@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from claims.registry import RIGHT, WRONG, Numbers, at_least, at_most, claim, equals
+from claims.registry import IMPRECISE, WRONG, Numbers, at_least, at_most, claim, equals
 from claims.sources import read_mnist
 from models.convnet import CNN
 from theory.neural_distance import class_mean_cosines, collapse_ratio
@@ -49,8 +49,9 @@ def train(network: nn.Module, x: Tensor, y: Tensor, epochs: int, batch: int, lr:
 @claim(
     "000-35",
     "the error within a class is small, between classes large",
-    RIGHT,
-    "cross-entropy does it unasked: after the last error the class means become a simplex, all cosines −1/(C−1)",
+    IMPRECISE,
+    "cross-entropy with weight decay does it, where the C classes are of equal size and the features have C − 1 "
+    "dimensions or more: after the last error the class means become a simplex, all cosines −1/(C−1)",
     "Fisher 1936; Papyan, Han, Donoho 2020",
     long=True,
 )

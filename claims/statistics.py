@@ -104,7 +104,8 @@ def unsupervised() -> Numbers:
     "002-11",
     "exponential families and generalised linear models correspond one to one",
     IMPRECISE,
-    "true with the canonical link; then E[T] = ∇A, Cov T = ∇²A, and IRLS is Newton's method",
+    "a family has as many models as links, one of them with the canonical link; E[T] = ∇A and Cov T = ∇²A hold for "
+    "every exponential family, that IRLS is Newton's method for the canonical link",
     "Nelder, Wedderburn 1972; McCullagh, Nelder 1989",
 )
 def exponential_families() -> Numbers:

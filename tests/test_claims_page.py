@@ -7,6 +7,7 @@ import pytest
 
 from claims import catalogue
 from claims.page import page
+from claims.registry import equals
 from claims.runner import Outcome
 from tests.one_claim import REGISTERED, SMALL, run
 
@@ -25,6 +26,14 @@ def test_the_page_holds_every_claim(
     assert all(f"### {id}: " in text for id in catalogue.WITHOUT_EXPERIMENT)
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert {line.replace("\\|", "").count("|") for line in rows} == {5, 7}  # numbers, and the overview
+
+
+@pytest.mark.parametrize("skipped", ["", "takes long"])
+def test_the_introduction_explains_what_the_page_holds(skipped: str) -> None:
+    quick = REGISTERED[SMALL]
+    outcome = Outcome(SMALL, [equals("one", 1, 1)], skipped=skipped)
+    text = page([quick], [outcome], "python -m claims")
+    assert ("Where it says *measured earlier*" in text) == bool(skipped) == ("*Measured earlier* by" in text)
 
 
 def test_the_page_in_docs_is_of_the_catalogue() -> None:

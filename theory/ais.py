@@ -10,7 +10,8 @@ backward, from samples of the model, E[w] = Z_A / Z. By Jensen's inequality the 
 
     log Z_A + E[log w forward]  ≤  log Z  ≤  log Z_A - E[log w backward]
 
-The forward estimate alone tends to lie low, which flatters the model; the truth lies between the two.
+The forward estimate alone tends to lie low, which flatters the model. Between the two expectations lies the truth; two
+estimates may miss it by chance.
 
 Letters: C chains, K temperatures, V visible units, H hidden units.
 

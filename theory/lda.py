@@ -2,8 +2,8 @@
 
 Fisher (1936) looks for the directions w in which classes lie far apart against their own width: maximise (wᵀ S_b w) /
 (wᵀ S_w w), so S_b w = λ S_w w. With five pictures a person and 199 features S_w has no inverse. Ledoit and Wolf mix
-it with a multiple of the identity, Σ = (1 - s) S + s (tr S / D) I, and give the s of smallest expected squared error
-in closed form: nothing is left to tune.
+it with a multiple of the identity, Σ = (1 - s) S + s (tr S / D) I, and give a consistent estimate of the s of smallest
+expected squared error in closed form: nothing is left to tune.
 
 Symbols: N samples, D features, C classes, k ≤ C - 1 directions, M queries.
 

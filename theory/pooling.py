@@ -3,7 +3,7 @@
 Pooling keeps one number of each window. It has no parameters and changes none of a convolution's; it shrinks the maps,
 and with them the later dense weights and the work of later layers. Its invariance is narrower than often said: a
 circular shift by a multiple of the stride moves the output by whole units (so a global pool above it changes nothing at
-all), and any other shift changes the output, because other pixels share a window.
+all), and any other shift may change the output, because other pixels share a window.
 
 Symbols: N pictures, C channels, H height, W width, s stride.
 

@@ -1,8 +1,9 @@
 """Principal components from the exact covariance, and the error that no other k coordinates can beat.
 
 With the mean m removed and the covariance C = (1/N) Σ (x - m)(x - m)ᵀ = U diag(λ) Uᵀ, λ₁ ≥ λ₂ ≥ …, the mean squared
-error of the best reconstruction from k linear coordinates is Σ_{i>k} λ_i, reached by z = U_kᵀ(x - m) alone (up to a
-change of basis of the k coordinates). All sums run in float64; errors are sums over the pixels of a picture, not means.
+error of the best reconstruction from k linear coordinates is Σ_{i>k} λ_i, reached by z = U_kᵀ(x - m), and if λ_k >
+λ_{k+1} by no other (up to a change of basis of the k coordinates). All sums run in float64; errors are sums over the
+pixels of a picture, not means.
 
 Symbols: N samples, D features, k coordinates, r rank.
 
