@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from data.find import is_hidden
+
 EXPECTED = """expected one of
   {0}/train/cat/a.jpg        {0}/cat/a.jpg        a CSV file (--data.csv FILE)
   {0}/train/dog/b.jpg        {0}/cat/b.jpg        path,label,split
@@ -26,7 +28,6 @@ EXPECTED = """expected one of
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 # What web sites hand out instead of a picture that is gone; a file of this name shows nothing of its class.
 _PLACEHOLDERS = {"imagenotfound", "notfound", "noimage", "noimageavailable", "imageunavailable", "photounavailable"}
-_SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx"}
 
 
 class LayoutError(ValueError):
@@ -132,7 +133,7 @@ class _Walk:
         try:
             with os.scandir(folder) as items:
                 for item in items:
-                    if item.name.startswith(".") or item.name.lower() in _SYSTEM_FILES:
+                    if is_hidden(item.name):
                         self.hidden.add(self.name(Path(item.path)))
                     elif _is_folder(item):
                         folders.append(item.name)

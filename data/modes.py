@@ -39,6 +39,11 @@ class PictureError(ValueError):
         return f"{self.path or 'picture'}: {self.cause}"
 
 
+def is_single_band(mode: str) -> bool:
+    """Whether a picture of this mode of Pillow has one number a pixel that is no place in a palette."""
+    return mode in _ONE_BAND or mode.startswith("I;16")
+
+
 def check_channels(channels: int) -> None:
     """Refuses a number of channels that no picture is read with.
 
@@ -174,7 +179,7 @@ def all_channels(image: Image.Image, max_pixels: int) -> tuple[np.ndarray, int, 
         if image.size != (width, height):
             other = f"{image.width}×{image.height}"
             raise PictureError(None, f"has frames of different sizes: {width}×{height}, frame {number + 1} {other}")
-        if image.mode not in _ONE_BAND and not image.mode.startswith("I;16"):
+        if not is_single_band(image.mode):
             raise PictureError(None, f"has a frame that is no single band: frame {number + 1} is {image.mode}")
     planes, stored, largest = [], [], 0
     for number in range(frames):

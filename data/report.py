@@ -9,7 +9,7 @@ from typing import Any
 
 from data.copies import Duplicate, duplicates
 from data.layout import Entry, some
-from data.modes import SEEN
+from data.modes import SEEN, is_single_band
 from data.preprocess import seen_share
 from data.scan import Scanned
 from data.table import write_row
@@ -158,10 +158,15 @@ def remarks(
     leaks = any(line.startswith(LEAK) for line in warnings)
     deep = [one.largest for one in scanned if one.cause is None and one.mode.startswith("I")]
     found = [deep_line(deep)] if deep else []
-    stacks = [one.mode.rpartition("×")[2] for one in scanned if one.cause is None and "×" in one.mode]
+    modes = [one.mode for one in scanned if one.cause is None]
+    stacks = [mode for mode in modes if "×" in mode]
     if stacks and settings["channels"] in SEEN:
         count = "1 TIFF has" if len(stacks) == 1 else f"{len(stacks)} TIFFs have"
-        found.append(f"{count} several frames, of which the first alone is read; --data.channels {stacks[0]} reads all")
+        line = f"{count} several frames, of which the first alone is read"
+        frames = {mode.rpartition("×")[2] for mode in stacks}
+        if len(stacks) == len(modes) and len(frames) == 1 and all(is_single_band(m.partition("×")[0]) for m in stacks):
+            line += f"; --data.channels {frames.pop()} reads all"
+        found.append(line)
     shares = [seen_share(one.width, one.height, settings) for one in scanned if one.cause is None]
     if (share := median(shares or [1.0])) < _MOSTLY:
         found.append(

@@ -68,9 +68,10 @@ class Timing(Callback):
         return self.images * max(1, _world_size()) / seconds if seconds > 0 else 0.0
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log both."""
-        values = {"time/epoch_s": time.perf_counter() - self._start, "sys/images_per_s": self.images_per_s()}
-        pl_module.log_dict(values)
+        """Log both; no rate of an epoch of which no batch was left."""
+        pl_module.log("time/epoch_s", time.perf_counter() - self._start)
+        if self.images:  # a run that was stopped in a validation goes on with that alone
+            pl_module.log("sys/images_per_s", self.images_per_s())
 
 
 def _world_size() -> int:

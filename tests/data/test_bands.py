@@ -143,6 +143,12 @@ def test_frames_that_are_not_read_are_told(channels: int, told: bool, make: Make
     data.setup()
     told_of = "12 TIFFs have several frames, of which the first alone is read; --data.channels 5 reads all"
     assert (told_of in data.warnings) is told
+    if channels == 3:  # advice that cannot be followed is not given: not all files are stacks, or frames have colours
+        frame = Image.new("RGB", (40, 30))
+        frame.save(root / "a" / "colours.tif", save_all=True, append_images=[frame])
+        other = make(root, channels=channels)
+        other.setup()
+        assert "13 TIFFs have several frames, of which the first alone is read" in other.warnings
     plain = make(folder(tmp_path / "photos", {"a": 3, "b": 3}), channels=3)
     plain.setup()
     assert not any("frames" in line for line in plain.warnings)

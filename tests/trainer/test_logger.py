@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import math
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Callback
 from tensorboard.backend.event_processing import plugin_event_accumulator
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
@@ -20,6 +23,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from tests.events import events_of_run
 from tests.trainer.small import SmallData, new_run, small_task, small_trainer
 from trainer import build
+from trainer.errors import RunFailed
 from trainer.folder import RunFolder
 from trainer.front import Request
 from trainer.logger import HardyWriter, RunLogger, chosen, hparams_row
@@ -118,6 +122,27 @@ def test_epoch_values_measure_the_epoch(tmp_path: Path) -> None:
     assert 0 < seconds < 60
     assert rate >= 0.99 * 64 / seconds  # the validation is left out of the rate
     assert [event.step for event in events.Scalars("train/loss")] == [7, 15]  # at least once an epoch
+
+
+class StopInValidation(Callback):
+    """SIGTERM in the validation of the second epoch."""
+
+    def on_validation_batch_start(self, trainer: Any, *arguments: Any, **keywords: Any) -> None:
+        if trainer.current_epoch == 1 and not trainer.sanity_checking:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_an_epoch_of_which_only_the_validation_was_left_has_no_rate(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    with pytest.raises(RunFailed, match="SIGTERM"):
+        build.fit(small_trainer(run, 3, options={"callbacks": [StopInValidation()]}), small_task(), SmallData())
+    step = logged_step(load_checkpoint(run.last))
+    build.fit(small_trainer(run, 3, resume_step=step), small_task(), SmallData(), run.last)
+    events = read(run)
+    assert len(events.Scalars("time/epoch_s")) == 3
+    rates = events.Scalars("sys/images_per_s")
+    assert [rate.step for rate in rates] == [7, 23]
+    assert all(rate.value > 0 for rate in rates)
 
 
 def test_gradient_norm_is_that_of_autograd(tmp_path: Path) -> None:
