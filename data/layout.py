@@ -25,7 +25,8 @@ EXPECTED = """expected one of
   {0}/val/cat/c.jpg          {0}/dog/c.jpg        pictures/a.jpg,cat,train
   {0}/val/dog/d.jpg          {0}/dog/d.jpg        pictures/b.jpg,dog,val"""
 
-SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+          "testing": "test"}  # fmt: skip
 # What web sites hand out instead of a picture that is gone; a file of this name shows nothing of its class.
 _PLACEHOLDERS = {"imagenotfound", "notfound", "noimage", "noimageavailable", "imageunavailable", "photounavailable"}
 

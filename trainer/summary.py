@@ -236,6 +236,9 @@ def text_of(runs: Sequence[Path], by: str | None = None, figures_wanted: str | N
     lines = [f"{len(runs)} runs of {settings[0].get('model.name')} on {settings[0].get('data.name')}"]
     lines += [f"{key}: {', '.join(map(str, values))}" for key, values in different.items()]
     figures = repeated_figures(metrics)
+    spreads = [one.summary.deviation for tag, one in figures.items() if not tag.startswith(("time/", "sys/"))]
+    if different and spreads and not any(spreads):
+        notice(f"note: {', '.join(different)} changed no figure: these {len(runs)} runs are one result")
     width = max(map(len, figures), default=0)
     for tag, ((mean, deviation, count), least, most) in figures.items():
         some = "" if count == len(runs) else f"   ({count} runs)"

@@ -106,11 +106,18 @@ def test_runs_of_other_code_are_named_and_extended_ones_refused(
     assert "stages is None" in capsys.readouterr().err
 
 
-def test_equal_figures_have_no_deviation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_equal_figures_have_no_deviation_and_are_said_to_be_one_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for seed in range(3):
-        write(tmp_path, 0.1, seed, 0.1 + 0.2)
+        write(tmp_path, 0.1, seed, 0.1 + 0.2, **{"time/fit_s": float(seed)})
     assert main([str(tmp_path)]) == 0
-    assert "± 0 " in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "± 0 " in told.out
+    assert "note: seed_everything changed no figure: these 3 runs are one result\n" in told.err
+    write(tmp_path, 0.1, 3, 0.4)
+    assert main([str(tmp_path)]) == 0
+    assert "changed no figure" not in capsys.readouterr().err
 
 
 def test_the_hint_names_all_settings_that_differ(rates: Path, capsys: pytest.CaptureFixture[str]) -> None:
