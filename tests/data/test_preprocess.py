@@ -9,7 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from data.decode import PictureError
-from data.ink import deslant, otsu, paper_plane, pen_width
+from data.ink import deslant, otsu, paper_plane, pen_width, widen
 from data.preprocess import centre_window, pad, preprocess, preprocessing, preprocessing_of, seen_share
 from tests.data.pictures import encoded, noise
 
@@ -191,6 +191,15 @@ def test_a_thin_pen_is_widened_to_that_of_the_set() -> None:
     plain = preprocess(encoded(hand_made(ink, "dark on light", "L")), {**settings, "pen": 0.0})[0]
     assert plain.max() < 128  # a line of 0.01 of the height fades
     assert got.max() > 200
+
+
+@pytest.mark.parametrize("pen", [0.1, 0.25])
+def test_a_bar_is_widened_to_the_share_that_was_asked_for(pen: float) -> None:
+    """A bar of 10 × 200 grows on all four sides."""
+    wide = widen(np.ones((200, 10), dtype=np.float32), pen)
+    rows, columns = (int((wide.max(axis) > 0.5).sum()) for axis in (1, 0))
+    assert columns / rows == pytest.approx(pen, rel=0.05)
+    assert rows - 200 == columns - 10
 
 
 def test_what_the_network_was_trained_on_is_left_alone() -> None:

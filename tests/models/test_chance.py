@@ -44,6 +44,7 @@ def test_it_is_what_scikit_learns_constant_answers_reach() -> None:
         ([50, 50], False),
         ([3, 2], False),  # one picture apart, as a split may be
         ([51, 49], False),
+        ([5, 3], True),  # two pictures apart, of few
         ([60, 40], True),
         ([36, 36, 37, 35, 36, 36, 36, 36, 35, 37], False),  # the digits' test pictures
         ([980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009], False),  # those of MNIST

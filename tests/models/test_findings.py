@@ -76,6 +76,31 @@ def test_a_pair_of_outcomes_is_summed_up_once() -> None:
     assert second is task.summary()
 
 
+def test_collapse_is_that_of_the_classes_that_have_pictures() -> None:
+    """Three of four classes, each at one corner of a simplex: nothing is left to gain."""
+    labels = torch.arange(30) % 3
+    features, images = torch.eye(3)[labels], torch.rand(30, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    outcome = Outcome(images, labels, features, torch.eye(4)[labels], ["a", "b", "c", "gone"])
+    point = outcome.standing
+    assert point is not None
+    summary = Summary(outcome, None, [point], None)
+    found = outcome.metrics("val") | summary.metrics()
+    assert found["val/class_cosine_error"] == pytest.approx(0, abs=1e-6)
+    assert found["theory/collapse_cosine"] == -1 / 2
+    assert dict(summary.findings())["class-mean cosines"] == "-0.500 to -0.500 (all -0.500 at collapse)"
+
+
+def test_errors_stand_over_those_of_the_nearest_neighbour() -> None:
+    """Four test pictures: the nearest of two training pictures names two wrongly, the network one."""
+    images = torch.tensor([0, 0, 255, 255], dtype=torch.uint8).view(4, 1, 1, 1)
+    labels, guesses = torch.tensor([0, 1, 1, 0]), torch.tensor([0, 1, 1, 1])
+    logits = torch.eye(2)[guesses]
+    train_pictures = (torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1), torch.tensor([0, 1]))
+    found = Summary(Outcome(images, labels, logits, logits, ["a", "b"]), None, [], train_pictures).metrics()
+    assert found["theory/nearest_neighbour_accuracy"] == 2 / 4
+    assert found["gap/error_over_nearest_neighbour"] == 1 / 2
+
+
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_the_angles_between_two_class_means_are_not_told(num_classes: int) -> None:
     generator = torch.Generator().manual_seed(0)
