@@ -3,6 +3,7 @@
 Files with the same content (data/copies.py) or of one group form a unit, and a unit lies in one split: else a picture
 in training would be asked for in validation. Units are taken in the order of a hash of (seed, names of the unit's
 files), which no machine, library version or renamed parent folder changes, and which one added file changes little.
+Their size has no part in that order: large groups and copies are held out as often as their share of the files says.
 
 Letters: N files, C classes.
 """
@@ -41,12 +42,12 @@ def units(*keys: Sequence[str]) -> list[list[int]]:
 
 
 def ordered_units(names: Sequence[str], groups: Sequence[str], contents: Sequence[str], seed: int) -> list[list[int]]:
-    """Units, largest first, else in the order of a hash of the seed and the names."""
+    """Units in the order of a hash of the seed and the names, whatever their size."""
 
-    def key(unit: list[int]) -> tuple[int, bytes]:
+    def key(unit: list[int]) -> bytes:
         text = "\0".join(sorted(names[position] for position in unit))
         content = f"{seed}\0{text}".encode("utf-8", "surrogateescape")
-        return -len(unit), hashlib.blake2b(content, digest_size=16).digest()
+        return hashlib.blake2b(content, digest_size=16).digest()
 
     return sorted(units(groups, contents), key=key)
 
@@ -138,15 +139,18 @@ def assign_splits(
 def folds(together: Sequence[list[int]], labels: Sequence[str], num_folds: int) -> list[int]:
     """Deal units to k folds so that each fold gets the same share of every class.
 
+    The largest are dealt first, so that the small ones can even the folds out; all of them are dealt, so that none is
+    preferred.
+
     Returns:
         The fold of each unit, in 0..k-1.
     """
     counts = [Counter[str]() for _ in range(num_folds)]
-    dealt = []
-    for unit in together:
-        share = Counter(labels[position] for position in unit)
+    dealt = [0] * len(together)
+    for number in sorted(range(len(together)), key=lambda number: -len(together[number])):
+        share = Counter(labels[position] for position in together[number])
         # The fold that has least of these classes; then the smallest fold; then the first.
         part = min(range(num_folds), key=lambda k: (sum(counts[k][label] for label in share), counts[k].total(), k))
         counts[part].update(share)
-        dealt.append(part)
+        dealt[number] = part
     return dealt

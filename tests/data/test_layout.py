@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from data.gather import SplitRule, decide_splits
 from data.layout import Entry, LayoutError, class_names, list_folder
-from data.partition import assign_splits, hold_out, ordered_units, units
+from data.partition import assign_splits, hold_out, units
 from data.table import list_csv, split_csv
 from tests.data.pictures import folder, write
 
@@ -287,5 +287,4 @@ def test_folds_of_single_files_differ_by_at_most_one_a_class() -> None:
 def test_units_are_connected_components() -> None:
     # 0-1 by group, 1-2 by content, 3 alone.
     assert sorted(map(sorted, units(["g", "g", "", ""], ["p", "q", "q", "r"]))) == [[0, 1, 2], [3]]
-    assert [len(unit) for unit in ordered_units(list("abcd"), ["g", "g", "", ""], list("pqqr"), 0)] == [3, 1]
     assert hold_out([[0]], ["a"], 0.5) == set()  # never the only unit of a class
