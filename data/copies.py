@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from data.modes import transparent
-from data.partition import units
+from data.units import units
 
 if TYPE_CHECKING:
     from data.scan import Scanned

@@ -119,9 +119,8 @@ class Folder(LightningDataModule):
             check_cache(self.cache)
         side = 224 if image_size is None else image_size
         how: dict[str, Any] = {"crop": 0.875 if crop is None else crop, "interpolation": interpolation or "bicubic"}
-        self.settings = preprocessing(
-            FITS[fit], (side, side), channels, background=background, max_pixels=max_pixels, **how
-        )
+        how |= {"background": background, "max_pixels": max_pixels}
+        self.settings = preprocessing(FITS[fit], (side, side), channels, **how)
         check_views(aug, min_area, channels)
         self.entries: list[Entry] = []  # usable files, each with its split
         self.class_names: list[str] = []
@@ -202,8 +201,12 @@ class Folder(LightningDataModule):
         """Class of each of them, int64, shape (N,)."""
         self.setup()
         index = {name: label for label, name in enumerate(self.class_names)}
-        chosen = [index[entry.label] for entry in self.entries if entry.split == part]
-        return torch.tensor(chosen, dtype=torch.int64)
+        return torch.tensor([index[entry.label] for entry in self.entries if entry.split == part], dtype=torch.int64)
+
+    def units(self, part: str) -> Tensor:
+        """What each of them belongs to: a number that copies and the pictures of a group share, int64, shape (N,)."""
+        self.setup()
+        return self._gathered.units[[entry.split == part for entry in self.entries]]
 
     @torch.inference_mode(False)  # a test asks first, and what it makes must be usable outside of it
     def plain(self, part: str) -> Tensor:
@@ -222,10 +225,8 @@ class Folder(LightningDataModule):
             else:
                 stored, rows = self.collection.pixels("source", self._positions["train"])
                 pixels = stored.index_select(0, rows[:: max(1, len(rows) // 2000)]).permute(0, 3, 1, 2)
-            mean, std = channel_statistics(pixels)
-            size, channels = list(self.settings["image_size"]), self.settings["channels"]
-            self._facts = {"class_names": list(self.class_names), "in_channels": channels, "image_size": size}
-            self._facts |= {"mean": mean, "std": std}
+            known = list(self.class_names), self.settings["channels"], list(self.settings["image_size"])
+            self._facts = dict(zip(self.FACTS, (*known, *channel_statistics(pixels)), strict=True))
         return dict(self._facts)
 
     def fingerprints(self) -> dict[str, str]:
@@ -240,13 +241,12 @@ class Folder(LightningDataModule):
     def summary(self) -> dict[str, Any]:
         """What the set is, in words and counts, for the start of a run and its report."""
         self.setup()
-        height, width = self.settings["image_size"]
         return {
             "name": self.name,
             "source": self.source,
             "splits": {part: len(self._positions[part]) for part in PARTS},
             "classes": len(self.class_names),
-            "shape": f"{self.settings['channels']}×{height}×{width}",
+            "shape": "×".join(map(str, (self.settings["channels"], *self.settings["image_size"]))),
             "split_seed": self.rule.seed,
             "augmentation": self.aug if self.draws_views else _NO_VIEWS,
             "bad": [f"{path}: {cause}" for path, cause in self.bad],

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from data.collect import Collection
 from data.copies import contents
 from data.layout import Entry, LayoutError, Listing, class_names, with_splits
@@ -16,6 +18,7 @@ from data.report import bad_files, copies_found, missing_classes, why_bad
 from data.scan import class_table
 from data.store import Form, PixelStore
 from data.table import is_utf_8
+from data.units import unit_ids
 
 PARTS = ("train", "val", "test")
 MOST_HELD_OUT = 0.9
@@ -80,6 +83,7 @@ class Gathered:
         warnings: What is probably not meant.
         bad: Files that cannot be used, with the cause.
         idle: Shares that had no effect, by the option's name, and why.
+        units: Number of what each of the entries belongs to (data/units.py), int64, shape (N,).
     """
 
     files: list[Entry]
@@ -92,6 +96,7 @@ class Gathered:
     warnings: list[str]
     bad: list[tuple[str, str]]
     idle: dict[str, str]
+    units: Tensor
 
 
 def fingerprints(gathered: Gathered) -> dict[str, str]:
@@ -171,7 +176,8 @@ def gather(
     table = class_table(scanned, [entry.label for entry in files])
     idle = idle_shares({entry.split for entry in files}, rule, source)
     notes = [*listing.notes, *notes]
-    return Gathered(files, entries, positions, names, collection, table, notes, warnings, bad, idle)
+    together = unit_ids(entries, shown)
+    return Gathered(files, entries, positions, names, collection, table, notes, warnings, bad, idle, together)
 
 
 def decide_splits(entries: Sequence[Entry], shown: Sequence[str], rule: SplitRule, source: str) -> list[Entry]:

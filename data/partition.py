@@ -1,6 +1,6 @@
 """An automatic split of labelled files: stratified, repeatable, and nothing that belongs together is torn apart.
 
-Files with the same content (data/copies.py) or of one group form a unit, and a unit lies in one split: else a picture
+Files with the same content or of one group form a unit (data/units.py), and a unit lies in one split: else a picture
 in training would be asked for in validation. Units are taken in the order of a hash of (seed, names of the unit's
 files), which no machine, library version or renamed parent folder changes, and which one added file changes little.
 Their size has no part in that order: large groups and copies are held out as often as their share of the files says.
@@ -9,36 +9,10 @@ Letters: N files, C classes.
 """
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 
-
-def units(*keys: Sequence[str]) -> list[list[int]]:
-    """Positions that belong together: connected by a common key, such as a group or a content (union-find).
-
-    Args:
-        keys: Of each kind one for each file, length N; empty for none.
-
-    Returns:
-        Disjoint sorted lists of positions that cover 0..N-1.
-    """
-    parent = list(range(len(keys[0])))
-
-    def find(position: int) -> int:
-        while parent[position] != position:
-            parent[position] = parent[parent[position]]
-            position = parent[position]
-        return position
-
-    for kind in keys:
-        first: dict[str, int] = {}
-        for position, key in enumerate(kind):
-            if key:
-                parent[find(position)] = find(first.setdefault(key, position))
-    together: dict[int, list[int]] = defaultdict(list)
-    for position in range(len(parent)):
-        together[find(position)].append(position)
-    return list(together.values())
+from data.units import units
 
 
 def ordered_units(names: Sequence[str], groups: Sequence[str], contents: Sequence[str], seed: int) -> list[list[int]]:

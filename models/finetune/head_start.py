@@ -5,7 +5,8 @@ With the body fixed, training the head is a convex problem: the regularised mult
     F(W, b) = sum_i a_i [ log sum_k exp(w_k.z_i + b_k) - w_{y_i}.z_i - b_{y_i} ] + strength / 2 * |W|^2,   sum_i a_i = 1
 
 has one minimum, which L-BFGS reaches to many digits; no learning rate, no epochs. Only the strength is free. It is
-chosen by the held-out loss of stratified folds of the training pictures; validation and test pictures play no part.
+chosen by the held-out loss of stratified folds of the training pictures, which tear nothing apart that belongs together
+(`models.finetune.folds`); validation and test pictures play no part.
 
 How strong a pull serves can be told from fewer pictures: of more than N_0 (1,000, or 10 for each class where that is
 more) the folds take N_0, class by class in proportion. A pull is a belief about W before any picture was seen, worth
@@ -32,7 +33,7 @@ import torch
 from torch import Tensor
 
 from models.classification.targets import class_weights
-from models.finetune.folds import choice_size, stratified_folds, stratified_part
+from models.finetune.folds import choosing, stratified_folds
 
 STRENGTHS = [10.0 ** (exponent / 2) for exponent in range(0, -13, -1)]  # strong to weak: each starts at the one before
 PATIENCE = 3  # weaker strengths tried after the best one
@@ -171,6 +172,7 @@ def fit_head(
     balance: bool = False,
     tried: Callable[[int], None] = lambda count: None,
     views: tuple[Tensor, Tensor, int] | None = None,
+    units: Tensor | None = None,
 ) -> HeadFit:
     """The head with the smallest regularised loss, at the strength with the smallest held-out loss.
 
@@ -181,6 +183,7 @@ def fit_head(
         balance: Whether all classes count alike.
         tried: Called with the number of strengths tried so far.
         views: Features of augmented views, shape (V', D), their labels (V',), and V, the views of each picture.
+        units: What each picture belongs to, shape (N,), on the CPU; None where nothing is together.
 
     Returns:
         The head, on the CPU.
@@ -191,9 +194,9 @@ def fit_head(
     device, labels, count = features.device, labels.cpu(), len(labels)
     if count < 2:
         raise ValueError(f"a head needs at least 2 pictures, got {count}")
-    size = choice_size(count, num_classes)
-    rows = stratified_part(labels, size) if size < count else torch.ones(count, dtype=torch.bool)  # those that choose
-    folds = stratified_folds(labels[rows], min(NUM_FOLDS, size)).to(device)
+    rows = choosing(labels, num_classes, units)
+    size = int(rows.sum())
+    folds = stratified_folds(labels[rows], NUM_FOLDS, None if units is None else units[rows]).to(device)
     importance = importances(labels, num_classes, balance)
     seen, named, shares = features, labels, importance
     if views is not None:
@@ -228,6 +231,7 @@ def fit_best_head(
     balance: bool,
     tried: Callable[[int], None] = lambda count: None,
     views: tuple[Tensor, Tensor, int] | None = None,
+    units: Tensor | None = None,
 ) -> HeadFit:
     """The head on that part of the features which has the smallest held-out loss; it does not read the others.
 
@@ -239,6 +243,7 @@ def fit_best_head(
         balance: Whether all classes count alike.
         tried: Called with the number of strengths tried so far, part by part.
         views: As for `fit_head`.
+        units: As for `fit_head`.
 
     Returns:
         The head, with zeros for the columns it does not read.
@@ -246,7 +251,7 @@ def fit_best_head(
     fits = [
         fit_head(
             features[:, part], labels, num_classes, balance, tried,
-            None if views is None else (views[0][:, part], *views[1:]),
+            None if views is None else (views[0][:, part], *views[1:]), units,
         )
         for part in parts
     ]  # fmt: skip

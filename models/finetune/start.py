@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from models.classification.targets import smooth_targets
 from models.finetune.features import PRECISIONS, extract_features
-from models.finetune.folds import choice_size
+from models.finetune.folds import choosing
 from models.finetune.freezing import layerwise_groups
 from models.finetune.head_start import STRENGTHS, HeadFit, fit_best_head
 from models.finetune.lr_finder import run_trial, suggest, trial_rates
@@ -44,9 +44,9 @@ def fit_head_of(trainer: Trainer, task: CNNTask) -> tuple[HeadFit, Tensor]:
     """
     network, classes = task.network, len(task.hparams["class_names"])
     precision = str(trainer.precision) if str(trainer.precision) in PRECISIONS else "32-true"
-    images, labels = training_set(trainer)
+    images, labels, units = training_set(trainer)
     total = len(labels)
-    chosen = choice_size(total, classes)
+    chosen = int(choosing(labels.cpu(), classes, units).sum())
     say(
         f"head    features of {total:,} training pictures, then the best head on them; "
         f"folds of {f'{chosen:,} of them' if chosen < total else 'them'} choose its strength"
@@ -79,7 +79,7 @@ def fit_head_of(trainer: Trainer, task: CNNTask) -> tuple[HeadFit, Tensor]:
         beside = None if views is None else (views[0].to(device), *views[1:])
         return fit_best_head(
             features.to(device), network.parts(), labels, classes, balances(trainer),
-            lambda tried: progress(f"{tried} of at most {len(STRENGTHS)} strengths tried"), beside,
+            lambda tried: progress(f"{tried} of at most {len(STRENGTHS)} strengths tried"), beside, units,
         )  # fmt: skip
 
     # In float64, which Apple's GPUs do not have.
@@ -180,13 +180,17 @@ def set_peak(trainer: Trainer, lr: float) -> None:
         config.scheduler.base_lrs = [group["initial_lr"] for group in optimiser.param_groups]
 
 
-def training_set(trainer: Trainer) -> tuple[Tensor, Tensor]:
-    """All training pictures without augmentation, shape (N, C, H, W), and their labels (N,)."""
+def training_set(trainer: Trainer) -> tuple[Tensor, Tensor, Tensor]:
+    """All training pictures without augmentation, shape (N, C, H, W), their labels (N,), and what they belong to (N,).
+
+    Data with augmentation offer them as ``plain(split)`` and ``labels(split)``. Where pictures belong together, such as
+    copies or those of one patient, ``units(split)`` gives a number that these share.
+    """
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    if hasattr(data, "plain"):
-        return data.plain("train"), data.labels("train")
     loader: Any = trainer.train_dataloader
-    return loader.images, loader.labels
+    plain = hasattr(data, "plain")
+    images, labels = (data.plain("train"), data.labels("train")) if plain else (loader.images, loader.labels)
+    return images, labels, data.units("train") if hasattr(data, "units") else torch.arange(len(labels))
 
 
 @rank_zero_only

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from data.gather import SplitRule, decide_splits
 from data.layout import Entry, LayoutError, class_names, list_folder
-from data.partition import assign_splits, hold_out, units
+from data.partition import assign_splits, hold_out
 from data.table import list_csv, split_csv
+from data.units import units
 from tests.data.pictures import folder, write
 
 
