@@ -6,7 +6,8 @@ pictures of an automatic split, which is not known before the scan, and for JPEG
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,20 +66,21 @@ class Collection:
         for position, form in enumerate(forms):
             positions[form].append(position)
         stored: dict[Form, list[str]] = {}  # the digests of an array that an earlier run kept
-        for form, members in positions.items():
-            digests = [one.digest if (one := found[position]) else "" for position in members]
-            pixels = self.store.load(form, digests)  # what is unknown, or could not be read, is read below
-            if pixels is None:
-                pixels = self.store.allocate(form, len(members))
-            else:
-                stored[form] = digests
-            self._arrays[form] = {position: row for row, position in enumerate(members)}, pixels
-        wanted = [position for form in positions if form not in stored for position in positions[form]]
-        self.scanned = self._decode(range(len(self.paths)), wanted, known, forms, self._arrays)
-        for form, members in positions.items():
-            digests = [self.scanned[position].digest for position in members]
-            if stored.get(form) != digests:
-                self.cache_works &= self.store.save(form, digests, self._arrays[form][1])
+        with self._discarded_on_failure(self._arrays):
+            for form, members in positions.items():
+                digests = [one.digest if (one := found[position]) else "" for position in members]
+                pixels = self.store.load(form, digests)  # what is unknown, or could not be read, is read below
+                if pixels is None:
+                    pixels = self.store.allocate(form, len(members))
+                else:
+                    stored[form] = digests
+                self._arrays[form] = {position: row for row, position in enumerate(members)}, pixels
+            wanted = [position for form in positions if form not in stored for position in positions[form]]
+            self.scanned = self._decode(range(len(self.paths)), wanted, known, forms, self._arrays)
+            for form, members in positions.items():
+                digests = [self.scanned[position].digest for position in members]
+                if stored.get(form) != digests:
+                    self.cache_works &= self.store.save(form, digests, self._arrays[form][1])
         self._read_whole(whole_wanted(self.scanned))
         if any(known.get(one.path) != one for one in self.scanned):
             # Files that have gone leave the cache: it holds this data set as it is now.
@@ -108,7 +110,7 @@ class Collection:
             An array, shape (R, ...), and the row of each position in it, int64, shape (len(positions),).
 
         Raises:
-            ValueError: If a file was changed since the scan and is bad now.
+            ValueError: If a file was changed since the scan.
         """
         rows, pixels = self._arrays.get(form, ({}, None))
         asked = form, tuple(positions)
@@ -120,16 +122,33 @@ class Collection:
             rows = {position: row for row, position in enumerate(positions)}
             if stored is None:
                 pixels = self.store.allocate(form, len(positions))
-                known = {one.path: one for one in self.scanned}
-                forms = [form] * len(self.paths)
-                for one in self._decode(positions, positions, known, forms, {form: (rows, pixels)}):
-                    if one.cause is not None:
-                        raise ValueError(f"{one.path} changed while it was being read: {one.cause}")
-                self.cache_works &= self.store.save(form, digests, pixels)
+                arrays: Arrays = {form: (rows, pixels)}
+                with self._discarded_on_failure(arrays):
+                    self._decode_again(form, positions, arrays)
+                    self.cache_works &= self.store.save(form, digests, pixels)
             else:
                 pixels = stored
             self._asked[asked] = rows, pixels
         return pixels, torch.tensor([rows[position] for position in positions], dtype=torch.int64)
+
+    def _decode_again(self, form: Form, positions: Sequence[int], arrays: Arrays) -> None:
+        """Decode good files in one more form; refuses what is another file than the scan saw, whose digests name it."""
+        known = {one.path: one for one in self.scanned}
+        found = self._decode(positions, positions, known, [form] * len(self.paths), arrays)
+        for position, one in zip(positions, found, strict=True):
+            if one.cause is not None or one.digest != self.scanned[position].digest:
+                why = "" if one.cause is None else f": {one.cause}"
+                raise ValueError(f"{one.path} changed while it was being read{why}")
+
+    @contextmanager
+    def _discarded_on_failure(self, arrays: Arrays) -> Iterator[None]:
+        """Leaves no room behind in the cache folder when the pass that fills it ends early."""
+        try:
+            yield
+        except BaseException:  # an interrupt too
+            for _, pixels in arrays.values():
+                self.store.discard(pixels)
+            raise
 
     def _decode(
         self,

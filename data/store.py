@@ -182,11 +182,15 @@ class PixelStore:
         chosen = self.allocate(form, len(rows))
         for there, here in zip(chosen.split(_AT_ONCE), rows.split(_AT_ONCE), strict=True):
             there.copy_(pixels.index_select(0, here))
-        name = self._temporary.pop(chosen.data_ptr(), None)
+        self.discard(chosen)
+        return chosen
+
+    def discard(self, pixels: Tensor) -> None:
+        """Take the file of an array that is not to be saved from the cache folder; who has the array can still read."""
+        name = self._temporary.pop(pixels.data_ptr(), None)
         if name is not None:
             with contextlib.suppress(OSError):  # Windows keeps it until the process ends; `_forget_oldest` finds it
                 Path(name).unlink()
-        return chosen
 
     def save(self, form: Form, digests: Sequence[str], pixels: Tensor) -> bool:
         """Keep an array for later runs; False when the cache folder cannot be written."""

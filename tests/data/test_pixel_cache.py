@@ -1,7 +1,9 @@
 """Decoded pictures of a folder are kept between runs, on disk or in memory, and never outlive their files."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 
 from data.folder import Folder
 from data.preprocess import preprocess
+from data.scan import Scanned, scan
 from data.store import PixelStore, reserve
 from tests.data.pictures import Make, write
 
@@ -56,6 +59,46 @@ def test_a_changed_picture_is_read_again(make: Make, flat: Path) -> None:
     assert torch.equal(
         after.plain("train"), torch.stack([preprocess(p, after.preprocessing()) for p in after.paths("train")])
     )
+
+
+def test_a_file_replaced_between_two_passes_is_refused_and_spoils_nothing(make: Make, flat: Path) -> None:
+    first = make(flat)
+    first.setup()
+    file = Path(first.paths("val")[0])
+    before, stamp = file.read_bytes(), file.stat().st_mtime_ns
+    write(file, 999)
+    with pytest.raises(ValueError, match=rf"^{file} changed while it was being read$"):
+        first.plain("val")
+    assert not list(first.cache.glob(".array.*"))
+    file.write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=rf"^{file} changed while it was being read: is no picture"):
+        first.plain("val")
+    file.write_bytes(before)
+    os.utime(file, ns=(stamp, stamp))
+    later = make(flat)
+    expected = torch.stack([preprocess(path, later.preprocessing()) for path in later.paths("val")])
+    assert torch.equal(later.plain("val"), expected)
+
+
+@pytest.mark.parametrize("struck_pass", [1, 2])
+def test_an_interrupted_pass_leaves_no_file_behind(
+    make: Make, flat: Path, monkeypatch: pytest.MonkeyPatch, struck_pass: int
+) -> None:
+    data, passes = make(flat), list[int]()
+
+    def struck(*given: Any, **options: Any) -> list[Scanned]:
+        found = scan(*given, **options)
+        passes.append(len(list(data.cache.glob(".array.*"))))
+        if len(passes) == struck_pass:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr("data.collect.scan", struck)
+    with pytest.raises(KeyboardInterrupt):
+        data.plain("val")
+    assert passes == [1] * struck_pass, "there was one to leave behind"
+    assert not list(data.cache.glob(".array.*"))
+    assert torch.equal(data.plain("val"), make(flat, cache_dir=str(flat.parent / "other")).plain("val"))
 
 
 def test_a_damaged_array_in_the_cache_is_made_again(make: Make, flat: Path, tmp_path: Path) -> None:
