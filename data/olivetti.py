@@ -19,7 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.decode import read_picture
 from data.images import Images, Pictures
+from data.modes import PictureError
 from data.split import identification_split, verification_split
 from data.warp import Padding
 
@@ -86,7 +88,7 @@ def read_cache(path: Path) -> Faces:
 
 
 def read_people(folder: Path) -> Faces:
-    """Read a folder of people, each a folder of grey pictures of the same size.
+    """Read a folder of people, each a folder of grey pictures of the same size, upright as ``predict.py`` sees them.
 
     Args:
         folder: Holds s1, s2, ... with 1.pgm, 2.pgm, ... in each (or png, jpg, bmp); colours become grey.
@@ -98,8 +100,6 @@ def read_people(folder: Path) -> Faces:
         FileNotFoundError: If there are no such folders.
         ValueError: If a file is no picture or has another size than the first.
     """
-    from PIL import Image
-
     folders = people_folders(folder)
     if not folders:
         raise FileNotFoundError(
@@ -110,12 +110,12 @@ def read_people(folder: Path) -> Faces:
     for person, path in enumerate(folders):
         for file in _pictures_in(path):
             try:
-                with Image.open(file) as picture:
-                    if picture.mode[0] in "IF":  # Pillow would cut values above 255 off
-                        raise ValueError("more than 8 bits a pixel")
-                    grey = np.asarray(picture.convert("L"))  # (H, W)
-            except (OSError, SyntaxError, ValueError) as error:
-                raise ValueError(f"{file} is no readable picture: {error}") from None
+                picture = read_picture(file, channels=1)  # upright, as predict.py sees it
+            except PictureError as error:
+                raise ValueError(f"{file} is no readable picture: {error.cause}") from None
+            if picture.mode[0] in "IF":  # their lower bits would be lost
+                raise ValueError(f"{file} is no readable picture: more than 8 bits a pixel")
+            grey = picture.pixels[..., 0]  # (H, W)
             if images and grey.shape != images[0].shape:
                 raise ValueError(f"{file} has {grey.shape} pixels (H, W), the first picture {images[0].shape}")
             images.append(grey)

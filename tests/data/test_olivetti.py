@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from data.decode import read_picture
 from data.olivetti import Olivetti, read_cache, read_people
 
 
@@ -132,6 +133,33 @@ def test_damaged_and_odd_pictures_are_named(tmp_path: Path) -> None:
     Image.new("L", (4, 6)).save(path)
     with pytest.raises(ValueError, match=rf"{path} has \(6, 4\) pixels"):
         read_people(folder)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_pictures_are_upright_as_prediction_sees_them(tmp_path: Path, turn: int) -> None:
+    upright = np.random.default_rng(turn).integers(0, 256, (5, 4, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    stored_as = {  # what a turned camera stores: the inverse of the turn that the EXIF tag asks for
+        2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90", 7: "TRANSVERSE",
+        8: "ROTATE_270",
+    }  # fmt: skip
+    seen = Image.fromarray(upright)
+    stored = seen.transpose(Image.Transpose[stored_as[turn]]) if turn > 1 else seen
+    (tmp_path / "s1").mkdir()
+    stored.save(tmp_path / "s1" / "1.png", exif=exif)
+    images, _, _ = read_people(tmp_path)
+    assert images.shape == (1, 1, 5, 4)
+    assert np.array_equal(images[0, 0].numpy(), np.asarray(seen.convert("L")))
+    assert np.array_equal(images[0, 0].numpy(), read_picture(tmp_path / "s1" / "1.png", channels=1).pixels[..., 0])
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("I;16", "png"), ("F", "bmp")])
+def test_more_than_8_bits_are_refused(tmp_path: Path, mode: str, suffix: str) -> None:
+    path = write_people(tmp_path) / "s2" / f"9.{suffix}"
+    Image.new(mode, (5, 6)).save(path, format="TIFF")
+    with pytest.raises(ValueError, match=rf"^{path} is no readable picture: more than 8 bits a pixel$"):
+        read_people(tmp_path)
 
 
 @pytest.mark.parametrize("form", ["auto", "sklearn", "att"])
