@@ -31,6 +31,7 @@ import torch
 from PIL import __version__ as pillow_version
 from torch import Tensor
 
+from data.memory import memory_limit
 from data.preprocess import needed_side, pad, prepare, resample
 
 Form = Literal["plain", "source"]
@@ -38,17 +39,6 @@ _KEPT_BYTES = 16 << 30
 _DAY_S = 24 * 3600
 _AT_ONCE = 256  # pictures copied at a time
 _WRITTEN_AT_ONCE = 16 << 20  # bytes
-
-
-def memory_limit() -> int:
-    """Bytes that an array may take in memory: half of what the machine has free, or 4 GiB when it does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024 // 2
-    except (OSError, ValueError, IndexError):
-        pass
-    return 4 << 30
 
 
 def check_cache(folder: Path) -> None:
