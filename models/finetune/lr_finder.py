@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 LOW, HIGH, STEPS = 1e-6, 1.0, 30
@@ -67,6 +68,7 @@ def run_trial(
     loss_of: Callable[[nn.Module, Any], Tensor],
     batches: Iterable[Any],
     rates: list[float],
+    scaler: GradScaler | None = None,
 ) -> tuple[list[float], list[float]]:
     """Losses of a copy of the network while the rate rises.
 
@@ -76,11 +78,14 @@ def run_trial(
         loss_of: Loss of a network on a batch.
         batches: At least as many as rates.
         rates: From `trial_rates`.
+        scaler: That of training in float16: the trial scales its loss too, and passes over steps whose gradients
+            overflow. It is left as it is.
 
     Returns:
         The rates that were tried, and the losses.
     """
-    trial = copy.deepcopy(network)
+    trial, scaler = copy.deepcopy(network), scaler or GradScaler(enabled=False)
+    before = scaler.state_dict()
     optimiser = optimiser_of(trial)
     shares = [group["lr"] for group in optimiser.param_groups]
     losses: list[float] = []
@@ -90,10 +95,12 @@ def run_trial(
         if not math.isfinite(losses[-1]) or smoothed(losses)[-1] > _GROWTH * min(smoothed(losses)):
             break
         optimiser.zero_grad()
-        loss.backward()
+        scaler.scale(loss).backward()
         for group, share in zip(optimiser.param_groups, shares, strict=True):
             group["lr"] = rate * share
-        optimiser.step()
+        scaler.step(optimiser)
+        scaler.update()
+    scaler.load_state_dict(before)
     del optimiser, trial
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

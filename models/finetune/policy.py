@@ -139,18 +139,17 @@ class FineTuning(Callback):
             seen[part] = logits.detach().float()
             return soft_cross_entropy(logits, targets[part], task.class_weights)
 
-        scaler = getattr(task.trainer.precision_plugin, "scaler", None)
-        scale = float(scaler.get_scale()) if scaler is not None else 1.0
-        return task.count(self._within_memory(task, task.network, loss_of, len(x), scale), seen, labels)
+        return task.count(self._within_memory(task, task.network, loss_of, len(x)), seen, labels)
 
     def _fast_gradients(self, task: CNNTask) -> AbstractContextManager[Any]:
         return nullcontext() if self.options["compile"] else float32_depthwise(task.device)
 
     def _within_memory(
-        self, task: CNNTask, network: nn.Module, loss_of: Callable[[slice], Tensor], size: int, scale: float = 1.0
+        self, task: CNNTask, network: nn.Module, loss_of: Callable[[slice], Tensor], size: int
     ) -> Tensor:
         """Loss of a batch of a network, in as many parts as memory asks for from now on."""
-        whole = task.device.type == "cpu"
+        whole, scaler = task.device.type == "cpu", getattr(task.trainer.precision_plugin, "scaler", None)
+        scale = float(scaler.get_scale()) if scaler is not None else 1.0
         loss, parts = loss_within_memory(loss_of, size, self.parts, list(network.parameters()), scale, whole)
         if parts > self.parts:
             self.parts = parts

@@ -159,7 +159,8 @@ def find_lr(
         groups = layerwise_groups(network, 1.0, options["layer_decay"], options["weight_decay"])
         return build_optimiser(options["optimizer"], groups, 1.0, options["momentum"])
 
-    curve = run_trial(task.network, optimiser_of, loss_of_batch, batches, trial_rates())
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    curve = run_trial(task.network, optimiser_of, loss_of_batch, batches, trial_rates(), scaler)
     found: float = trainer.strategy.broadcast(suggest(*curve))
     set_peak(trainer, found)
     say(f"lr      {found:.2g}, found in {len(curve[0])} steps of a copy")

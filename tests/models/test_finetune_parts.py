@@ -260,6 +260,27 @@ def test_the_suggested_rate_is_stable_on_a_parabola() -> None:
     assert torch.equal(network.weight, before)
 
 
+@pytest.mark.parametrize(("slope", "scale", "passed_over"), [(-27, 0, 10), (-27, 16, 0), (-5, 24, 4)])
+def test_a_trial_in_float16_has_gradients_that_neither_vanish_nor_overflow(
+    slope: int, scale: int, passed_over: int
+) -> None:
+    """float16 has the powers of two from -24 to 15: the gradient times the scale must lie between."""
+    weights: list[float] = []
+
+    def loss_of(trial: nn.Module, batch: Tensor) -> Tensor:
+        weights.append(trial.weight.item())
+        return (trial.weight.half().float() * 2.0**slope).sum() + 1
+
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(network.weight)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**scale)
+    run_trial(network, lambda trial: torch.optim.SGD(trial.parameters(), lr=1.0), loss_of,
+              [torch.zeros(1)] * 11, [1e-3] * 11, scaler)  # fmt: skip
+    due = [-1e-3 * 2.0**slope * max(0, step - passed_over) for step in range(11)]
+    assert weights == pytest.approx(due, rel=1e-5, abs=0)
+    assert scaler.get_scale() == 2.0**scale
+
+
 def test_smoothing_keeps_a_constant_and_a_trial_without_a_finite_loss_is_refused() -> None:
     assert smoothed([2.0, 2.0, 2.0]) == pytest.approx([2.0, 2.0, 2.0])
     with pytest.raises(ValueError, match="give --lr"):

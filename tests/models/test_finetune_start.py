@@ -17,6 +17,9 @@ from models.finetune.backbones import Backbone, build_backbone
 from models.finetune.features import extract_features
 from models.finetune.folds import choice_size, stratified_part
 from models.finetune.head_start import STRENGTHS, fit_head
+from models.finetune.lr_finder import run_trial
+from models.finetune.memory import loss_within_memory
+from models.finetune.policy import FineTuning
 from models.finetune.start import Progress, on_device
 from tests.models.small_folder import last, metrics, run_out_of_memory_once, words
 
@@ -145,6 +148,35 @@ def test_the_trial_has_the_mode_of_the_first_epoch_in_which_the_body_learns(
     steps = ["--trainer.max_steps", "1"] if epochs < 0 else []
     assert train.main(words(pictures, tmp_path, *options, *steps, epochs=epochs)) == 0
     assert seen == {"statistics": False, "learns": True}
+
+
+def test_the_trial_is_scaled_against_underflow_as_training_is(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU without bfloat16 has such a scaler; here a CPU gets one."""
+    scaler, asked, trials = torch.amp.GradScaler("cpu", init_scale=512.0), list[float](), list[int]()
+    setup, compute, trial = FineTuning.setup, loss_within_memory, run_trial
+
+    def with_scaler(self: Any, trainer: Any, *rest: Any, **more: Any) -> None:
+        setup(self, trainer, *rest, **more)
+        trainer.precision_plugin.scaler = scaler
+
+    def watched(loss_of: Any, size: int, parts: int, parameters: Any, scale: float, whole: bool) -> Any:
+        asked.append(scale)
+        return compute(loss_of, size, parts, parameters, scale, whole)
+
+    def tried(*given: Any) -> Any:
+        assert given[-1] is scaler
+        curve = trial(*given)
+        trials.append(len(asked))
+        return curve
+
+    monkeypatch.setattr(FineTuning, "setup", with_scaler)
+    monkeypatch.setattr(models.finetune.policy, "loss_within_memory", watched)
+    monkeypatch.setattr(models.finetune.start, "run_trial", tried)
+    assert train.main(words(pictures, tmp_path, "--lr", "auto", "--trainer.precision", "bf16-mixed", epochs=1)) == 0
+    assert asked == [512.0] * (trials[0] + 3), "of the trial and of three steps"
+    assert trials[0] > 0
 
 
 def test_long_work_says_how_far_it_is_and_short_work_does_not(
