@@ -231,6 +231,21 @@ class LossesTask(LightningModule):
                                     "could be learned from it"))  # fmt: skip
         return lines
 
+    @property
+    @torch.no_grad()
+    def failure(self) -> str:
+        """One line where a loss ended further from its minimiser than it began, at 0; else empty."""
+        due = self.due()
+        away = {name: (value - due[name]).abs().max() / due[name].abs().max().clamp_min(1e-300)
+                for name, value in self.predictions().items() if name in NUMBERS}  # fmt: skip
+        worst = max(away, key=lambda name: float(away[name]))
+        if away[worst] <= 1:
+            return ""
+        rate = f"--lr {self.hparams['lr']:g}"
+        return (
+            f"the {worst} error ended further from its minimiser than it began: {rate} is too large, see --model.help"
+        )
+
     def describe(self) -> str:
         """Sizes, for the first lines of a run."""
         groups = len(self.logits)

@@ -20,9 +20,9 @@ from train import main
 WORDS = ["--model", "losses", "--device", "cpu", "--data.test_samples", "2000"]
 
 
-def run(tmp_path: Path, *words: str, report: str = "none") -> dict[str, Any]:
+def run(tmp_path: Path, *words: str, report: str = "none", status: int = 0) -> dict[str, Any]:
     """Metrics of a run."""
-    assert main([*WORDS, "--root", str(tmp_path / "runs"), "--report", report, *words]) == 0
+    assert main([*WORDS, "--root", str(tmp_path / "runs"), "--report", report, *words]) == status
     (path,) = (tmp_path / "runs").glob("*/*/metrics.json")
     metrics: dict[str, Any] = json.loads(path.read_text())
     return metrics
@@ -45,11 +45,15 @@ def test_each_loss_ends_at_its_minimiser(tmp_path: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize(("lr", "ends"), [("1.5", True), ("2.2", True), ("2.4", False)])
-def test_the_squared_error_diverges_where_the_help_says(tmp_path: Path, lr: str, ends: bool) -> None:
+def test_the_squared_error_diverges_where_the_help_says(
+    tmp_path: Path, lr: str, ends: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Π |1 − 2 lr (1 − t/T)| over T steps goes as exp(T ((b ln b) / (b + 1) − 1)) with b = 2 lr − 1 above 0."""
     b = 2 * 2.296 - 1
     assert b * math.log(b) / (b + 1) == pytest.approx(1, abs=1e-3), "where it neither falls nor grows"
-    assert (run(tmp_path, "--lr", lr)["gap/minimiser_squared"] < 1e-8) == ends
+    assert (run(tmp_path, "--lr", lr, status=0 if ends else 1)["gap/minimiser_squared"] < 1e-8) == ends
+    said = "squared error ended further from its minimiser than it began: --lr 2.4 is too large, see --model.help\n"
+    assert (said in capsys.readouterr().err) != ends
     told = " ".join((LossesTask.__doc__ or "").split())
     assert "from 2.296 on" in told
 
