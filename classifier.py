@@ -19,7 +19,7 @@ import io
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from models import MODELS
@@ -46,6 +46,8 @@ class Classifier:
         temperature: Divides the logits.
         precision: Lightning's name of the precision that it computes in.
         mirrors: Whether it was trained on mirror images, so that they are views of the same thing.
+        pictures: Digest of the pictures of each part that it was trained with, where its data told; see
+            `data.learnt`.
     """
 
     task: Any
@@ -53,6 +55,7 @@ class Classifier:
     temperature: float
     precision: str
     mirrors: bool = False
+    pictures: dict[str, str] = field(default_factory=dict)
 
     @property
     def class_names(self) -> list[str]:
@@ -107,6 +110,23 @@ class Classifier:
         Raises:
             ValueError: If there are not so many views.
         """
+        return self._scaled_logits(pictures, tta).softmax(2).mean(0).cpu()
+
+    def log_probabilities(self, pictures: Sequence[Picture] | Tensor, tta: int | None = None) -> Tensor:
+        """Logarithms of `probabilities`, finite also where these round to 0: shape (N, K), on the CPU.
+
+        Args:
+            pictures: As `prepare` takes them, or what it gave.
+            tta: Views averaged, from 1; None for those of validation.
+
+        Raises:
+            ValueError: If there are not so many views.
+        """
+        logarithms = self._scaled_logits(pictures, tta).log_softmax(2)  # (V, N, K)
+        return (logarithms.logsumexp(0) - math.log(len(logarithms))).cpu()
+
+    def _scaled_logits(self, pictures: Sequence[Picture] | Tensor, tta: int | None) -> Tensor:
+        """Logits over the temperature for each of the V views asked for, shape (V, N, K), on its device."""
         import torch
 
         from models.classification.views import logits_of, picture_views
@@ -116,8 +136,7 @@ class Classifier:
         shown = [images] if tta is None else picture_views(images, tta, self.mirrors)
         own = self.task.hparams.get("views", "one") if tta is None else "one"
         with torch.inference_mode(), computing(self.precision):
-            logits = torch.stack([logits_of(self.task, view, own) for view in shown])  # (V, N, K)
-        return (logits / self.temperature).softmax(2).mean(0).cpu()
+            return torch.stack([logits_of(self.task, view, own) for view in shown]) / self.temperature
 
     def features(self, pictures: Sequence[Picture] | Tensor) -> Tensor:
         """What the last layer sees of each picture, float32, shape (N, D), on the CPU.
@@ -240,11 +259,11 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
         temperature = float(house.get("temperature") or 1.0)
         if not 0 < temperature < math.inf:
             raise ValueError(f"its temperature is {temperature}")
-        mirrors = bool(house.get("mirrors"))
+        mirrors, pictures = bool(house.get("mirrors")), dict(house.get("pictures") or {})
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
         # of another version, or altered
         reason = str(error).splitlines()
         raise UserError(f"{path} does not fit the model {name!r}: {reason[min(1, len(reason) - 1)].strip()}") from error
     if note:
         notice(note)
-    return Classifier(task.eval().to(device), settings, temperature, precision, mirrors)
+    return Classifier(task.eval().to(device), settings, temperature, precision, mirrors, pictures)

@@ -104,12 +104,14 @@ def fingerprints(gathered: Gathered) -> dict[str, str]:
 
     Names and places of the files are not in it: a folder may be moved.
     """
-    found = {}
-    for part, positions in gathered.positions.items():
-        lines = [f"{gathered.collection.scanned[p].digest} {gathered.files[p].label}" for p in positions]
-        if lines:
-            found[part] = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
-    return found
+    files, scanned = gathered.files, gathered.collection.scanned
+    rows = {part: [(scanned[p].digest, files[p].label) for p in found] for part, found in gathered.positions.items()}
+    return {part: fingerprint(found) for part, found in rows.items() if found}
+
+
+def fingerprint(files: Sequence[tuple[str, str]]) -> str:
+    """Digest of files in their order, each given by the digest of its content and its label; 32 hexadecimal digits."""
+    return hashlib.sha256("\n".join(f"{digest} {label}" for digest, label in files).encode()).hexdigest()[:32]
 
 
 def gather(

@@ -73,8 +73,12 @@ class Listing:
     empty: list[tuple[str | None, str]] = field(default_factory=list)
 
 
-def list_folder(path: str | os.PathLike[str]) -> Listing:
+def list_folder(path: str | os.PathLike[str], needs_train: bool = True) -> Listing:
     """The labelled files of a folder with ``train/`` and ``val/``, or with one folder a class.
+
+    Args:
+        path: The folder.
+        needs_train: Whether ``val/`` and ``test/`` alone are refused; else they are splits, if they hold folders.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -92,7 +96,9 @@ def list_folder(path: str | os.PathLike[str]) -> Listing:
         if folder.lower() in SPLITS:
             found.setdefault(SPLITS[folder.lower()], []).append(folder)
     # A class may be called "train": a split holds folders, a class holds pictures.
-    if "train" in found and any(walk.children(root / folder)[0] for folder in found["train"]):
+    named = [folder for folder in folders if folder.lower() in SPLITS]
+    telling = named if not needs_train and named == folders else found.get("train", [])
+    if any(walk.children(root / folder)[0] for folder in telling):
         for split, names in found.items():
             if len(names) > 1:
                 raise LayoutError(f"{root} has both {names[0]}/ and {names[1]}/; keep one folder for {split}")
@@ -101,11 +107,11 @@ def list_folder(path: str | os.PathLike[str]) -> Listing:
                 walk.classes(root / found[split][0], split)
         others = [folder for folder in folders if folder.lower() not in SPLITS]
         if others:
-            walk.listing.notes.append(f"ignored beside {found['train'][0]}/: {some([f + '/' for f in others])}")
+            walk.listing.notes.append(f"ignored beside {telling[0]}/: {some([f + '/' for f in others])}")
     elif "train" in found and "val" in found:
         raise LayoutError(f"{root / found['train'][0]} has no class folders\n{EXPECTED.format(root.name)}")
     else:
-        if found and "train" not in found and len(found) == len(folders):
+        if needs_train and found and "train" not in found and len(found) == len(folders):
             raise LayoutError(f"{root} has {some(sorted(folders))} but no train/\n{EXPECTED.format(root.name)}")
         loose = walk.classes(root, None)
     if loose:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,12 @@ def test_what_is_no_picture_is_refused(given: Any, said: str, model: Classifier)
 def test_a_wrong_device_or_precision_is_named(words: dict[str, Any], said: str, trained: Trained) -> None:
     with pytest.raises(UserError, match=said):
         load(trained.folder, **words)
+
+
+@pytest.mark.parametrize("tta", [None, 1, 5])
+def test_logarithms_are_those_of_the_probabilities_also_where_these_are_0(model: Classifier, tta: int | None) -> None:
+    images = torch.randint(0, 17, (6, *model.shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)) * 15
+    assert torch.allclose(model.log_probabilities(images, tta).exp(), model.probabilities(images, tta), atol=1e-6)
+    cold = replace(model, temperature=1e-4)
+    assert bool((cold.probabilities(images, tta) == 0).any())
+    assert bool(torch.isfinite(cold.log_probabilities(images, tta)).all())

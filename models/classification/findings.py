@@ -123,30 +123,19 @@ class Summary:
     def findings(self) -> list[tuple[str, str]]:
         """Name and text of each line of the result."""
         total = len(self.test.labels)
-        low, high = wilson_interval(self.test.num_right, total)
-        lines = [
-            (
-                "test accuracy" if self.split == "test" else "validation accuracy",
-                f"{100 * self.test.accuracy:.2f} % ({self.test.num_right} of {total}), "
-                f"95 % interval {100 * low:.2f} to {100 * high:.2f} % (Wilson)",
-            )
-        ]
+        lines = [("test accuracy" if self.split == "test" else "validation accuracy", accuracy_text(self.test))]
         if self.split != "test":
             text = "the validation pictures chose nothing" + (" but the temperature" * (self.temperature is not None))
             text = "the validation pictures chose the weights too: expect less on new ones" if self.chosen else text
             lines.append(("no test pictures", text))
-        chance, names = self.test.chance, self.test.class_names
-        if chance.commonest is None:
-            beside = [f"chance {100 * chance.accuracy:.1f} %"]
-        else:
-            beside = [f"the commonest class alone {100 * chance.accuracy:.1f} % ({names[chance.commonest]})"]
+        beside = [chance_text(self.test)]
         if self.neighbour_right is not None:
             beside.insert(0, f"nearest neighbour on pixels {_share(self.neighbour_right, total)}")
         if self.reference:
             accuracy, source = self.reference
             beside.insert(0, f"best published {100 * accuracy:.2f} % ({source})")
         lines.append(("beside it", "; ".join(beside)))
-        lines += self._unequal(low) + self._mistakes()
+        lines += unequal(self.test, self.balance) + mistakes(self.test, ", see MODEL_CARD.md")
         before, after = self.calibration()
         text = f"ECE {100 * before:.2f} %"
         if after is not None:
@@ -170,52 +159,80 @@ class Summary:
                 lines.append(("class-mean cosines", f"{lowest:.3f} to {highest:.3f} (all {limit:.3f} at collapse)"))
         return lines
 
-    def _unequal(self, low: float) -> list[tuple[str, str]]:
-        """What an accuracy hides whose interval begins at ``low``, where classes are not equally frequent."""
-        chance, names = self.test.chance, self.test.class_names
-        if chance.commonest is None:
-            return []
-        present = len(self.test.recalls())
-        if present == 1:
-            return [("warning", f"all judged pictures are of one class, {names[chance.commonest]}: they tell nothing")]
-        balanced = f"{100 * self.test.balanced_accuracy:.2f} %, the mean recall of {present} classes"
-        loss = float(self.test.losses().mean())
-        lines = [
-            ("balanced accuracy", f"{balanced}; one answer to all pictures has {100 / present:.1f} %"),
-            (
-                "loss",
-                f"{loss:.3f} nats; the shares of the classes as the answer to all pictures have {chance.loss:.3f}",
-            ),
-        ]
-        always = f"always answering {names[chance.commonest]}"
-        if self.test.accuracy <= chance.accuracy:
-            advice = "; --data.balance loss or sampler lets all classes count alike" * (self.balance == "none")
-            if self.balance in ("loss", "sampler"):
-                gained = self.test.balanced_accuracy > 1 / present
-                advice = (
-                    f"; --data.balance {self.balance} gave the rare classes {'more' if gained else 'nothing'} for it"
-                )
-            lines.append(("warning", f"by its accuracy no better than {always}{advice}"))
-        elif low <= chance.accuracy:
-            lines.append(("warning", f"too few pictures to tell its accuracy from that of {always}"))
-        return lines
 
-    def _mistakes(self) -> list[tuple[str, str]]:
-        """Recall of every class, the lowest of them, and which classes are confused most."""
-        recalls = self.test.recalls()
-        worst = min(recalls, key=lambda name: recalls[name][0] / recalls[name][1])
-        shown = worst if worst.lower().startswith("class") else f"class {worst}"
-        lines = [("lowest recall", f"{shown}: {recalls[worst][0]} of {recalls[worst][1]}, {_share(*recalls[worst])}")]
-        each = [f"{name} {found}/{of}" for name, (found, of) in recalls.items()]
-        rest = f" and {len(each) - MOST_CLASSES_SHOWN} more classes, see MODEL_CARD.md"
-        shown = ", ".join(each[:MOST_CLASSES_SHOWN]) + rest * (len(each) > MOST_CLASSES_SHOWN)
-        lines.append(("found of each class", shown))
-        names = self.test.class_names
-        wrong = most_confused(confusion_counts(self.test.labels, self.test.guesses, len(names)), 3)
-        if wrong:
-            first = [f"{names[pair.truth]} → {names[pair.guess]} ({pair.mistakes} of {pair.total})" for pair in wrong]
-            lines.append(("most confused", ", ".join(first)))
-        return lines
+def accuracy_text(outcome: Outcome) -> str:
+    """Accuracy, in counts too, with Wilson's interval."""
+    total = len(outcome.labels)
+    low, high = wilson_interval(outcome.num_right, total)
+    return (
+        f"{100 * outcome.accuracy:.2f} % ({outcome.num_right} of {total}), "
+        f"95 % interval {100 * low:.2f} to {100 * high:.2f} % (Wilson)"
+    )
+
+
+def chance_text(outcome: Outcome) -> str:
+    """Accuracy of one answer to all pictures."""
+    chance = outcome.chance
+    if chance.commonest is None:
+        return f"chance {100 * chance.accuracy:.1f} %"
+    return f"the commonest class alone {100 * chance.accuracy:.1f} % ({outcome.class_names[chance.commonest]})"
+
+
+def unequal(outcome: Outcome, balance: str | None = None) -> list[tuple[str, str]]:
+    """What an accuracy hides where classes are not equally frequent; nothing where they are.
+
+    Args:
+        outcome: Outputs on the judged pictures.
+        balance: Choice of ``--data.balance``, or None where there is none to advise on.
+    """
+    chance, names = outcome.chance, outcome.class_names
+    if chance.commonest is None:
+        return []
+    present = outcome.num_present
+    if present == 1:
+        return [("warning", f"all judged pictures are of one class, {names[chance.commonest]}: they tell nothing")]
+    balanced = f"{100 * outcome.balanced_accuracy:.2f} %, the mean recall of {present} classes"
+    loss = float(outcome.losses().mean())
+    lines = [
+        ("balanced accuracy", f"{balanced}; one answer to all pictures has {100 / present:.1f} %"),
+        (
+            "loss",
+            f"{loss:.3f} nats; the shares of the classes as the answer to all pictures have {chance.loss:.3f}",
+        ),
+    ]
+    always = f"always answering {names[chance.commonest]}"
+    if outcome.accuracy <= chance.accuracy:
+        advice = "; --data.balance loss or sampler lets all classes count alike" * (balance == "none")
+        if balance in ("loss", "sampler"):
+            gained = outcome.balanced_accuracy > 1 / present
+            advice = f"; --data.balance {balance} gave the rare classes {'more' if gained else 'nothing'} for it"
+        lines.append(("warning", f"by its accuracy no better than {always}{advice}"))
+    elif wilson_interval(outcome.num_right, len(outcome.labels)).low <= chance.accuracy:
+        lines.append(("warning", f"too few pictures to tell its accuracy from that of {always}"))
+    return lines
+
+
+def mistakes(outcome: Outcome, elsewhere: str = "") -> list[tuple[str, str]]:
+    """Recall of every class, the lowest of them, and which classes are confused most.
+
+    Args:
+        outcome: Outputs on the judged pictures.
+        elsewhere: What is added where the classes are too many for a line, such as where the others stand.
+    """
+    recalls = outcome.recalls()
+    worst = min(recalls, key=lambda name: recalls[name][0] / recalls[name][1])
+    shown = worst if worst.lower().startswith("class") else f"class {worst}"
+    lines = [("lowest recall", f"{shown}: {recalls[worst][0]} of {recalls[worst][1]}, {_share(*recalls[worst])}")]
+    each = [f"{name} {found}/{of}" for name, (found, of) in recalls.items()]
+    rest = f" and {len(each) - MOST_CLASSES_SHOWN} more classes{elsewhere}"
+    shown = ", ".join(each[:MOST_CLASSES_SHOWN]) + rest * (len(each) > MOST_CLASSES_SHOWN)
+    lines.append(("found of each class", shown))
+    names = outcome.class_names
+    wrong = most_confused(confusion_counts(outcome.labels, outcome.guesses, len(names)), 3)
+    if wrong:
+        first = [f"{names[pair.truth]} → {names[pair.guess]} ({pair.mistakes} of {pair.total})" for pair in wrong]
+        lines.append(("most confused", ", ".join(first)))
+    return lines
 
 
 def _share(right: int, total: int) -> str:

@@ -59,6 +59,23 @@ def test_another_layout_is_drawn(tmp_path: Path, counts: dict[str, int]) -> None
     assert "expected one of\n  photos/train/cat/a.jpg" in str(caught.value)
 
 
+@pytest.mark.parametrize("counts", [{"val/a": 1, "test/a": 1}, {"test/a": 1, "test/b": 2}, {"train": 0, "test/a": 1}])
+def test_splits_without_train_are_listed_where_nothing_is_trained(tmp_path: Path, counts: dict[str, int]) -> None:
+    found = list_folder(folder(tmp_path, counts), needs_train=False).entries
+    assert Counter((f"{entry.split}/{entry.label}") for entry in found) == Counter(
+        {name: count for name, count in counts.items() if count}
+    )
+
+
+def test_without_train_a_folder_of_pictures_is_a_class_whatever_it_is_called(tmp_path: Path) -> None:
+    folder(tmp_path, {"test": 2, "val": 1})
+    found = list_folder(tmp_path, needs_train=False).entries
+    assert [(entry.split, entry.label) for entry in found] == [(None, "test"), (None, "test"), (None, "val")]
+    folder(tmp_path / "more", {"test/cat": 1, "dog": 1})
+    found = list_folder(tmp_path / "more", needs_train=False).entries
+    assert {(entry.split, entry.label) for entry in found} == {(None, "test"), (None, "dog")}
+
+
 def test_nested_folders_count_for_the_class_above(tmp_path: Path) -> None:
     folder(tmp_path, {"a/x": 2, "a/y/z": 1, "b/x": 1})
     listing = list_folder(tmp_path)
