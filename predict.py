@@ -1,7 +1,10 @@
 """Predicts the class of pictures with a checkpoint: one row per picture, in the order given, nothing left out.
 
+With labels it says how right the answers are: ``evaluate`` judges a finished classifier, without training.
+
 python predict.py runs/cnn-digits/RUN photos/ --out predictions.csv
 python predict.py runs/cnn-digits/RUN/checkpoints/best.ckpt a.png b.jpg --top_k 3 --tta 10 --explain why/
+python predict.py evaluate runs/cnn-digits/RUN labelled/ --out answers.csv
 python predict.py export runs/cnn-digits/RUN --to onnx
 
 A picture that cannot be read keeps its row, with the cause in the column ``error``; the others go on. The checkpoint
@@ -14,6 +17,7 @@ import json
 import os
 import sys
 from argparse import Namespace
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +25,10 @@ from typing import TYPE_CHECKING, Any
 from classifier import Classifier, find_checkpoint, load
 from trainer.arguments import refuse_to_overwrite
 from trainer.errors import DISK_FULL, RunFailed, UserError, one_line
-from trainer.folder import probe_nearest
+from trainer.folder import CHECKPOINTS, RunFolder, probe_nearest
 from trainer.interrupt import Interrupted
 from trainer.notice import notice
-from trainer.predict_arguments import read_arguments, read_export_arguments
+from trainer.predict_arguments import read_arguments, read_evaluate_arguments, read_export_arguments
 from trainer.process import import_lightning
 from trainer.program import leave, run_program
 
@@ -48,17 +52,27 @@ def check_wishes(classifier: Classifier, arguments: Namespace) -> None:
         UserError: Naming the option.
     """
     from models.classification.gradcam import explains
-    from models.classification.views import most_views
 
     classes = len(classifier.class_names)
     if arguments.top_k > classes:
         raise UserError(f"--top_k must be in 1..{classes} for this model, got {arguments.top_k}")
-    most = most_views(classifier.mirrors)
-    if arguments.tta is not None and arguments.tta > most:
-        why = "" if classifier.mirrors else "; it was trained without mirror images"
-        raise UserError(f"--tta must be in 1..{most} for this model, got {arguments.tta}{why}")
+    check_views(classifier, arguments.tta)
     if arguments.explain and not explains(classifier.task):
         raise UserError("--explain: this network has no map of places to explain by; a convolutional one has")
+
+
+def check_views(classifier: Classifier, tta: int | None) -> None:
+    """Refuses more views than there are.
+
+    Raises:
+        UserError: Naming the option.
+    """
+    from models.classification.views import most_views
+
+    most = most_views(classifier.mirrors)
+    if tta is not None and tta > most:
+        why = "" if classifier.mirrors else "; it was trained without mirror images"
+        raise UserError(f"--tta must be in 1..{most} for this model, got {tta}{why}")
 
 
 def likeliest(
@@ -116,10 +130,34 @@ def unwritable(what: str, error: OSError | ValueError) -> UserError | RunFailed:
     return UserError(f"{what}: {getattr(error, 'strerror', None) or error}")
 
 
+def write_rows(out: str | None, table: Iterator[dict[str, Any]], columns: Sequence[str]) -> tuple[int, int]:
+    """Writes the rows to a file, or as CSV to stdout; returns how many there were and how many have an error."""
+    from data.answers import write
+
+    if not out:
+        return write(sys.stdout, ".csv", table, columns)
+    try:
+        with open(out, "w", encoding="utf-8", errors="surrogateescape", newline="") as output:
+            return write(output, Path(out).suffix, table, columns)
+    except OSError as error:
+        raise unwritable(f"cannot write {out}", error) from error
+    except Interrupted as stop:
+        raise RunFailed(f"{stop}: {out} holds the rows so far", stop.exit_code) from stop
+
+
+def tell_frames(classifier: Classifier, files: Sequence[Path]) -> None:
+    """Says which files have frames that were not looked at."""
+    from data.modes import frames_left_out
+
+    if several := [file for file in files if frames_left_out(file, classifier.preprocessing["channels"])]:
+        more = f" and {len(several) - 1} more have" if len(several) > 1 else " has"
+        notice(f"warning: {several[0]}{more} several frames, of which the first alone was read")
+
+
 def predict(words: Sequence[str]) -> int:
     """``predict.py CHECKPOINT PATHS``; returns the exit status."""
     arguments = read_arguments(words)
-    from data.answers import write
+    from data.answers import columns_of
     from data.find import find_pictures
 
     try:
@@ -132,32 +170,72 @@ def predict(words: Sequence[str]) -> int:
         except UserError as error:
             raise UserError(f"--explain {arguments.explain}: {error}") from error
     import_lightning()
-    from data.modes import frames_left_out
     from trainer.device import check_device
 
     classifier = load(arguments.checkpoint, check_device(arguments.device))
     check_wishes(classifier, arguments)
     table = rows(classifier, files, arguments)
-    sizes = (len(classifier.class_names), arguments.top_k)
-    if arguments.out:
-        try:
-            with open(arguments.out, "w", encoding="utf-8", errors="surrogateescape", newline="") as output:
-                count, failed = write(output, Path(arguments.out).suffix, table, *sizes)
-        except OSError as error:
-            raise unwritable(f"cannot write {arguments.out}", error) from error
-        except Interrupted as stop:
-            raise RunFailed(f"{stop}: {arguments.out} holds the rows so far", stop.exit_code) from stop
-    else:
-        count, failed = write(sys.stdout, ".csv", table, *sizes)
+    count, failed = write_rows(arguments.out, table, columns_of(len(classifier.class_names), arguments.top_k))
     where = f" to {arguments.out}" if arguments.out else ""
-    if several := [file for file in files if frames_left_out(file, classifier.preprocessing["channels"])]:
-        more = f" and {len(several) - 1} more have" if len(several) > 1 else " has"
-        notice(f"warning: {several[0]}{more} several frames, of which the first alone was read")
+    tell_frames(classifier, files)
     print(
         f"{count - failed} of {count} picture{'s' * (count != 1)} predicted{where}; {failed} could not be read",
         file=sys.stderr,
     )
     return 1 if failed and (arguments.strict or failed == count) else 0
+
+
+def evaluate(words: Sequence[str]) -> int:
+    """``predict.py evaluate CHECKPOINT PICTURES``; returns the exit status."""
+    arguments = read_evaluate_arguments(words)
+    from data.labelled import check_known, list_labelled, prepared
+    from data.layout import LayoutError
+
+    try:
+        listing = list_labelled(arguments.pictures, arguments.split)
+        import_lightning()
+        from data.report import why_bad
+        from models.classification.judged import COLUMNS, Judged
+        from trainer.device import check_device
+
+        source = find_checkpoint(arguments.checkpoint)
+        classifier = load(source, check_device(arguments.device))
+        check_known(listing, arguments.pictures, classifier.class_names)
+    except LayoutError as error:
+        raise UserError(str(error)) from None
+    check_views(classifier, arguments.tta)
+    said = [f"note: {text}" for text in listing.notes] + [f"warning: {text}" for text in listing.warnings]
+    for line in [*said, *([f"warning: {why_bad(listing.bad)}"] if listing.bad else [])]:
+        notice(line)
+    judged = Judged(classifier.class_names)
+    batches = prepared(listing.entries, classifier.preprocessing, arguments.batch_size)
+    table = judged.rows(batches, lambda images: classifier.log_probabilities(images, arguments.tta))
+    if arguments.out:
+        write_rows(arguments.out, table, COLUMNS)
+    else:
+        deque(table, maxlen=0)
+    tell_frames(classifier, [Path(entry.path) for entry in listing.entries])
+    if judged.bad:
+        several = "pictures are" if len(judged.bad) > 1 else "picture is"
+        notice(f"warning: {len(judged.bad)} {several} left out of the figures, {why_bad(judged.bad)}")
+    if judged.labels:
+        seen = seen_before(classifier, source, judged.digests)
+        findings = judged.findings(classifier.temperature) + seen
+        width = max(len(name) for name, _ in findings)
+        print("\n".join(f"{name:<{width}}  {text}" for name, text in findings), flush=True)
+    where = f", answers in {arguments.out}" if arguments.out else ""
+    count, failed = len(listing.entries), len(judged.bad)
+    notice(f"{count - failed} of {count} picture{'s' * (count != 1)} evaluated{where}; {failed} could not be read")
+    return 0 if judged.labels else 1
+
+
+def seen_before(classifier: Classifier, checkpoint: str, digests: Sequence[str]) -> list[tuple[str, str]]:
+    """How many judged files the classifier has learnt from; nothing where that is not known for certain."""
+    from data.learnt import learnt_from, seen_text
+
+    folder = Path(checkpoint).parent
+    learnt = learnt_from(RunFolder(folder.parent if folder.name == CHECKPOINTS else folder).files, classifier.pictures)
+    return [("seen before", seen_text(learnt, digests))] if learnt else []
 
 
 def export(words: Sequence[str]) -> int:
@@ -199,7 +277,8 @@ def export(words: Sequence[str]) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    return run_program("predict.py", lambda: export(words[1:]) if words[:1] == ["export"] else predict(words))
+    work = {"evaluate": evaluate, "export": export}.get(words[0] if words else "")
+    return run_program("predict.py", lambda: work(words[1:]) if work else predict(words))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,21 @@
 """Answers about pictures as a table: CSV for a spreadsheet, or one JSON object a line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 from data.table import write_row
 
 
-def write(output: TextIO, kind: str, table: Iterator[dict[str, Any]], num_classes: int, top_k: int) -> tuple[int, int]:
+def columns_of(num_classes: int, top_k: int) -> list[str]:
+    """Columns of a prediction of the ``top_k`` most probable classes."""
+    further = [f"{name}_{rank}" for rank in range(2, min(top_k, num_classes) + 1) for name in ("label", "probability")]
+    return ["path", "label", "probability", *further, "error"]
+
+
+def write(output: TextIO, kind: str, table: Iterator[dict[str, Any]], columns: Sequence[str]) -> tuple[int, int]:
     """Writes the rows as they come; returns how many there were and how many have an error."""
     count = failed = 0
-    columns = ["path", "label", "probability"]
-    columns += [f"{name}_{rank}" for rank in range(2, min(top_k, num_classes) + 1) for name in ("label", "probability")]
-    columns.append("error")
     if kind == ".csv":
         write_row(output, columns)
     for row in table:

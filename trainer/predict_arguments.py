@@ -1,4 +1,4 @@
-"""The two command lines of ``predict.py``: ``CHECKPOINT PATHS``, and ``export CHECKPOINT``."""
+"""The command lines of ``predict.py``: to predict, to ``evaluate`` and to ``export``."""
 
 from __future__ import annotations
 
@@ -10,46 +10,87 @@ from trainer.arguments import Arguments, at_least, refuse_to_overwrite
 from trainer.errors import UserError, expand
 
 FORMATS = ("onnx", "torch-export", "safetensors")
+CHECKPOINT = "a run folder, or a checkpoint such as runs/cnn-digits/RUN/checkpoints/best.ckpt"
 
 
 def read_arguments(argv: Sequence[str]) -> Namespace:
     """The command line of ``predict.py CHECKPOINT PATHS``."""
     parser = Arguments(
         "predict.py",
-        "Predicts the class of pictures with a checkpoint of train.py. 'predict.py export' makes a file of the "
-        "classifier for other programs; see 'predict.py export --help'.",
+        "Predicts the class of pictures with a checkpoint of train.py. 'predict.py evaluate' judges the classifier on "
+        "labelled pictures, 'predict.py export' makes a file of it for other programs; each has its own --help.",
         "exit status: 0 all went well; 1 no picture could be read, or with --strict not all; 2 wrong input; "
         "130 or 143 stopped by SIGINT or SIGTERM; 141 whoever read the output went away",
     )
-    parser.add_argument(
-        "checkpoint", help="a run folder, or a checkpoint such as runs/cnn-digits/RUN/checkpoints/best.ckpt"
-    )
+    parser.add_argument("checkpoint", help=CHECKPOINT)
     parser.add_argument("paths", nargs="+", help="pictures, or folders that are searched for pictures")
     parser.add_argument("--out", metavar="FILE", help="file to write, .csv or .jsonl (default: CSV on standard output)")
     parser.add_argument("--overwrite", action="store_true", help="replace what --out and --explain name")
     parser.add_argument(
         "--top_k", metavar="K", type=at_least(1), default=1, help="classes listed for each picture (default: 1)"
     )
+    parser.add_argument("--explain", metavar="FOLDER", help="write each picture with its Grad-CAM heat there, as PNG")
+    add_answering(parser)
+    parser.add_argument("--strict", action="store_true", help="exit with status 1 when a picture could not be read")
+    arguments = parser.read(argv)
+    arguments.explain = at_home(arguments.explain)
+    check_out(arguments)
+    refuse_to_overwrite("--explain", arguments.explain, arguments.overwrite)
+    if arguments.explain and Path(arguments.explain).is_file():
+        raise UserError(f"--explain {arguments.explain} is a file: name a folder")
+    return arguments
+
+
+def read_evaluate_arguments(argv: Sequence[str]) -> Namespace:
+    """The command line of ``predict.py evaluate CHECKPOINT PICTURES``."""
+    parser = Arguments(
+        "predict.py evaluate",
+        "Judges a classifier on labelled pictures, without training: accuracy and its interval beside chance, loss, "
+        "the classes found and confused, calibration. Each picture is answered as predict.py answers it; one that "
+        "cannot be read is left out of the figures.",
+        "exit status: 0 all went well; 1 no picture could be read, or the disk is full; 2 wrong input; "
+        "130 or 143 stopped by SIGINT or SIGTERM; 141 whoever read the output went away",
+    )
+    parser.add_argument("checkpoint", help=CHECKPOINT)
+    parser.add_argument(
+        "pictures", help="a folder of class folders, as in FOLDER/cat/a.jpg, or a CSV file with path,label[,split]"
+    )
+    parser.add_argument(
+        "--split", metavar="NAME", help="train, val or test, where the folder or the CSV file has several of these"
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="file to write, .csv or .jsonl: path, truth, label, probability, loss, error"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the file")
+    add_answering(parser)
+    arguments = parser.read(argv)
+    check_out(arguments)
+    return arguments
+
+
+def add_answering(parser: Arguments) -> None:
+    """The options that say how pictures are answered."""
     parser.add_argument(
         "--tta", metavar="N", type=at_least(1), help="views of each picture averaged (default: as in validation)"
     )
-    parser.add_argument("--explain", metavar="FOLDER", help="write each picture with its Grad-CAM heat there, as PNG")
     parser.add_argument(
         "--batch_size", metavar="N", type=at_least(1), default=64, help="pictures per step (default: 64)"
     )
     parser.add_argument("--device", metavar="D", default="auto", help="cpu, cuda, mps or auto (default: auto)")
-    parser.add_argument("--strict", action="store_true", help="exit with status 1 when a picture could not be read")
-    arguments = parser.read(argv)
-    arguments.out, arguments.explain = at_home(arguments.out), at_home(arguments.explain)
+
+
+def check_out(arguments: Namespace) -> None:
+    """Expands ``~`` in ``--out``, and refuses what cannot be written or must not be replaced.
+
+    Raises:
+        UserError: Naming the option.
+    """
+    arguments.out = at_home(arguments.out)
     if arguments.out and Path(arguments.out).suffix not in (".csv", ".jsonl"):
         raise UserError(f"--out must end in .csv or .jsonl, got {arguments.out}")
     refuse_to_overwrite("--out", arguments.out, arguments.overwrite)
-    refuse_to_overwrite("--explain", arguments.explain, arguments.overwrite)
     if arguments.out and Path(arguments.out).is_dir():
         raise UserError(f"--out {arguments.out} is a folder: name a file in it")
-    if arguments.explain and Path(arguments.explain).is_file():
-        raise UserError(f"--explain {arguments.explain} is a file: name a folder")
-    return arguments
 
 
 def read_export_arguments(argv: Sequence[str]) -> Namespace:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data.answers import columns_of
 from data.answers import write as write_answers
 from data.folder import Folder
 from data.table import list_csv
@@ -145,7 +146,7 @@ def test_a_line_break_of_any_kind_in_a_file_name_leaves_every_table_readable(tmp
     assert {str(path) for path in odd_names} <= {row["path"] for row in rows}
     answers = io.StringIO()
     found: list[dict[str, object]] = [{"path": str(path), "label": "a", "error": ""} for path in odd_names]
-    assert write_answers(answers, ".csv", iter(found), 2, 1) == (3, 0)
+    assert write_answers(answers, ".csv", iter(found), columns_of(2, 1)) == (3, 0)
     read = list(csv.DictReader(io.StringIO(answers.getvalue(), newline="")))
     assert [(row["path"], row["label"]) for row in read] == [(str(path), "a") for path in odd_names]
 

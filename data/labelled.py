@@ -1,0 +1,107 @@
+"""Labelled pictures to judge a finished classifier on: a folder or a CSV file, and one split of it.
+
+Files are listed as those of a training run are (data/layout.py, data/table.py), except that ``train/`` may be missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from data.layout import SPLITS, Entry, LayoutError, Listing, list_folder, some
+from data.table import folder_or_list, list_csv
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A labelled picture as a classifier wants it, or why there is none.
+
+    Args:
+        path: The file.
+        label: Name of its class.
+        pixels: uint8, shape (C, H, W); None where the file cannot be read.
+        digest: SHA-256 of its content, hexadecimal; empty where it cannot be read.
+        cause: Why it cannot be read; None where it can.
+    """
+
+    path: str
+    label: str
+    pixels: Tensor | None = None
+    digest: str = ""
+    cause: str | None = None
+
+
+def list_labelled(path: str, split: str | None = None) -> Listing:
+    """The labelled files of a folder or of a CSV file, of one split where it has several.
+
+    Args:
+        path: A folder of class folders, or of train/, val/ and test/ with these inside; or ``path,label[,split]``.
+        split: Name of the split wanted, as a folder of training data may be called; None where there is but one.
+
+    Raises:
+        LayoutError: In one line: if there is no such place, nothing is found, or the split is not clear or not there.
+    """
+    if not path.strip():  # an unset variable of a shell; it would stand for all of this folder
+        raise LayoutError("the path of the pictures is empty")
+    wanted = SPLITS.get(split.lower()) if split is not None else None
+    if split is not None and wanted is None:
+        raise LayoutError(f"--split must be train, val or test, got {split!r}")
+    try:
+        folder, table = folder_or_list(path, None, None)
+        listing = list_folder(folder, needs_train=False) if folder is not None else list_csv(table or "")
+    except (OSError, LayoutError) as error:
+        cause = getattr(error, "strerror", None)  # without one the readers say it in words of their own
+        raise LayoutError(f"{path}: {cause}" if cause else _one_line(str(error))) from None
+    counts = Counter(entry.split for entry in listing.entries if entry.split is not None)
+    there = [f"{name} ({counts[name]})" for name in ("train", "val", "test") if name in counts]
+    if wanted is None and len(there) > 1:
+        raise LayoutError(f"{path} has several splits, {', '.join(there)}: --split NAME says which")
+    if wanted is not None and wanted not in counts:
+        has = f"has only {' and '.join(there)}" if there else "has no splits; leave it out"
+        raise LayoutError(f"--split {split}: {path} {has}")
+    entries = [entry for entry in listing.entries if wanted in (None, entry.split)]
+    return replace(listing, entries=entries)
+
+
+def check_known(listing: Listing, path: str | os.PathLike[str], class_names: Sequence[str]) -> None:
+    """Refuses pictures of classes that a classifier does not know.
+
+    Raises:
+        LayoutError: Naming them and those that it knows.
+    """
+    foreign = sorted({entry.label for entry in listing.entries} - set(class_names))
+    if foreign:
+        who = f"class{'es' * (len(foreign) > 1)} {some([repr(name) for name in foreign])}"
+        raise LayoutError(f"{path}: the classifier does not know the {who}; it knows {some(class_names, 10)}")
+
+
+def prepared(entries: Sequence[Entry], settings: Mapping[str, Any], batch_size: int) -> Iterator[list[Prepared]]:
+    """The pictures in order, so many at a time, each prepared as ``data.preprocess`` does by these settings."""
+    for start in range(0, len(entries), batch_size):
+        yield [_prepared(entry, settings) for entry in entries[start : start + batch_size]]
+
+
+def _prepared(entry: Entry, settings: Mapping[str, Any]) -> Prepared:
+    from data.decode import PictureError, read_bytes
+    from data.preprocess import preprocess
+
+    try:
+        content = read_bytes(entry.path)
+        pixels = preprocess(content, settings)
+    except PictureError as error:
+        return Prepared(entry.path, entry.label, cause=error.cause)
+    return Prepared(entry.path, entry.label, pixels, hashlib.sha256(content).hexdigest())
+
+
+def _one_line(text: str) -> str:
+    """An error of the readers in one line, the drawing of the layouts in a few words."""
+    told, drawn, _ = text.partition("\nexpected one of")
+    form = "; expected FOLDER/CLASS/a.jpg, or a CSV file with the columns path,label" * bool(drawn)
+    return told.replace("\n", "; ") + form

@@ -1,0 +1,54 @@
+"""Which files a classifier has learnt from: the list beside its checkpoint, where the checkpoint vouches for it.
+
+A checkpoint holds one digest for the pictures of each part (`data.gather.fingerprints`); the run folder lists every
+file with its own digest (``files.csv``). The list is believed if the digests of its parts are those of the checkpoint:
+a list of another run, or one that was changed, has others. Files are compared by their bytes, so that neither names nor
+places matter; a copy in another format is not noticed.
+"""
+
+import csv
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from data.gather import fingerprint
+
+LEARNT = ("train", "val")
+
+
+def learnt_from(files_csv: Path, pictures: Mapping[str, str]) -> dict[str, set[str]]:
+    """SHA-256 of the files that a classifier was trained and validated on.
+
+    Args:
+        files_csv: The list in its run folder, as `data.report.files_csv` makes it.
+        pictures: Digest of each part, as its checkpoint has them.
+
+    Returns:
+        The digests of "train" and "val"; empty if there is no list, or another one.
+    """
+    parts: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    try:
+        with files_csv.open(encoding="utf-8", errors="surrogateescape", newline="") as lines:
+            for row in csv.DictReader(lines):
+                parts[row["split"]].append((row["sha256"], row["label"]))
+        found = {part: fingerprint(parts[part]) for part in LEARNT if parts[part]}
+    except (OSError, csv.Error, KeyError, ValueError):
+        return {}
+    if not found or found != {part: pictures[part] for part in LEARNT if part in pictures}:
+        return {}
+    return {part: {digest for digest, _ in parts[part]} for part in LEARNT}
+
+
+def seen_text(learnt: Mapping[str, set[str]], digests: Sequence[str]) -> str:
+    """How many of the judged files the classifier has learnt from.
+
+    Args:
+        learnt: What :func:`learnt_from` gave, not empty.
+        digests: SHA-256 of each judged file.
+    """
+    trained, validated = (sum(digest in learnt[part] for digest in digests) for part in LEARNT)
+    if not trained and not validated:
+        return f"none of these files is among the {sum(map(len, learnt.values()))} that it was trained or validated on"
+    total = len(digests)
+    parts = [f"trained on {trained}"] * bool(trained) + [f"validated on {validated}"] * bool(validated)
+    return f"it was {' and '.join(parts)} of these {total} files, which flatters it"
