@@ -91,19 +91,22 @@ def rows(classifier: Classifier, files: list[Path], arguments: Namespace) -> Ite
     """One row per file, in order: path, label, probability, label_2, probability_2, …, error."""
     import torch
 
+    from data.ahead import ahead
     from data.decode import PictureError
     from data.preprocess import preprocess
     from models.classification.gradcam import save_heats
 
-    for start in range(0, len(files), arguments.batch_size):
-        part = files[start : start + arguments.batch_size]
-        pictures: dict[Path, Tensor] = {}
-        errors: dict[Path, str] = {}
-        for file in part:
-            try:
-                pictures[file] = preprocess(file, classifier.preprocessing)
-            except PictureError as error:
-                errors[file] = error.cause
+    def prepared(file: Path) -> Tensor | str:
+        try:
+            return preprocess(file, classifier.preprocessing)
+        except PictureError as error:
+            return error.cause
+
+    for number, batch in enumerate(ahead(prepared, files, arguments.batch_size)):
+        start = number * arguments.batch_size
+        part = files[start : start + len(batch)]
+        pictures = {file: made for file, made in zip(part, batch, strict=True) if isinstance(made, torch.Tensor)}
+        errors = {file: made for file, made in zip(part, batch, strict=True) if isinstance(made, str)}
         found: dict[Path, list[tuple[str, float]]] = {}
         if pictures:
             images = torch.stack(list(pictures.values()))
@@ -157,6 +160,7 @@ def tell_frames(classifier: Classifier, files: Sequence[Path]) -> None:
 def predict(words: Sequence[str]) -> int:
     """``predict.py CHECKPOINT PATHS``; returns the exit status."""
     arguments = read_arguments(words)
+    from data.ahead import with_progress
     from data.answers import columns_of
     from data.find import find_pictures
 
@@ -175,6 +179,8 @@ def predict(words: Sequence[str]) -> int:
     classifier = load(arguments.checkpoint, check_device(arguments.device))
     check_wishes(classifier, arguments)
     table = rows(classifier, files, arguments)
+    if arguments.out or not sys.stdout.isatty():  # else the rows tell how far it is
+        table = iter(with_progress(table, len(files), "predicting"))
     count, failed = write_rows(arguments.out, table, columns_of(len(classifier.class_names), arguments.top_k))
     where = f" to {arguments.out}" if arguments.out else ""
     tell_frames(classifier, files)
@@ -188,6 +194,7 @@ def predict(words: Sequence[str]) -> int:
 def evaluate(words: Sequence[str]) -> int:
     """``predict.py evaluate CHECKPOINT PICTURES``; returns the exit status."""
     arguments = read_evaluate_arguments(words)
+    from data.ahead import with_progress
     from data.labelled import check_known, list_labelled, prepared
     from data.layout import LayoutError
 
@@ -209,7 +216,8 @@ def evaluate(words: Sequence[str]) -> int:
         notice(line)
     judged = Judged(classifier.class_names)
     batches = prepared(listing.entries, classifier.preprocessing, arguments.batch_size)
-    table = judged.rows(batches, lambda images: classifier.log_probabilities(images, arguments.tta))
+    answered = judged.rows(batches, lambda images: classifier.log_probabilities(images, arguments.tta))
+    table = iter(with_progress(answered, len(listing.entries), "evaluating"))
     if arguments.out:
         write_rows(arguments.out, table, COLUMNS)
     else:

@@ -10,8 +10,10 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from data.ahead import ahead
 from data.layout import SPLITS, Entry, LayoutError, Listing, list_folder, some
 from data.table import folder_or_list, list_csv
 
@@ -84,11 +86,10 @@ def check_known(listing: Listing, path: str | os.PathLike[str], class_names: Seq
 
 def prepared(entries: Sequence[Entry], settings: Mapping[str, Any], batch_size: int) -> Iterator[list[Prepared]]:
     """The pictures in order, so many at a time, each prepared as ``data.preprocess`` does by these settings."""
-    for start in range(0, len(entries), batch_size):
-        yield [_prepared(entry, settings) for entry in entries[start : start + batch_size]]
+    return ahead(partial(_prepared, settings), entries, batch_size)
 
 
-def _prepared(entry: Entry, settings: Mapping[str, Any]) -> Prepared:
+def _prepared(settings: Mapping[str, Any], entry: Entry) -> Prepared:
     from data.decode import PictureError, read_bytes
     from data.preprocess import preprocess
 

@@ -10,7 +10,6 @@ Threads suffice: Pillow releases Python's lock while it decodes and resizes.
 import hashlib
 import json
 import os
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,6 +21,7 @@ from threading import Event
 
 from PIL import __version__ as pillow_version
 
+from data.ahead import with_progress
 from data.copies import is_jpeg, jpeg_digest
 from data.decode import Picture, PictureError, read_bytes, read_picture
 from data.modes import SEEN
@@ -133,7 +133,7 @@ def scan(
     try:
         each = pool.map(lambda part: [work(index) for index in part if not left.is_set()], parts)
         answers = chain.from_iterable(each)
-        for index, found in _with_progress(answers, len(todo), progress):
+        for index, found in with_progress(answers, len(todo) if progress else 0, "reading pictures"):
             results[index] = found
     finally:
         left.set()  # after an interrupt no further file is begun
@@ -153,15 +153,6 @@ def _stamp(path: str) -> tuple[int, int]:
     except (OSError, ValueError):
         return 0, 0
     return status.st_size, status.st_mtime_ns
-
-
-def _with_progress(results: Iterable[tuple[int, Scanned]], total: int, progress: bool) -> Iterable[tuple[int, Scanned]]:
-    if not (progress and total > 0 and sys.stderr.isatty()):
-        return results
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(results, description="reading pictures", total=total, transient=True, console=Console(stderr=True))
 
 
 def _heading(max_pixels: int, channels: int) -> dict[str, object]:
