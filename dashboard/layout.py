@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 LEARNING_RATES = "lr/"  # matches one curve for each group of parameters
-SYSTEM = {"gradient norm": "sys/grad_norm", "images per second": "sys/images_per_s"}
+SYSTEM = {"gradient norm": "sys/grad_norm", "samples per second": "sys/images_per_s"}
 Layout = dict[str, dict[str, list[Any]]]  # category → chart → its kind and its regular expressions
 PARTS = ("train", "val", "test")
 PAIRED = ("loss", "accuracy")  # logged for training and for validation

@@ -48,7 +48,7 @@ def hparams_row(settings: Mapping[str, Any], prefix: str = "") -> dict[str, bool
     for name, value in settings.items():
         if isinstance(value, Mapping):
             row.update(hparams_row(value, f"{prefix}{name}."))
-        elif value is not None and (name, value) != ("lr", "auto"):
+        elif value is not None and (name.rpartition(".")[2], value) != ("lr", "auto"):
             row[f"{prefix}{name}"] = value if isinstance(value, bool | int | float) else showable(str(value))
     return row
 
@@ -56,12 +56,16 @@ def hparams_row(settings: Mapping[str, Any], prefix: str = "") -> dict[str, bool
 def chosen(request: Request, settings: Settings) -> dict[str, Any]:
     """What tells runs apart in TensorBoard's table: names, options, seed, and what the Trainer makes of them.
 
-    An option of the data that has the name of one of the model is written with its group, ``data.scale``.
+    All runs share the table, so each option bears its group: one model has a ``scale``, the data of another have one.
     """
-    of_data = {f"data.{name}" if name in settings.model else name: value for name, value in settings.data.items()}
-    of_trainer = {name: settings.trainer.get(name) for name in TRAINING}
     names = {"model": request.model, "data": request.data, "seed_everything": settings.seed}
-    return {**names, **settings.model, **of_data, **of_trainer, "early_stopping.patience": settings.patience}
+    groups = {
+        "model": settings.model,
+        "data": settings.data,
+        "trainer": {name: settings.trainer.get(name) for name in TRAINING},
+    }
+    options = {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
+    return {**names, **options, "early_stopping.patience": settings.patience}
 
 
 class _HardyFile:

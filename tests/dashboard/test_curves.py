@@ -164,7 +164,7 @@ def test_the_overview_puts_train_and_val_together_and_theory_beside():
         "Overview"
     ]
     assert list(charts) == [
-        "loss", "accuracy", "gap/loss_over_chance", "learning rate", "gradient norm", "images per second",
+        "loss", "accuracy", "gap/loss_over_chance", "learning rate", "gradient norm", "samples per second",
     ]  # fmt: skip
     assert charts["loss"] == ["Multiline", ["train/loss$", "val/loss$"]]
     assert charts["accuracy"] == ["Multiline", ["train/accuracy$", "val/accuracy$", "theory/accuracy$"]]
@@ -174,7 +174,7 @@ def test_the_overview_puts_train_and_val_together_and_theory_beside():
 def test_the_overview_without_validation_promises_none():
     beside = {"loss": ["theory/floor"], "distance": ["val/distance", "theory/one"]}
     charts = overview(["train/loss"], beside)["Overview"]
-    assert list(charts) == ["loss", "learning rate", "gradient norm", "images per second"]
+    assert list(charts) == ["loss", "learning rate", "gradient norm", "samples per second"]
     assert charts["loss"] == ["Multiline", ["train/loss$", "theory/floor$"]]
 
 

@@ -100,15 +100,19 @@ def test_hparams_row_is_flat_and_written_once(tmp_path: Path) -> None:
     assert not list(run.path.glob("hparams.yaml"))
 
 
-def test_an_option_of_the_data_named_as_one_of_the_model_hides_nothing() -> None:
-    settings = Settings({"scale": 0.5, "width": 3}, {"scale": 0.1, "aug": "none"}, {"max_epochs": 7}, 4, "full", None)
+def test_an_option_has_a_column_of_its_group_whatever_other_models_call_theirs() -> None:
+    settings = Settings({"scale": 0.5, "width": 3}, {"scale": 0.1, "aug": "none"}, {"max_epochs": 7}, 4, "full", 2)
     row = hparams_row(chosen(Request("rbm", "digits"), settings))
-    assert row == {"model": "rbm", "data": "digits", "seed_everything": 4, "max_epochs": 7,
-                   "scale": 0.5, "width": 3, "data.scale": 0.1, "aug": "none"}  # fmt: skip
+    assert row == {"model": "rbm", "data": "digits", "seed_everything": 4, "trainer.max_epochs": 7,
+                   "model.scale": 0.5, "model.width": 3, "data.scale": 0.1, "data.aug": "none",
+                   "early_stopping.patience": 2}  # fmt: skip
 
 
 def test_a_rate_to_be_found_makes_no_text_in_a_column_of_numbers() -> None:
     assert hparams_row({"lr": "auto", "log_z": "auto", "model": {"lr": "auto"}}) == {"log_z": "auto"}
+    settings = Settings({"lr": "auto", "wide": True}, {}, {}, 0, "full", None)
+    row = hparams_row(chosen(Request("cnn", "digits"), settings))
+    assert [name for name in row if "." in name] == ["model.wide"]
 
 
 def test_epoch_values_measure_the_epoch(tmp_path: Path) -> None:

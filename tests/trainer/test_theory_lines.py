@@ -49,7 +49,7 @@ def test_a_classifier_shows_chance_and_how_far_its_classes_stood_apart_at_the_st
     assert overview["accuracy"] == ["train/accuracy$", "val/accuracy$", "theory/chance_accuracy$"]
     assert overview["neural distance"] == ["val/neural_distance$", "theory/isometry_distance$"]
     assert overview["learning rate"] == ["lr/"]
-    assert {"gradient norm", "images per second"} <= overview.keys()
+    assert {"gradient norm", "samples per second"} <= overview.keys()
     distances = points(trained.folder, "val/neural_distance")
     assert [step for step, _ in distances] == [-1, 20, 41]
     assert distances[0][1] == pytest.approx(trained.metrics["neural_distance/start"], rel=1e-6)
