@@ -112,6 +112,7 @@ class AutoencoderTask(LightningModule):
         self.history: list[tuple[int, float]] = []  # iterations of a linear network and its gap
         self.reference: Reference | None = None
         self.result: Result | None = None
+        self.pca_loss: float | None = None  # of principal components on the validation pictures
         self.total_steps = 1
         self.resumed = False
 
@@ -195,7 +196,8 @@ class AutoencoderTask(LightningModule):
     @property
     def overview(self) -> dict[str, dict[str, float | None]]:
         """Theory beside the curves of TensorBoard's overview; see `trainer.contract.Task`."""
-        return {"loss": {"theory/least_loss": None}} if isinstance(self.model, LinearAutoencoder) else {}
+        linear = isinstance(self.model, LinearAutoencoder)
+        return {"loss": {"theory/least_loss" if linear else "theory/val_pca_squared_error": None}}
 
     def remember(self, iteration: int, loss: float) -> None:
         """Adds one point to the curve of the gap from the least possible loss."""
@@ -237,6 +239,10 @@ class AutoencoderTask(LightningModule):
         """Logs the error on the validation pictures."""
         self.result = self.finish("val")
         self.log("val/loss", self.result.errors.mean().float())
+        if self.automatic_optimization:
+            if self.pca_loss is None:  # the pictures are the same in every epoch
+                self.pca_loss = self.result.pca_error
+            self.log("theory/val_pca_squared_error", self.pca_loss)
 
     def on_test_epoch_end(self) -> None:
         """Logs the main figure; the others are measured once, when they are asked for."""

@@ -87,6 +87,12 @@ class FaceTask(LightningModule):
             self.verify,
         )  # fmt: skip
 
+    @property
+    def overview(self) -> dict[str, dict[str, float | None]]:
+        """Theory beside the curves of TensorBoard's overview; see `trainer.contract.Task`."""
+        chance = 0.5 if self.verify else 1 / len(self.hparams["people"])
+        return {"accuracy": {"train/accuracy": None, "val/accuracy": None, "theory/chance_accuracy": chance}}
+
     def look(self, images: Tensor) -> Tensor:
         """Descriptions of all views, shape (V, N, C, B); computed once, since the front is fixed."""
         if self.looked_at is None or self.looked_at[0] is not images:

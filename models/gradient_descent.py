@@ -15,6 +15,7 @@ Source:
 # n variables, K steps
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -74,6 +75,14 @@ class GradientDescentTask(LightningModule):
         self.path: list[list[float]] = [list(start)]
         self.stopped = ""  # why no further step is taken, when the path runs away
         self.known: Course | None = None  # the path so far beside theory
+
+    @cached_property
+    def overview(self) -> dict[str, dict[str, float | None]]:
+        """Theory beside the curves of TensorBoard's overview; see `trainer.contract.Task`."""
+        with torch.inference_mode(False), torch.enable_grad():
+            account = account_of(self.function, torch.tensor(self.path[0], dtype=torch.float64))
+        known = account.quadratic and account.has_minimum  # of any other function it is known where the path has ended
+        return {"loss": {"theory/value": account.value}} if known else {}
 
     def forward(self, points: Tensor) -> Tensor:
         """The function, shape (N,). Args: points (N, n)."""

@@ -112,6 +112,11 @@ class PerceptronTask(LightningModule):
         self.batches: list[Batch] = []  # of the test
         self.tested: Batch | None = None
 
+    @property
+    def overview(self) -> dict[str, dict[str, float | None]]:
+        """Curves beside the losses of TensorBoard's overview; see `trainer.contract.Task`."""
+        return {"accuracy": {"val/accuracy": None}}
+
     def on_fit_start(self) -> None:
         """What one layer can do with the training points is decided before it tries."""
         batches = list(training_loader(self))

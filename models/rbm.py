@@ -19,12 +19,13 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from models.energy.judgement import Judgement, countable, judge
+from models.energy.judgement import Judgement, countable, independent_pixels, judge
 from models.energy.machine import RANGES, RBM, Algorithm, Ascent, climb, coin
 from models.energy.pictures import are_grey, grey_in_training, pixel_means, unit_pixels
 from models.limits import MOST_UNITS, check_within
 from models.optimisation import cycle, may_fuse, parameter_groups
 from models.pixels import pictures_of
+from theory.ais import base_logits
 from theory.rbm import check_countable, log_partition, pseudo_log_likelihood
 from theory.seeds import mix_seed
 
@@ -168,8 +169,10 @@ class RBMTask(LightningModule):
     def overview(self) -> dict[str, dict[str, float | None]]:
         """Theory beside the curves of TensorBoard's overview; see `trainer.contract.Task`."""
         record = self.hparams["record"]
-        known = record is not None and not self.cut and self.monitor == "val/log_likelihood"
-        return {"log_likelihood": {"theory/log_likelihood_published": record}} if known else {}
+        if self.monitor != "val/log_likelihood":
+            return {}
+        published = {"theory/log_likelihood_published": record} if record is not None and not self.cut else {}
+        return {"log_likelihood": {"theory/val_log_likelihood_independent_pixels": None, **published}}
 
     def on_validation_epoch_start(self) -> None:
         """Counts the states, where they are few."""
@@ -183,6 +186,8 @@ class RBMTask(LightningModule):
             v = self.binary(batch[0])
             if self.monitor == "val/log_likelihood":
                 value = -self.rbm.free_energy(v).mean() - self.log_partition
+                floor = independent_pixels(v, base_logits(self.mean, int(self.count)))
+                self.log("theory/val_log_likelihood_independent_pixels", floor, on_epoch=True, batch_size=len(v))
             else:
                 pixel = torch.randint(v.shape[1], (len(v),), device=v.device)
                 value = pseudo_log_likelihood(v, pixel, *self.rbm.terms()).mean()

@@ -153,10 +153,15 @@ def judge(
         minus_free_energy=-float(energies.mean()),
         exact=float(log_partition(*terms)) if exact else None,
         annealings=annealings,
-        independent=float((v.mean(0) @ base) - F.softplus(base).sum()),
+        independent=independent_pixels(v, base),
         fantasies=probabilities.cpu(),
         scheme=scheme,
     )
+
+
+def independent_pixels(v: Tensor, base: Tensor) -> float:
+    """Log-likelihood of independent pixels, nats a picture. Args: pictures v (N, V), logits of the pixels base (V,)."""
+    return float((v.mean(0) @ base) - F.softplus(base).sum())
 
 
 def countable(visible: int, hidden: int) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import Trained
 from tests.events import events_of_run, overview_of
 from tests.trainer.small import SmallData, SmallTask, new_run, small_trainer
+from train import main
 from trainer import build
 from trainer.report import layout
 from trainer.resume import logged_step
@@ -70,3 +71,35 @@ def test_a_published_record_is_beside_the_accuracy() -> None:
         "theory/best_published_accuracy": 0.99,
     }
     assert "theory/best_published_accuracy" not in CNNTask(**facts).overview["accuracy"]
+
+
+def test_the_least_value_is_a_line_where_it_is_known_before_the_first_step() -> None:
+    from models.gradient_descent import GradientDescentTask
+
+    bowl = GradientDescentTask("2*x^2 + y^2 + 3", [2.0, -3.0])
+    assert bowl.overview == {"loss": {"theory/value": pytest.approx(3)}}
+    for formula in ("2*x^2 + 2*y + 4*x*y", "x^4 + y^2 - x*y"):  # a saddle; minima, but which one shows at the end
+        assert GradientDescentTask(formula, [1.0, 1.0]).overview == {}
+
+
+def test_an_accuracy_that_does_not_choose_the_weights_is_in_the_overview_too() -> None:
+    from models.face import FaceTask
+    from models.perceptron import PerceptronTask
+
+    assert "val/accuracy" in PerceptronTask(2, "xor", [0.0, 1.0]).overview["accuracy"]
+    for protocol, chance in (("identification", 0.25), ("verification", 0.5)):
+        accuracy = FaceTask(["a", "b", "c", "d"], [64, 64], 1, protocol).overview["accuracy"]
+        assert accuracy == {"train/accuracy": None, "val/accuracy": None, "theory/chance_accuracy": chance}
+
+
+def test_what_is_easy_to_beat_stands_beside_the_measurement_on_the_same_pictures(tmp_path: Path) -> None:
+    common = ["--epochs", "1", "--report", "none", "--device", "cpu"]
+    due = {
+        "rbm": ("log_likelihood", "val_log_likelihood_independent_pixels"),
+        "autoencoder": ("loss", "val_pca_squared_error"),
+    }
+    for model, (chart, tag) in due.items():
+        assert main(["--model", model, "--data", "digits", "--root", str(tmp_path / model), *common]) == 0
+        (folder,) = (tmp_path / model).glob("*/*")
+        assert f"theory/{tag}$" in overview_of(events_of_run(folder))[chart]
+        assert len(points(folder, f"theory/{tag}")) == 1
