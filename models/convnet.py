@@ -94,8 +94,10 @@ class CNN(nn.Module):
         columns: int = 1,
     ) -> None:
         super().__init__()
-        if not widths or min(widths) < 1 or patch < 1:
-            raise ValueError(f"widths and patch must be at least 1, got {widths} and {patch}")
+        if not widths or min(widths) < 1:
+            raise ValueError(f"widths must be at least 1, one for each stage, got {widths}")
+        if patch < 1:
+            raise ValueError(f"patch must be at least 1, got {patch}")
         padding = _per_stage("padding", padding, 1, (0, 1), len(widths))
         depths = _per_stage("depths", depths, 2, range(1, 17), len(widths))
         pools = _per_stage("pools", pools, 2, range(1, 9), len(widths))

@@ -272,7 +272,7 @@ def test_a_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("patience", ["-1", "0"])
 def test_a_patience_that_means_nothing_is_refused(patience: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert train.main(["--model", "cnn", "--early_stopping.patience", patience]) == 2
-    line = f"train.py: --early_stopping.patience: expected at least 1 epoch, got {patience}\n"
+    line = f"train.py: --early_stopping.patience: expected a whole number of epochs from 1, got {patience}\n"
     assert capsys.readouterr().err == line
 
 

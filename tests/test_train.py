@@ -153,7 +153,7 @@ def test_every_recipe_is_complete_and_typed(name: str) -> None:
         ),
         (["--model", "cnn", "--lr", "big"], "--lr (--model.lr): expected float or auto, got 'big'"),
         (["--model", "cnn", "--lr", "-1"], "--model.lr must be between 0 and 1,000, got -1.0"),
-        (["--model", "cnn", "--epochs", "0"], "--epochs (--trainer.max_epochs): expected at least 1, got 0"),
+        (["--model", "cnn", "--epochs", "0"], "--epochs (--trainer.max_epochs): expected a whole number from 1, got 0"),
         (["--model", "cnn", "--batch_size", "0"], "--data.batch_size must be at least 1, got 0"),
         (
             ["--model", "cnn", "--seed", "-3"],
@@ -164,12 +164,29 @@ def test_every_recipe_is_complete_and_typed(name: str) -> None:
             "--seed (--seed_everything): expected a whole number from 0 to 4294967295, got 429",
         ),
         (["--model", "cnn", "--lr", "nan"], "--lr (--model.lr): expected a finite number, got 'nan'"),
-        (["--model", "cnn", "--epochs", "1.5"], "--epochs (--trainer.max_epochs): expected int or none, got '1.5'"),
+        (
+            ["--model", "cnn", "--epochs", "1.5"],
+            "--epochs (--trainer.max_epochs): expected a whole number from 1, got '1.5'",
+        ),
+        (
+            ["--model", "cnn", "--epochs", "none"],
+            "--epochs (--trainer.max_epochs): expected a whole number from 1, got",
+        ),
+        (
+            ["--model", "cnn", "--trainer.min_epochs", "x"],
+            "--trainer.min_epochs: expected a whole number from 0 to the",
+        ),
+        (
+            ["--model", "cnn", "--model.widths", "32,64"],
+            "--model.widths: expected a list such as [32, 64], got '32,64'",
+        ),
+        (["--model", "cnn", "--model.widths", "[0]"], "--model.widths must be at least 1, one for each stage, got [0]"),
+        (["--model", "cnn", "--model.patch", "0"], "--model.patch must be at least 1, got 0"),
         (["--model", "cnn", "--seed", "1e3"], "--seed (--seed_everything): expected int, got '1e3'"),
         (["--model", "cnn", "--data.csv", "x.csv"], "--data.csv belongs to pictures of your own: --data FOLDER, or"),
         (
             ["--model", "face", "--data", "digits"],
-            "--model face cannot learn from --data digits; its data are --data face-splits, see --model face --da",
+            "--model face cannot learn from --data digits; its usual data are --data face-splits, see",
         ),
         (["--model", "cnn", "--data", "mnist", "--data.root", __file__], "--data.root must be the folder that holds"),
         (

@@ -21,6 +21,31 @@ from trainer.front import nearest
 LARGEST = 3.4e38  # of single precision, in which networks are trained
 LONGEST = 2**63 - 1  # of the whole numbers that tensors count with
 
+# What options of the Trainer take, in words.
+_SHARE, _PERHAPS = (
+    "a share above 0 to 1, or a number of batches from 1",
+    "a share from 0 to 1, or a number of batches from 0",
+)
+ALLOWED = {
+    "trainer.max_epochs": "a whole number from 1",
+    "trainer.min_epochs": "a whole number from 0 to the number of epochs",
+    "trainer.max_steps": "a whole number of steps from 1, or -1 for no limit",
+    "trainer.min_steps": "a whole number of steps from 0",
+    "trainer.limit_train_batches": _SHARE,
+    "trainer.limit_test_batches": _SHARE,
+    "trainer.limit_val_batches": _PERHAPS,
+    "trainer.overfit_batches": _PERHAPS,
+    "trainer.val_check_interval": _SHARE,
+    "trainer.check_val_every_n_epoch": "a whole number of epochs from 1",
+    "trainer.log_every_n_steps": "a whole number of steps from 1",
+    "trainer.accumulate_grad_batches": "a whole number of batches from 1",
+    "trainer.gradient_clip_val": "0 or more",
+    "trainer.num_nodes": "1: a run is on one machine",
+    "trainer.max_time": "a time above 0 in the form DD:HH:MM:SS",
+    "trainer.precision": f"auto, {', '.join(PRECISIONS)}",
+    "early_stopping.patience": "a whole number of epochs from 1",
+}
+
 
 def numbers(value: Any) -> Iterator[float]:
     """Every number in a value: itself, or those in its lists and mappings; booleans are none."""
@@ -145,30 +170,30 @@ def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
         UserError: Naming the option, the value and those allowed.
     """
     epochs = None if trainer.get("max_epochs") == -1 else trainer.get("max_epochs")  # -1: max_steps says when to stop
+    from_one = lambda value: value >= 1
     rules = {
-        "limit_train_batches": (share_or_count, "a share above 0 to 1, or a number of batches from 1"),
-        "limit_test_batches": (share_or_count, "a share above 0 to 1, or a number of batches from 1"),
-        "limit_val_batches": (none_or_some, "a share from 0 to 1, or a number of batches from 0"),
-        "overfit_batches": (none_or_some, "a share from 0 to 1, or a number of batches from 0"),
-        "val_check_interval": (
-            lambda value: isinstance(value, str) or share_or_count(value),
-            "a share above 0 to 1, or a number of batches from 1",
-        ),
-        "max_steps": (lambda value: value == -1 or value >= 1, "a number of steps from 1, or -1 for no limit"),
-        "min_epochs": (lambda value: 0 <= value <= (epochs or value), "0 to the number of epochs"),
-        "min_steps": (lambda value: value >= 0, "a number of steps from 0"),
-        "check_val_every_n_epoch": (lambda value: value >= 1, "a number of epochs from 1"),
-        "log_every_n_steps": (lambda value: value >= 1, "a number of steps from 1"),
-        "accumulate_grad_batches": (lambda value: value >= 1, "a number of batches from 1"),
-        "gradient_clip_val": (lambda value: value >= 0, "0 or more"),
-        "num_nodes": (lambda value: value == 1, "1: a run is on one machine"),
-        "max_time": (is_duration, "a time above 0 in the form DD:HH:MM:SS"),
-        "precision": (lambda value: value in ("auto", *PRECISION_NAMES), f"auto, {', '.join(PRECISIONS)}"),
+        "limit_train_batches": share_or_count,
+        "limit_test_batches": share_or_count,
+        "limit_val_batches": none_or_some,
+        "overfit_batches": none_or_some,
+        "val_check_interval": lambda value: isinstance(value, str) or share_or_count(value),
+        "max_steps": lambda value: value == -1 or value >= 1,
+        "min_epochs": lambda value: 0 <= value <= (epochs or value),
+        "min_steps": lambda value: value >= 0,
+        "check_val_every_n_epoch": from_one,
+        "log_every_n_steps": from_one,
+        "accumulate_grad_batches": from_one,
+        "gradient_clip_val": lambda value: value >= 0,
+        "num_nodes": lambda value: value == 1,
+        "max_time": is_duration,
+        "precision": lambda value: value in ("auto", *PRECISION_NAMES),
     }
-    for name, (fits, allowed) in rules.items():
+    for name, fits in rules.items():
         value = trainer.get(name)
         if value is not None and not fits(value):
-            raise UserError(f"{where.get(name, f'--trainer.{name}')}: expected {allowed}, got {value}")
+            raise UserError(
+                f"{where.get(name, f'--trainer.{name}')}: expected {ALLOWED[f'trainer.{name}']}, got {value}"
+            )
     check_strategy(where.get("strategy", "--trainer.strategy"), trainer.get("strategy"))
     device = check_device(str(trainer.get("accelerator") or "auto"))
     check_devices(where.get("devices", "--trainer.devices"), trainer.get("devices"), device)

@@ -22,9 +22,9 @@ from trainer.contract import offered
 from trainer.device import DEVICES
 from trainer.errors import UserError, expand
 from trainer.front import ALIASES, Request, nearest
-from trainer.limits import check_number, check_trainer
+from trainer.limits import ALLOWED, check_number, check_trainer
 from trainer.nested import flatten, nest
-from trainer.typed import accept, explain
+from trainer.typed import accept, expected_of, explain, hint_of
 
 # What the house decides itself: run folder, callbacks and logging are not the user's to replace from the command line.
 TRAINER_SKIPPED = {
@@ -90,7 +90,7 @@ def wanted_facts(task: type, data: type, model_name: str = "", data_name: str = 
     if missing:
         wrong = f"--model {model_name or task.__name__} cannot learn from --data {data_name or data.__name__}"
         if usual_data not in ("", data_name):
-            raise UserError(f"{wrong}; its data are --data {usual_data}, see --model {model_name} --data.help")
+            raise UserError(f"{wrong}; its usual data are --data {usual_data}, see --model {model_name} --data.help")
         raise UserError(f"{wrong}, which does not say {', '.join(missing).replace('_', ' ')}")
     return [name for name in answered if name in parameters]
 
@@ -226,7 +226,7 @@ def parse(
         try:
             namespace = parser.parse_args([f"--{key}={text}"], namespace=namespace)
         except Exception as error:
-            raise UserError(explain(_spelled(key), text, error)) from error
+            raise UserError(explain(_spelled(key), text, error, expected_of(key, hint_of(parser, key)))) from error
     final = parser.parse_args([], namespace=namespace)
     for key in known.intersection((*PLACES, *PERHAPS_PLACES)):
         if isinstance(final[key], str) and final[key]:
@@ -238,10 +238,11 @@ def parse(
     where = {key.partition(".")[2]: _where(key, request) for key in known if key.partition(".")[0] in own}
     check_trainer(values["trainer"], where)
     if not values["trainer"].get("max_steps", -1) > 0 and (values["trainer"]["max_epochs"] or 0) < 1:
-        raise UserError(f"{where['max_epochs']}: expected at least 1, got {values['trainer']['max_epochs']}")
+        given = values["trainer"]["max_epochs"]
+        raise UserError(f"{where['max_epochs']}: expected {ALLOWED['trainer.max_epochs']}, got {given}")
     patience = values["early_stopping"]["patience"]
     if patience is not None and patience < 1:
-        raise UserError(f"{where['patience']}: expected at least 1 epoch, got {patience}")
+        raise UserError(f"{where['patience']}: expected {ALLOWED['early_stopping.patience']}, got {patience}")
     if not 0 <= values["seed_everything"] <= HIGHEST_SEED:
         given = values["seed_everything"]
         raise UserError(f"{where['']}: expected a whole number from 0 to {HIGHEST_SEED}, got {given}")

@@ -194,7 +194,10 @@ def test_stop_and_resume_is_bit_identical(tmp_path: Path, monkeypatch: pytest.Mo
         (["--model.steps", "0"], "--model.steps must be between 1 and 100,000, got 0"),
         (["--model.steps", "1000000000000"], "--model.steps must be between 1 and 100,000, got 1000000000000"),
         (["--data", "tables", "--data.noise", "-1"], "--data.noise must be between 1e-06 and 1,000,000, got -1.0"),
-        (["--data", "digits"], "--model glm cannot learn from --data digits; its data are --data samples, see --model"),
+        (
+            ["--data", "digits"],
+            "--model glm cannot learn from --data digits; its usual data are --data samples, see --model",
+        ),
     ],
 )
 def test_wrong_input_is_one_line(

@@ -28,8 +28,11 @@ from trainer.settings_file import read_yaml
         (["--model.hidden", "1" + "0" * 20], "--model.hidden: expected a whole number of at most 2^63 - 1 in size"),
         (["--trainer.limit_train_batches", "0"], "--trainer.limit_train_batches: expected a share above 0 to 1"),
         (["--trainer.limit_test_batches", "1.5"], "--trainer.limit_test_batches: expected a share above 0 to 1"),
-        (["--trainer.max_steps", "0"], "--trainer.max_steps: expected a number of steps from 1, or -1 for no limit"),
-        (["--trainer.min_epochs", "9", "--epochs", "2"], "--trainer.min_epochs: expected 0 to the number of epochs"),
+        (["--trainer.max_steps", "0"], "--trainer.max_steps: expected a whole number of steps from 1, or -1 for"),
+        (
+            ["--trainer.min_epochs", "9", "--epochs", "2"],
+            "--trainer.min_epochs: expected a whole number from 0 to the number",
+        ),
         (["--trainer.gradient_clip_val", "-1"], "--trainer.gradient_clip_val: expected 0 or more, got -1"),
         (["--device", ""], "--device needs a value, got an empty one"),
         (["--root="], "--root needs a value, got an empty one"),
