@@ -38,6 +38,7 @@ from trainer.settings_file import read_yaml
 REPEATED = ("seed_everything", "data.fold", "data.split_seed", "data.sample_seed", "data.seed")
 NOT_SETTINGS = ("data.num_workers", "data.cache_dir", "data.root", "trainer.accelerator", "report")
 
+MOST_NAMED = 5  # of the settings in which runs differ
 VALIDATED = "best/val_accuracy"  # of the kept weights; with test pictures there is no val/accuracy among the figures
 
 
@@ -88,11 +89,16 @@ def check_same(runs: Sequence[Path], different: Mapping[str, list[Any]], by: Seq
     """
     others = [key for key in different if key not in (*REPEATED, *by)]
     if others:
-        key = others[0]
+        key = next((name for name in ("model.name", "data.name") if name in others), others[0])  # others follow from it
+        if key == "model.name":
+            advice = "name those of one model"
+        elif len(others) > MOST_NAMED:
+            advice = f"{len(others)} settings differ: {', '.join(others[:MOST_NAMED])}, …"
+        else:
+            advice = f"--by {','.join([*by, *others])} sets them side by side"
         raise UserError(
             f"these are not runs of one setting: {key} is {different[key][0]!r} in {runs[0]}, and elsewhere "
-            f"{next(value for value in different[key] if value != different[key][0])!r}; "
-            f"--by {','.join([*by, *others])} sets them side by side"
+            f"{next(value for value in different[key] if value != different[key][0])!r}; {advice}"
         )
     repeated = [tuple(repr(values[number]) for values in different.values()) for number in range(len(runs))]
     for number, one in enumerate(repeated):

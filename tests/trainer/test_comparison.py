@@ -127,6 +127,20 @@ def test_the_hint_names_all_settings_that_differ(rates: Path, capsys: pytest.Cap
     assert "--by model.lr,model.momentum sets them side by side" in capsys.readouterr().err
 
 
+def test_runs_that_differ_in_much_are_told_apart_in_a_short_line(
+    rates: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = next(rates.glob("rate0.3*/config.yaml"))
+    many = {f"option{number:02}": number for number in range(40)}
+    for name, said in (("cnn", "; 40 settings differ: model.option00, model.option01, "), ("rbm", "name those of one")):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "model": {"name": name, "lr": 0.3, **many}}))
+        assert main([str(rates), "--by", "lr"]) == 2
+        err = capsys.readouterr().err
+        assert said in err
+        assert len(err) < 400
+        assert ("model.name is 'cnn'" in err) == (name == "rbm")
+
+
 def test_values_that_print_alike_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, value in enumerate((True, 1, None, "None")):
         folder = write(tmp_path / str(number), 0.1, 0, 0.5 + number / 10)
