@@ -88,7 +88,7 @@ def read_options(words: Sequence[str]) -> argparse.Namespace:
     usage = (__doc__ or "").partition("\n\n")
     parser = Parser("python -m claims", description=usage[0], epilog=usage[2], allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("which", nargs="*", metavar="ID or WORD", help="statements to run; all when none is given")
+    parser.add_argument("which", nargs="*", metavar="ID or WORD", help="statements to run; else all but the long ones")
     parser.add_argument("--article", action="append", default=[], help="only of this article, such as 003; may repeat")
     parser.add_argument("--search", action="append", default=[], metavar="WORD", help="only those with this word")
     parser.add_argument("--all", action="store_true", help="the long ones too")

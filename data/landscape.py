@@ -41,6 +41,7 @@ class Landscape(LightningDataModule):
         self.formula, usual = LANDSCAPES.get(function, (function, ()))
         self.variables = variables_of(self.formula)
         try:
+            Expression(self.formula, ("x", "y"))  # what is refused is told with all that is allowed
             expression = Expression(self.formula, self.variables)
         except ValueError as error:
             if function.isidentifier():

@@ -214,8 +214,9 @@ class Sweep:
         """Least squares of the largest degree: whether it overfits, and whether gradient descent does better."""
         unit, sizes, due = self.learner.unit, self.learner.sizes, self.due_plain.test
         best = int(due.argmin())
-        text = f"{unit} {sizes[-1]}: {float(self.plain_test[-1].mean()):.4g} (exact {due[-1]:.4g}), "
-        text += f"overfitting: {unit} {sizes[best]} has {due[best]:.4g}" if due[-1] > due[best] else "no overfitting"
+        last, least = (f"{float(self.plain_test[place].mean()):.4g} (exact {due[place]:.4g})" for place in (-1, best))
+        text = f"{unit} {sizes[-1]}: {last}, "
+        text += f"overfitting: {unit} {sizes[best]} has {least}" if due[-1] > due[best] else "no overfitting"
         better, count = int((self.test[-1] < self.plain_test[-1]).sum()), self.test.shape[1]
         word, share = ("better", better) if 2 * better >= count else ("worse", count - better)
         return f"{text}; {self.steps} steps of descent do {word} in {share} of {count} replicas"

@@ -232,11 +232,12 @@ def test_a_resumed_run_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (["--model.steps", "1000000000000"], "--model.steps must be between 1 and 100,000, got 1000000000000"),
         (["--data.function", "bowle"], "no function named 'bowle', did you mean 'bowl'?"),
         (["--data.function", "__import__('os')"], "--data.function: '__import__' in"),
+        (["--data.function", "x^2 + z"], "'z' in 'x^2 + z' is not known; known: x, y, pi, e"),
         (["--data.function", "3"], "is a constant: there is nothing to descend"),
         (["--data.function", "log(x)", "--data.start", "[-1]"], "is not finite at the start [-1.0]"),
         (["--data.start", "[1]"], "--data.start must be 2 finite numbers, for x and y, got [1.0]"),
         (["--data.rounds", "0"], "--data.rounds must be between 1 and 10,000, got 0"),
-        (["--data", "digits"], "cannot learn from --data digits; its data are --data landscape, see --model"),
+        (["--data", "digits"], "cannot learn from --data digits; its usual data are --data landscape, see --model"),
     ],
 )
 def test_wrong_input(words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
