@@ -154,8 +154,7 @@ class AutoencoderTask(LightningModule):
         if isinstance(self.model, LinearAutoencoder):
             return self.exact_step(self.model, batch_idx)
         clean, noise = self.pixels(batch[0]), self.hparams["noise"]
-        stage = self.stage()
-        if stage is not None:
+        if (stage := self.stage()) is not None:
             loss = layer_error(self.model, clean, noise, stage).mean()
         else:
             seen = clean + noise * torch.randn_like(clean) if noise else clean
@@ -196,8 +195,7 @@ class AutoencoderTask(LightningModule):
     @property
     def overview(self) -> dict[str, dict[str, float | None]]:
         """Theory beside the curves of TensorBoard's overview; see `trainer.contract.Task`."""
-        linear = isinstance(self.model, LinearAutoencoder)
-        return {"loss": {"theory/least_loss" if linear else "theory/val_pca_squared_error": None}}
+        return {"loss": {"theory/val_pca_squared_error" if self.automatic_optimization else "theory/least_loss": None}}
 
     def remember(self, iteration: int, loss: float) -> None:
         """Adds one point to the curve of the gap from the least possible loss."""
@@ -240,8 +238,7 @@ class AutoencoderTask(LightningModule):
         self.result = self.finish("val")
         self.log("val/loss", self.result.errors.mean().float())
         if self.automatic_optimization:
-            if self.pca_loss is None:  # the pictures are the same in every epoch
-                self.pca_loss = self.result.pca_error
+            self.pca_loss = self.pca_loss or self.result.pca_error  # the pictures are the same in every epoch
             self.log("theory/val_pca_squared_error", self.pca_loss)
 
     def on_test_epoch_end(self) -> None:

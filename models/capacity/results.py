@@ -203,23 +203,20 @@ class Sweep:
         """
         values = self.test[place]
         error = float(values.std()) / math.sqrt(len(values))
-        due = (
-            f"at least {self.due.test[place]:.4f} over all draws"
-            if self.random
-            else f"exact {self.due.test[place]:.4f}"
-        )
-        return f"{float(values.mean()):.4f} ± {error:.4f} ({due})"
+        due = self.due.test[place]
+        text = f"at least {due:.4f} over all draws" if self.random else f"exact {due:.4f}"
+        return f"{float(values.mean()):.4f} ± {error:.4f} ({text})"
 
     def least_squares_text(self) -> str:
         """Least squares of the largest degree: whether it overfits, and whether gradient descent does better."""
         unit, sizes, due = self.learner.unit, self.learner.sizes, self.due_plain.test
+        error = lambda place: f"{float(self.plain_test[place].mean()):.4g} (exact {due[place]:.4g})"
         best = int(due.argmin())
-        last, least = (f"{float(self.plain_test[place].mean()):.4g} (exact {due[place]:.4g})" for place in (-1, best))
-        text = f"{unit} {sizes[-1]}: {last}, "
-        text += f"overfitting: {unit} {sizes[best]} has {least}" if due[-1] > due[best] else "no overfitting"
+        fits = f"overfitting: {unit} {sizes[best]} has {error(best)}" if due[-1] > due[best] else "no overfitting"
         better, count = int((self.test[-1] < self.plain_test[-1]).sum()), self.test.shape[1]
         word, share = ("better", better) if 2 * better >= count else ("worse", count - better)
-        return f"{text}; {self.steps} steps of descent do {word} in {share} of {count} replicas"
+        descent = f"{self.steps} steps of descent do {word} in {share} of {count} replicas"
+        return f"{unit} {sizes[-1]}: {error(-1)}, {fits}; {descent}"
 
     def figures(self, filters: list[tuple[int, list[float]]]) -> Iterator[tuple[str, Any]]:
         """Error against capacity; for polynomials also the spectral filter."""
