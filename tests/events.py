@@ -34,8 +34,8 @@ def events_of_run(folder: Path) -> EventAccumulator:
 
 
 def overview_of(events: EventAccumulator) -> dict[str, list[str]]:
-    """Patterns of each chart of the Custom Scalars tab."""
-    (config,) = events.Tensors("custom_scalars__config__")
+    """Patterns of each chart of the Custom Scalars tab, of which TensorBoard shows the last layout."""
+    *_, config = events.Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(config.tensor_proto.string_val[0])
     return {chart.title: list(chart.multiline.tag) for category in layout.category for chart in category.chart}
 

@@ -179,7 +179,8 @@ class RunLogger(TensorBoardLogger):
         self._history = History(run.history, resumed=resume_step is not None)
         self._tags = {tag for row in self._history.rows.values() for tag in row}
         self._news: set[str] = set()  # tags that were first logged in this epoch
-        # Where the first epoch ended before a resume, the layout was written with what had been logged.
+        # Where the first epoch ended before a resume, the layout was written with what had been logged; curves of
+        # single steps are not in the history, so that it may be written once more as it was.
         self._shown = logged(layout, self._tags) if layout and LAST_OF_AN_EPOCH in self._tags else None
 
     @property

@@ -36,7 +36,7 @@ def test_a_line_goes_from_before_training_to_the_last_epoch_and_on_after_a_resum
     line = points(run.path, "theory/chance_loss")
     assert [step for step, _ in line] == [-1, 7, 15, 23]
     assert [value for _, value in line] == pytest.approx([1.1] * 4)
-    overview = overview_of(events_of_run(run.path))  # once
+    overview = overview_of(events_of_run(run.path))
     assert overview["loss"] == ["train/loss$", "val/loss$", "theory/chance_loss$"]
     assert "own" not in overview, "it is not logged: TensorBoard would mark it as missing"
     assert "learning rate" not in overview
