@@ -247,6 +247,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
     if bad:
         raise UserError(f"{path} cannot predict: its weights are not finite ({', '.join(bad[:3])})")
     options = dict(checkpoint.get("hyper_parameters", {}))
+    given = options.get("weights", "none")
     if "weights" in options:  # the checkpoint holds them
         options["weights"] = "none"
     try:
@@ -260,6 +261,8 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
         if not 0 < temperature < math.inf:
             raise ValueError(f"its temperature is {temperature}")
         mirrors, pictures = bool(house.get("mirrors")), dict(house.get("pictures") or {})
+        if given not in ("default", "none"):  # a file: what its network has learnt from is not known here
+            pictures = {}
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
         # of another version, or altered
         reason = str(error).splitlines()

@@ -225,6 +225,20 @@ def judged(truth: list[int], guesses: list[int]) -> dict[str, str]:
     return dict(one.findings(1.5))
 
 
+def test_what_earlier_runs_learnt_from_is_not_denied(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The body comes from another run, whose pictures this run's list does not name."""
+    given = words(made.pictures, tmp_path, "--model.tune", "head")
+    given[given.index("none")] = str(made.run / "checkpoints" / "last.ckpt")
+    assert train.main(given) == 0
+    capsys.readouterr()
+    assert evaluate(only_run(tmp_path), made.pictures, "--split", "test") == 0
+    found = told(capsys)
+    assert "accuracy" in found
+    assert "seen before" not in found
+
+
 def test_equal_classes_have_chance_beside_them_and_one_class_tells_nothing() -> None:
     equal = judged([0, 0, 1, 1], [0, 0, 1, 0])
     assert equal["accuracy"].startswith("75.00 % (3 of 4), 95 % interval 30.06 to 95.44 %")

@@ -40,16 +40,16 @@ def unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("data:\n  val_fraction: null", "data.val_fraction: expected float, got null"),
-        ("data:\n  num_folds: null", "data.num_folds: expected int, got null"),
+        ("data:\n  val_fraction: null", "data.val_fraction: expected a number, got null"),
+        ("data:\n  num_folds: null", "data.num_folds: expected a whole number, got null"),
         ("data:\n  aug: ~", "data.aug: expected none, light, trivial, rand, got null"),
-        ("data:\n  background:", "data.background: expected str, got null"),
+        ("data:\n  background:", "data.background: expected a text, got null"),
         ("data: {name: null}", "data.name must be a name, not null"),
         ("model: {name: null}", "model.name must be a name, not null"),
-        ("model:\n  weights: null", "model.weights: expected str, got null"),
-        ("model:\n  opinion: null", "model.opinion: expected bool, got null"),
-        ("trainer:\n  devices: null", "trainer.devices: expected list or str or int, got null"),
-        ("seed_everything: null", "seed_everything: expected int, got null"),
+        ("model:\n  weights: null", "model.weights: expected a text, got null"),
+        ("model:\n  opinion: null", "model.opinion: expected true or false, got null"),
+        ("trainer:\n  devices: null", "trainer.devices: expected a list or a text or a whole number, got null"),
+        ("seed_everything: null", "seed_everything: expected a whole number, got null"),
         ("report: null", "report: expected full, brief, none, got null"),
     ],
 )

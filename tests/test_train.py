@@ -151,7 +151,7 @@ def test_every_recipe_is_complete_and_typed(name: str) -> None:
             ["--model", "cnn", "--trainer.max_epoch", "3"],
             "no option '--trainer.max_epoch', did you mean '--trainer.max_epochs'",
         ),
-        (["--model", "cnn", "--lr", "big"], "--lr (--model.lr): expected float or auto, got 'big'"),
+        (["--model", "cnn", "--lr", "big"], "--lr (--model.lr): expected a number or auto, got 'big'"),
         (["--model", "cnn", "--lr", "-1"], "--model.lr must be between 0 and 1,000, got -1.0"),
         (["--model", "cnn", "--epochs", "0"], "--epochs (--trainer.max_epochs): expected a whole number from 1, got 0"),
         (["--model", "cnn", "--batch_size", "0"], "--data.batch_size must be at least 1, got 0"),
@@ -182,7 +182,7 @@ def test_every_recipe_is_complete_and_typed(name: str) -> None:
         ),
         (["--model", "cnn", "--model.widths", "[0]"], "--model.widths must be at least 1, one for each stage, got [0]"),
         (["--model", "cnn", "--model.patch", "0"], "--model.patch must be at least 1, got 0"),
-        (["--model", "cnn", "--seed", "1e3"], "--seed (--seed_everything): expected int, got '1e3'"),
+        (["--model", "cnn", "--seed", "1e3"], "--seed (--seed_everything): expected a whole number, got '1e3'"),
         (["--model", "cnn", "--data.csv", "x.csv"], "--data.csv belongs to pictures of your own: --data FOLDER, or"),
         (
             ["--model", "face", "--data", "digits"],
@@ -235,7 +235,7 @@ def test_a_wrong_type_in_a_file_names_the_file(capsys: pytest.CaptureFixture[str
     file = tmp_path / "mine.yaml"
     file.write_text("model: {patch: deep}\n")
     assert train.main(["--model", "cnn", "-c", str(file)]) == 2
-    assert capsys.readouterr().err == f"train.py: {file}: model.patch: expected int, got 'deep'\n"
+    assert capsys.readouterr().err == f"train.py: {file}: model.patch: expected a whole number, got 'deep'\n"
 
 
 def test_what_is_allowed_but_hardly_meant_gets_a_note(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LOWEST, HIGHEST = 0.01, 100.0  # temperatures
+_GRID = 41  # temperatures tried first, each 1.26 times the one before
 _DRAWN_VALUES = 1_000_000  # random numbers spent on a floor, some 20 ms
 
 
@@ -176,15 +177,16 @@ def calibration_floor(confidence: Tensor, bins: int = 15, seed: int = 0) -> floa
 
 
 def fit_temperature(logits: Tensor, labels: Tensor, *, lowest: float = LOWEST, highest: float = HIGHEST) -> float:
-    """Temperature of smallest corrected cross-entropy, L(β) - log I(β) / 2 with β = 1/T, inside a shrinking bracket.
+    """Temperature of smallest corrected cross-entropy, L(β) - log I(β) / 2 with β = 1/T.
 
-    Steps are those of Newton with the curvature of L alone; one that leaves the bracket is replaced by a bisection.
+    Where margins differ widely it may have several minima: the best of a grid of β begins. From there steps are those
+    of Newton with the curvature of L alone, inside a shrinking bracket; one that leaves it is replaced by a bisection.
 
     Args:
         logits: Of validation pictures, never of training or test, shape (N, C).
         labels: Shape (N,).
         lowest: Smallest T allowed, positive.
-        highest: Largest T allowed: the answer where the logits say less than chance.
+        highest: Largest T allowed: the answer where the logits of many pictures say less than chance.
 
     Returns:
         T in lowest..highest, to a relative 1e-12.
@@ -199,12 +201,14 @@ def fit_temperature(logits: Tensor, labels: Tensor, *, lowest: float = LOWEST, h
         raise ValueError("a logit is not finite")
     # A constant in each row changes no probability; logits relative to the right one make z_ny = 0.
     margins = logits.double() - logits.double().gather(1, labels.unsqueeze(1))  # (N, C)
-    low, high = 1 / highest, 1 / lowest  # of β
-    if _slope(margins, low)[0] >= 0:
+    grid = torch.logspace(-math.log10(highest), -math.log10(lowest), _GRID, dtype=torch.float64).tolist()  # of β
+    losses = [_corrected(margins, beta) for beta in grid]
+    best = min(range(_GRID), key=losses.__getitem__)
+    low, beta, high = grid[max(best - 1, 0)], grid[best], grid[min(best + 1, _GRID - 1)]
+    if losses[best] == math.inf or (best == 0 and _slope(margins, low)[0] >= 0):
         return highest
-    if _slope(margins, high)[0] <= 0:
+    if best == _GRID - 1 and _slope(margins, high)[0] <= 0:
         return lowest
-    beta = min(max(1.0, low), high)
     for _ in range(200):
         slope, curvature = _slope(margins, beta)
         if slope > 0:
@@ -217,6 +221,14 @@ def fit_temperature(logits: Tensor, labels: Tensor, *, lowest: float = LOWEST, h
             break
         beta = following
     return 1 / beta
+
+
+def _corrected(margins: Tensor, beta: float) -> float:
+    """L(β) - log I(β) / 2 from logits relative to the right class, shape (N, C); infinite where I is 0 to rounding."""
+    information = _slope(margins, beta)[1]
+    if information == 0:
+        return math.inf
+    return float((beta * margins).logsumexp(dim=1).sum()) - math.log(information) / 2
 
 
 def _slope(margins: Tensor, beta: float) -> tuple[float, float]:

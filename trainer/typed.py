@@ -11,6 +11,8 @@ from jsonargparse import ArgumentParser, Namespace
 from trainer.errors import UserError
 from trainer.limits import ALLOWED
 
+WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "list": "a list",
+         "NoneType": "null"}  # fmt: skip
 EXAMPLES = {str(int): "[32, 64]", str(float): "[0.1, 0.2]", str(str): "[a, b]"}  # of lists, by what is in them
 
 
@@ -68,7 +70,7 @@ def expected_of(key: str, hint: Any) -> str:
 
 
 def explain(where: str, value: Any, error: Exception, expected_here: str = "") -> str:
-    """Turns the parser's account of a wrong type into ``--model.width: expected int, got 'wide'``.
+    """Turns the parser's account of a wrong type into ``--model.width: expected a whole number, got 'wide'``.
 
     Args:
         where: The option, with its file if it has one.
@@ -82,9 +84,7 @@ def explain(where: str, value: Any, error: Exception, expected_here: str = "") -
         return f"{where}: expected {expected_here}, got {value!r}"
     expected = re.findall(r"Expected an? (?:<class '(\w+)'>|([^\n]+?))(?:\. Got value|\n|$)", str(error))
     names = [(first or second).removeprefix("typing.") for first, second in expected]
-    names = [
-        "null" if name == "NoneType" else re.sub(r"Literal\[(.*)\]", r"\1", name).replace("'", "") for name in names
-    ]
+    names = [WORDS.get(name) or re.sub(r"Literal\[(.*)\]", r"\1", name).replace("'", "") for name in names]
     if not names:
         return f"{where}: {value!r} does not fit: {' '.join(str(error).split())}"
     return f"{where}: expected {' or '.join(dict.fromkeys(names))}, got {value!r}"

@@ -42,7 +42,8 @@ class Chance(NamedTuple):
 def chance(labels: Tensor | None, num_classes: int) -> Chance:
     """What is reached without a look at the pictures.
 
-    Counts that differ by one picture, as those of a split may, or by little beside all of them, pass as equal.
+    Counts that differ by one picture, as those of a split may, or by little beside all of them, pass as equal, unless
+    there is but one class.
 
     Args:
         labels: Right classes of the judged pictures, shape (N,); None or empty where they are not known.
@@ -54,7 +55,8 @@ def chance(labels: Tensor | None, num_classes: int) -> Chance:
     counts = torch.bincount(labels.cpu(), minlength=num_classes)  # (K,)
     most, least = int(counts.max()), int(counts.min())
     more = most / len(labels) - 1 / num_classes
-    if most - least <= 1 or (more <= MORE_THAN_EQUAL and most < TIMES_THE_RAREST * least):
+    alone = num_classes > 1 and most == len(labels)  # one picture, say
+    if not alone and (most - least <= 1 or (more <= MORE_THAN_EQUAL and most < TIMES_THE_RAREST * least)):
         return equal
     shares = counts[counts > 0].double() / len(labels)
     return Chance(most / len(labels), abs(float((shares * shares.log()).sum())), int(counts.argmax()))

@@ -50,6 +50,7 @@ def test_it_is_what_scikit_learns_constant_answers_reach() -> None:
         ([980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009], False),  # those of MNIST
         ([100] * 9 + [20], True),  # 10.9 % instead of 10 %, but a rare class
         ([40, 0], True),
+        ([1, 0], True),
         ([], False),
     ],
 )

@@ -172,7 +172,7 @@ def test_equal_channels_of_a_file_answer_like_a_grey_picture_in_colour(
     [
         *[("--data.channels", value, f"--data.channels must be a whole number in 1..32, got {value}")
           for value in ("0", "-1", "33")],
-        *[("--data.channels", value, f"--data.channels: expected int, got '{value}'")
+        *[("--data.channels", value, f"--data.channels: expected a whole number, got '{value}'")
           for value in ("x", "2.5", "null")],
         ("--model.in_channels", "5", "no option '--model.in_channels', did you mean '--data.channels'?"),
         ("--data.background", "black", "--data.background: not used by --data.channels 5"),

@@ -97,6 +97,18 @@ def test_where_all_margins_are_alike_the_probability_is_that_of_jeffreys_prior(w
     assert float(to_be_wrong) == pytest.approx((wrong + 0.5) / (num + 1), rel=1e-6)
 
 
+@pytest.mark.parametrize("margins", [[2.58, 33.18], [23.58, 0.33, 24.82, 51.07], [1.41, 7.2, 0.82, 2.14]])
+def test_of_several_minima_the_lowest_is_taken(margins: list[float]) -> None:
+    logits = torch.stack([torch.tensor(margins).double(), torch.zeros(len(margins))], 1)
+    labels = torch.zeros(len(margins)).long()
+
+    def objective(beta: float) -> float:
+        return corrected(logits, labels, torch.tensor(beta, dtype=torch.float64, requires_grad=True)).item()
+
+    least = min(objective(float(beta)) for beta in torch.logspace(-2, 2, 2001).double())
+    assert objective(1 / fit_temperature(logits, labels)) <= least + 1e-9
+
+
 def test_a_mistake_that_was_nearly_right_makes_nothing_certain() -> None:
     margins = torch.tensor([2.0] * 10 + [-0.01])
     logits = torch.stack([margins, torch.zeros(11)], 1)
