@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from data.augment import Augmentation, erase_squares, flip_images, shift_images, thicken_strokes
 from data.digits import Digits
-from data.warp import warp_images
+from data.warp import _pixel_grid, smoothing_matrix, warp_images
 from tests.data.random_pictures import matrices, random_bytes
 
 
@@ -215,3 +215,21 @@ def test_refuses_what_leaves_nothing_of_a_picture(options: dict, message: str) -
 def test_the_size_of_the_pictures_is_looked_at_before_a_run() -> None:
     with pytest.raises(ValueError, match="erase must be at most 8"):
         Digits(erase=9).setup()
+
+
+@pytest.mark.parametrize("usual", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("kind", ["affine", "elastic"])
+def test_the_usual_type_of_torch_changes_no_picture(kind, usual: torch.dtype) -> None:
+    """Lightning makes the type of its precision the usual one while a network learns in bf16-true."""
+    images = random_bytes(3, 1, 12, 9, seed=0)
+    augment = Augmentation(kind, max_shift=2, stretch=0.1, thickness=0.5, flip=0.5, erase=3)
+    due = augment(images, torch.Generator().manual_seed(0))
+    _pixel_grid.cache_clear()
+    smoothing_matrix.cache_clear()
+    torch.set_default_dtype(usual)
+    try:
+        found = augment(images, torch.Generator().manual_seed(0))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.dtype == due.dtype == torch.float32
+    assert torch.equal(found, due)

@@ -164,6 +164,17 @@ def test_views_of_one_are_the_plain_prediction_and_others_are_averaged_probabili
     assert torch.allclose(mirrored, expected, atol=1e-6)
 
 
+def test_averaged_views_have_finite_logits_in_half_precision() -> None:
+    """An answer so sure that the probability of the others is 0 in float16."""
+    model = task(views="shift").eval().half()
+    with torch.no_grad():
+        model.network.head[1].bias.copy_(torch.tensor([40.0, 0.0, -40.0]))
+        found = model.outputs(torch.rand(4, 1, 8, 8).half(), "shift")[1]
+    assert found.dtype == torch.float32
+    assert torch.isfinite(found).all()
+    assert float(found.exp().sum(1).sub(1).abs().max()) < 1e-5
+
+
 @pytest.mark.parametrize(("side", "step"), [(4, 1), (28, 1), (56, 2)])
 def test_shifted_views_are_shifts_by_a_28th_of_the_side(side: int, step: int) -> None:
     x = torch.arange(float(side * side)).view(1, 1, side, side)

@@ -202,6 +202,19 @@ def test_the_average_is_the_recursion_over_all_steps() -> None:
     torch.testing.assert_close(average.average["weight"].double(), due, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_the_loss_of_half_precision_has_the_digits_of_float32(half: torch.dtype) -> None:
+    logits, labels = (
+        (20 * torch.randn(50, 4, generator=torch.Generator().manual_seed(0))).to(half),
+        torch.arange(50) % 4,
+    )
+    for weights in (None, torch.tensor([1.0, 2.0, 0.5, 0.5])):
+        found = smoothed_cross_entropy(logits, labels, 0.1, weights)
+        assert found.dtype == torch.float32
+        assert torch.equal(found, smoothed_cross_entropy(logits.float(), labels, 0.1, weights))
+    assert smoothed_cross_entropy(logits.double(), labels, 0.1, None).dtype == torch.float64
+
+
 @pytest.mark.parametrize("parts", [1, 2, 3, 7])
 def test_a_batch_in_parts_has_the_gradient_of_the_whole(parts: int) -> None:
     torch.manual_seed(0)

@@ -1,10 +1,11 @@
 """Pixels of a loader, whoever made it and wherever it stands."""
 
+import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from data.loader import TensorLoader
-from models.pixels import first_pictures, pictures_of
+from models.pixels import first_pictures, normalise, pictures_of
 
 IMAGES, LABELS = torch.arange(6.0).view(6, 1, 1, 1) / 6, torch.arange(6)
 
@@ -22,3 +23,19 @@ def test_a_loader_in_the_middle_of_its_first_epoch_shows_the_pictures_that_came_
     loader.load_state_dict({"epoch": 0, "batch": 2})
     assert torch.equal(first_pictures(loader), IMAGES[:2])
     assert torch.equal(next(iter(loader))[0], IMAGES[4:])
+
+
+@pytest.mark.parametrize("given", [torch.uint8, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("wanted", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_pictures_are_normalised_in_the_type_of_the_mean(
+    given: torch.dtype, wanted: torch.dtype, order: torch.memory_format
+) -> None:
+    bytes_ = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
+    images = (bytes_ if given == torch.uint8 else (bytes_ / 255).to(given)).contiguous(memory_format=order)
+    mean, std = torch.tensor([0.2, 0.3, 0.4]).to(wanted), torch.tensor([0.5, 0.25, 0.125]).to(wanted)
+    found = normalise(images, mean, std)
+    assert found.dtype == wanted
+    due = ((bytes_ / 255).double() - mean.double().view(3, 1, 1)) / std.double().view(3, 1, 1)
+    coarse = torch.bfloat16 in (given, wanted)
+    torch.testing.assert_close(found.double(), due, atol=0.05 if coarse else 1e-6, rtol=0)
