@@ -2,7 +2,6 @@
 
 import math
 from contextlib import nullcontext
-from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +13,6 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from models.classification.targets import class_weights, smooth_targets, smoothed_cross_entropy, soft_cross_entropy
-from models.finetune.averaging import WeightAverage, decay_at
 from models.finetune.compilation import compile_if_possible
 from models.finetune.folds import stratified_folds
 from models.finetune.head_start import coordinates, fit_head, minimise
@@ -178,28 +176,6 @@ def test_draws_follow_the_beta_distribution() -> None:
     draws = np.array([beta(0.2) for _ in range(4000)])
     assert draws.mean() == pytest.approx(0.5, abs=0.03)
     assert draws.var() == pytest.approx(1 / (4 * 1.4), abs=0.01)  # 1 / (4 (2a + 1))
-
-
-def test_the_memory_of_the_average_grows_to_its_limit() -> None:
-    shares = [decay_at(step, 0.99) for step in range(2000)]
-    assert shares[0] == pytest.approx(0.1)
-    assert all(late >= early for early, late in pairwise(shares))
-    assert shares[-1] == 0.99
-
-
-def test_the_average_is_the_recursion_over_all_steps() -> None:
-    task, weights = nn.Linear(2, 1, bias=False), torch.rand(30, 1, 2, dtype=torch.float64)
-    average, due = WeightAverage(0.5), weights[0]
-    for step, now in enumerate(weights):
-        with torch.no_grad():
-            task.weight.copy_(now)
-        trainer: Any = SimpleNamespace(global_step=step + 1)
-        for _ in range(2):  # batches that are gathered into one step count once
-            average.on_train_batch_end(trainer, task, None, None, 0)  # type: ignore[arg-type]
-        if step:  # the n-th update, n = step - 1 of the sum that began with the first weights
-            share = min(0.5, (1 + step) / (10 + step))
-            due = share * due + (1 - share) * now
-    torch.testing.assert_close(average.average["weight"].double(), due, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
