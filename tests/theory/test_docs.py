@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
+FEW = {"fine-tuning": 3}  # examples of a page that has fewer than six
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         "autoencoder-vs-rbm",
         "convolution",
         "energy",
+        "fine-tuning",
         "generalisation",
         "geometry",
         "glm",
@@ -27,5 +29,5 @@ DOCS = Path(__file__).parents[2] / "docs"
 )
 def test_examples(page: str) -> None:
     result = doctest.testfile(str(DOCS / f"{page}.md"), module_relative=False)
-    assert result.attempted > 5
+    assert result.attempted >= FEW.get(page, 6)
     assert result.failed == 0
