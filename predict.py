@@ -160,9 +160,9 @@ def tell_frames(classifier: Classifier, files: Sequence[Path]) -> None:
 def predict(words: Sequence[str]) -> int:
     """``predict.py CHECKPOINT PATHS``; returns the exit status."""
     arguments = read_arguments(words)
-    from data.ahead import with_progress
     from data.answers import columns_of
     from data.find import find_pictures
+    from data.progress import with_progress
 
     try:
         files = find_pictures(arguments.paths)
@@ -194,9 +194,9 @@ def predict(words: Sequence[str]) -> int:
 def evaluate(words: Sequence[str]) -> int:
     """``predict.py evaluate CHECKPOINT PICTURES``; returns the exit status."""
     arguments = read_evaluate_arguments(words)
-    from data.ahead import with_progress
     from data.labelled import check_known, list_labelled, prepared
     from data.layout import LayoutError
+    from data.progress import with_progress
 
     try:
         listing = list_labelled(arguments.pictures, arguments.split)

@@ -1,10 +1,9 @@
-"""Pictures made ready in threads while the caller works on those before them, and how far it is.
+"""Pictures made ready in threads while the caller works on those before them.
 
 Decoders release Python's lock, so that threads decode at once, and beside the network.
 """
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -32,13 +31,3 @@ def ahead(make: Callable[[Item], Made], items: Sequence[Item], batch_size: int) 
             yield [one.result() for one in batch]
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def with_progress(items: Iterable[Item], total: int, description: str) -> Iterable[Item]:
-    """The same items, with a bar on stderr where that is a terminal."""
-    if total == 0 or not sys.stderr.isatty():
-        return items
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(items, description=description, total=total, transient=True, console=Console(stderr=True))

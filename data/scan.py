@@ -21,10 +21,10 @@ from threading import Event
 
 from PIL import __version__ as pillow_version
 
-from data.ahead import with_progress
 from data.copies import is_jpeg, jpeg_digest
 from data.decode import Picture, PictureError, read_bytes, read_picture
 from data.modes import SEEN
+from data.progress import with_progress
 
 _CACHE_VERSION = 5
 _AT_ONCE = 8  # files
