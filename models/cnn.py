@@ -8,7 +8,6 @@ The network itself, with the formulas of convolution, is `models.convnet`; pretr
 """
 # N batch, C channels, H height, W width, D features, K classes
 
-import math
 from typing import Any, Literal
 
 import torch
@@ -19,8 +18,8 @@ from torch import Tensor
 from models.classification.evaluation import Evaluation, Outcome, Point
 from models.classification.head_alone import HeadAlone
 from models.classification.reporting import ClassifierReporting
-from models.classification.targets import at_least_single, class_weights, smoothed_cross_entropy
-from models.classification.views import further_views
+from models.classification.targets import class_weights, smoothed_cross_entropy
+from models.classification.views import further_views, log_mean_probability
 from models.columns import column_losses
 from models.convnet import CNN
 from models.finetune import idle
@@ -279,8 +278,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         logits = [self.network.head(features) for features in seen]
         if len(logits) == 1:
             return seen[0], logits[0]
-        opinions = at_least_single(torch.stack(logits))  # (V, N, K)
-        return seen[0], opinions.log_softmax(-1).logsumexp(0) - math.log(len(opinions))
+        return seen[0], log_mean_probability(torch.stack(logits))
 
     def features(self, images: Tensor, views: str) -> list[Tensor]:
         """Features of the pictures and of each further view of them."""

@@ -23,7 +23,8 @@ def smooth_targets(labels: Tensor, num_classes: int, smoothing: float = 0.0) -> 
     Returns:
         float32, shape (N, K); each row sums to 1.
     """
-    targets = torch.full((len(labels), num_classes), smoothing / num_classes, device=labels.device)
+    size = (len(labels), num_classes)
+    targets = torch.full(size, smoothing / num_classes, device=labels.device, dtype=torch.float32)
     return targets.scatter_add_(1, labels[:, None], targets.new_full((len(labels), 1), 1 - smoothing))
 
 

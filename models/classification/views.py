@@ -4,12 +4,15 @@ Source:
     Krizhevsky, Sutskever, Hinton (2012), ImageNet classification with deep convolutional neural networks, section 4.1
     (ten views: five shifts and their mirror images).
 """
-# N pictures, C channels, H height, W width
+# V views, N pictures, K classes, C channels, H height, W width
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from models.classification.targets import at_least_single
 
 # (down, right) in steps: the picture itself, then its neighbours, the nearer first.
 SHIFTS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
@@ -54,6 +57,18 @@ def logits_of(task: Any, images: Tensor, views: str = "one") -> Tensor:
     """
     logits: Tensor = task.outputs(images, views)[1] if hasattr(task, "outputs") else task(images)
     return logits.float()
+
+
+def log_mean_probability(logits: Tensor) -> Tensor:
+    """Logarithm of the mean probability over the views, finite also where that rounds to 0.
+
+    Args:
+        logits: Shape (V, N, K).
+
+    Returns:
+        float32, or float64 for such logits, shape (N, K).
+    """
+    return at_least_single(logits).log_softmax(2).logsumexp(0) - math.log(len(logits))
 
 
 def further_views(images: Tensor, views: str) -> list[Tensor]:

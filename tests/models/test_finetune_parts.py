@@ -189,6 +189,12 @@ def test_the_loss_of_half_precision_has_the_digits_of_float32(half: torch.dtype)
         assert found.dtype == torch.float32
         assert torch.equal(found, smoothed_cross_entropy(logits.float(), labels, 0.1, weights))
     assert smoothed_cross_entropy(logits.double(), labels, 0.1, None).dtype == torch.float64
+    torch.set_default_dtype(half)  # as Lightning does in half precision
+    try:
+        targets = smooth_targets(labels, 4, 0.1)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(targets, smooth_targets(labels, 4, 0.1))
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7])
