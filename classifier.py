@@ -110,21 +110,26 @@ class Classifier:
         Raises:
             ValueError: If there are not so many views.
         """
-        return self.log_probabilities(pictures, tta).exp()
+        return self._scaled_logits(pictures, tta).softmax(2).mean(0).cpu()  # nearer than exp(log p)
 
     def log_probabilities(self, pictures: Sequence[Picture] | Tensor, tta: int | None = None) -> Tensor:
         """Logarithms of `probabilities`, of the same arguments; finite also where these round to 0."""
+        from models.classification.views import log_mean_probability
+
+        return log_mean_probability(self._scaled_logits(pictures, tta)).cpu()
+
+    def _scaled_logits(self, pictures: Sequence[Picture] | Tensor, tta: int | None) -> Tensor:
+        """Logits over the temperature for each of the V views asked for, shape (V, N, K), on its device."""
         import torch
 
-        from models.classification.views import log_mean_probability, logits_of, picture_views
+        from models.classification.views import logits_of, picture_views
         from trainer.device import computing
 
         images = self._images(pictures)
         shown = [images] if tta is None else picture_views(images, tta, self.mirrors)
         own = self.task.hparams.get("views", "one") if tta is None else "one"
         with torch.inference_mode(), computing(self.precision):
-            logits = torch.stack([logits_of(self.task, view, own) for view in shown])  # (V, N, K)
-        return log_mean_probability(logits / self.temperature).cpu()
+            return torch.stack([logits_of(self.task, view, own) for view in shown]) / self.temperature
 
     def features(self, pictures: Sequence[Picture] | Tensor) -> Tensor:
         """What the last layer sees of each picture, float32, shape (N, D), on the CPU.
