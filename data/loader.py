@@ -217,7 +217,8 @@ class TensorLoader(ResumableLoader):
                 self.last_indices = order[part]
                 images, labels = images.index_select(0, order[part]), labels.index_select(0, order[part])
             if self.augment is not None:
-                images = self.augment(images, self.draws(epoch, batch, self.last_numbers()))
+                with torch.autocast(images.device.type, enabled=False):  # bfloat16 knows places to 1 in 256
+                    images = self.augment(images, self.draws(epoch, batch, self.last_numbers()))
             self.position = batch + 1
             yield images, labels
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from data.draws import Draws
 from data.folder import Folder
@@ -72,6 +73,20 @@ def test_cpu_and_gpu_path_show_the_same_window() -> None:
     inner = (one - two)[:, :, 3:-3, 3:-3].abs()
     assert inner.max() < 0.02
     assert (one - two).abs().mean() < 0.01
+
+
+def test_a_view_is_cut_in_full_precision_whatever_the_loop_computes_in() -> None:
+    store, labels = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8), torch.zeros(4, dtype=torch.int64)
+
+    def augment(rows: Tensor, draws: Draws) -> Tensor:
+        windows = torch.tensor([[3, 5, 30, 31]]).expand(len(rows), 4)
+        return cut_on_device(store, rows, windows, torch.zeros(len(rows), dtype=torch.bool), 24, 24)
+
+    loader = TensorLoader(torch.arange(4), labels, 4, augment=augment)
+    ((plain, _),) = loader
+    with torch.autocast("cpu", torch.bfloat16):
+        ((views, _),) = loader
+    assert torch.equal(views, plain)
 
 
 def test_threads_give_the_same_views_as_one() -> None:
