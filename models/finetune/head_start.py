@@ -52,6 +52,7 @@ class HeadFit(NamedTuple):
         accuracy: Held-out accuracy at the chosen strength, of training pictures that its fold did not see; the mean
             over the classes where these count alike.
         judged: How many pictures these are.
+        alone: How many others were held out and judged nothing: no picture of their class was learnt from.
         part: Which part of the features it reads, where there was a choice.
     """
 
@@ -61,6 +62,7 @@ class HeadFit(NamedTuple):
     losses: list[float]
     accuracy: float
     judged: int
+    alone: int
     part: int = 0
 
 
@@ -111,7 +113,8 @@ class Choice(NamedTuple):
         best: Index in `STRENGTHS`.
         losses: Of each that was tried.
         accuracy: At the best one.
-        judged: Pictures held out by a fold.
+        judged: Pictures held out by a fold, of classes that its head knows.
+        alone: The others that were held out.
         solution: W and b of the best one, the mean over the folds, shape (R + 1, 1, K).
     """
 
@@ -119,6 +122,7 @@ class Choice(NamedTuple):
     losses: list[float]
     accuracy: float
     judged: int
+    alone: int
     solution: Tensor
 
 
@@ -143,7 +147,8 @@ def choose_strength(
     held_out = folds[:, None] == torch.arange(num_folds if work <= MOST_WORK else 1, device=z.device)  # (N, M)
     inside = importance[:, None] * ~held_out
     inside /= inside.sum(0)
-    outside = importance[:, None] * held_out
+    judged = held_out & known_classes(labels, inside, num_classes)
+    outside = importance[:, None] * judged
     outside /= outside.sum()
 
     losses: list[float] = []
@@ -161,8 +166,27 @@ def choose_strength(
         rights.append(float((outside * (logs.argmax(-1) == labels[:, None])).sum()))
         tried(len(losses))
     best = min(range(len(losses)), key=losses.__getitem__)
-    judged = int(held_out.any(1).sum())
-    return Choice(best, losses, rights[best], judged, solutions[best + 1].mean(1, keepdim=True))
+    count = int(judged.sum())
+    return Choice(
+        best, losses, rights[best], count, int(held_out.sum()) - count, solutions[best + 1].mean(1, keepdim=True)
+    )
+
+
+def known_classes(labels: Tensor, inside: Tensor, num_classes: int) -> Tensor:
+    """Which head has learnt from a picture of the class of which picture: no other can be right on it.
+
+    A weak pull is only the more certain there, so that with balanced classes one picture would choose the strength.
+
+    Args:
+        labels: Shape (N,).
+        inside: Importances that each head learns from, shape (N, M).
+        num_classes: K.
+
+    Returns:
+        Boolean, shape (N, M); all True where no head could judge any picture.
+    """
+    learnt = inside.new_zeros(num_classes, inside.shape[1]).index_add_(0, labels, inside)[labels] > 0
+    return learnt if bool((learnt & (inside == 0)).any()) else torch.ones_like(learnt)
 
 
 def fit_head(
@@ -214,7 +238,9 @@ def fit_head(
     weight = (basis @ whole[:-1, 0]).T  # (K, D)
     bias = whole[-1, 0] - weight @ centre
     bias -= bias.mean()
-    return HeadFit(weight.float().cpu(), bias.float().cpu(), strength, choice.losses, choice.accuracy, choice.judged)
+    return HeadFit(
+        weight.float().cpu(), bias.float().cpu(), strength, choice.losses, choice.accuracy, choice.judged, choice.alone
+    )
 
 
 def importances(labels: Tensor, num_classes: int, balance: bool) -> Tensor:

@@ -235,9 +235,10 @@ class FineTuning(Callback):
         right, judged = round(self.head.accuracy * self.head.judged), self.head.judged
         low, high = wilson_interval(right, judged)
         sure = ", mean over the classes" if self.balanced else f" ({100 * low:.1f} to {100 * high:.1f} %)"
+        alone = f"; {self.head.alone:,} of a class with no other judged nothing" * (self.head.alone > 0)
         return (
             f"{100 * self.head.accuracy:.1f} % of {judged:,} training pictures right when held out{sure}, "
-            f"on {what} (strength {self.head.strength:.2g}, {self.head_s:.1f} s)"
+            f"on {what} (strength {self.head.strength:.2g}, {self.head_s:.1f} s){alone}"
         )
 
     def _fit_head(self, trainer: Trainer, task: CNNTask) -> None:

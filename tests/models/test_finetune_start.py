@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import models.finetune.policy
@@ -221,3 +222,24 @@ def test_the_effective_batch_is_printed(pictures: Path, tmp_path: Path, capsys: 
     assert train.main(words(pictures, tmp_path, *accumulated, epochs=1)) == 0
     assert "batch   8 × 2 batches a step = 16 samples" in capsys.readouterr().out.splitlines()
     assert last(tmp_path)["global_step"] == 2  # 8 + 8 pictures, then 4
+
+
+@pytest.mark.parametrize("balance", [False, True])
+def test_a_class_of_one_picture_judges_no_head(balance: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.eye(4, 20) * 6
+    labels = torch.arange(4).repeat_interleave(torch.tensor([30, 30, 30, 1]))
+    features = centres[labels] + torch.randn(91, 20, generator=generator)
+    whole, common = fit_head(features, labels, 4, balance), fit_head(features[:90], labels[:90], 3, balance)
+    assert (whole.judged, whole.alone, common.judged, common.alone) == (90, 1, 90, 0)
+    assert whole.accuracy == pytest.approx(1)
+    assert min(whole.losses) == pytest.approx(min(common.losses), abs=0.01)
+    fresh, due = centres[labels[:90]] + torch.randn(90, 20, generator=generator), labels[:90]
+    with_it, without = (F.cross_entropy(fresh @ one.weight.T + one.bias, due).item() for one in (whole, common))
+    assert with_it < without + 0.01
+
+
+def test_where_no_class_has_two_pictures_each_judges() -> None:
+    head = fit_head(torch.eye(3), torch.arange(3), 3)
+    assert (head.judged, head.alone, head.accuracy) == (3, 0, 0)
+    assert head.strength == STRENGTHS[0]  # the strongest pull is the least certain
