@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 import train
 from data import DATA
@@ -86,6 +87,18 @@ def test_the_test_pictures_are_touched_once_after_everything_is_chosen(
     monkeypatch.setattr(Digits, "test_dataloader", counting)
     assert train.main(["--model", "cnn", "--epochs", "1", "--root", str(tmp_path), *QUICK]) == 0
     assert served == [(True, True)]
+
+
+def test_what_was_set_to_nothing_stays_so_in_a_replay(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    given = ["--trainer.check_val_every_n_epoch", "null", "--trainer.val_check_interval", "10"]
+    assert train.main(["--model", "cnn", *given, "--print_config"]) == 0
+    text = capsys.readouterr().out
+    trainer = yaml.safe_load(text)["trainer"]
+    assert (trainer["check_val_every_n_epoch"], trainer["val_check_interval"]) == (None, 10)
+    saved = tmp_path / "config.yaml"
+    saved.write_text(text)
+    assert train.main(["-c", str(saved), "--print_config"]) == 0
+    assert capsys.readouterr().out == text
 
 
 def test_print_config_is_a_config(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def make_trainer(
     options["profiler"] = options.get("profiler") or NoProfiler()
 
     last = LastCheckpoint(run, checkpoint_every_n_steps) if checkpoints else None
-    timing = Timing()
+    timing, stopper = Timing(), StopOnSignal(Signals(), last)
     callbacks: list[Callback] = [
         StepSeed(seed),
         Inexact(),
@@ -115,7 +115,7 @@ def make_trainer(
         *([Histograms()] if histograms else []),
         *([LogInterval()] if own_interval else []),
         *_listed(options.pop("callbacks", None)),
-        StopOnSignal(Signals(), last),
+        stopper,
     ]
     if early_stopping_patience is not None and monitor is not None:
         callbacks.append(EarlyStopping(monitor, patience=early_stopping_patience, mode=mode, check_finite=False))
@@ -130,7 +130,7 @@ def make_trainer(
             plugins=plugins,
             enable_checkpointing=checkpoints,
         )
-        EpochLoop.install(trainer)
+        EpochLoop.install(trainer, [stopper.between_batches, *([last.between_batches] if last else [])])
         return judge_in_full(trainer)
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer options: {' '.join(str(error).split())}") from error

@@ -2,7 +2,8 @@
 
 One callback for both loses work: while the metric gets worse, its "last" stays at the best epoch. Both files are
 written at the end of a training epoch, after validation, when weights, optimiser, loaders and metrics agree.
-A checkpoint on an epoch's last batch would resume without that epoch's validation, so none is written there.
+A checkpoint on an epoch's last batch would resume without that epoch's validation, so none is written there; what is
+written inside an epoch is written between two batches, after all hooks of the first (`trainer.loop`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from trainer.errors import UserError
 from trainer.folder import RunFolder
 from trainer.notice import notice
+from trainer.pending import leave_validation_pending
 from trainer.safe_file import SafeCheckpointIO, load_checkpoint, remove_litter
 
 __all__ = ["BestCheckpoint", "CutEpoch", "HouseRecord", "LastCheckpoint", "SafeCheckpointIO", "load_checkpoint"]
@@ -103,11 +105,10 @@ class LastCheckpoint(Checkpoint):
         trainer.save_checkpoint(self.path, weights_only=False)
         return self.path
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def between_batches(self, trainer: Trainer) -> None:
         """Write inside the epoch when it is time; counted in batches, since a task may step by hand."""
-        if self.every_n_steps and (batch_idx + 1) % self.every_n_steps == 0 and between_steps(trainer):
+        done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        if self.every_n_steps and done % self.every_n_steps == 0 and between_steps(trainer):
             self.save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -118,8 +119,9 @@ class LastCheckpoint(Checkpoint):
 class BestCheckpoint(Checkpoint):
     """Keeps the state with the best value of a metric in ``best.ckpt``.
 
-    The value is judged at the end of each training epoch in which it was measured. NaN is never the best. Of equals the
-    newest, which has trained longer, is the best; and where the task logs how far chance alone may carry the value,
+    The weights that are kept are those that were measured, at the end of an epoch or, where a validation comes inside
+    it, there; a resume from such a file repeats the validation. NaN is never the best. Of equals the newest, which has
+    trained longer, is the best; and where the task logs how far chance alone may carry the value,
     such as ``val/accuracy_high`` beside ``val/accuracy``, equal is what the validation set cannot tell from the best: a
     hundred pictures would else choose a lucky epoch in the middle of a schedule.
 
@@ -137,7 +139,8 @@ class BestCheckpoint(Checkpoint):
         self.mode = mode
         self.score: float | None = None
         self.epoch: int | None = None
-        self._measured = False
+        self._measured = False  # at the end of this epoch
+        self._inside = False  # an epoch
 
     def better(self, value: float, reach: float | None = None) -> bool:
         """Whether an epoch is to be kept as the best so far.
@@ -158,17 +161,29 @@ class BestCheckpoint(Checkpoint):
             self.score = self.epoch = None
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A metric of validation is there now; if not, its name is wrong."""
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._measured = True
-            if self.monitor.startswith("val/"):
-                check_monitor(self.monitor, trainer.callback_metrics)
+        """A metric of validation is there now; if not, its name is wrong. Inside an epoch it is judged at once."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        if self.monitor.startswith("val/"):
+            check_monitor(self.monitor, trainer.callback_metrics)
+        self._measured = trainer.fit_loop.epoch_loop._num_ready_batches_reached()
+        if not self._measured and not self.monitor.startswith("train/") and not trainer.fit_loop._should_accumulate():
+            self._inside = True
+            self._judge(trainer)
+            self._inside = False
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write when the epoch was the best one, or could be."""
-        if not self._measured and not self.monitor.startswith("train/"):
-            return
-        self._measured = False
+        if self._measured or self.monitor.startswith("train/"):
+            self._measured = False
+            self._judge(trainer)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Inside an epoch the validation, whose sums no checkpoint holds, is repeated after a resume."""
+        if self._inside:
+            leave_validation_pending(checkpoint)
+
+    def _judge(self, trainer: Trainer) -> None:
         check_monitor(self.monitor, trainer.callback_metrics)
         value = float(torch.as_tensor(trainer.callback_metrics[self.monitor]))
         end = trainer.callback_metrics.get(f"{self.monitor}_{'high' if self.mode == 'max' else 'low'}")

@@ -31,7 +31,7 @@ options
   --device D       cpu, cuda, mps or auto                 (= --trainer.accelerator)
   -c FILE          settings from a YAML file, e.g. a run's config.yaml to replay it; several are merged
   --early_stopping.patience N
-                   stop after N epochs without a better validation figure (default: never)
+                   stop after N validations, as a rule one an epoch, without a better figure (default: never)
   --resume RUN     go on exactly where a run stopped; 'auto' takes the newest unfinished one of this model and data
   --root FOLDER    where runs are kept (default: runs)
   --report HOW     what is drawn at the end: full, brief or none

@@ -11,6 +11,7 @@ Lightning's own code. A callback or a hook that is put in place in the midst of 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loops.fetchers import _DataFetcher, _PrefetchDataFetcher, _profile_nothing
 from lightning.pytorch.loops.optimization.automatic import ClosureResult
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.loops.utilities import _is_max_limit_reached
 from torch import Tensor
 
 from trainer.around import Around, is_ordinary
@@ -27,12 +29,20 @@ class EpochLoop(_TrainingEpochLoop):
     """Takes the place of Lightning's loop over the batches of an epoch."""
 
     _around: Around | None = None
+    between: tuple[Callable[[Trainer], None], ...] = ()
 
     @classmethod
-    def install(cls, trainer: Trainer) -> None:
-        """Puts it into ``trainer``, before its first run."""
+    def install(cls, trainer: Trainer, between: Iterable[Callable[[Trainer], None]] = ()) -> None:
+        """Puts it into ``trainer``, before its first run.
+
+        Args:
+            trainer: Whose loop it becomes.
+            between: What is called after each batch, when all hooks of that batch have been: a checkpoint that is saved
+                there holds what they did, and resumes at the next batch.
+        """
         theirs = trainer.fit_loop.epoch_loop
-        trainer.fit_loop.epoch_loop = cls(trainer, theirs.min_steps, theirs.max_steps)
+        trainer.fit_loop.epoch_loop = loop = cls(trainer, theirs.min_steps, theirs.max_steps)
+        loop.between = tuple(between)
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         """Looks up what is called around the steps of this epoch."""
@@ -50,11 +60,25 @@ class EpochLoop(_TrainingEpochLoop):
             self._around = None
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
-        """One step.
+        """One step, and what is called between two.
 
         Raises:
             StopIteration: When the data or the task end the epoch.
         """
+        progress = self.batch_progress
+        ready = progress.total.ready
+        self._step(data_fetcher)
+        if progress.total.ready == ready:
+            return  # after a resume: what is left of a validation comes first
+        # Lightning takes a checkpoint for one between two batches when the last of them is not yet completed.
+        for counted in (progress.total, progress.current):
+            counted.completed -= 1
+        for call in self.between:
+            call(self.trainer)
+        for counted in (progress.total, progress.current):
+            counted.completed += 1
+
+    def _step(self, data_fetcher: _DataFetcher) -> None:
         around, progress, results = self._around, self.batch_progress, self._results
         if around is None or self.restarting or self.trainer.accumulate_grad_batches != 1:
             return super().advance(data_fetcher)
@@ -122,12 +146,26 @@ class EpochLoop(_TrainingEpochLoop):
             or around.looks_between
             or self.batch_progress.is_last_batch
             or self.batch_idx + 1 >= trainer.num_training_batches
+            or self._last_of_all()
             or trainer.should_stop
             or trainer.received_sigterm
             or trainer.accumulate_grad_batches != 1
         ):
             return super().on_advance_end(data_fetcher)
         self._batches_that_stepped += 1
+
+    def _last_of_all(self) -> bool:
+        """Whether no step follows, as far as steps and epochs were given; a stop that was asked for counts too."""
+        trainer, fit = self.trainer, self.trainer.fit_loop
+        if _is_max_limit_reached(self.global_step, self.max_steps) or (trainer.should_stop and fit._can_stop_early):
+            return True
+        return self._num_ready_batches_reached() and _is_max_limit_reached(
+            trainer.current_epoch + 1, fit.max_epochs or -1
+        )
+
+    def _should_check_val_fx(self, data_fetcher: _DataFetcher) -> bool:
+        """Validates after the last step too, whatever the interval: else nothing would have judged these weights."""
+        return super()._should_check_val_fx(data_fetcher) or (self.trainer.enable_validation and self._last_of_all())
 
 
 class Closure:

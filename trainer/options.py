@@ -148,7 +148,7 @@ def build_parser(
         "--early_stopping.patience",
         type=int | None,
         default=None,
-        help="stop after so many epochs without a better validation metric",
+        help="stop after so many validations, as a rule one an epoch, without a better metric",
     )
     for group, owner in (("model", task), ("data", data)):
         if f"{group}.name" in option_names(parser):
@@ -282,10 +282,9 @@ def as_yaml(request: Request, parser: ArgumentParser, final: Namespace) -> str:
     """All settings as YAML that `trainer.front.read` takes back: the names, and every value that will be used."""
     import yaml
 
-    flat = flatten(yaml.safe_load(parser.dump(final)))
-    values = nest(
-        {key: value for key, value in flat.items() if value is not None or parser.get_default(key) is not None}
-    )
+    emptied = {key: None for key, value in final.items() if value is None and parser.get_default(key) is not None}
+    flat = flatten(yaml.safe_load(parser.dump(final)))  # which leaves out whatever is None
+    values = nest({**{key: value for key, value in flat.items() if value is not None}, **emptied})
     settings: dict[str, Any] = {
         "model": {"name": request.model, **(values.pop("model", None) or {})},
         "data": {"name": request.data, **(values.pop("data", None) or {})},

@@ -17,17 +17,30 @@ from trainer.device import precision_name
 from trainer.errors import UserError, expand
 from trainer.folder import CHECKPOINTS, RunFolder
 from trainer.notice import notice
+from trainer.pending import validation_pending
 from trainer.provenance import other_code
 from trainer.safe_file import load_checkpoint, read_size
 
 # Settings of the data that say where and how fast it is read, not which pictures come when.
 _PLACES = frozenset({"root", "path", "csv", "cache_dir", "num_workers"})
 
-# Settings of the Trainer that decide what a step does, and which steps there are; how long it trains may change.
+# Settings of the Trainer that decide what a step does, which steps there are, and which of them are judged on what;
+# how long it trains may change.
 _STEPS = ("precision", "limit_train_batches", "overfit_batches", "accumulate_grad_batches", "gradient_clip_val",
-          "gradient_clip_algorithm")  # fmt: skip
+          "gradient_clip_algorithm", "deterministic", "limit_val_batches", "val_check_interval",
+          "check_val_every_n_epoch")  # fmt: skip
 
-_UNSAID: dict[str, Any] = {"limit_train_batches": 1.0, "gradient_clip_val": 0}  # what None stands for
+_UNSAID: dict[str, Any] = {
+    "limit_train_batches": 1.0,
+    "limit_val_batches": 1.0,
+    "val_check_interval": 1.0,
+    "gradient_clip_val": 0,
+    "deterministic": False,
+}  # fmt: skip (what None stands for)
+
+_SHARES = frozenset(
+    f"trainer.{name}" for name in ("limit_train_batches", "limit_val_batches", "val_check_interval", "overfit_batches")
+)
 
 _OF_PIXELS = ("mean", "std")  # facts that other training pictures change, whatever the options are
 
@@ -40,8 +53,9 @@ def logged_step(checkpoint: dict[str, Any]) -> int:
     progress = checkpoint.get("loops", {}).get("fit_loop", {})
     steps = progress.get("epoch_loop.state_dict", {}).get("_batches_that_stepped", checkpoint.get("global_step", 0))
     current = progress.get("epoch_loop.batch_progress", {}).get("current", {})
-    # Inside an epoch Lightning saves before it counts the batch.
-    return int(steps) + int(current.get("processed", 0) > current.get("completed", 0))
+    # Inside an epoch, and before a validation, Lightning saves before it counts the batch.
+    uncounted = current.get("processed", 0) > current.get("completed", 0) or validation_pending(checkpoint)
+    return int(steps) + int(uncounted)
 
 
 def find_resume(
@@ -205,7 +219,7 @@ def check_compatible(
         then |= {name: value for name, value in defaults.items() if name in now and name not in then}
     if then.get("trainer.precision") == "auto" != now.get("trainer.precision"):
         then["trainer.precision"] = stored.get("precision", "auto")  # what it came to
-    differing = [name for name in then if name in now and _plain(then[name]) != _plain(now[name])]
+    differing = [name for name in then if name in now and not _same(name, then[name], now[name])]
     telling = [name for name in differing if name not in _OF_PIXELS]
     chosen = [name for name in telling if name not in _facts(checkpoint)]
     options = _options(checkpoint) | {name for name in defaults if "." not in name}
@@ -259,6 +273,12 @@ def _meant(name: str, value: Any) -> Any:
     if name == "precision" and value not in (None, "auto"):
         return precision_name(str(value))
     return _UNSAID.get(name) if value is None else value
+
+
+def _same(name: str, then: Any, now: Any) -> bool:
+    """Whether two values mean the same; of batches 1 is one and 1.0 all of them."""
+    one = name in _SHARES and then == 1
+    return _plain(then) == _plain(now) and (not one or isinstance(then, float) == isinstance(now, float))
 
 
 def _plain(value: Any) -> Any:

@@ -24,6 +24,21 @@ from trainer.checkpoint import LastCheckpoint, between_steps
 from trainer.errors import SIGINT_EXIT, RunFailed
 from trainer.interrupt import STATUS, again_soon, must_wait
 from trainer.notice import notice_of_signal
+from trainer.pending import leave_validation_pending
+
+
+class Stopped(BaseException):
+    """Ends the run at whatever line the signal came; it passes every ``except Exception``.
+
+    Lightning takes a KeyboardInterrupt, which would pass them too, for its own.
+
+    Args:
+        failure: What `Signals.installed` makes of it.
+    """
+
+    def __init__(self, failure: RunFailed) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
 
 
 class Signals:
@@ -52,7 +67,7 @@ class Signals:
             return again_soon(number)
         self.received = received
         if not self.can_wait:
-            self.stop(self.kept, "nothing had been trained yet")
+            raise Stopped(self._failure(self.kept, "nothing had been trained yet"))
         notice_of_signal(f"{received.name} received: saving after this batch")
 
     def install(self) -> None:
@@ -61,21 +76,23 @@ class Signals:
             for number in STATUS:
                 signal.signal(number, self.handle)
 
-    def stop(self, saved: Path | None, nothing: str = "there was nothing new to save") -> NoReturn:
+    def stop(self, saved: Path | None) -> NoReturn:
         """Leave the run.
 
         Args:
             saved: The checkpoint that holds the state.
-            nothing: What to say where there is none.
 
         Raises:
             RunFailed: Always, with the exit status of the signal.
         """
+        raise self._failure(saved, "there was nothing new to save")
+
+    def _failure(self, saved: Path | None, nothing: str) -> RunFailed:
         assert self.received is not None
         what = nothing
         if saved:
             what = f"the state is in {saved}; python train.py --resume {quote(str(saved.parent.parent))} goes on"
-        raise RunFailed(f"stopped by {self.received.name}: {what}", STATUS[self.received])
+        return RunFailed(f"stopped by {self.received.name}: {what}", STATUS[self.received])
 
     @contextlib.contextmanager
     def installed(self, kept: Path | None) -> Iterator[Signals]:
@@ -83,6 +100,9 @@ class Signals:
 
         Args:
             kept: Where a checkpoint lies, if the file is there.
+
+        Raises:
+            RunFailed: With the exit status of a signal for which nobody waited.
         """
         former = {number: signal.getsignal(number) for number in STATUS}
         self.received, self.can_wait = None, False
@@ -90,6 +110,8 @@ class Signals:
         self.install()
         try:
             yield self
+        except Stopped as stopped:
+            raise stopped.failure from None
         finally:
             if threading.current_thread() is threading.main_thread():
                 for number, handler in former.items():
@@ -135,9 +157,7 @@ class StopOnSignal(Callback):
         self.signals.kept = self.last.path if self.last is not None and self.last.path.is_file() else None
         self.signals.can_wait = False
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def between_batches(self, trainer: Trainer) -> None:
         """Inside an epoch; its last batch is followed by a validation or by the end of the epoch."""
         if between_steps(trainer) and self.asked(trainer):
             self._save_and_stop(trainer)
@@ -171,14 +191,9 @@ class StopOnSignal(Callback):
             self.signals.stop(self.last.path if self.last and self.last.path.exists() else None)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Mark the validation as begun with no batch done: then Lightning runs all of it after the resume."""
+        """A validation that was cut off is run from its first batch."""
         if self._validation_pending:
-            nothing = {"ready": 0, "started": 0, "processed": 0, "completed": 0}
-            checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"] = {
-                "total": {**nothing, "ready": 1, "started": 1},
-                "current": nothing,
-                "is_last_batch": False,
-            }
+            leave_validation_pending(checkpoint)
 
     def _stop_in_validation(self, trainer: Trainer) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking and self.asked(trainer):

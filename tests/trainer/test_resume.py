@@ -140,6 +140,22 @@ def test_other_settings_are_named() -> None:
         check_compatible(checkpoint, same, {"model": "vit", "data": "digits"})
 
 
+def test_what_is_judged_and_when_stays_as_it_was() -> None:
+    def settings(**trainer: Any) -> dict[str, Any]:
+        said = {"limit_val_batches": None, "val_check_interval": None, "check_val_every_n_epoch": 1}
+        return {"recipe": {"trainer": {**said, "deterministic": None, **trainer}}}
+
+    checkpoint = {"house": settings(), "hyper_parameters": {}}
+    check_compatible(checkpoint, {}, settings(limit_val_batches=1.0, val_check_interval=1.0, deterministic=False))
+    for name, value in (("limit_val_batches", 1), ("val_check_interval", 0.5), ("check_val_every_n_epoch", 2)):
+        with pytest.raises(UserError, match=rf"trainer\.{name} was .*, now {value}"):
+            check_compatible(checkpoint, {}, settings(**{name: value}))
+    none = {"house": settings(overfit_batches=0.0), "hyper_parameters": {}}
+    check_compatible(none, {}, settings(overfit_batches=0))
+    with pytest.raises(UserError, match=r"trainer\.deterministic was False, now True"):
+        check_compatible(checkpoint, {}, settings(deterministic=True))
+
+
 def test_what_an_older_version_did_not_know_had_its_default() -> None:
     def house(**data: Any) -> dict[str, Any]:
         return {"recipe": {"model": {"lr": 0.1}, "data": {"aug": "none", **data}}}
