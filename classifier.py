@@ -67,8 +67,9 @@ class Classifier:
 
         Args:
             pictures: Paths or bytes of files, PIL pictures, or uint8 arrays of shape (H, W), (H, W, 3), (H, W, 4), or
-                (H, W, C) for a classifier of C channels. A large JPEG is decoded at a smaller size where it is given as
-                a file, so that it may differ by some grey levels from the same picture opened by PIL.
+                (H, W, C) for a classifier of C channels. Each form gives the same pixels, but for large JPEGs given
+                as files where the preprocessing says ``reduce_jpeg`` (checkpoints of earlier versions) or has the kind
+                "ink": these are decoded smaller.
 
         Raises:
             PictureError: If one cannot be read.
@@ -217,7 +218,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
     Raises:
         UserError: If the file is no checkpoint of a classifier of this project, or device or precision are not there.
     """
-    from data.preprocess import preprocessing
+    from data.preprocess import stored_preprocessing
     from theory.finite import not_finite
     from trainer.device import answering_precision, check_device, precision_name, weight_type
     from trainer.options import load_class
@@ -249,7 +250,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
             precision, note = answering_precision(str(house.get("precision", "32-true")), device)
         task: Any = task_class(**options).to(weight_type(precision))
         task.load_state_dict(state)
-        settings = preprocessing(**house["preprocessing"])
+        settings = stored_preprocessing(house["preprocessing"])
         temperature = float(house.get("temperature") or 1.0)
         if not 0 < temperature < math.inf:
             raise ValueError(f"its temperature is {temperature}")

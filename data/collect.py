@@ -88,7 +88,7 @@ class Collection:
         return self.scanned
 
     def _read_whole(self, positions: Sequence[int]) -> None:
-        """Learn the digests of the pixels of JPEGs, which the first pass may have decoded smaller."""
+        """Learn the digests of the pixels of JPEGs, which the first pass does not take."""
         if not positions:
             return
         settings = self.store.settings
@@ -174,7 +174,6 @@ class Collection:
             max_pixels=settings["max_pixels"],
             channels=settings["channels"],
             background=settings["background"],
-            short_sides=[self.store.short_side(forms[position]) for position in positions],
             sink=keep,
             wanted=[place[position] for position in wanted],
             known=known,

@@ -6,8 +6,8 @@ Three digests say so, and none depends on the size, the channels or the backgrou
     of the pixels  upright and as the file stores them, without loss: a PNG and a BMP have the same
     of a JPEG      its tables and its compressed picture, without what cameras and programs write beside them
 
-A JPEG is often decoded at a fraction of its size, which makes it cheap and its pixels no measure. Its own pixels are
-read in full only if a file of another kind has the same width and height; JPEGs are compared by their data.
+JPEGs are compared by their data. The digest of a JPEG's pixels takes time and serves only where a file of another kind
+has the same width and height: only then it is made.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ Training and prediction read pictures through this file only, so that a picture 
     channels     1 is grey and 3 is colour, to which all is converted; another number is what a file must have
                  (data/modes.py)
     size         refused from the header when there are more than ``max_pixels``, before any pixel is decoded
-    JPEG         decoded at 1/2, 1/4 or 1/8 when ``short_side`` allows it (the DCT makes that nearly free)
+    JPEG         decoded at 1/2, 1/4 or 1/8 when ``short_side`` allows it (the DCT makes that nearly free), which is
+                 sharper than the full picture averaged to that size
 
 Pillow reads every header and decodes all but plain colour JPEGs. Those go through simplejpeg: the same library, equal
 bytes a quarter sooner, without Pillow's copy from four bytes a pixel to three. What it refuses is Pillow's again, whose

@@ -9,6 +9,9 @@ exactly as the validation set was prepared. Four kinds:
     ink           a drawing of one character, as MNIST was made: light ink on dark, its box scaled to a share of the
                   frame, its centre of mass in the middle
 
+A file is decoded in full, so that it gives what the same picture opened by another program gives; checkpoints of
+earlier versions were validated on JPEGs decoded smaller (``reduce_jpeg``), and go on so.
+
 Windows are cut in whole pixels and resampled in one step, antialiased, in 8 bits. The filters are torch's, which take a
 quarter of the time of Pillow's and differ from these where Pillow takes rows before columns, in how the values between
 the two are rounded; Lanczos, which torch lacks, is Pillow's.
@@ -65,6 +68,7 @@ def preprocessing(
     interpolation: str = "bicubic",
     background: str = "white",
     max_pixels: int = MAX_PIXELS,
+    reduce_jpeg: bool = False,
     box: list[float] | None = None,
     centre: str = "mass",
     peak: int = 255,
@@ -83,6 +87,9 @@ def preprocessing(
         background: Colour under transparent pixels and beside padded pictures: a name or ``#rrggbb``. Of other channels
             than 1 and 3 it says nothing: these have 0 beside them.
         max_pixels: Pictures with more pixels are refused by name.
+        reduce_jpeg: Whether a JPEG is decoded at 1/2, 1/4 or 1/8 as long as both sides keep the pixels that are needed:
+            as earlier versions did, which is quicker and not what the full picture gives. "ink", which first looks
+            for the character in a small picture, always decodes so.
         box: Share of the frame's height and width that "ink" may fill, in (0, 1]; MNIST's 20/28 without it.
         centre: What "ink" puts in the middle of the frame: the centre of "mass", or of the "box".
         peak: Value of full ink, 1..255.
@@ -125,12 +132,23 @@ def preprocessing(
     if kind == "ink":
         settings |= {"box": box, "centre": centre, "peak": int(peak), "pen": float(pen)}
         return settings | {"stretch": bool(stretch), "deslant": bool(deslant)}
-    return settings | {"interpolation": interpolation} | ({"crop": float(crop)} if kind == "resize-crop" else {})
+    settings |= {"interpolation": interpolation, "reduce_jpeg": bool(reduce_jpeg)}
+    return settings | ({"crop": float(crop)} if kind == "resize-crop" else {})
 
 
 def preprocessing_of(data: str, image_size: tuple[int, int] | list[int], channels: int) -> dict[str, Any]:
     """Settings for a network trained on one of the built-in sets, by the set's command-line name."""
     return preprocessing(image_size=image_size, channels=channels, **_MADE.get(data, {}))  # type: ignore[arg-type]
+
+
+def stored_preprocessing(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings out of a checkpoint, checked: those of a version that had no ``reduce_jpeg`` did reduce.
+
+    Raises:
+        TypeError: If there is a setting that :func:`preprocessing` does not know.
+        ValueError: If a setting is not one of those allowed.
+    """
+    return preprocessing(**{"reduce_jpeg": True, **settings})
 
 
 def preprocess(source: str | os.PathLike[str] | bytes, settings: Mapping[str, Any]) -> Tensor:
@@ -152,17 +170,18 @@ def preprocess(source: str | os.PathLike[str] | bytes, settings: Mapping[str, An
 
         pixels = ink_pixels(source, settings, options)  # (H, W)
         return torch.from_numpy(pixels).expand(settings["channels"], -1, -1).clone()  # (C, H, W)
-    picture = read_picture(source, channels=settings["channels"], short_side=needed_side(settings), **options)
+    short_side = needed_side(settings) if settings["reduce_jpeg"] else None
+    picture = read_picture(source, channels=settings["channels"], short_side=short_side, **options)
     return prepare(picture.pixels, settings)
 
 
 def needed_side(settings: Mapping[str, Any]) -> int:
-    """Both sides of a picture must keep at least this many pixels when a JPEG is decoded smaller."""
+    """Both sides of a picture keep at least this many pixels where a JPEG is decoded smaller."""
     return math.ceil(max(settings["image_size"]) / settings.get("crop", 1.0))
 
 
 def prepare(pixels: np.ndarray, settings: Mapping[str, Any]) -> Tensor:
-    """A picture decoded with ``short_side=needed_side(settings)`` as the network sees it (not for kind "ink").
+    """A decoded picture as the network sees it (not for kind "ink").
 
     Args:
         pixels: uint8 in 0..255, shape (h, w, C).

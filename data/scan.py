@@ -69,7 +69,6 @@ def scan(
     max_pixels: int,
     channels: int = 3,
     background: str = "white",
-    short_sides: Sequence[int | None] | None = None,
     sink: Callable[[int, Picture], None] | None = None,
     wanted: Iterable[int] = (),
     whole: bool = False,
@@ -84,11 +83,10 @@ def scan(
         max_pixels: Pictures with more pixels count as bad.
         channels: What ``sink`` gets: 1 or 3, or the number that each file must have.
         background: Colour under transparent pixels.
-        short_sides: For each file, the side down to which a JPEG may be decoded smaller; None for full size.
         sink: Called from several threads with the position in ``paths`` and the picture, for each good file that is
             decoded.
         wanted: Positions of files that are decoded although they are known.
-        whole: Decode JPEGs in full as well, for the digest of their pixels.
+        whole: Take the digest of the pixels of JPEGs as well.
         known: What :func:`read_cache` gave; a file that has not changed since is not read again.
         num_workers: Threads; without it one for each core.
         progress: Show a progress bar when stderr is a terminal.
@@ -111,7 +109,6 @@ def scan(
             digest, jpeg = hashlib.sha256(content).hexdigest(), is_jpeg(content)
             picture = read_picture(
                 content, name=path, channels=channels, background=background, max_pixels=max_pixels,
-                short_side=short_sides[index] if short_sides is not None and not whole else None,
                 identify=whole or not jpeg,
             )  # fmt: skip
         except PictureError as error:

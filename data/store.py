@@ -32,7 +32,7 @@ from PIL import __version__ as pillow_version
 from torch import Tensor
 
 from data.memory import memory_limit
-from data.preprocess import needed_side, pad, prepare, resample
+from data.preprocess import pad, prepare, resample
 
 Form = Literal["plain", "source"]
 _KEPT_BYTES = 16 << 30
@@ -92,10 +92,6 @@ class PixelStore:
         if form == "source":
             return self.side, self.side, self.settings["channels"]
         return self.settings["channels"], *self.settings["image_size"]
-
-    def short_side(self, form: Form) -> int:
-        """The side down to which a JPEG may be decoded smaller."""
-        return self.side if form == "source" else needed_side(self.settings)
 
     def convert(self, form: Form, pixels: np.ndarray) -> Tensor:
         """Decoded pixels, uint8, shape (h, w, C), as they are stored."""

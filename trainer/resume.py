@@ -238,6 +238,9 @@ def check_compatible(
         notice(f"note: since this run began: {'; '.join(changed)}; its steps may differ from here on")
     if (house or {}).get("view_scheme", 0) > stored.get("view_scheme", 1):
         notice("warning: an earlier version began this run; its views were drawn otherwise than those from here on")
+    before, after = stored.get("preprocessing"), (house or {}).get("preprocessing")
+    if before and after and before != after:
+        notice("warning: an earlier version began this run; its pictures were prepared otherwise than from here on")
 
 
 def _options(checkpoint: dict[str, Any]) -> set[str]:

@@ -163,10 +163,10 @@ def test_stacks_are_decoded_once_and_found_in_the_cache(make: Make, tmp_path: Pa
     assert second.collection.decoded == 0
 
 
-def test_the_settings_of_colour_and_grey_name_the_same_files_as_before() -> None:
-    """Their arrays stay where earlier versions put them: only these names go into the key."""
+def test_the_settings_of_colour_and_grey_name_nothing_of_other_channels() -> None:
+    """Only these names go into the key of their arrays."""
     assert list(preprocessing()) == [
-        "kind", "image_size", "channels", "background", "max_pixels", "interpolation", "crop",
+        "kind", "image_size", "channels", "background", "max_pixels", "interpolation", "reduce_jpeg", "crop",
     ]  # fmt: skip
     assert PixelStore(Path("x"), preprocessing(), 8).shape("plain") == (3, 224, 224)
 

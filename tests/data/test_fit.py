@@ -73,11 +73,11 @@ def test_a_padded_view_has_the_proportions_of_the_picture(tmp_path: Path) -> Non
         assert ((rows >= 5) & (rows <= 9)).all()
 
 
-def test_without_fit_the_settings_are_those_of_older_checkpoints(tmp_path: Path) -> None:
+def test_without_fit_the_settings_are_those_of_crop(tmp_path: Path) -> None:
     root = wide(tmp_path / "p")
     assert made(root, crop=0.9).preprocessing() == {
         "kind": "resize-crop", "image_size": [30, 30], "channels": 3, "background": "white",
-        "max_pixels": 178956970, "interpolation": "bicubic", "crop": 0.9,
+        "max_pixels": 178956970, "interpolation": "bicubic", "reduce_jpeg": False, "crop": 0.9,
     }  # fmt: skip
     with pytest.raises(ValueError, match="fit must be one of crop, stretch, pad, got 'squash'"):
         made(root, fit="squash")

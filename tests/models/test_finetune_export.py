@@ -61,3 +61,13 @@ def test_a_fine_tuned_backbone_answers_alike_wherever_it_runs(
         with torch.no_grad():
             task.network.head.weight[:, task.network.parts()[1]] = 0
         assert (answers() - probabilities).abs().max() > 0.01
+
+
+def test_a_checkpoint_of_an_earlier_version_decodes_jpegs_as_it_was_validated(
+    runs: dict[bool, Path], tmp_path: Path
+) -> None:
+    checkpoint = torch.load(predict.find_checkpoint(str(runs[True])), weights_only=True)
+    assert checkpoint["house"]["preprocessing"].pop("reduce_jpeg") is False
+    torch.save(checkpoint, tmp_path / "old.ckpt")
+    assert predict.load(tmp_path / "old.ckpt").preprocessing["reduce_jpeg"] is True
+    assert predict.load(runs[True]).preprocessing["reduce_jpeg"] is False

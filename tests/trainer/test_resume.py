@@ -194,6 +194,15 @@ def test_views_that_are_drawn_otherwise_than_before_are_told(
     assert ("its views were drawn otherwise" in capsys.readouterr().err) is told
 
 
+@pytest.mark.parametrize(("before", "told"), [({"crop": 1.0}, True), ({"crop": 1.0, "reduce_jpeg": False}, False)])
+def test_pictures_that_are_prepared_otherwise_than_before_are_told(
+    before: dict[str, Any], told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    then, now = ({"model": "cnn", "preprocessing": how} for how in (before, {"crop": 1.0, "reduce_jpeg": False}))
+    check_compatible({"house": then}, {}, now)
+    assert ("its pictures were prepared otherwise" in capsys.readouterr().err) is told
+
+
 def test_a_run_that_other_code_began_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     def house(**versions: str) -> dict[str, Any]:
         return {"model": "cnn", "versions": versions}
