@@ -18,8 +18,10 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models import MODELS
@@ -206,6 +208,29 @@ def find_checkpoint(path: str) -> str:
     return found
 
 
+def uncalibrated(path: str, house: Mapping[str, Any]) -> str:
+    """Says that the run of a checkpoint fitted no temperature to these weights; empty where it ended, or did fit one.
+
+    Args:
+        path: The checkpoint.
+        house: What it says of itself.
+    """
+    from trainer.safe_file import load_checkpoint
+
+    if house.get("temperature") is not None or "metrics" in house:
+        return ""
+    run, better = RunFolder(Path(path).parent.parent), ""
+    for beside in (run.best, run.last):
+        if beside.is_file() and Path(path).parent.name == CHECKPOINTS and not beside.samefile(path):
+            with suppress(UserError):  # a damaged one is no better
+                record = load_checkpoint(beside).get("house", {})
+                better = f"; {beside} holds one" if record.get("temperature") is not None else better
+    return (
+        f"warning: {path} holds no temperature, which a run fits at its end to the weights that it keeps: "
+        f"its probabilities are not calibrated{better}"
+    )
+
+
 def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | None = None) -> Classifier:
     """The classifier in a checkpoint.
 
@@ -213,7 +238,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
         path: The checkpoint, or its run folder.
         device: ``cpu``, ``cuda``, ``mps``, or ``auto``: CUDA where there is one.
         precision: Lightning's name of the precision to compute in; without it that of the validation, unless this CPU
-            would only emulate it, which is said.
+            would only emulate it, which is said; so is a checkpoint that holds no temperature.
 
     Raises:
         UserError: If the file is no checkpoint of a classifier of this project, or device or precision are not there.
@@ -261,6 +286,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
         # of another version, or altered
         reason = str(error).splitlines()
         raise UserError(f"{path} does not fit the model {name!r}: {reason[min(1, len(reason) - 1)].strip()}") from error
-    if note:
-        notice(note)
+    for line in (note, uncalibrated(path, house)):
+        if line:
+            notice(line)
     return Classifier(task.eval().to(device), settings, temperature, precision, mirrors, pictures)

@@ -102,7 +102,8 @@ def conclude(
     temperature = metrics.get("test/temperature", metrics.get("val/temperature"))
     if best.is_file():
         found = {tag: float(value) for tag, value in metrics.items() if not tag.startswith(("time/", "sys/"))}
-        keep_in_checkpoint(best, {"metrics": found} | ({"temperature": temperature} if temperature is not None else {}))
+        found_out = {"metrics": found} | ({"temperature": temperature} if temperature is not None else {})
+        keep_in_checkpoints(best, folder.last, found_out)
     findings = task.findings()
     names: dict[str, Any] = {"model": request.model, "data": request.data, "seed": settings.seed}
     names |= {"stages": request.stages} if request.stages else {}
@@ -152,11 +153,30 @@ def conclude(
     print(f"run: {folder.path}", flush=True)
 
 
-def keep_in_checkpoint(path: Path, values: dict[str, Any]) -> None:
-    """Adds what was found after training, such as the temperature, to a checkpoint's record."""
-    checkpoint = load_checkpoint(path)
+def keep_in_checkpoints(judged: Path, last: Path, values: dict[str, Any]) -> None:
+    """Adds what was found after training, such as the temperature, to the records of those whose weights it is of.
+
+    Args:
+        judged: The checkpoint that was tested.
+        last: The last one, which has the same weights where the last epoch was the best.
+        values: Primitives by name.
+    """
+    checkpoint = load_checkpoint(judged)
     checkpoint["house"] = {**checkpoint.get("house", {}), **values}
-    save_safely(checkpoint, path)
+    save_safely(checkpoint, judged)
+    if last == judged or not last.is_file():
+        return
+    weights, other = checkpoint["state_dict"], load_checkpoint(last)
+    if same_tensors(weights, other["state_dict"]):
+        other["house"] = {**other.get("house", {}), **values}
+        save_safely(other, last)
+
+
+def same_tensors(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Whether two states have the same names, and the same bits under each of them."""
+    import torch
+
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def report_text(
