@@ -134,18 +134,29 @@ def unwritable(what: str, error: OSError | ValueError) -> UserError | RunFailed:
 
 
 def write_rows(out: str | None, table: Iterator[dict[str, Any]], columns: Sequence[str]) -> tuple[int, int]:
-    """Writes the rows to a file, or as CSV to stdout; returns how many there were and how many have an error."""
-    from data.answers import write
+    """Writes the rows to a file, or as CSV to stdout; returns how many there were and how many have an error.
+
+    What the file held before stays until the last row is written.
+    """
+    from data.answers import part_of, write
 
     if not out:
         return write(sys.stdout, ".csv", table, columns)
+    part = part_of(out)
     try:
-        with open(out, "w", encoding="utf-8", errors="surrogateescape", newline="") as output:
-            return write(output, Path(out).suffix, table, columns)
+        with open(part, "w", encoding="utf-8", errors="surrogateescape", newline="") as output:
+            counts = write(output, Path(out).suffix, table, columns)
+            if part != Path(out):
+                output.flush()
+                os.fsync(output.fileno())
+        if part != Path(out):
+            part.replace(os.path.realpath(out))
+        return counts
     except OSError as error:
         raise unwritable(f"cannot write {out}", error) from error
     except Interrupted as stop:
-        raise RunFailed(f"{stop}: {out} holds the rows so far", stop.exit_code) from stop
+        kept = f"; {out} is as it was" if part != Path(out) and os.path.lexists(out) else ""
+        raise RunFailed(f"{stop}: {part} holds the rows so far{kept}", stop.exit_code) from stop
 
 
 def tell_frames(classifier: Classifier, files: Sequence[Path]) -> None:

@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from data.answers import part_of
 from trainer.arguments import Arguments, at_least, refuse_to_overwrite
 from trainer.errors import UserError, expand
 
@@ -91,6 +92,8 @@ def check_out(arguments: Namespace) -> None:
     refuse_to_overwrite("--out", arguments.out, arguments.overwrite)
     if arguments.out and Path(arguments.out).is_dir():
         raise UserError(f"--out {arguments.out} is a folder: name a file in it")
+    if arguments.out and not arguments.overwrite and (part := part_of(arguments.out)).exists():
+        raise UserError(f"{part} holds the rows of a run that was stopped: move it away, or --overwrite")
 
 
 def read_export_arguments(argv: Sequence[str]) -> Namespace:
