@@ -5,6 +5,7 @@ With labels it says how right the answers are: ``evaluate`` judges a finished cl
 python predict.py runs/cnn-digits/RUN photos/ --out predictions.csv
 python predict.py runs/cnn-digits/RUN/checkpoints/best.ckpt a.png b.jpg --top_k 3 --tta 10 --explain why/
 python predict.py evaluate runs/cnn-digits/RUN labelled/ --out answers.csv
+python predict.py evaluate runs/cnn-folder/RUN runs/cnn-folder/OTHER/split.csv --folder photos/ --split val
 python predict.py export runs/cnn-digits/RUN --to onnx
 
 A picture that cannot be read keeps its row, with the cause in the column ``error``; the others go on. The checkpoint
@@ -210,7 +211,7 @@ def evaluate(words: Sequence[str]) -> int:
     from data.progress import with_progress
 
     try:
-        listing = list_labelled(arguments.pictures, arguments.split)
+        listing = list_labelled(arguments.pictures, arguments.split, arguments.folder)
         import_lightning()
         from data.report import why_bad
         from models.classification.judged import COLUMNS, Judged

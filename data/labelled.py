@@ -40,12 +40,13 @@ class Prepared:
     cause: str | None = None
 
 
-def list_labelled(path: str, split: str | None = None) -> Listing:
+def list_labelled(path: str, split: str | None = None, root: str | None = None) -> Listing:
     """The labelled files of a folder or of a CSV file, of one split where it has several.
 
     Args:
         path: A folder of class folders, or of train/, val/ and test/ with these inside; or ``path,label[,split]``.
         split: Name of the split wanted, as a folder of training data may be called; None where there is but one.
+        root: Where relative paths of a CSV file begin; its own folder without it.
 
     Raises:
         LayoutError: In one line: if there is no such place, nothing is found, or the split is not clear or not there.
@@ -57,10 +58,16 @@ def list_labelled(path: str, split: str | None = None) -> Listing:
         raise LayoutError(f"--split must be train, val or test, got {split!r}")
     try:
         folder, table = folder_or_list(path, None, None)
-        listing = list_folder(folder, needs_train=False) if folder is not None else list_csv(table or "")
+        if root is not None and folder is not None:
+            raise LayoutError(f"--folder says where the paths of a CSV file begin, and {path} is none")
+        if root is not None and not os.path.isdir(os.path.expanduser(root)):
+            raise LayoutError(f"--folder {root}: no such folder")
+        listing = list_folder(folder, needs_train=False) if folder is not None else list_csv(table or "", root)
     except (OSError, LayoutError) as error:
         cause = getattr(error, "strerror", None)  # without one the readers say it in words of their own
-        raise LayoutError(f"{path}: {cause}" if cause else _one_line(str(error))) from None
+        text = f"{path}: {cause}" if cause else _one_line(str(error))
+        hint = "; --folder DIR says where its paths begin" * (": no such file: " in text and root is None)
+        raise LayoutError(text + hint) from None
     counts = Counter(entry.split for entry in listing.entries if entry.split is not None)
     there = [f"{name} ({counts[name]})" for name in ("train", "val", "test") if name in counts]
     if wanted is None and len(there) > 1:

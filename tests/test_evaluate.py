@@ -143,6 +143,9 @@ def test_a_list_says_the_same_as_its_folder(made: Made, tmp_path: Path, capsys: 
         (["{other}"], "{other}: the classifier does not know the class 'green'; it knows blue, red"),
         (["{other}/green"], "{other}/green has 1 file, but no class folders; expected FOLDER/CLASS/a.jpg, or a CSV"),
         (["/nowhere"], "no such folder: /nowhere; expected"),
+        (["{pictures}", "--folder", "/"], "--folder says where the paths of a CSV file begin, and {pictures} is none"),
+        (["{split}", "--folder", "/nowhere"], "--folder /nowhere: no such folder"),
+        (["{split}"], "{split}, row 2: no such file: {run}/"),
         ([""], "the path of the pictures is empty"),
         (["{pictures}/test", "--tta", "10"], "--tta must be in 1..9 for this model, got 10"),
         (["{pictures}/test", "--out", "x.txt"], "--out must end in .csv or .jsonl, got x.txt"),
@@ -155,7 +158,7 @@ def test_a_list_says_the_same_as_its_folder(made: Made, tmp_path: Path, capsys: 
 def test_wrong_input_is_one_line_and_status_2(
     made: Made, tmp_path: Path, given: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    places = {"pictures": made.pictures, "other": tmp_path / "other"}
+    places = {"pictures": made.pictures, "other": tmp_path / "other", "run": made.run, "split": made.run / "split.csv"}
     for name in ("blue", "green"):
         (tmp_path / "other" / name).mkdir(parents=True)
         shutil.copy(made.pictures / "test/blue/0.png", tmp_path / "other" / name)
@@ -258,3 +261,14 @@ def test_help_says_what_is_judged_and_the_other_help_names_it(capsys: pytest.Cap
         assert stop.value.code == 0
         text = " ".join(capsys.readouterr().out.split())
         assert all(word in text for word in wanted)
+
+
+def test_the_split_of_one_run_judges_another(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    by_folder, by_split = tmp_path / "folder.csv", tmp_path / "split.csv"
+    assert evaluate(made.run, made.pictures, "--split", "test", "--out", by_folder) == 0
+    given = [made.run / "split.csv", "--split", "test", "--out", by_split]
+    capsys.readouterr()
+    assert evaluate(made.run, *given) == 2
+    assert capsys.readouterr().err.endswith("; --folder DIR says where its paths begin\n")
+    assert evaluate(made.run, *given, "--folder", made.pictures) == 0
+    assert by_split.read_text() == by_folder.read_text()

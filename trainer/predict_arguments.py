@@ -57,6 +57,9 @@ def read_evaluate_arguments(argv: Sequence[str]) -> Namespace:
         "pictures", help="a folder of class folders, as in FOLDER/cat/a.jpg, or a CSV file with path,label[,split]"
     )
     parser.add_argument(
+        "--folder", metavar="DIR", help="where the paths of the CSV file begin (default: the folder it lies in)"
+    )
+    parser.add_argument(
         "--split", metavar="NAME", help="train, val or test, where the folder or the CSV file has several of these"
     )
     parser.add_argument(
