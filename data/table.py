@@ -47,6 +47,8 @@ def list_csv(
         listing.notes.append(f"columns of {table.name} not used: {some(extra)}")
     for number, cell_of in rows:
         cells = {name: (cell_of[name] or "").strip() for name in columns}
+        if os.path.lexists(_resolve(root, whole := cell_of["path"] or "")):  # a name may begin or end in a space
+            cells["path"] = whole
         path = _resolve(root, cells["path"])
         if surplus := cell_of.get(None):
             errors.append(f"row {number}: has {len(columns) + len(surplus)} cells, the heading {len(columns)}")

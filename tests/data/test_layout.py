@@ -200,6 +200,16 @@ def entry(label: str, split: str) -> Entry:
     return Entry("x", "x", label, split)
 
 
+def test_a_name_that_ends_in_a_space_is_read_back(tmp_path: Path) -> None:
+    names = ["a.png ", " b.png", "c.png"]
+    files = [write(tmp_path / name.strip()).rename(tmp_path / name) for name in names]
+    entries = [Entry(str(file), file.name, "x", "val") for file in files]
+    (tmp_path / "split.csv").write_text(split_csv(entries, tmp_path) + " d.png ,y,val\n")
+    write(tmp_path / "d.png")  # spaces that no file has belong to the table
+    read = list_csv(tmp_path / "split.csv").entries
+    assert [Path(entry.path).name for entry in read] == [*names, "d.png"]
+
+
 def test_class_map_comes_from_train_alone() -> None:
     rows = [entry("c", "train"), entry("a", "train"), entry("b", "train"), entry("c", "val")]
     assert class_names(rows, "data") == ["a", "b", "c"]
