@@ -163,6 +163,7 @@ def build_backbone(
     weights: str = "default",
     opinion: bool = False,
     class_names: Sequence[str] | None = None,
+    head_start: bool = True,
 ) -> Backbone:
     """A network by name, with pretrained weights and a head for the classes at hand.
 
@@ -175,6 +176,8 @@ def build_backbone(
             or a file (``.pth``, ``.safetensors``, a checkpoint of ours), also as ``FILE#sha256=HEX``.
         opinion: Whether the head also sees what the classifier of the weights thinks (see `models.finetune.opinion`).
         class_names: Names of the classes, when they are known.
+        head_start: Whether the head is fitted anew before training. If not, one for as many classes goes on as it is,
+            and has no opinion of itself.
 
     Returns:
         The network. Its head keeps the weights' own when that has the same shape, and is random otherwise; that of a
@@ -213,21 +216,36 @@ def build_backbone(
     backbone = Backbone(architecture, num_classes, in_channels)
     comparable = known is not None and class_names is not None
     same = comparable and known == list(class_names or [])
-    judge = judge or ({} if same else head)  # a head that goes on has no opinion of itself
+    other_classes = comparable and not same
+    fits = "weight" in head and head["weight"].shape == backbone.head.weight.shape and not other_classes
+    judge = judge or ({} if same or (fits and not head_start) else head)  # a head that goes on is no opinion of itself
     if opinion and "weight" in judge and judge["weight"].flatten(1).shape[1] == backbone.num_features:
         backbone.listen_to(judge["weight"], judge.get("bias"))
-    wanted, given = tuple(backbone.head.weight.shape), tuple(head["weight"].shape) if "weight" in head else None
-    other_classes = comparable and not same
-    if given == wanted and not other_classes:
+    if "weight" in head and head["weight"].shape == backbone.head.weight.shape and not other_classes:
         backbone.head.load_state_dict(head, strict=False)
     elif weights not in ("default", "none"):
-        what = f"has shape {given}, not {wanted}" if given else "is missing"
-        what = "is for other classes" if other_classes else what
-        notes.append(f"the head of {weights} {what}: a new one for {num_classes} classes is trained from the start")
+        notes.append(_why_new(weights, backbone, head, other_classes))
     backbone.notes = notes
     for note in notes:
         logger.warning(note)
     return backbone
+
+
+def _why_new(weights: str, backbone: Backbone, head: dict[str, Tensor], other_classes: bool) -> str:
+    """Says why the head of a user's file does not go on, in numbers of classes."""
+    wanted, given = backbone.head.out_features, len(head["weight"]) if "weight" in head else 0
+    what, new = f"is for {given:,} classes", f"a new one for {wanted:,} classes"
+    if not given:
+        what = "is missing"
+    elif other_classes:
+        what = "is for other classes"
+    elif given == wanted and head["weight"].ndim != 2:
+        what = "is no linear layer"
+    elif given == wanted and backbone.opinion is None:
+        what = "sees more than the features"  # an opinion that this network is to do without
+    elif given == wanted:
+        new += ", which hears it,"
+    return f"the head of {weights} {what}: {new} is trained from the start"
 
 
 def _check_stem(network: nn.Module, state: dict[str, Tensor], in_channels: int, weights: str) -> None:

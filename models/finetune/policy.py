@@ -272,7 +272,13 @@ def pretrained(options: Mapping[str, Any]) -> tuple[Backbone, FineTuning]:
     """
     names = options["class_names"]
     network = build_backbone(
-        options["backbone"], len(names), options["in_channels"], options["weights"], options["opinion"], names
+        options["backbone"],
+        len(names),
+        options["in_channels"],
+        options["weights"],
+        options["opinion"],
+        names,
+        options["head_start"],
     )
     network.check_size(options["image_size"])
     if options["channels_last"]:

@@ -88,6 +88,39 @@ def test_a_state_brings_its_opinion_to_a_network_that_had_none(tmp_path: Path) -
     assert torch.equal(answer(told), answer(small(True, weights=str(file))))  # fine-tune from it: nothing is lost
 
 
+@pytest.mark.parametrize(
+    ("classes", "head_start", "kept", "said"),
+    [
+        (2, False, True, ""),
+        (2, True, False, "is for 2 classes: a new one for 2 classes, which hears it, is trained from the start"),
+        (7, False, False, "is for 7 classes: a new one for 2 classes is trained from the start"),
+    ],
+)
+def test_a_head_of_as_many_classes_goes_on_unless_one_is_fitted(
+    tmp_path: Path, classes: int, head_start: bool, kept: bool, said: str
+) -> None:
+    torch.manual_seed(0)
+    given, file = timm.create_model("test_efficientnet", num_classes=classes), tmp_path / "weights.pth"
+    torch.save(given.state_dict(), file)
+    network = build_backbone(
+        "timm/test_efficientnet", 2, weights=str(file), opinion=True, class_names=["a", "b"], head_start=head_start
+    ).eval()
+    assert (network.opinion is None) is kept
+    assert network.notes == ([f"the head of {file} {said}"] if said else [])
+    if kept:
+        x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            torch.testing.assert_close(network(x), given.eval()(x))
+
+
+def test_the_task_passes_on_whether_its_head_is_fitted(tmp_path: Path) -> None:
+    torch.save(timm.create_model("test_efficientnet", num_classes=2).state_dict(), tmp_path / "weights.pth")
+    facts = {"class_names": ["a", "b"], "in_channels": 3, "image_size": [64, 64], "mean": [0.5] * 3, "std": [0.2] * 3}
+    named = {**facts, "backbone": "timm/test_efficientnet", "weights": str(tmp_path / "weights.pth"), "tune": "all"}
+    assert CNNTask(**named, head_start=False).network.opinion is None
+    assert CNNTask(**named).network.opinion is not None
+
+
 def test_the_task_can_do_without() -> None:
     facts = {"class_names": ["a", "b"], "in_channels": 3, "image_size": [64, 64], "mean": [0.5] * 3, "std": [0.2] * 3}
     assert CNNTask(**facts, backbone="efficientnet_lite0", opinion=False).network.opinion is None

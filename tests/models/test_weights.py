@@ -20,7 +20,7 @@ def test_a_head_of_another_shape_is_new_and_that_is_said(resnet, caplog):
     backbone = build_backbone("resnet18", 7, weights=str(file))
     assert same_features(backbone, whole)
     assert backbone.head.weight.shape == (7, 512)
-    assert "has shape (1000, 512), not (7, 512)" in caplog.text
+    assert "is for 1,000 classes: a new one for 7 classes is trained from the start" in caplog.text
     assert backbone.notes == [record.getMessage() for record in caplog.records]
 
 
