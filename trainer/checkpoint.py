@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from trainer.errors import UserError
 from trainer.folder import RunFolder
+from trainer.joined import from_all
 from trainer.notice import notice
 from trainer.pending import leave_validation_pending
 from trainer.safe_file import SafeCheckpointIO, load_checkpoint, remove_litter
@@ -187,7 +188,7 @@ class BestCheckpoint(Checkpoint):
         check_monitor(self.monitor, trainer.callback_metrics)
         value = float(torch.as_tensor(trainer.callback_metrics[self.monitor]))
         end = trainer.callback_metrics.get(f"{self.monitor}_{'high' if self.mode == 'max' else 'low'}")
-        if self.better(value, None if end is None else float(end)):
+        if from_all(self.better(value, None if end is None else float(end)))[0]:  # all processes save, or none
             better = max if self.mode == "max" else min
             self.score = value if self.score is None else better(self.score, value)
             self.epoch = trainer.current_epoch

@@ -38,7 +38,6 @@ _WARNING_NOISE = (
     r".*Total length of .* across ranks is zero",  # LoaderGuard refuses it in plain words
     r"Found \d+ module\(s\) in eval mode at the start of training",  # frozen backbones stay in eval mode
     r"`LightningModule\.configure_optimizers` returned `None`",  # tasks that update their weights by hand
-    r"It is recommended to use `self\.log\(.*sync_dist=True",  # what is logged has been gathered already
     r".*isinstance\(treespec, LeafSpec\).* is deprecated",
     r".*torch\.jit.* is deprecated",
 )

@@ -9,17 +9,12 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.trainer.connectors.logger_connector.result import (
-    _METRICS,
-    _Metadata,
-    _ResultCollection,
-    _ResultMetric,
-    _Sync,
-)
-from torch import Tensor
+from lightning.pytorch.trainer.connectors.logger_connector.result import _METRICS, _Metadata, _ResultMetric, _Sync
 
-SUMS = ("value", "cumulated_batch_size")  # what Lightning adds up: Σ value · samples, and Σ samples
+from trainer.joined import JoinedResults, Sums, added, from_all, rank, sums_of
+
 AT_THE_END = "on_train_epoch_end"  # where what is logged is no sum, but said once
 HOW = ("fx", "name", "prog_bar", "logger", "on_step", "add_dataloader_idx", "dataloader_idx")  # as it was logged
 
@@ -27,13 +22,13 @@ HOW = ("fx", "name", "prog_bar", "logger", "on_step", "add_dataloader_idx", "dat
 class Earlier(TypedDict):
     """What the part of an epoch before a stop has added up for one tag, as primitives and tensors."""
 
-    sums: dict[str, Tensor]
+    sums: Sums
     how: dict[str, Any]
     reduction: str
     over_processes: bool
 
 
-class EpochSums(_ResultCollection):
+class EpochSums(JoinedResults):
     """The results of training, with those of the epoch's earlier part after a resume.
 
     Args:
@@ -81,10 +76,10 @@ class EpochSums(_ResultCollection):
             setattr(self[key], name, total.to(getattr(self[key], name).device))
 
     def kept(self) -> dict[str, Any]:
-        """The epoch and its sums by key, for a checkpoint."""
+        """The epoch and its sums by key, those of all processes, for a checkpoint."""
         sums = {
             key: Earlier(
-                sums={name: getattr(result, name).detach().cpu() for name in SUMS if hasattr(result, name)},
+                sums=sums_of(result),
                 how={name: getattr(result.meta, name) for name in HOW},
                 reduction=result.meta.reduce_fx.__name__,
                 over_processes=result.meta.sync.should,
@@ -92,19 +87,34 @@ class EpochSums(_ResultCollection):
             for key, result in self.items()
             if result.is_tensor and result.meta.on_epoch and not result.has_reset and result.meta.fx != AT_THE_END
         }
-        return {"epoch": self.trainer.current_epoch, "sums": {**self._waiting(), **sums}}
+        shares: list[dict[str, Earlier]] = from_all({**self._waiting(), **sums})
+        joint = {key: earlier for share in reversed(shares) for key, earlier in share.items()}
+        for key, earlier in joint.items():
+            parts = [share[key]["sums"] for share in shares if key in share]
+            joint[key] = {**earlier, "sums": added(parts, earlier["reduction"])}
+        return {"epoch": self.trainer.current_epoch, "sums": joint}
 
     def take(self, kept: dict[str, Any]) -> None:
-        """Go on with the sums of a checkpoint, if its epoch goes on."""
+        """Go on with the sums of a checkpoint, if its epoch goes on: they are of all processes, and one adds them."""
         self._epoch, self._earlier = kept.get("epoch", -1), dict(kept.get("sums", {}))
+        for key, earlier in self._earlier.items() if rank() else ():
+            if earlier["reduction"] in ("mean", "sum"):
+                none = {name: torch.zeros_like(total) for name, total in earlier["sums"].items()}
+                self._earlier[key] = {**earlier, "sums": none}
 
 
 class KeepSums(Callback):
-    """Puts `EpochSums` into the loop, and what they hold into the checkpoints."""
+    """Puts `EpochSums` into the loop and what they hold into the checkpoints; evaluation joins its processes too."""
 
     def __init__(self) -> None:
         self._taken: dict[str, Any] = {}
         self._sums: EpochSums | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Before anything is logged."""
+        for loop in (trainer.fit_loop.epoch_loop.val_loop, trainer.validate_loop, trainer.test_loop):
+            if not isinstance(loop._results, JoinedResults):
+                loop._results = JoinedResults(training=False)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Before anything is logged."""
