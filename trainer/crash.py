@@ -1,7 +1,7 @@
 """Errors while a run trains, tests and reports: one line that says what is kept; the traceback lies in the run folder.
 
 Before the first batch an error of Lightning or a refused value is the user's, and the empty folder goes. Later it is
-the run's.
+the run's, and so is at any time what nobody refused: a slip in the code of a model.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from trainer.blame import is_slip, place_of
 from trainer.errors import SIGPIPE_EXIT, RunFailed, UserError, one_line, out_of_memory
 from trainer.folder import RunFolder
 from trainer.interrupt import way_on
@@ -65,7 +66,7 @@ def accounted(run: RunFolder, fresh: bool) -> Iterator[Progress]:
     except UnicodeError as error:  # a ValueError, but nothing that a user gave
         raise crashed(run, error) from error
     except (ValueError, MisconfigurationException) as error:
-        if not progress.begun:
+        if not progress.begun and not is_slip(error):
             _discard(run, fresh, progress)
             raise UserError(_refusal(error)) from error
         if isinstance(error, UserError):
@@ -91,7 +92,11 @@ def _refusal(error: Exception) -> str:
         return str(error)
     text = " ".join(str(error).split())
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return f"trainer options: {text}" if frame.f_globals.get("__name__", "").startswith("lightning.") else text
+    return (
+        f"trainer options: {text}"
+        if frame.f_globals.get("__name__", "").startswith("lightning.")
+        else f"{text}{place_of(error)}"
+    )
 
 
 def crashed(run: RunFolder, error: BaseException) -> RunFailed:

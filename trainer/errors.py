@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from trainer.blame import is_slip, place_of
+
 SIGINT_EXIT = 130
 SIGPIPE_EXIT = 141
 SIGTERM_EXIT = 143
@@ -63,6 +65,8 @@ def one_line(error: BaseException) -> str:
 def user_mistakes(group: str = "", options: Mapping[str, Any] | None = None) -> Iterator[None]:
     """Turns the ``ValueError`` and ``OSError`` with which a class refuses its input into one line for the user.
 
+    A ``ValueError`` that is a slip in the project's code, see `trainer.blame`, is none: it goes on with its traceback.
+
     Args:
         group: ``model`` or ``data``, when a class of that group is being made.
         options: Its options; a message that begins with one gets the words that the user would type.
@@ -73,8 +77,10 @@ def user_mistakes(group: str = "", options: Mapping[str, Any] | None = None) -> 
     except UserError:
         raise
     except (ValueError, OSError) as error:
+        if is_slip(error) and not isinstance(error, OSError):
+            raise
         named = isinstance(error, OSError) and error.filename and error.strerror
-        text = f"{error.filename}: {error.strerror}" if named else str(error)  # type: ignore[union-attr]
+        text = f"{error.filename}: {error.strerror}" if named else f"{error}{place_of(error)}"  # type: ignore[union-attr]
         raise UserError(f"--{group}.{text}" if text.partition(" ")[0] in options else text) from error
     except (RuntimeError, MemoryError) as error:
         if "home directory" in str(error):  # of the user in ~user, as pathlib says it
