@@ -29,6 +29,7 @@ from tests.models.resuming import assert_equal_runs
 from trainer.folder import RunFolder
 from trainer.options import build_parser, load_class, option_names
 from trainer.safe_file import load_checkpoint
+from trainer.signature import NEEDED, arguments_of
 
 # What makes a recipe small; --epochs 1 (or 2, for a stop between them) comes by itself. FACES is a folder made here.
 SHORT: dict[str, list[str]] = {
@@ -164,8 +165,8 @@ def test_conditions_are_about_options_that_there_are(kind: str) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_what_some_data_tell_a_model_is_an_option_beside_none(model: str) -> None:
     task = load_class(MODELS[model])
-    defaults = {name: one.default for name, one in inspect.signature(task.__init__).parameters.items()}  # type: ignore[misc]
-    needed = {name for name, default in defaults.items() if default is inspect.Parameter.empty} - {"self"}
+    defaults = arguments_of(task)
+    needed = {name for name, default in defaults.items() if default is NEEDED}
     fitting = [data for data in map(load_class, DATA.values()) if needed <= set(data.FACTS)]
     told = {name for data in fitting for name in data.FACTS if name in defaults}
     assert told - needed == set(getattr(task, "FROM_DATA", ()))

@@ -24,10 +24,10 @@ from tests.runs import weights
 PAGE = Path(__file__).parent.parent / "docs" / "your-own-model.md"
 
 
-def block(language: str) -> str:
-    """The only block of that language on the page."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    return str(found)
+def block(language: str, number: int = 0) -> str:
+    """A block of that language on the page: the first one is the example, those after it change one thing."""
+    found = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    return str(found[number])
 
 
 @pytest.fixture

@@ -199,7 +199,7 @@ def test_every_recipe_is_complete_and_typed(name: str) -> None:
         (["--model", "cnn", "--data.csv", "x.csv"], "--data.csv belongs to pictures of your own: --data FOLDER, or"),
         (
             ["--model", "face", "--data", "digits"],
-            "--model face cannot learn from --data digits; its usual data are --data face-splits, see",
+            "--model face cannot learn from --data digits, which does not say ",
         ),
         (["--model", "cnn", "--data", "mnist", "--data.root", __file__], "--data.root must be the folder that holds"),
         (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import inspect
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from trainer.errors import UserError, expand
 from trainer.front import ALIASES, Request, nearest
 from trainer.limits import ALLOWED, check_number, check_trainer
 from trainer.nested import flatten, nest
+from trainer.signature import NEEDED, arguments_of
 from trainer.typed import accept, expected_of, explain, hint_of
 
 # What the house decides itself: run folder, callbacks and logging are not the user's to replace from the command line.
@@ -84,15 +84,15 @@ def wanted_facts(task: type, data: type, model_name: str = "", data_name: str = 
         UserError: If the task needs something that this data does not have.
     """
     answered = offered(data, "FACTS")
-    parameters = inspect.signature(task.__init__).parameters  # type: ignore[misc]
-    missing = [name for name, parameter in parameters.items()
-               if parameter.default is inspect.Parameter.empty and name != "self" and name not in answered]  # fmt: skip
+    arguments = arguments_of(task)
+    missing = [name for name, default in arguments.items() if default is NEEDED and name not in answered]
     if missing:
         wrong = f"--model {model_name or task.__name__} cannot learn from --data {data_name or data.__name__}"
+        wrong = f"{wrong}, which does not say {', '.join(missing).replace('_', ' ')}"
         if usual_data not in ("", data_name):
             raise UserError(f"{wrong}; its usual data are --data {usual_data}, see --model {model_name} --data.help")
-        raise UserError(f"{wrong}, which does not say {', '.join(missing).replace('_', ' ')}")
-    return [name for name in answered if name in parameters]
+        raise UserError(wrong)
+    return [name for name in answered if name in arguments]
 
 
 def check_test(task: type, data: Any, settings: Settings, model_name: str, data_name: str) -> None:
@@ -186,8 +186,8 @@ def option_defaults(parser: ArgumentParser) -> dict[str, Any]:
 
 def defaults_of_facts(task: type) -> dict[str, Any]:
     """Dotted names and defaults of what only some data tell a task: files of older versions hold them as options."""
-    parameters = inspect.signature(task.__init__).parameters  # type: ignore[misc]
-    return {f"model.{name}": parameters[name].default for name in offered(task, "FROM_DATA")}
+    arguments = arguments_of(task)
+    return {f"model.{name}": arguments[name] for name in offered(task, "FROM_DATA")}
 
 
 def parse(

@@ -237,7 +237,7 @@ def test_a_resumed_run_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (["--data.function", "log(x)", "--data.start", "[-1]"], "is not finite at the start [-1.0]"),
         (["--data.start", "[1]"], "--data.start must be 2 finite numbers, for x and y, got [1.0]"),
         (["--data.rounds", "0"], "--data.rounds must be between 1 and 10,000, got 0"),
-        (["--data", "digits"], "cannot learn from --data digits; its usual data are --data landscape, see --model"),
+        (["--data", "digits"], "; its usual data are --data landscape, see --model gradient-descent --data.help"),
     ],
 )
 def test_wrong_input(words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_resumed_run_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (["--model.hidden", "1000000000000"], "--model.hidden must be between 1 and 10,000, got 1000000000000"),
         (["--model.starts", "-1"], "--model.starts must be between 1 and 1,000, got -1"),
         (["--lr", "0"], "--model.lr must be above 0 and at most 1,000, got 0"),
-        (["--data", "digits"], "cannot learn from --data digits; its usual data are --data points, see --model"),
+        (["--data", "digits"], "; its usual data are --data points, see --model perceptron --data.help"),
     ],
 )
 def test_wrong_input(words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
