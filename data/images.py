@@ -18,7 +18,7 @@ from data.augment import Augmentation
 from data.binarise import Scheme, binarise, draw, in_words
 from data.draws import Draws
 from data.loader import TensorLoader
-from data.run import order_seed, run_device
+from data.run import last_epoch, order_seed, run_device
 from data.split import stratified_split
 from data.warp import Padding
 from theory.seeds import mix_seed
@@ -286,8 +286,8 @@ class Images(LightningDataModule, ABC):
 
     def is_calm(self, epoch: int) -> bool:
         """Whether ``epoch`` is one of the last ``calm_epochs`` of the run."""
-        trainer: Any = self.trainer
-        return bool(self.calm_epochs) and trainer is not None and epoch >= trainer.max_epochs - self.calm_epochs
+        last = last_epoch(self.trainer) if self.calm_epochs and self.trainer is not None else None
+        return last is not None and epoch > last - self.calm_epochs
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """The batch on the device; resident tensors are there already, and Lightning's walk through them costs time."""

@@ -22,6 +22,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from data.run import last_epoch
 from models.classification.evaluation import resident_pictures
 from models.classification.targets import smooth_targets, soft_cross_entropy
 from models.finetune.averaging import WeightAverage
@@ -46,11 +47,6 @@ from theory.intervals import wilson_interval
 
 if TYPE_CHECKING:
     from models.cnn import CNNTask
-
-
-def last_epoch(trainer: Trainer) -> int | None:
-    """Number of the last epoch of a run, from 0; None where not epochs, but steps or time end it."""
-    return None if trainer.max_epochs in (None, -1) else trainer.max_epochs - 1
 
 
 class FineTuning(Callback):
@@ -179,6 +175,14 @@ class FineTuning(Callback):
             if getattr(precision, "scaler", None) is not None:
                 precision.scaler = None  # it would look for gradients, and the one step has none
             return
+        self._check_length(trainer)
+
+    def _check_length(self, trainer: Trainer) -> None:
+        """Refuses a run that ends before the body learns, or before a picture is mixed.
+
+        Raises:
+            ValueError: Naming the option and the epochs that there are.
+        """
         last, stages, (frozen, milestones) = last_epoch(trainer), self.num_stages, self.schedule
         off = self.options["mix_off_epochs"]
         if (self.options["mixup"] or self.options["cutmix"]) and last is not None and last < off:
@@ -190,6 +194,8 @@ class FineTuning(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """At the start of a run, not of a resumed part: fit the head, find the learning rate."""
         task: Any = pl_module
+        if not self.head_only:
+            self._check_length(trainer)  # once more: how many epochs the steps are is known now
         if trainer.global_step or trainer.current_epoch:
             # A run resumed inside an epoch gets no start of that epoch.
             self.on_train_epoch_start(trainer, task)

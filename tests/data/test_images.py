@@ -3,6 +3,7 @@
 import json
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from data.digits import Digits
 from data.draws import Draws
 from data.faces import Faces
 from data.images import DEFAULT_ROOT, Images, channel_statistics, resolve_root
+from data.run import last_epoch
 from tests.data.test_mnist import write_set
 from tests.data.test_olivetti import write_people
 
@@ -244,9 +246,15 @@ def test_overfitting_batches_are_the_same_in_every_epoch() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning", "ignore:Total length of .* across ranks is zero")
+@pytest.mark.parametrize("length", [{"max_epochs": 3}, {"max_epochs": 20, "max_steps": 8}])
 @pytest.mark.parametrize(("calm_epochs", "moved"), [(0, [True] * 3), (2, [True, False, False]), (9, [False] * 3)])
-def test_the_last_epochs_are_calm(monkeypatch: pytest.MonkeyPatch, calm_epochs: int, moved: list[bool]) -> None:
-    """A picture that is only shifted keeps its bytes; one that is turned and sampled is made of new numbers."""
+def test_the_last_epochs_are_calm(
+    monkeypatch: pytest.MonkeyPatch, calm_epochs: int, moved: list[bool], length: dict[str, int]
+) -> None:
+    """A picture that is only shifted keeps its bytes; one that is turned and sampled is made of new numbers.
+
+    The third epoch is the last, also where steps run out in its second batch of three.
+    """
     data = Faces(batch_size=50, val_fraction=0, aug="elastic", calm_epochs=calm_epochs)
     seen: dict[int, list[bool]] = {0: [], 1: [], 2: []}
     augment = data.augment
@@ -257,8 +265,27 @@ def test_the_last_epochs_are_calm(monkeypatch: pytest.MonkeyPatch, calm_epochs: 
         return result
 
     monkeypatch.setattr(data, "augment", watched)
-    run(data, max_epochs=3)
-    assert list(seen.values()) == [[whether] * 3 for whether in moved]
+    run(data, **length)
+    batches = [3, 3, 2 if "max_steps" in length else 3]
+    assert list(seen.values()) == [[whether] * count for whether, count in zip(moved, batches, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "batches", "together", "by_hand", "last"),
+    [
+        (5, -1, 10, 1, False, 4), (5, 20, 10, 1, False, 1), (5, 21, 10, 1, False, 2), (2, 21, 10, 1, False, 1),
+        (5, 6, 10, 4, False, 1), (-1, 20, 10, 1, False, 1), (-1, -1, 10, 1, False, None),
+        (5, 20, float("inf"), 1, False, 4), (5, 20, 10, 1, True, 4),
+    ],
+)  # fmt: skip
+def test_the_last_epoch_is_where_epochs_or_steps_end(
+    epochs: int, steps: int, batches: float, together: int, by_hand: bool, last: int | None
+) -> None:
+    trainer = SimpleNamespace(
+        max_epochs=epochs, max_steps=steps, num_training_batches=batches, accumulate_grad_batches=together,
+        lightning_module=SimpleNamespace(automatic_optimization=not by_hand),
+    )  # fmt: skip
+    assert last_epoch(trainer) == last
 
 
 def test_calm_epochs_need_a_last_one() -> None:

@@ -181,6 +181,8 @@ def test_the_learning_rate_is_found_and_kept_and_its_curve_logged(
         (["--model.backbone", "vit_b_16", "--model.tune", "all"], "reads pictures of 224×224 only"),
         (["--model.backbone", "cnn", "--lr", "auto"], "--model.lr auto needs a pretrained"),
         (["--model.mixup", "0.3", "--model.mix_off_epochs", "3"], "mix_off_epochs 3: in none of 3 epochs would pictur"),
+        (["--model.mixup", "0.3", "--trainer.max_steps", "1"], "mix_off_epochs 1: in none of 1 epochs would pictures"),
+        (["--model.freeze_epochs", "1", "--trainer.max_steps", "1"], "freeze_epochs 1: none of 1 epochs is left for"),
     ],
 )
 def test_wrong_options_end_with_one_line(
