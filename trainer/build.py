@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from dashboard.layout import Layout
+from trainer.accumulation import Accumulation
 from trainer.around import NoProfiler
 from trainer.checkpoint import BestCheckpoint, CutEpoch, HouseRecord, LastCheckpoint, Mode, SafeCheckpointIO
 from trainer.device import check_device, full_float32, resolve_precision
@@ -106,6 +107,7 @@ def make_trainer(
         Inexact(),
         KeepSums(),
         FiniteGuard(run),
+        Accumulation(),
         LoaderGuard(monitor, patient=early_stopping_patience is not None),
         timing,
         EpochProgress(timing, monitor),

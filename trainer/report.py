@@ -18,6 +18,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
 from dashboard.layout import Layout, overview
+from trainer.accumulation import in_a_step
 from trainer.artefacts import card_text, data_rows, save_confusion, save_lists, save_top_losses, table
 from trainer.contract import Data, Task, offered
 from trainer.figures import draw
@@ -74,7 +75,7 @@ def announce(request: Request, folder: RunFolder, data: Data, task: Task, traine
     print(f"device  {describe_device(trainer)}")
     together = settings.trainer.get("accumulate_grad_batches") or 1
     if isinstance(batch, int) and together > 1:
-        print(f"batch   {batch} × {together} batches a step = {batch * together} samples")
+        print(f"batch   {in_a_step(batch, together, count)}")
     print(f"run     {folder.path}")
     print(f"watch   tensorboard --logdir {quote(str(folder.path.parent.parent))}", flush=True)
 
