@@ -18,9 +18,10 @@ from data.augment import Augmentation
 from data.binarise import Scheme, binarise, draw, in_words
 from data.draws import Draws
 from data.loader import TensorLoader
-from data.run import last_epoch, order_seed, run_device
+from data.run import order_seed, run_device
 from data.split import stratified_split
 from data.warp import Padding
+from theory.run_length import last_epoch
 from theory.seeds import mix_seed
 
 _NOT_DONE = "not used by --data.aug {0[data.aug]}; --data.aug elastic uses all of them"

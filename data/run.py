@@ -1,8 +1,6 @@
 """What a data module asks of the run it serves: where it computes, and its seed."""
 
-import math
 import os
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -14,21 +12,6 @@ LARGEST_SHARE = 0.3  # of a device's free memory that one part may take: three p
 def run_device(data: LightningDataModule) -> torch.device:
     """The device of the run; the CPU outside of one."""
     return data.trainer.strategy.root_device if data.trainer is not None else torch.device("cpu")
-
-
-def last_epoch(trainer: Any) -> int | None:
-    """Number of the last epoch of a run, from 0, by its epochs or its steps, whichever are fewer; None if time ends it.
-
-    A task that steps its optimisers by hand may take any number of steps a batch: its epochs alone count. So they do
-    until the batches of an epoch are known, at the start of the training.
-    """
-    ends = [] if trainer.max_epochs in (None, -1) else [trainer.max_epochs]
-    batches, task = getattr(trainer, "num_training_batches", math.inf), getattr(trainer, "lightning_module", None)
-    by_hand = task is not None and not task.automatic_optimization
-    if getattr(trainer, "max_steps", -1) > 0 and 0 < batches < math.inf and not by_hand:
-        each = -(-batches // trainer.accumulate_grad_batches)  # an epoch's last step may be of fewer batches
-        ends.append(-(-trainer.max_steps // each))
-    return int(min(ends)) - 1 if ends else None
 
 
 def order_seed(given: int | None) -> int:

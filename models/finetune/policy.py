@@ -22,7 +22,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from data.run import last_epoch
 from models.classification.evaluation import resident_pictures
 from models.classification.targets import smooth_targets, soft_cross_entropy
 from models.finetune.averaging import WeightAverage
@@ -44,6 +43,7 @@ from models.finetune.start import balances, find_lr, fit_head_of, say
 from models.finetune.statistics import FreshStatistics
 from models.limits import check_within
 from theory.intervals import wilson_interval
+from theory.run_length import last_epoch
 
 if TYPE_CHECKING:
     from models.cnn import CNNTask
