@@ -29,7 +29,7 @@ from trainer.errors import DISK_FULL, RunFailed, UserError, one_line
 from trainer.folder import CHECKPOINTS, RunFolder, probe_nearest
 from trainer.interrupt import Interrupted
 from trainer.notice import notice
-from trainer.predict_arguments import read_arguments, read_evaluate_arguments, read_export_arguments
+from trainer.predict_arguments import part_of, read_arguments, read_evaluate_arguments, read_export_arguments
 from trainer.process import import_lightning
 from trainer.program import leave, run_program
 
@@ -139,7 +139,7 @@ def write_rows(out: str | None, table: Iterator[dict[str, Any]], columns: Sequen
 
     What the file held before stays until the last row is written.
     """
-    from data.answers import part_of, write
+    from data.answers import write
 
     if not out:
         return write(sys.stdout, ".csv", table, columns)

@@ -1,9 +1,7 @@
 """Answers about pictures as a table: CSV for a spreadsheet, or one JSON object a line."""
 
 import json
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, TextIO
 
 from data.table import write_row
@@ -13,16 +11,6 @@ def columns_of(num_classes: int, top_k: int) -> list[str]:
     """Columns of a prediction of the ``top_k`` most probable classes."""
     further = [f"{name}_{rank}" for rank in range(2, min(top_k, num_classes) + 1) for name in ("label", "probability")]
     return ["path", "label", "probability", *further, "error"]
-
-
-def part_of(out: str) -> Path:
-    """Where the rows of a file are written until all are there: beside it, or beside what a link means.
-
-    A pipe, which nobody can rename, is written to itself.
-    """
-    if os.path.exists(out) and not os.path.isfile(out):
-        return Path(out)
-    return Path(os.path.realpath(out) + ".part")
 
 
 def write(output: TextIO, kind: str, table: Iterator[dict[str, Any]], columns: Sequence[str]) -> tuple[int, int]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.answers import part_of
 from trainer.arguments import Arguments, at_least, refuse_to_overwrite
 from trainer.errors import UserError, expand
 
@@ -125,3 +125,13 @@ def read_export_arguments(argv: Sequence[str]) -> Namespace:
 def at_home(path: str | None) -> str | None:
     """A path with its ``~`` expanded, if there is a path."""
     return None if path is None else str(expand(path))
+
+
+def part_of(out: str) -> Path:
+    """Where the rows of a file are written until all are there: beside it, or beside what a link means.
+
+    A pipe, which nobody can rename, is written to itself.
+    """
+    if os.path.exists(out) and not os.path.isfile(out):
+        return Path(out)
+    return Path(os.path.realpath(out) + ".part")
