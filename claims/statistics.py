@@ -16,7 +16,6 @@ from theory.exponential_family import (
     FAMILIES,
     Family,
     covariance,
-    fit,
     irls_step,
     log_partition,
     mean,
@@ -24,6 +23,7 @@ from theory.exponential_family import (
     newton_step,
     sample,
 )
+from theory.newton import fit
 from theory.regularisation import lasso, least_squares, ridge
 
 

@@ -28,7 +28,8 @@ from models.regression.adjustment import Adjustment, Collider
 from models.regression.convergence import Convergence, too_far
 from models.regression.likelihood import Likelihood
 from models.resuming import resumes, training_loader
-from theory.exponential_family import Family, Fit, backtrack, fit, mean, negative_log_likelihood, newton_step
+from theory.exponential_family import Family, mean, negative_log_likelihood
+from theory.newton import Fit, damped_step, fit
 
 # torch's L-BFGS learns nothing from a step whose curvature y.s is below 1e-10, an absolute number: without a scale it
 # would stop learning six digits before the maximum.
@@ -145,8 +146,8 @@ class GLMTask(LightningModule):
             try:
                 self.maximum = fit(self.family, *batch, self.hparams["dispersion"], self.precision)
             except ValueError as error:
-                way = "--data.num_samples, --data.signal" if self.hparams["question"] == "fit" else "--data.num_samples"
-                raise ValueError(f"{error}: {way}, --model.prior_deviation") from error
+                signal = ", --data.signal" if self.hparams["question"] == "fit" and "signal" in str(error) else ""
+                raise ValueError(f"{error}: --data.num_samples{signal}, --model.prior_deviation") from error
             self.curvatures = torch.linalg.eigvalsh(self.maximum.information).tolist()
 
     def step(self, x: Tensor, y: Tensor) -> None:
@@ -164,11 +165,7 @@ class GLMTask(LightningModule):
             self.descend(x, y, descent)
         with torch.no_grad():
             theta = self.newton.theta
-            proposal = newton_step(self.family, x, y, theta, self.hparams["dispersion"], self.precision)
-            # Rounding decides which way is down once the maximum is reached; then Newton's step stands.
-            near = float((proposal - theta).abs().max()) < 1e-6
-            value = lambda point: float(self.objective(x, y, point))
-            theta.copy_(proposal if near else backtrack(value, theta, proposal))
+            theta.copy_(damped_step(self.family, x, y, theta, self.hparams["dispersion"], self.precision))
 
     def descend(self, x: Tensor, y: Tensor, descent: Optimizer) -> None:
         """One step of gradient descent, the last one where it runs away; one to where nothing is finite is undone."""

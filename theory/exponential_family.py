@@ -1,4 +1,4 @@
-"""Exponential families with canonical links: generalised linear models and Newton's method for them.
+"""Exponential families with canonical links: generalised linear models and Newton's step for them.
 
 A family has one function, its log-partition A. With natural parameter eta = x theta and dispersion phi
 
@@ -22,8 +22,6 @@ Source:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -152,75 +150,3 @@ def irls_step(family: Family, x: Tensor, y: Tensor, theta: Tensor) -> Tensor:
     target = (root.mT @ eta[:, :, None] + residual).flatten()  # L^T z, (N K,)
     design = torch.einsum("nd,nkl->nldk", x, root).reshape(len(target), -1)  # rows L^T (x kron I), (N K, D K)
     return torch.linalg.lstsq(design, target[:, None]).solution.view_as(theta)
-
-
-def backtrack(objective: Callable[[Tensor], float], theta: Tensor, proposal: Tensor) -> Tensor:
-    """The point between theta and a proposal, halving the way until the objective is no higher; theta if none is."""
-    value, share = objective(theta), 1.0
-    while share > 1e-10:
-        point = theta + share * (proposal - theta)
-        if objective(point) <= value:
-            return point
-        share /= 2
-    return theta
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Coefficients that maximise the likelihood or posterior, and how they were found.
-
-    Attributes:
-        theta: Shape (D, K).
-        information: Negative Hessian there, shape (D K, D K); its inverse is the asymptotic covariance.
-        objective: Negative log-posterior up to the prior's constant, in nats, summed over the samples.
-        steps: Newton steps taken.
-    """
-
-    theta: Tensor
-    information: Tensor
-    objective: float
-    steps: int
-
-
-def fit(
-    family: Family, x: Tensor, y: Tensor, dispersion: float = 1.0, precision: float = 0.0, max_steps: int = 50
-) -> Fit:
-    """Maximum likelihood (or a posteriori) by Newton's method, halving a step that does not descend.
-
-    Args:
-        family: One of `FAMILIES`.
-        x: Features, float64, shape (N, D).
-        y: Responses, shape (N, K).
-        dispersion: phi.
-        precision: 1 / tau^2 of the Gaussian prior; 0 for maximum likelihood.
-        max_steps: Newton steps at most.
-
-    Raises:
-        ValueError: If there is no maximum: classes that a plane separates, or features that depend on each other.
-
-    Source:
-        Albert, Anderson (1984), On the existence of maximum likelihood estimates in logistic regression models.
-    """
-    theta = x.new_zeros(x.shape[1], y.shape[1])
-
-    def objective(theta: Tensor) -> float:
-        total = negative_log_likelihood(family, x @ theta, y, dispersion).sum() + precision / 2 * theta.square().sum()
-        return float(total)
-
-    for step in range(max_steps):
-        score, information = score_and_information(family, x, y, theta, dispersion, precision)
-        factor, failed = torch.linalg.cholesky_ex(information)
-        if failed or float(information.diagonal().amax() / factor.diagonal().square().amin()) > 1e14:
-            break
-        direction = torch.cholesky_solve(score.flatten()[:, None], factor).view_as(theta)
-        promised = float((score * direction).sum())  # twice the descent of the quadratic model
-        if promised <= 1e-20 * max(1.0, abs(objective(theta))):
-            theta = theta + direction  # a last step for nothing: it squares the distance that is left
-            return Fit(theta, information, objective(theta), step)
-        better = backtrack(objective, theta, theta + direction)
-        # Near the maximum rounding of the objective hides the descent, but the step is still right.
-        theta = theta + direction if torch.equal(better, theta) and promised < 1e-9 else better
-    raise ValueError(
-        f"{family} has no finite maximum of the likelihood on these {len(x)} samples: classes can be separated, or "
-        "features depend on each other; more samples, a weaker signal or a prior help"
-    )

@@ -16,7 +16,8 @@ from torch import Tensor
 from dashboard.adjustment import collider_figure, simpson_figure
 from models.regression.likelihood import Likelihood
 from theory.causality import TABLES, adjusted_rates, crude_rates, partial_correlation, stratum_rates
-from theory.exponential_family import fit, mean
+from theory.exponential_family import mean
+from theory.newton import fit
 
 
 def set_treatment(x: Tensor, value: float) -> Tensor:

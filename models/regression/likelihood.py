@@ -22,7 +22,8 @@ from torch import Tensor
 
 from dashboard.regression import fit_figure, solvers_figure
 from models.regression.convergence import SOLVERS, Convergence
-from theory.exponential_family import Family, Fit, negative_log_likelihood
+from theory.exponential_family import Family, negative_log_likelihood
+from theory.newton import Fit
 from theory.regularisation import ridge
 
 
