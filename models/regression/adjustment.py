@@ -29,6 +29,11 @@ def set_treatment(x: Tensor, value: float) -> Tensor:
     return changed
 
 
+def shrunk(likelihood: Likelihood) -> str:
+    """What stands in the place of the number due where a prior moves the coefficients away from it."""
+    return f"shrunk by the prior N(0, {likelihood.precision**-0.5:g}²), so that no number is due"
+
+
 class Adjustment:
     """Simpson's paradox in a table of counts.
 
@@ -50,14 +55,20 @@ class Adjustment:
         self.crude_due, self.adjusted_due = crude_rates(*counts).tolist(), adjusted_rates(*counts).tolist()
         self.strata = stratum_rates(*counts)  # (S, 2)
 
+    def gap(self) -> float:
+        """The larger distance of the adjusted shares from the exact sums."""
+        return max(abs(a - b) for a, b in zip(self.adjusted, self.adjusted_due, strict=True))
+
     def metrics(self) -> dict[str, float]:
         """Tags and values."""
         values: dict[str, float] = {}
         for place, name in enumerate(("first", "second")):
             values |= {f"test/adjusted_{name}": self.adjusted[place], f"test/crude_{name}": self.crude[place]}
-            values[f"theory/adjusted_{name}"] = self.adjusted_due[place]
             values[f"theory/crude_{name}"] = self.crude_due[place]
-        values["gap/adjusted"] = max(abs(a - b) for a, b in zip(self.adjusted, self.adjusted_due, strict=True))
+            if not self.likelihood.precision:  # the sum is the maximum of the likelihood, which a prior moves
+                values[f"theory/adjusted_{name}"] = self.adjusted_due[place]
+        if not self.likelihood.precision:
+            values["gap/adjusted"] = self.gap()
         values["test/effect_adjusted"] = self.adjusted[0] - self.adjusted[1]
         values["test/effect_crude"] = self.crude[0] - self.crude[1]
         return {**values, **self.likelihood.solver_metrics()}
@@ -72,12 +83,11 @@ class Adjustment:
             what, due = f"share with {self.study.success}, standardised for the strata", "sum over the strata"
         else:
             what, due = f"P({self.study.success} | do)", "back-door sum"
+        beside = f"{due} {self.adjusted_due[0]:.4f}, {self.adjusted_due[1]:.4f}, largest gap {self.gap():.1e}"
+        if self.likelihood.precision:
+            beside = shrunk(self.likelihood)
         return [
-            (
-                "adjusted",
-                f"{what}: {pair(self.adjusted)}; {due} {self.adjusted_due[0]:.4f}, "
-                f"{self.adjusted_due[1]:.4f}, largest gap {self.metrics()['gap/adjusted']:.1e}",
-            ),
+            ("adjusted", f"{what}: {pair(self.adjusted)}; {beside}"),
             ("as counted", f"P({self.study.success} | group): {pair(self.crude)}: {word} by adjusting"),
             ("within strata", f"{first} ahead in {ahead} of {len(self.strata)}"),
             *self.likelihood.solver_findings(),
@@ -114,19 +124,22 @@ class Collider:
 
     def metrics(self) -> dict[str, float]:
         """Tags and values."""
-        values = {"test/slope_given": self.given[0], "theory/slope_given": self.due, "test/slope": self.crude[0]}
+        values = {"test/slope_given": self.given[0], "test/slope": self.crude[0]}
         values |= {
             "theory/slope": 0.0,
             "test/partial_correlation": self.partial,
             "theory/partial_correlation": self.due,
         }
-        values["gap/slope_given_errors"] = (self.given[0] - self.due) / self.given[1]
+        if not self.likelihood.precision:  # the law of the maximum of the likelihood, which a prior moves
+            values["theory/slope_given"] = self.due
+            values["gap/slope_given_errors"] = (self.given[0] - self.due) / self.given[1]
         return {**values, "gap/slope_errors": self.crude[0] / self.crude[1], **self.likelihood.solver_metrics()}
 
     def findings(self) -> list[tuple[str, str]]:
         """The slope with and without the collider."""
+        beside = shrunk(self.likelihood) if self.likelihood.precision else f"−1/(1+s²) = {self.due:+.4f} due"
         return [
-            ("y on x, z held", f"slope {self.given[0]:+.4f} ± {self.given[1]:.4f}; −1/(1+s²) = {self.due:+.4f} due"),
+            ("y on x, z held", f"slope {self.given[0]:+.4f} ± {self.given[1]:.4f}; {beside}"),
             ("y on x alone", f"slope {self.crude[0]:+.4f} ± {self.crude[1]:.4f}; 0 due: x and y are independent"),
             (
                 "correlation",

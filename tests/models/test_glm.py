@@ -145,6 +145,20 @@ def test_the_collider(tmp_path: Path) -> None:
     assert metrics["test/partial_correlation"] == pytest.approx(-0.8, abs=0.05)
 
 
+@pytest.mark.parametrize(("table", "deviation"), [("kidney-stones", "0.5"), ("collider", "0.1")])
+def test_with_a_prior_no_number_of_a_table_is_due(
+    table: str, deviation: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", "tables", "--data.table", table, "--model.prior_deviation", deviation]
+    _, metrics = run(tmp_path, *words)
+    laws = {"theory/adjusted_first", "gap/adjusted", "theory/slope_given", "gap/slope_given_errors"}
+    assert not laws & metrics.keys()
+    said = capsys.readouterr().out
+    assert f"; shrunk by the prior N(0, {deviation}²), so that no number is due\n" in said
+    assert "largest gap" not in said
+    assert "-0.5000 due\n" not in said
+
+
 def test_rows_are_the_people_of_the_table() -> None:
     for name, study in TABLES.items():
         x, y, names = saturated_rows(name)
