@@ -99,8 +99,11 @@ class Stage(NamedTuple):
     dimension: int
 
     def chance_in_words(self) -> str:
-        """The probability as a number, or as a power of ten where it is small."""
-        return f"{10**self.chance:.3g}" if self.chance > -3 else f"10^{self.chance:.0f}"
+        """The probability as a number, or as a power of ten where it is small, rounded up: it is told as a bound."""
+        if self.chance <= -3:
+            return f"10^{math.ceil(self.chance)}"
+        unit = 10.0 ** (math.floor(self.chance) - 2)  # of the third digit
+        return f"{min(math.ceil(10**self.chance / unit * (1 - 1e-12)) * unit, 1.0):.3g}"
 
 
 def look(points: Tensor, labels: Tensor, exact: Tensor | None = None) -> Stage:

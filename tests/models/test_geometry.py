@@ -1,6 +1,8 @@
 """What a layer does to space: taken apart and rebuilt, and the run of --model geometry."""
 
 import json
+import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,10 @@ import pytest
 import torch
 
 import train
-from models.point_network import PointNetwork, anatomy, grid_lines, look
+from models.point_network import PointNetwork, Stage, anatomy, grid_lines, look
 from tests.refusals import refused
 from tests.trainer.exact import run_below
+from theory.separability import cover_count, separating_plane
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(2, 2), (6, 2), (2, 6), (1, 3)])
@@ -70,6 +73,17 @@ def test_chance_counts_the_dimensions_that_the_points_fill_and_the_points_that_d
     assert (stage.dimension, stage.distinct) == (2, 4)
     assert stage.chance == pytest.approx(np.log10(14) - 400 * np.log10(2))  # of 16 labellings all but XOR and XNOR
     assert look(torch.zeros(3, 5), torch.tensor([0, 1, 0])).chance == pytest.approx(np.log10(2 / 8))
+
+
+def test_the_chance_is_told_as_a_bound() -> None:
+    for points in (4, 10, 37, 400):
+        for dimension in range(1, 12):
+            exact = Fraction(cover_count(points, dimension), 2**points)
+            chance = math.log10(cover_count(points, dimension)) - points * math.log10(2)
+            said = Stage(np.zeros((1, 1)), separating_plane([[0.0]], [1]), 1.0, chance, 1, 1).chance_in_words()
+            told = Fraction(said.replace("10^", "1e"))
+            assert told >= exact * (1 - Fraction(1, 10**9)), "a bound, but for rounding"
+            assert told <= exact * (10 if "^" in said else Fraction(101, 100))
 
 
 def ran(root: Path, *words: str) -> None:
