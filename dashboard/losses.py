@@ -72,7 +72,7 @@ def minimisers_figure(
         figure,
         f"learned | due: absolute error {learned['absolute']:.4g} | median {median}; squared error "
         f"{learned['squared']:.4g} | mean {due['squared']:.4g}; cross entropy {learned['cross-entropy']:.4g} | share "
-        f"of label 1 {due['cross-entropy']:.4g}",
+        f"of label 1: {due['cross-entropy']:.4g}",
         left=0.95 if wide else 0.68,
         header=max(legend_above(left, 3), legend_above(right, 2)),
     )

@@ -35,10 +35,17 @@ from theory.losses import (
     squared_error,
     swapped_cross_entropy,
 )
+from theory.strata import stratified_mean
 
 Batch = tuple[Tensor, Tensor, Tensor]  # group (N,), number (N,), label (N,)
 NUMBERS = {"absolute": absolute_error, "squared": squared_error, "half-squared": half_squared_error}
+NOWHERE = 0.5  # of the distance from 0 to the minimiser: a loss that leaves more has not learned
 SAID = {"absolute": "medians", "squared": "means", "half-squared": "means", "cross-entropy": "shares of label 1"}
+
+
+def as_text(value: float) -> str:
+    """Such as 1.2037, or 6.889e-10 where four decimals would not show it; never -0."""
+    return f"{value:.4g}" if 0 < abs(value) < 1e-3 else f"{value + 0.0:.4f}"
 
 
 class LossesTask(LightningModule):
@@ -47,10 +54,10 @@ class LossesTask(LightningModule):
     Args:
         means: Mean of the exponential numbers of each group.
         probabilities: Probability of label 1 in each group.
-        lr: Learning rate of the absolute and the squared error at the start, above 0; it falls linearly to 0. At rate r
-            a step multiplies what the squared error lacks by 1 - 2r: above 1 that grows at first, and from 2.296 on
-            more than it falls later. The half-squared error takes twice as much, the logits of the cross entropy 8
-            times.
+        lr: Learning rate of the absolute and the squared error at the start, above 0; it falls linearly to 0. The slope
+            of the absolute error knows no unit: it descends in units of the mean size of a group's numbers. At rate r a
+            step multiplies what the squared error lacks by 1 - 2r: above 1 that grows at first, and from 2.296 on more
+            than it falls later. The half-squared error takes twice as much, the logits of the cross entropy 8 times.
     """
 
     monitor, mode = "train/loss", "min"
@@ -78,10 +85,19 @@ class LossesTask(LightningModule):
         learned = {name: value.detach() for name, value in self.numbers.items()}
         return {**learned, "cross-entropy": torch.sigmoid(self.logits.detach())}
 
+    def sizes(self, group: Tensor, number: Tensor) -> Tensor:
+        """Mean size of the numbers of each group, shape (K,). Args: of the samples, shape (N,) each."""
+        none = torch.zeros(len(self.logits), dtype=number.dtype, device=number.device)
+        return none.index_add(0, group, number.abs()) / torch.bincount(group, minlength=len(none)).clamp_min(1)
+
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Each loss on a batch, scalars."""
         group, number, label = batch
-        found = {name: loss(self.numbers[name][group], number) for name, loss in NUMBERS.items()}
+        numbers = {name: self.numbers[name] for name in NUMBERS}
+        # The same numbers, whose gradient is that of the loss in units of the group's size, times that unit.
+        still = numbers["absolute"].detach()
+        numbers["absolute"] = still + self.sizes(group, number) * (numbers["absolute"] - still)
+        found = {name: loss(numbers[name][group], number) for name, loss in NUMBERS.items()}
         return {**found, "cross-entropy": cross_entropy(torch.sigmoid(self.logits)[group], label)}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -184,7 +200,7 @@ class LossesTask(LightningModule):
             "half-squared": (f["half-squared"] - number).square() / 2,
             "cross-entropy": -(torch.xlogy(label, f["cross-entropy"]) + torch.xlogy(1 - label, 1 - f["cross-entropy"])),
         }
-        return {name: (float(loss.mean()), float(loss.std()) / len(loss) ** 0.5) for name, loss in each.items()}
+        return {name: stratified_mean(loss, group, len(self.logits)) for name, loss in each.items()}
 
     def gradient_gap(self) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, autograd's dL/dz of the cross entropy at y = 1, and σ(z) − y, each of shape (41,)."""
@@ -210,13 +226,14 @@ class LossesTask(LightningModule):
         due, floors, judged, excess = self.due(), self.floors(), self.judged(), self.excess()
         lines = []
         for name, value in self.predictions().items():
-            ends, dues = (", ".join(f"{one:.4f}" for one in numbers.tolist()) for numbers in (value, due[name]))
+            ends, dues = (", ".join(map(as_text, numbers.tolist())) for numbers in (value, due[name]))
             if name == "absolute":
                 pairs = zip(*(edge.tolist() for edge in self.medians()), strict=True)
-                dues = ", ".join(f"{low:.4f}" + f" to {high:.4f}" * (low < high) for low, high in pairs)
+                dues = ", ".join(as_text(low) + f" to {as_text(high)}" * (low < high) for low, high in pairs)
             loss, error = judged[name]
+            about = "" if math.isnan(error) else f" ± {as_text(error)}"
             lines.append((name, f"learned {ends}; due, the {SAID[name]}: {dues} (excess loss {excess[name]:.1e}); on "
-                                f"fresh samples {loss:.4f} ± {error:.4f}, floor {floors[name]:.4f}"))  # fmt: skip
+                                f"fresh samples {loss:.4f}{about}, floor {floors[name]:.4f}"))  # fmt: skip
         apart = float(self.get_buffer("apart"))
         lines.append(("half of it", f"with twice the rate the half-squared error took the path of the squared one, "
                                     f"at most {apart:.1g} apart"))  # fmt: skip
@@ -234,14 +251,17 @@ class LossesTask(LightningModule):
     @property
     @torch.no_grad()
     def failure(self) -> str:
-        """One line where a loss ended further from its minimiser than it began, at 0; else empty."""
+        """One line where a number ended further from the minimiser of its loss than it began, or got nowhere."""
         due = self.due()
-        away = {name: (value - due[name]).abs().max() / due[name].abs().max().clamp_min(1e-300)
+        away = {name: ((value - due[name]).abs() / due[name].abs().clamp_min(1e-300)).max()
                 for name, value in self.predictions().items() if name in NUMBERS}  # fmt: skip
-        worst = max(away, key=lambda name: float(away[name]))
-        if away[worst] <= 1:
+        worst = max(away, key=lambda name: float(away[name].nan_to_num(math.inf)))
+        if away[worst] <= NOWHERE:
             return ""
         rate = f"--lr {self.hparams['lr']:g}"
+        if away[worst] <= 1:
+            left = f"{100 * float(away[worst]):.0f} % of the way to a minimiser is left"
+            return f"the {worst} error has got nowhere, {left}: more --epochs or more than {rate} help"
         return (
             f"the {worst} error ended further from its minimiser than it began: {rate} is too large, see --model.help"
         )

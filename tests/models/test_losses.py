@@ -83,6 +83,37 @@ def test_sure_labels_have_no_entropy(tmp_path: Path) -> None:
     assert all(math.isfinite(value) for value in metrics.values() if isinstance(value, float))
 
 
+def test_groups_of_any_size_are_learned_and_the_error_is_that_of_redrawn_samples(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data.means", "[1e-9, 5, 1e6]", "--data.probabilities", "[0, 1, 0.5]"]
+    metrics = run(tmp_path, *words)
+    said = capsys.readouterr().out
+    absolute = next(line for line in said.splitlines() if line.startswith("absolute"))
+    assert "learned 6.287e-10, 3.0092, 676371.0" in absolute
+    assert "-0.0000" not in said
+    assert metrics["gap/excess_absolute"] < 1e-4
+    # only the third group is spread: |y − m ln 2| of exponential y has variance 2 m² (1 − ln 2)
+    error = float(absolute.split("±")[1].split(",")[0])
+    assert error == pytest.approx(1e6 * math.sqrt(2 * (1 - math.log(2)) / 2000) / 3, rel=0.1)
+
+
+def test_a_loss_that_got_nowhere_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, "--lr", "1e-5", status=1)
+    assert (
+        "the absolute error has got nowhere, 100 % of the way to a minimiser is left: more --epochs or more than -"
+        in (capsys.readouterr().err)
+    )
+
+
+def test_one_test_sample_of_a_group_has_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*WORDS[:-1], "1", "--root", str(tmp_path), "--report", "none"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "±" not in out
+    assert "nan" not in out
+
+
 def drawn(learned: float, scale: float = 1.0, medians: tuple[float, float] | None = None) -> Figure:
     f, p = np.linspace(0, 5 * scale, 200), np.linspace(0.01, 0.99, 50)
     due = {"absolute": 1.2 * scale, "squared": 2 * scale, "cross-entropy": 0.5}
@@ -96,6 +127,7 @@ def test_the_figure_tells_what_was_learned_beside_what_is_due() -> None:
         "learned | due: absolute error 0.178 | median 1.2; squared error 2 | mean 2; cross entropy 0.5 | share of label"
     )
     assert title(drawn(0.178)).startswith(told)
+    assert title(drawn(0.178)).endswith("cross entropy 0.5 | share of label 1: 0.5")
     assert "| median 1.1 to 1.3;" in title(drawn(1.2, medians=(1.1, 1.3)))
     dots = [line for line in drawn(99.0).axes[0].lines if line.get_marker() == "o"]
     assert [float(np.ravel(dot.get_xdata())[0]) for dot in dots] == [2], "none where the curve does not reach"
