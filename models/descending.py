@@ -12,27 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from theory.descent import Function, Rule, contraction, edge_by_bisection, gradient, stability_edge
+from models.running_away import leaves
+from theory.descent import Function, Rule, contraction, edge_by_bisection, gradient, hessian, stability_edge
 from theory.expression import Expression
-from theory.landscape import Account, measured_factors, predicted_path
+from theory.landscape import Account, measured_factors, predicted_path, surely_flat
 from theory.named_functions import variables_of
 
-TOO_HIGH, TOO_FAR = 1e9, 1e9  # times 1 + the size at the start
 EDGES = {"sgd": "2/L", "momentum": "2(1 + β)/L", "nesterov": "2(1 + β)/(1 + 2β)L", "newton": "2"}
 
 PLURAL = {"minimum": "minima", "maximum": "maxima"}  # where the gradient of a quadratic vanishes along a line
-
-
-def runs_away(f: Function, point: Tensor, start: Tensor) -> str:
-    """Why a path counts as diverged at ``point``, or an empty text."""
-    value, first = float(f(point)), float(f(start))
-    if not (math.isfinite(value) and bool(torch.isfinite(point).all())):
-        return "f is not finite there"
-    if abs(value) > TOO_HIGH * (1 + abs(first)):
-        return f"f = {value:.3g}"
-    if float(point.norm()) > TOO_FAR * (1 + float(start.norm())):
-        return f"its distance from 0 is {float(point.norm()):.3g}"
-    return ""
 
 
 @dataclass(frozen=True)
@@ -96,8 +84,31 @@ class Course:
         """Whether α is the edge of stability itself, to rounding: the path on a quadratic then swings for ever."""
         if not self.account.has_minimum or not self.account.quadratic or self.rule == "adam":
             return False
-        edge = stability_edge(self.rule, float(self.account.curvature[-1]), self.momentum)
-        return abs(self.lr - edge) <= 1e-12 * edge
+        return abs(self.lr - self.edge_due) <= 1e-12 * self.edge_due
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the path, not at rest, cannot settle at the minimum found: each step there takes it further away."""
+        if self.stopped or self.converged or not self.account.has_minimum or self.rule == "adam":
+            return False
+        return self.lr > self.edge_due * (1 + 1e-12)
+
+    @property
+    def edge_due(self) -> float:
+        """The edge of stability at the stationary point, which is curved."""
+        return stability_edge(self.rule, float(self.account.curvature[-1]), self.momentum)
+
+    def unsettled(self) -> str:
+        """Why a path that is `beyond` does not come to rest."""
+        assert self.account.point is not None
+        return (f"α = {self.lr:g} is beyond the edge {EDGES[self.rule]} = {self.edge_due:.6g} of the minimum "
+                f"{self.account.value:.8g} at {self.place(self.account.point)}: it cannot settle there")  # fmt: skip
+
+    @cached_property
+    def surely_flat(self) -> bool:
+        """Whether a curvature at the stationary point is 0 and not only beside the other."""
+        assert self.account.point is not None
+        return surely_flat(hessian(self.function, self.account.point))
 
     def place(self, point: Tensor) -> str:
         """Such as (−0.5, 0.5)."""
@@ -113,35 +124,16 @@ class Course:
         return EDGES[self.rule]
 
     def grows_with(self, lr: float) -> bool:
-        """Whether the rule with this learning rate leaves the minimum, from 200 steps of torch's own optimiser."""
-        assert self.account.point is not None
-        curved = self.account.directions[:, self.account.curvature != 0]
-        point = (self.account.point + curved.sum(1)).requires_grad_()
-        momentum = self.momentum if self.rule in ("momentum", "nesterov") else 0.0
-        optimizer = torch.optim.SGD([point], lr=lr, momentum=momentum, nesterov=self.rule == "nesterov")
-        sizes = []
-        for _ in range(200):
-            optimizer.zero_grad()
-            slope = gradient(self.function, point)
-            if self.rule == "newton":
-                slope = torch.linalg.pinv(self.hessian, hermitian=True) @ slope
-            point.grad = slope
-            optimizer.step()
-            sizes.append(float(self.account.along(point.detach()).norm()))
-        return max(sizes[-50:]) > max(sizes[50:100])
+        """Whether the rule with this learning rate leaves the minimum."""
+        return leaves(self.function, self.account, self.rule, lr, self.momentum)
 
     @cached_property
     def edge(self) -> tuple[float, float] | None:
         """The learning rate from which descent runs away: by bisection on the function itself, and due; or None."""
         if not self.account.has_minimum or not self.account.quadratic or self.rule == "adam":
             return None
-        due = stability_edge(self.rule, float(self.account.curvature[-1]), self.momentum)
+        due = self.edge_due
         return edge_by_bisection(self.grows_with, 0.5 * due, 1.5 * due, steps=12), due
-
-    @cached_property
-    def hessian(self) -> Tensor:
-        """Of the quadratic."""
-        return self.account.directions @ torch.diag(self.account.curvature) @ self.account.directions.T
 
     @cached_property
     def first(self) -> float:
@@ -186,6 +178,8 @@ class Course:
                 when = "" if self.rule in ("sgd", "newton") else " in the end"
                 return (f"swings for ever: {here}; α = {self.lr:g} is the edge {edge} itself, where each step{when} "
                         f"multiplies the distance along λ = {steep:.6g} by −1")  # fmt: skip
+            if self.beyond:
+                return f"not at rest: {here}, ‖∇f‖ = {self.slope:.3g}; {self.unsettled()}"
             goal = ""
             if account.has_minimum and account.point is not None:
                 goal = f"; a minimum {account.value:.8g} lies at {self.place(account.point)}"
@@ -199,6 +193,8 @@ class Course:
         due = f"due {account.value:.8g} at {self.place(account.point)}, distance {distance:.2g}"
         note = {"minimum": "", "maximum": ", which is no minimum but a maximum", "saddle": ", which is no minimum"}
         line = "" if account.isolated else f", one of a whole line of {PLURAL.get(account.kind)}"
+        if line and not self.surely_flat:
+            line = ", on a line along which f is flat to rounding"
         return f"{account.kind}: {here} ({due}){line or note[account.kind]}"
 
     def lack(self) -> str:
@@ -213,7 +209,7 @@ class Course:
         if account.point is None and account.quadratic:
             fall = f", f fell from {self.first:.6g} to {self.value:.6g} and falls without end"
             return f"no minimum: the gradient of {self.formula} vanishes nowhere{fall * (self.value < self.first)}"
-        return ""
+        return self.unsettled() if self.beyond else ""
 
     def describe(self) -> str:
         """The function: quadratic or not, its stationary point and curvatures."""
@@ -223,7 +219,7 @@ class Course:
         if self.account.point is not None:
             kind: str = "degenerate stationary point" if self.account.kind == "degenerate" else self.account.kind
             if self.account.quadratic and not self.account.isolated:
-                kind = f"line of {PLURAL.get(kind)} through"
+                kind = f"line of {PLURAL.get(kind)} through" if self.surely_flat else f"{kind}, flat to rounding, near"
             where = f"its {kind} {self.place(self.account.point)}"
         return f"{self.formula}: {quadratic}, curvatures {values} at {where}"
 
@@ -231,11 +227,11 @@ class Course:
         """Measured factor per step along each eigenvector, NaN where none is.
 
         Empty where no factor is due: without a stationary point; at a degenerate one, which is approached by other
-        laws; and on a path that runs away from one into a region where f is no quadratic.
+        laws; and on a path that runs away from one into a region where f is no quadratic, or circles there.
         """
         if self.account.point is None or self.rule == "adam" or self.account.kind == "degenerate":
             return []
-        if self.stopped and not self.account.quadratic:
+        if (self.stopped or self.beyond) and not self.account.quadratic:
             return []
         measured = measured_factors(self.path, self.account, order=2 if self.rule in ("momentum", "nesterov") else 1)
         if not self.account.quadratic:

@@ -23,8 +23,9 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from dashboard.descent import factor_figure, path_figure, shrinking_figure
-from models.descending import Course, runs_away
+from models.descending import Course
 from models.limits import POSITIVE, SHARE, check_within
+from models.running_away import runs_away
 from theory.descent import gradient, hessian
 from theory.landscape import Account, account_of, as_function
 

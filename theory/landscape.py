@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -118,6 +119,16 @@ def flat(f: Function, point: Tensor, values: Tensor, directions: Tensor, quadrat
     beside = torch.stack([way @ hessian(f, place) @ way for way, place in ways]).view(2, -1)  # (2, n)
     beside = beside.abs().where(beside.isfinite(), 0)
     return rounding | (values.abs() <= 1e-5 * beside.amax(0))
+
+
+def surely_flat(curvature: Tensor) -> bool:
+    """Whether a Hessian of one or two variables is singular in exact arithmetic, and not only to rounding.
+
+    Args:
+        curvature: Shape (n, n), n = 1 or 2.
+    """
+    entries = [Fraction(entry) for entry in curvature.flatten().tolist()]
+    return entries[0] * entries[-1] == (entries[1] * entries[2] if len(entries) > 1 else 0)
 
 
 def is_quadratic(f: Function, around: Tensor) -> bool:

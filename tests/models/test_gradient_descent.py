@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from models.descending import runs_away
 from models.gradient_descent import GradientDescentTask
+from models.running_away import runs_away
 from tests.models.resuming import assert_equal_runs, stopped_and_resumed
 from train import main
 
@@ -245,3 +245,34 @@ def test_wrong_input(words: list[str], message: str, capsys: pytest.CaptureFixtu
     captured = capsys.readouterr()
     assert message in captured.err
     assert len(captured.err.splitlines()) == 1
+
+
+def test_a_path_that_overflows_has_run_away(tmp_path: Path) -> None:
+    metrics = run(tmp_path, "--data.function", "x^2+1e-20*x^4+y^2")
+    assert metrics["test/edge"] == pytest.approx(metrics["theory/edge"], rel=0.01)
+
+
+def test_a_cycle_beyond_the_edge_cannot_settle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """x⁴ − 2x² curves by 12 − 4 = 8 at its minimum 1, so that 2/L = 1/4."""
+    words = ["--data.function", "x^4-2*x^2+y^2", "--data.start", "[0.01,1]", "--epochs", "20"]
+    metrics = run(tmp_path / "beyond", *words, "--lr", "0.3", status=1)
+    assert not [name for name in metrics if "factor" in name]
+    captured = capsys.readouterr()
+    why = "α = 0.3 is beyond the edge 2/L = 0.25 of the minimum -1 at (1, 0): it cannot settle there\n"
+    assert captured.err == f"train.py: {why}"
+    assert why in captured.out
+    assert "not yet at rest" not in captured.out
+    run(tmp_path / "within", *words, "--lr", "0.2")
+
+
+def test_a_curvature_beside_which_rounding_is_larger_is_no_line_of_minima(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path / "steep", "--data.function", "1e-8*x^2+1e8*y^2", "--lr", "1e-9")
+    said = capsys.readouterr().out
+    assert "flat to rounding" in said
+    assert "line of minima" not in said
+    run(tmp_path / "line", "--data.function", "(x-y)^2", "--data.start", "[1,0]")
+    said = capsys.readouterr().out
+    assert "one of a whole line of minima" in said
+    assert "flat to rounding" not in said
