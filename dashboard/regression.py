@@ -90,7 +90,7 @@ def solvers_figure(distances: ArrayLike, names: Sequence[str], rate: float) -> F
         rate: What each step of gradient descent leaves of the distance in the end, below 1; drawn dashed.
 
     Returns:
-        A figure of one axes; the title counts the steps to a distance of 1e-8.
+        A figure of one axes; the title counts the steps to 1e-8 of the first distance.
     """
     values = np.asarray(distances, dtype=float)
     figure, (axes,) = new_figure(7.4, 4.0)
@@ -107,7 +107,7 @@ def solvers_figure(distances: ArrayLike, names: Sequence[str], rate: float) -> F
             label=name,
         )
         near = np.flatnonzero(values[:, number] <= 1e-8 * values[0, number])
-        counts.append(f"{plain(name)} {near[0]}" if near.size else f"{plain(name)} more than {len(values) - 1}")
+        counts.append(f"{plain(name)} {near[0]}" if near.size else f"{plain(name)} over {len(values) - 1}")
     clear = np.flatnonzero(values[:, -1] > 1e-9 * values[0, -1])
     if 0 < rate < 1 and clear.size:
         last = clear[-1]
@@ -117,5 +117,5 @@ def solvers_figure(distances: ArrayLike, names: Sequence[str], rate: float) -> F
     logarithmic(axes, y=True)
     label(axes, "step", "distance to the maximum ‖θ − θ*‖ (1)")
     legend(axes, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    finding(figure, "steps to 1e-8 of the first distance: " + ", ".join(counts), left=0.8, right=1.85)
+    finding(figure, "steps to 1e-8 of the way: " + ", ".join(counts), left=0.8, right=1.85)
     return figure

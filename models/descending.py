@@ -102,7 +102,7 @@ class Course:
         """Why a path that is `beyond` does not come to rest."""
         assert self.account.point is not None
         return (f"α = {self.lr:g} is beyond the edge {EDGES[self.rule]} = {self.edge_due:.6g} of the minimum "
-                f"{self.account.value:.8g} at {self.place(self.account.point)}: it cannot settle there")  # fmt: skip
+                f"{self.account.value:.8g} at {self.place(self.account.point)}: it cannot settle")  # fmt: skip
 
     @cached_property
     def surely_flat(self) -> bool:

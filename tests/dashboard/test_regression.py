@@ -35,10 +35,16 @@ def test_the_fit_tells_how_much_of_the_truth_lies_in_the_band(family, columns):
 def test_solvers_are_counted_and_zero_is_drawn():
     distances = np.stack([[1, 1e-5, 0, 0], [1, 1e-2, 1e-5, 1e-9], [1, 0.5, 0.25, 0.125]], 1)
     figure = solvers_figure(distances, ["IRLS", "L-BFGS", "gradient descent"], 0.5)
-    assert title(figure).endswith("IRLS 2, L-BFGS 3, gradient descent more than 3")
+    assert title(figure).endswith("IRLS 2, L-BFGS 3, gradient descent over 3")
     assert inside(figure)
     (dashed,) = [line for line in figure.axes[0].lines if "slope due" in str(line.get_label())]
     np.testing.assert_allclose(dashed.get_ydata()[1:] / dashed.get_ydata()[:-1], 0.5)
+
+
+def test_the_counts_of_many_steps_fit_on_one_line():
+    figure = solvers_figure(np.ones((20_001, 3)), ["IRLS", "L-BFGS", "gradient descent"], 0.9999)
+    assert str(figure.get_suptitle()).count("over 20000") == 3
+    assert "\n" not in str(figure.get_suptitle())
 
 
 def test_simpson_tells_both_differences():

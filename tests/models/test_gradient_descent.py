@@ -258,7 +258,7 @@ def test_a_cycle_beyond_the_edge_cannot_settle(tmp_path: Path, capsys: pytest.Ca
     metrics = run(tmp_path / "beyond", *words, "--lr", "0.3", status=1)
     assert not [name for name in metrics if "factor" in name]
     captured = capsys.readouterr()
-    why = "α = 0.3 is beyond the edge 2/L = 0.25 of the minimum -1 at (1, 0): it cannot settle there\n"
+    why = "α = 0.3 is beyond the edge 2/L = 0.25 of the minimum -1 at (1, 0): it cannot settle\n"
     assert captured.err == f"train.py: {why}"
     assert why in captured.out
     assert "not yet at rest" not in captured.out
