@@ -10,7 +10,6 @@ Threads suffice: Pillow releases Python's lock while it decodes and resizes.
 import hashlib
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from PIL import __version__ as pillow_version
 
 from data.copies import is_jpeg, jpeg_digest
 from data.decode import Picture, PictureError, read_bytes, read_picture
+from data.fresh import fresh_file
 from data.modes import SEEN
 from data.progress import with_progress
 
@@ -182,8 +182,7 @@ def write_cache(cache_file: Path, max_pixels: int, scanned: Iterable[Scanned], c
 def write_whole(path: Path, content: bytes) -> bool:
     """Write a cache file so that it is there whole or not at all; False when the folder cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        handle, name = fresh_file(path.parent, f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)

@@ -31,6 +31,7 @@ import torch
 from PIL import __version__ as pillow_version
 from torch import Tensor
 
+from data.fresh import fresh_file
 from data.memory import memory_limit
 from data.preprocess import pad, prepare, resample
 
@@ -130,8 +131,7 @@ class PixelStore:
         return torch.zeros(shape, dtype=torch.uint8)
 
     def _new_file(self) -> str:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.folder, prefix=".array.", suffix=".tmp")
+        handle, name = fresh_file(self.folder, ".array.")
         os.close(handle)
         return name
 
@@ -152,7 +152,8 @@ class PixelStore:
             array = np.load(path, mmap_mode="c", allow_pickle=False)
             if array.shape != shape or array.dtype != np.uint8:
                 return None
-            os.utime(path)
+            with contextlib.suppress(PermissionError):  # the file of somebody else who shares the folder
+                os.utime(path)
             return torch.from_numpy(array if array.nbytes > self.limit else np.array(array))
         except (OSError, ValueError):
             return None

@@ -33,6 +33,33 @@ def test_each_file_is_decoded_once_and_by_the_next_run_never(make: Make, flat: P
     assert second.collection.decoded == 0
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there is no umask")
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_files_of_the_cache_are_for_whom_the_umask_says(make: Make, flat: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        made = make(flat)
+        made.setup()
+    finally:
+        os.umask(before)
+    found = {file.suffix: file.stat().st_mode & 0o777 for file in made.cache.iterdir()}
+    assert found == {".npy": 0o666 & ~umask, ".json": 0o666 & ~umask}
+
+
+def test_arrays_of_somebody_else_who_shares_the_cache_are_used(
+    make: Make, flat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(flat).setup()
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    second = make(flat)
+    second.setup()
+    assert second.collection.decoded == 0
+
+
 def test_a_file_that_cannot_be_opened_does_not_make_the_next_run_decode_the_others(make: Make, flat: Path) -> None:
     link = flat / "cat" / "dangling.png"
     link.symlink_to("nowhere.png")
