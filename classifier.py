@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 from models import MODELS
 from trainer.contract import offered
-from trainer.errors import UserError, expand
-from trainer.folder import CHECKPOINTS, RunFolder, no_run
+from trainer.errors import UserError
+from trainer.folder import CHECKPOINTS, RunFolder, find_checkpoint
 from trainer.notice import notice
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Classifier:
         mirrors: Whether it was trained on mirror images, so that they are views of the same thing.
         pictures: Digest of the pictures of each part that it was trained with, where its data told; see
             `data.learnt`.
+        lineage: What the file of weights that it began with had learnt from, as `data.lineage` records it, or {} where
+            that is not known; None where it began without a file.
     """
 
     task: Any
@@ -58,6 +60,7 @@ class Classifier:
     precision: str
     mirrors: bool = False
     pictures: dict[str, str] = field(default_factory=dict)
+    lineage: dict[str, Any] | None = None
 
     @property
     def class_names(self) -> list[str]:
@@ -192,22 +195,6 @@ def _as_file(picture: Picture) -> str | os.PathLike[str] | bytes:
     return file.getvalue()
 
 
-def find_checkpoint(path: str) -> str:
-    """The checkpoint that a run folder, or the folder of its checkpoints, stands for: the best, else the last.
-
-    Raises:
-        UserError: If it is a folder without one.
-    """
-    place = expand(path)
-    if not place.is_dir():
-        return path if "://" in path else str(place)
-    run = RunFolder(place.parent if place.name == CHECKPOINTS else place)
-    found = next((str(file) for file in (run.best, run.last) if file.is_file()), "")
-    if not found:
-        raise UserError(no_run(place))
-    return found
-
-
 def uncalibrated(path: str, house: Mapping[str, Any]) -> str:
     """Says that the run of a checkpoint fitted no temperature to these weights; empty where it ended, or did fit one.
 
@@ -280,8 +267,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
         if not 0 < temperature < math.inf:
             raise ValueError(f"its temperature is {temperature}")
         mirrors, pictures = bool(house.get("mirrors")), dict(house.get("pictures") or {})
-        if given not in ("default", "none"):  # a file: what its network has learnt from is not known here
-            pictures = {}
+        lineage = None if given in ("default", "none") else dict(house.get("lineage") or {})
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
         # of another version, or altered
         reason = str(error).splitlines()
@@ -289,4 +275,4 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
     for line in (note, uncalibrated(path, house)):
         if line:
             notice(line)
-    return Classifier(task.eval().to(device), settings, temperature, precision, mirrors, pictures)
+    return Classifier(task.eval().to(device), settings, temperature, precision, mirrors, pictures, lineage)

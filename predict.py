@@ -23,10 +23,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifier import Classifier, find_checkpoint, load
+from classifier import Classifier, load
 from trainer.arguments import refuse_to_overwrite
 from trainer.errors import DISK_FULL, RunFailed, UserError, one_line
-from trainer.folder import CHECKPOINTS, RunFolder, probe_nearest
+from trainer.folder import find_checkpoint, probe_nearest, run_of
 from trainer.interrupt import Interrupted
 from trainer.notice import notice
 from trainer.predict_arguments import part_of, read_arguments, read_evaluate_arguments, read_export_arguments
@@ -250,12 +250,13 @@ def evaluate(words: Sequence[str]) -> int:
 
 
 def seen_before(classifier: Classifier, checkpoint: str, digests: Sequence[str]) -> list[tuple[str, str]]:
-    """How many judged files the classifier has learnt from; nothing where that is not known for certain."""
-    from data.learnt import learnt_from, seen_text
+    """How many judged files the classifier has learnt from; nothing where no list and no earlier run tells."""
+    from data.lineage import NOTHING, read_record, seen_text, with_run
 
-    folder = Path(checkpoint).parent
-    learnt = learnt_from(RunFolder(folder.parent if folder.name == CHECKPOINTS else folder).files, classifier.pictures)
-    return [("seen before", seen_text(learnt, digests))] if learnt else []
+    before = NOTHING if classifier.lineage is None else read_record(classifier.lineage)
+    lineage = with_run(before, run_of(Path(checkpoint)).files, classifier.pictures)
+    tells = lineage.complete or classifier.lineage is not None
+    return [("seen before", seen_text(lineage, digests))] if tells else []
 
 
 def export(words: Sequence[str]) -> int:

@@ -62,8 +62,8 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
         return 0
     plan.imports_s = time.perf_counter() - started
     settings = plan.settings
-    data = opened(plan)
     checkpoint = None if plan.path is None else load_checkpoint(plan.path)
+    data = opened(plan, checkpoint)
     task = built(plan, data, checkpoint and checkpoint["state_dict"])
     settings.trainer["precision"] = precision_of(task, settings.trainer["precision"])
     if checkpoint is not None:  # the commands that made the run, one after the other

@@ -131,6 +131,15 @@ class Collection:
             self._asked[asked] = rows, pixels
         return pixels, torch.tensor([rows[position] for position in positions], dtype=torch.int64)
 
+    def proportions(self, form: Form, positions: Sequence[int]) -> Tensor:
+        """Width over height of what each row of `pixels` shows, float32, shape (R,): 1 in the network's frame."""
+        stored, rows = self.pixels(form, positions)
+        shown = torch.ones(len(stored))
+        if self.store.settings["kind"] == "resize-crop":  # of the whole picture
+            scanned = [self.scanned[position] for position in positions]
+            shown.index_copy_(0, rows, torch.tensor([found.width / found.height for found in scanned]))
+        return shown
+
     def _decode_again(self, form: Form, positions: Sequence[int], arrays: Arrays) -> None:
         """Decode good files in one more form; refuses what is another file than the scan saw, whose digests name it."""
         known = {one.path: one for one in self.scanned}

@@ -9,6 +9,7 @@ import hashlib
 import math
 import os
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,9 +20,10 @@ from torch import Tensor
 
 from data.decode import MAX_PIXELS
 from data.draws import SCHEME, Draws
-from data.gather import PARTS, SplitRule, fingerprints, gather
+from data.gather import PARTS, SplitRule, digests_of, fingerprints, gather
 from data.images import DEFAULT_ROOT, channel_statistics
-from data.layout import Entry, list_folder
+from data.layout import Entry, Listing, list_folder
+from data.lineage import Heir
 from data.loader import TensorLoader
 from data.modes import SEEN
 from data.preprocess import FITS, preprocessing
@@ -37,7 +39,7 @@ _NO_VIEWS = "none: a head is fitted on features of the plain pictures"
 _SOURCE_SHARE = 1.25  # side of a stored training picture over the network's: room to crop from
 
 
-class Folder(LightningDataModule):
+class Folder(Heir, LightningDataModule):
     """Pictures of a folder with train/ and val/ (and test/), of a folder with one folder a class, or of a CSV file.
 
     Args:
@@ -173,24 +175,26 @@ class Folder(LightningDataModule):
             return
         key = hashlib.sha256(os.fsencode(self.root.absolute()) + os.fsencode(self.csv or "")).hexdigest()[:32]
         store = PixelStore(self.cache, self.settings, round(self.settings["image_size"][0] * _SOURCE_SHARE))
-        listing = list_folder(self.path or "") if self.csv is None else list_csv(self.csv, self.path, self.group_column)
         gathered = gather(
-            listing,
-            self.source,
-            store,
-            self.cache / f"scan-{key}.json",
-            training_form="plain" if self._plain else "source",
-            rule=self.rule,
-            on_bad=self.on_bad,
-            num_workers=self.num_workers,
-        )
+            self._listing, self.source, store, self.cache / f"scan-{key}.json", rule=self.rule, on_bad=self.on_bad,
+            training_form="plain" if self._plain else "source", num_workers=self.num_workers,
+        )  # fmt: skip
         self.entries, self.class_names, self.collection = gathered.entries, gathered.class_names, gathered.collection
         self._positions, self.idle, self._gathered = gathered.positions, gathered.idle, gathered
-        notes, warnings = remarks(self.collection.scanned, gathered.warnings, self.settings)
-        self.notes, self.warnings, self.bad = [*gathered.notes, *notes], [*gathered.warnings, *warnings], gathered.bad
+        found = [*gathered.warnings, *self.look_back(digests_of(gathered, ("val", "test")))]
+        notes, warnings = remarks(self.collection.scanned, found, self.settings, self.about_weights)
+        self.notes, self.warnings, self.bad = [*gathered.notes, *notes], [*found, *warnings], gathered.bad
+        said = found_lines(self.source, self.class_names, gathered.table, self.notes, self.warnings, self.bad)
         if not getattr(rank_zero_only, "rank", 0):
-            said = found_lines(self.source, self.class_names, gathered.table, self.notes, self.warnings, self.bad)
             print("\n".join(said), file=sys.stderr)
+
+    @cached_property
+    def _listing(self) -> Listing:
+        return list_folder(self.path or "") if self.csv is None else list_csv(self.csv, self.path, self.group_column)
+
+    def validates(self) -> bool:
+        """Whether validation pictures are wanted or listed, before any of them is read."""
+        return self.rule.carves_validation or any(entry.split == "val" for entry in self._listing.entries)
 
     def paths(self, part: str) -> list[str]:
         """The files of "train", "val" or "test", in the order of an unshuffled loader."""
@@ -295,14 +299,10 @@ class Folder(LightningDataModule):
             images = resident(images.index_select(0, chosen) if self.balance == "sampler" else images, device)
             return TensorLoader(images, labels[chosen].to(images.device), self.batch_size, shuffle=shuffle, seed=seed)
         stored, rows = self.collection.pixels("source", self._positions["train"])
-        by_row = torch.ones(len(stored))  # proportions of what is stored: those of the network's frame, or of a picture
-        if self.settings["kind"] == "resize-crop":
-            scanned = [self.collection.scanned[position] for position in self._positions["train"]]
-            by_row.index_copy_(0, rows, torch.tensor([found.width / found.height for found in scanned]))
-        size = self.settings["image_size"][0], self.settings["image_size"][1]
-        stored = resident(stored, device)
+        by_row = self.collection.proportions("source", self._positions["train"])
+        (height, width), stored = self.settings["image_size"], resident(stored, device)
         pin = stored.device.type == "cpu" and device.type == "cuda"
-        views = Views(stored, by_row.to(stored.device), size, self.aug, self.min_area, self.flip, pin)
+        views = Views(stored, by_row.to(stored.device), (height, width), self.aug, self.min_area, self.flip, pin)
         images, labels = rows[chosen].to(stored.device), labels[chosen].to(stored.device)
         return TensorLoader(images, labels, self.batch_size, shuffle=shuffle, seed=seed, augment=views)
 

@@ -67,6 +67,11 @@ class SplitRule:
         if not 0 <= self.fold < max(self.num_folds, 1):
             raise ValueError(f"fold must be in 0..{self.num_folds - 1}, got {self.fold}")
 
+    @property
+    def carves_validation(self) -> bool:
+        """Whether validation pictures are taken from those that come without a split."""
+        return self.val_fraction > 0 or self.num_folds > 0
+
 
 @dataclass(frozen=True)
 class Gathered:
@@ -97,6 +102,12 @@ class Gathered:
     bad: list[tuple[str, str]]
     idle: dict[str, str]
     units: Tensor
+
+
+def digests_of(gathered: Gathered, parts: Sequence[str]) -> dict[str, list[str]]:
+    """SHA-256 of each file of some parts, in their order."""
+    scanned = gathered.collection.scanned
+    return {part: [scanned[position].digest for position in gathered.positions[part]] for part in parts}
 
 
 def fingerprints(gathered: Gathered) -> dict[str, str]:
@@ -167,7 +178,7 @@ def gather(
     notes, leaks = copies_found(entries, shown, [scanned[position].digest for position in good])
     warnings = [
         *listing.warnings,
-        *missing_classes(entries, names, lost, rule.val_fraction > 0 or rule.num_folds > 0),
+        *missing_classes(entries, names, lost, rule.carves_validation),
         *leaks,
     ]
     if not collection.cache_works:

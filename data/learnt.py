@@ -8,7 +8,7 @@ places matter; a copy in another format is not noticed.
 
 import csv
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from data.gather import fingerprint
@@ -37,18 +37,3 @@ def learnt_from(files_csv: Path, pictures: Mapping[str, str]) -> dict[str, set[s
     if not found or found != {part: pictures[part] for part in LEARNT if part in pictures}:
         return {}
     return {part: {digest for digest, _ in parts[part]} for part in LEARNT}
-
-
-def seen_text(learnt: Mapping[str, set[str]], digests: Sequence[str]) -> str:
-    """How many of the judged files the classifier has learnt from.
-
-    Args:
-        learnt: What :func:`learnt_from` gave, not empty.
-        digests: SHA-256 of each judged file.
-    """
-    trained, validated = (sum(digest in learnt[part] for digest in digests) for part in LEARNT)
-    if not trained and not validated:
-        return f"none of these files is among the {sum(map(len, learnt.values()))} that it was trained or validated on"
-    total = len(digests)
-    parts = [f"trained on {trained}"] * bool(trained) + [f"validated on {validated}"] * bool(validated)
-    return f"it was {' and '.join(parts)} of these {total} files, which flatters it"

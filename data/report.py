@@ -19,7 +19,7 @@ _MOSTLY = 0.5  # share of a picture below which it is said how little of it is s
 _FULL = 65535  # largest value of 16 bits
 _NAMED = 20  # bad files named one by one
 LEAK = "leak"
-NO_LEAK = "leak report: no two splits share equal files, or equal pixels in other formats or with other metadata"
+NO_LEAK = "no two splits share equal files, or equal pixels in other formats or with other metadata"
 
 
 def bad_files(bad: Sequence[tuple[str, str]], then: str, most: int | None = None) -> str:
@@ -143,7 +143,7 @@ def copies_found(
 
 
 def remarks(
-    scanned: Sequence[Scanned], warnings: Sequence[str], settings: Mapping[str, Any]
+    scanned: Sequence[Scanned], warnings: Sequence[str], settings: Mapping[str, Any], about_weights: str = ""
 ) -> tuple[list[str], list[str]]:
     """What is said of every set: that nothing leaks, how 16 bits are read, that frames or borders are not seen.
 
@@ -151,11 +151,13 @@ def remarks(
         scanned: What each file is.
         warnings: Those so far, where `copies_found` tells of a leak.
         settings: The preprocessing; its channels 1 and 3 are those of one frame.
+        about_weights: What is known of leaks by way of the weights of the run; empty for nothing.
 
     Returns:
         Further notes and further warnings.
     """
-    leaks = any(line.startswith(LEAK) for line in warnings)
+    report = [about_weights] * bool(about_weights)
+    report += [] if any(line.startswith(LEAK) for line in warnings) else [NO_LEAK]
     deep = [one.largest for one in scanned if one.cause is None and one.mode.startswith("I")]
     found = [deep_line(deep)] if deep else []
     modes = [one.mode for one in scanned if one.cause is None]
@@ -173,7 +175,7 @@ def remarks(
             f"validation and prediction see the middle of a picture alone, {100 * share:.0f} % of its area (median); "
             "--data.fit pad or --data.fit stretch shows all of it"
         )
-    return [] if leaks else [NO_LEAK], found
+    return [f"leak report: {'; '.join(report)}"] if report else [], found
 
 
 def deep_line(largest: Sequence[int]) -> str:

@@ -228,18 +228,32 @@ def judged(truth: list[int], guesses: list[int]) -> dict[str, str]:
     return dict(one.findings(1.5))
 
 
-def test_what_earlier_runs_learnt_from_is_not_denied(
+def test_what_earlier_runs_learnt_from_counts_and_is_not_denied_where_it_is_unknown(
     made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The body comes from another run, whose pictures this run's list does not name."""
-    given = words(made.pictures, tmp_path, "--model.tune", "head")
-    given[given.index("none")] = str(made.run / "checkpoints" / "last.ckpt")
+    given = words(made.pictures / "val", tmp_path / "runs", "--model.tune", "head")
+    given[given.index("none")] = str(made.run)
     assert train.main(given) == 0
+    run = only_run(tmp_path / "runs")
     capsys.readouterr()
-    assert evaluate(only_run(tmp_path), made.pictures, "--split", "test") == 0
-    found = told(capsys)
-    assert "accuracy" in found
-    assert "seen before" not in found
+    assert evaluate(run, made.pictures, "--split", "train") == 0
+    assert told(capsys)["seen before"] == "it was trained on 20 of these 20 files, which flatters it"
+    assert evaluate(run, made.pictures, "--split", "test") == 0
+    assert told(capsys)["seen before"] == "none of these files is among the 32 that it was trained or validated on"
+    (run / "files.csv").unlink()
+    assert evaluate(run, made.pictures, "--split", "train") == 0
+    assert told(capsys)["seen before"] == "it was trained on at least 20 of these 20 files, which flatters it"
+    assert evaluate(run, made.pictures, "--split", "test") == 0
+    assert told(capsys)["seen before"] == (
+        "what its weights, which come from a file, have learnt from is not known; none of these files is among the 32 "
+        "that it is known to have been trained or validated on"
+    )
+    older = load_checkpoint(run / "checkpoints/last.ckpt")
+    del older["house"]["lineage"]
+    torch.save(older, tmp_path / "older.ckpt")
+    assert evaluate(tmp_path / "older.ckpt", made.pictures, "--split", "test") == 0
+    assert told(capsys)["seen before"] == "what its weights, which come from a file, have learnt from is not known"
 
 
 def test_equal_classes_have_chance_beside_them_and_one_class_tells_nothing() -> None:

@@ -188,7 +188,7 @@ def judged_split(metrics: Mapping[str, float]) -> str:
 def limits(names: Sequence[str], summary: Mapping[str, Any], metrics: Mapping[str, float]) -> list[str]:
     """What the figures do not say, one sentence each."""
     split = judged_split(metrics)
-    count = int(summary["splits"].get(split, 0))
+    count = int(metrics.get(f"{split}/judged", summary["splits"].get(split, 0)))
     lines = [
         f"Every picture gets one of the {len(names)} names, also one that shows none of them.",
         "The accuracy is that of pictures taken like those of the data; on others it can be anything.",

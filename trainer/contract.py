@@ -14,6 +14,7 @@ OPTIONAL: dict[str, Any] = {
     "FACTS": (),
     "FROM_DATA": (),
     "augmentation": "",
+    "begin_with": None,
     "check": None,
     "classifies": False,
     "confusion": None,
@@ -24,6 +25,7 @@ OPTIONAL: dict[str, Any] = {
     "idle": {},
     "judges_validation": False,
     "labels": None,
+    "lineage": None,
     "mirrors": False,
     "only_single": False,
     "outputs": None,
@@ -33,11 +35,14 @@ OPTIONAL: dict[str, Any] = {
     "recalls": None,
     "save_files": None,
     "save_split": None,
+    "seen_before": None,
     "tolerates_mixed_precision": False,
     "top_losses": None,
+    "validates": None,
     "view_scheme": 0,
     "wanted_pictures": None,
     "weighs_classes": False,
+    "weights_file": None,
     "weights_origin": None,
 }
 
@@ -58,7 +63,7 @@ class Task(Protocol):
         monitor: Tag of the metric that chooses ``best.ckpt``.
         mode: ``max`` or ``min``.
 
-    These it may offer; the first seven are asked of the class, before there is a task:
+    These it may offer; the first eight are asked of the class, before there is a task:
 
     * ``CONDITIONS``: options that are read only with certain others, see `trainer.idle`: a run that would not read what
       was given is refused.
@@ -68,6 +73,8 @@ class Task(Protocol):
       taken where they are None.
     * ``draws_views``: class method of the options of the task: whether it learns from augmented views. The data are
       told, so that they prepare each training picture in that form alone.
+    * ``weights_file``: class method of the options of the task → the file of weights that it begins with, or None. It
+      need not be there any more, and options of an older version may lack names.
     * ``weighs_classes``: True when it heeds ``--data.balance loss``. Any other task refuses that.
     * ``judges_validation``: True when it reports the validation pictures of data that have no test pictures. For any
       other task such data are refused.
@@ -120,6 +127,10 @@ class Data(Protocol):
     * ``mirrors``: whether training sees mirror images, which are then views for ``predict.py --tta``.
     * ``view_scheme``: number of the way in which views are drawn, which a resumed run must not change unsaid.
     * ``fingerprints()``: a digest of the pictures of each part and of their labels, see `trainer.resume`.
+    * ``begin_with(file, before, files_csv, pictures)``: told before the files are read what the weights of a file have
+      learnt from, see `data.lineage.Heir`; then ``lineage()`` is what checkpoints hold of it, and ``seen_before()`` how
+      many pictures of "val" and "test" are among them, as far as it is known.
+    * ``validates()``: whether there will be samples to validate on, as far as that is known before they are read.
     * ``save_split(file)`` and ``save_files(file)``: write the split, and what each file is, as CSV.
     """
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.errors import DISK_FULL, RunFailed, UserError
+from trainer.errors import DISK_FULL, RunFailed, UserError, expand
 from trainer.notice import notice
 
 CHECKPOINTS = "checkpoints"
@@ -283,3 +283,24 @@ class RunFolder:
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
+
+
+def run_of(checkpoint: Path) -> RunFolder:
+    """The run folder that a checkpoint lies in, whether or not it is one."""
+    return RunFolder(checkpoint.parent.parent if checkpoint.parent.name == CHECKPOINTS else checkpoint.parent)
+
+
+def find_checkpoint(path: str) -> str:
+    """The checkpoint that a run folder, or the folder of its checkpoints, stands for: the best, else the last.
+
+    Raises:
+        UserError: If it is a folder without one.
+    """
+    place = expand(path)
+    if not place.is_dir():
+        return path if "://" in path else str(place)
+    run = RunFolder(place.parent if place.name == CHECKPOINTS else place)
+    found = next((str(file) for file in (run.best, run.last) if file.is_file()), "")
+    if not found:
+        raise UserError(no_run(place))
+    return found

@@ -20,6 +20,7 @@ from jsonargparse import ArgumentParser, Namespace
 from trainer.contract import offered
 from trainer.device import DEVICES
 from trainer.errors import UserError, expand
+from trainer.folder import find_checkpoint
 from trainer.front import ALIASES, Request, nearest
 from trainer.limits import ALLOWED, check_number, check_trainer
 from trainer.nested import flatten, nest
@@ -230,7 +231,7 @@ def parse(
     final = parser.parse_args([], namespace=namespace)
     for key in known.intersection((*PLACES, *PERHAPS_PLACES)):
         if isinstance(final[key], str) and final[key]:
-            final[key] = _whole(final[key], key)
+            final[key] = _whole(final[key], key, _where(key, request))
     values = final.as_dict()
     for key, value in flatten(values).items():
         check_number(_where(key, request), value)
@@ -259,8 +260,16 @@ def parse(
     )
 
 
-def _whole(text: str, key: str) -> str:
-    """A path from the root of the disk; what may be a name or a formula is one unless it looks like a file there is."""
+def _whole(text: str, key: str, where: str) -> str:
+    """A path from the root of the disk; what may be a name or a formula is one unless it looks like a file there is.
+
+    A folder of weights stands for a checkpoint in it.
+    """
+    if key == "model.weights" and text not in ("default", "none") and expand(text).is_dir():
+        try:
+            return str(Path(find_checkpoint(text)).absolute())
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from error
     if key in PLACES or (key == "model.checkpoint" and expand(text).exists()):
         return str(expand(text).absolute())
     looks_so = text not in ("default", "none") if key == "model.weights" else "/" in text or bool(Path(text).suffix)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.beginning import tell_beginning
 from trainer.contract import offered
 from trainer.errors import UserError, user_mistakes
 from trainer.folder import RunFolder, probe_nearest
@@ -134,15 +135,42 @@ def check_places(request: Request, settings: Settings) -> None:
         raise UserError(f"{request.origin[key]}: {key}: there is no {kind} {place}")
 
 
-def opened(plan: Plan) -> Any:
-    """The data module, read as far as training and test need it."""
+def check_patience(settings: Settings, validates: bool) -> None:
+    """Refuses to wait for a better validation where there is none.
+
+    Args:
+        settings: What will be used.
+        validates: Whether there are samples to validate on, as far as that is known.
+
+    Raises:
+        UserError: Naming both options.
+    """
+    fraction, batches = settings.data.get("val_fraction"), settings.trainer.get("limit_val_batches")
+    if settings.patience is None or (validates and batches != 0):
+        return
+    none = "--data.val_fraction 0 leaves none" if fraction == 0 else "there are none, see --data.val_fraction"
+    none = "--trainer.limit_val_batches 0 leaves none" if batches == 0 else none
+    raise UserError(f"--early_stopping.patience {settings.patience} needs pictures to validate on, and {none}")
+
+
+def opened(plan: Plan, checkpoint: Mapping[str, Any] | None = None) -> Any:
+    """The data module, read as far as training and test need it.
+
+    Args:
+        plan: What the command line asks for.
+        checkpoint: That of the run that goes on, or None.
+    """
     with user_mistakes("data", plan.settings.data):
         data = plan.data_class(**plan.settings.data)
+        validates = offered(data, "validates")
+        check_patience(plan.settings, plan.settings.patience is None or validates is None or validates())
+        tell_beginning(data, plan.task_class, plan.settings.model, checkpoint)
         if draws_views := offered(plan.task_class, "draws_views"):
             data.draws_views = draws_views(plan.settings.model)
         data.prepare_data()
         data.setup("fit")
         check_found(data, plan.request.overrides)
+        check_patience(plan.settings, data.summary()["splits"].get("val", 1) > 0)
         check_test(plan.task_class, data, plan.settings, plan.request.model, plan.request.data)
     return data
 

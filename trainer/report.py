@@ -24,6 +24,7 @@ from trainer.contract import Data, Task, offered
 from trainer.figures import draw
 from trainer.folder import RunFolder, write_atomically
 from trainer.front import Request
+from trainer.judged import in_part, learnt_before, seen_metrics
 from trainer.notice import notice
 from trainer.options import Settings
 from trainer.provenance import versions
@@ -37,6 +38,8 @@ def house_record(request: Request, settings: Settings, data: Data, task: Task) -
     record["view_scheme"] = offered(data, "view_scheme")
     if fingerprints := offered(data, "fingerprints"):
         record["pictures"] = fingerprints()
+    if (inherited := offered(data, "lineage")) and (lineage := inherited()) is not None:
+        record["lineage"] = lineage
     if preprocessing := offered(data, "preprocessing"):
         record |= {"preprocessing": preprocessing(), "mirrors": offered(data, "mirrors")}
     return record
@@ -98,14 +101,14 @@ def conclude(
     ``metrics`` is what the test gave; ``started`` is ``time.perf_counter()`` at the start of the process.
     """
     logged = {tag for tag in metrics if not tag.startswith("best/")}  # Lightning has written these
-    metrics = {**metrics, **task.final_metrics()}
+    metrics = {**metrics, **task.final_metrics(), **seen_metrics(data)}
     best = folder.best if folder.best.is_file() else folder.last
     temperature = metrics.get("test/temperature", metrics.get("val/temperature"))
     if best.is_file():
         found = {tag: float(value) for tag, value in metrics.items() if not tag.startswith(("time/", "sys/"))}
         found_out = {"metrics": found} | ({"temperature": temperature} if temperature is not None else {})
         keep_in_checkpoints(best, folder.last, found_out)
-    findings = task.findings()
+    findings = task.findings() + in_part(data, trainer, settings.trainer, metrics) + learnt_before(task, data, metrics)
     names: dict[str, Any] = {"model": request.model, "data": request.data, "seed": settings.seed}
     names |= {"stages": request.stages} if request.stages else {}
     names |= {"command": request.command, "device": describe_device(trainer), "versions": versions()}

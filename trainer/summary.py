@@ -7,15 +7,13 @@
 
 Several settings are set side by side with ``--by`` (`trainer.comparison`).
 
-Over folds every picture is validated once, by a network that has not learnt from it: the pictures that were right can
-be added up, and the Wilson interval of the sum is beside the mean. Where they also chose the epoch of that network,
-which flatters them, it is said. The folds share most of their training pictures, so their deviation is no error of the
-mean (Bengio, Grandvalet 2004, No unbiased estimator of the variance of k-fold cross-validation).
+Over folds every picture is validated once, and the pictures that were right are added up (`trainer.folds`). The folds
+share most of their training pictures, so their deviation is no error of the mean (Bengio, Grandvalet 2004, No unbiased
+estimator of the variance of k-fold cross-validation).
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import sys
@@ -23,12 +21,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from theory.intervals import Summary, summarise, wilson_interval
+from theory.intervals import Summary, summarise
 from trainer.arguments import Arguments
-from trainer.choice import validation_chooses
 from trainer.comparison import Run, comparison, figures_of, setting_names
 from trainer.errors import UserError, one_line
 from trainer.folder import RunFolder
+from trainer.folds import folds_line
 from trainer.nested import flatten
 from trainer.notice import notice
 from trainer.program import leave, run_program
@@ -39,7 +37,6 @@ REPEATED = ("seed_everything", "data.fold", "data.split_seed", "data.sample_seed
 NOT_SETTINGS = ("data.num_workers", "data.cache_dir", "data.root", "trainer.accelerator", "report")
 
 MOST_NAMED = 5  # of the settings in which runs differ
-VALIDATED = "best/val_accuracy"  # of the kept weights; with test pictures there is no val/accuracy among the figures
 
 
 def find_runs(places: Sequence[str]) -> list[Path]:
@@ -126,58 +123,6 @@ def repeated_figures(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Repeated
         if len(values) > 1:
             table[tag] = Repeated(summarise(values), min(values), max(values))
     return table
-
-
-def pooled(metrics: Sequence[Mapping[str, Any]], sizes: Sequence[int]) -> tuple[int, int]:
-    """Pictures that were right over all folds, and all of them.
-
-    Args:
-        metrics: Each with the accuracy of the kept weights on the validation pictures.
-        sizes: Validation pictures of each.
-    """
-    right = sum(round(one[VALIDATED] * size) for one, size in zip(metrics, sizes, strict=True))
-    return right, sum(sizes)
-
-
-def split_of(run: Path) -> dict[str, list[str]]:
-    """Pictures of each part of a run, from its ``split.csv``; empty when it has none."""
-    file = run / "split.csv"
-    parts: dict[str, list[str]] = {}
-    if file.is_file():
-        with file.open(encoding="utf-8", errors="surrogateescape", newline="") as lines:
-            for row in csv.DictReader(lines):
-                parts.setdefault(row["split"], []).append(row["path"])
-    return parts
-
-
-def chose_epoch(parts: Mapping[str, Sequence[str]], settings: Mapping[str, Any]) -> bool:
-    """Whether the validation pictures of a run chose the epoch of its weights; a head fitted in one go has but one."""
-    sizes = {part: len(parts.get(part, ())) for part in ("val", "test")}
-    return settings.get("model.tune") != "head" and validation_chooses(sizes, settings.get("early_stopping.patience"))
-
-
-def folds_line(
-    runs: Sequence[Path], metrics: Sequence[Mapping[str, Any]], settings: Sequence[Mapping[str, Any]]
-) -> str:
-    """What the folds say together; empty when these runs are no folds with an accuracy."""
-    wanted = settings[0].get("data.num_folds") or 0
-    splits = [split_of(run) for run in runs]
-    parts = [split.get("val", []) for split in splits]
-    if not wanted or not all(parts) or not all(VALIDATED in one for one in metrics):
-        return ""
-    if len({line for part in parts for line in part}) < sum(map(len, parts)):
-        return "the runs share validation pictures, so these are not added up\n"
-    right, total = pooled(metrics, [len(part) for part in parts])
-    low, high = wilson_interval(right, total)
-    lacking = wanted - len(runs)
-    missing = f"; {lacking} of {wanted} folds {'is' if lacking == 1 else 'are'} missing" if lacking > 0 else ""
-    chosen = any(map(chose_epoch, splits, settings))
-    but = ", but these pictures chose its epoch, which flatters them" * chosen
-    return (
-        f"{'these' if missing else 'all'} folds together: {100 * right / total:.2f} % ({right} of {total}), "
-        f"95 % interval {100 * low:.2f} to {100 * high:.2f} % (Wilson), "
-        f"each picture judged by a network that has not learnt from it{but}{missing}\n"
-    )
 
 
 def read_metrics(path: Path) -> dict[str, Any]:

@@ -108,6 +108,12 @@ class ClassifierReporting:
         own = self.hparams["backbone"] == "cnn"
         return weights_origin(self.hparams["backbone"], "none" if own else self.hparams["weights"])
 
+    @classmethod
+    def weights_file(cls, options: dict[str, Any]) -> str | None:
+        """The file of weights that a backbone begins with; None where there is none."""
+        given = options.get("weights", "none") if options.get("backbone", "cnn") != "cnn" else "none"
+        return None if given in ("default", "none") else str(given).partition("#sha256=")[0]
+
     @property
     def overview(self) -> dict[str, dict[str, float | None]]:
         """Theory beside the curves of TensorBoard's overview; see `trainer.contract.Task`."""
@@ -193,6 +199,8 @@ class ClassifierReporting:
         """Figures beside the test's own: calibration, baseline, theory and gaps."""
         summary = self.summary()
         metrics = {**summary.test.metrics(summary.split), **summary.metrics()} if summary else {}
+        if summary:
+            metrics[f"{summary.split}/judged"] = float(len(summary.test.labels))
         if columns := self._columns():
             metrics |= columns.metrics()
         if self.head_alone is not None:
@@ -200,6 +208,7 @@ class ClassifierReporting:
         if self.validation:  # of the weights that were tested
             metrics |= {
                 "best/val_accuracy": self.validation.accuracy,
+                "best/val_judged": float(len(self.validation.labels)),
                 "best/val_loss": float(self.validation.losses().mean()),
             }
         return metrics

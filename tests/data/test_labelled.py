@@ -10,7 +10,8 @@ import pytest
 from data.folder import Folder
 from data.labelled import check_known, list_labelled
 from data.layout import LayoutError
-from data.learnt import learnt_from, seen_text
+from data.learnt import learnt_from
+from data.lineage import NOTHING, seen_text, with_run
 from tests.data.pictures import folder, write
 
 THREE = {"train/a": 3, "train/b": 2, "val/a": 1, "val/b": 1, "test/a": 2}
@@ -108,9 +109,10 @@ def test_files_are_known_by_their_bytes_and_only_if_the_checkpoint_vouches_for_t
     assert {part: len(found) for part, found in learnt.items()} == {"train": 5, "val": 2}
     digests = {one.path: one.digest for one in data.collection.scanned}
     seen = [digests[path] for part in ("test", "val") for path in data.paths(part)]
-    assert seen_text(learnt, seen) == "it was trained on 1 and validated on 2 of these 5 files, which flatters it"
+    lineage = with_run(NOTHING, file, kept)
+    assert seen_text(lineage, seen) == "it was trained on 1 and validated on 2 of these 5 files, which flatters it"
     unseen = [digests[str(root / f"test/a/{number}.png")] for number in range(2)]
-    assert seen_text(learnt, unseen) == "none of these files is among the 7 that it was trained or validated on"
+    assert seen_text(lineage, unseen) == "none of these files is among the 7 that it was trained or validated on"
 
     text = file.read_text()
     assert learnt_from(file, {}) == {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 import train
 from tests.models.small_folder import words
 from theory.intervals import wilson_interval
+from trainer.folds import worth
 from trainer.summary import differences, find_runs, main, repeated_figures
 
 
@@ -74,6 +77,72 @@ def test_it_is_said_where_the_judged_pictures_chose_the_epoch(
     said = capsys.readouterr().out.splitlines()[-1]
     assert "judged by a network that has not learnt from it" in said
     assert ("but these pictures chose its epoch" in said) == chose
+
+
+@pytest.fixture(scope="module")
+def in_part(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two folds of the training pictures, of each of which 4 of 10 are validated."""
+    root = tmp_path_factory.mktemp("in_part")
+    for fold in range(2):
+        folds = ("--data.num_folds", "2", "--data.fold", str(fold), "--trainer.limit_val_batches", "1")
+        given = words(pictures / "train", root, *folds, epochs=1)
+        given[given.index("--batch_size") + 1] = "4"
+        assert train.main(given) == 0
+    return root
+
+
+def test_pictures_that_were_not_judged_are_not_counted(in_part: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = find_runs([str(in_part)])
+    right = 0
+    for run in runs:
+        report = (run / "report.md").read_text()
+        found = re.search(r"validation accuracy \| .* % \((\d) of 4\)", report)
+        assert found
+        right += int(found[1])
+        said = "4 of 10 val pictures were judged; --trainer.limit_val_batches 1 leaves the others out"
+        assert f"| val in part | {said} |" in report
+        assert "It was measured on 4 pictures" in (run / "MODEL_CARD.md").read_text()
+    assert main([str(in_part)]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    low, high = wilson_interval(right, 8)
+    assert f"({right} of 8), 95 % interval {100 * low:.2f} to {100 * high:.2f} %" in line
+    assert line.endswith("; 12 of 20 validation pictures were not judged")
+
+
+def test_what_an_older_version_did_not_count_is_not_added_up(
+    in_part: Path, folds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for root, added in ((in_part, False), (folds, True)):
+        place = tmp_path / root.name
+        shutil.copytree(root, place)
+        for file in place.glob("*/*/metrics.json"):
+            figures = json.loads(file.read_text())
+            del figures["best/val_judged"]
+            file.write_text(json.dumps(figures))
+        assert main([str(place)]) == 0
+        out = capsys.readouterr().out
+        assert ("folds together" in out) == added
+        assert ("did not judge all of their validation pictures, nor tell how many" in out) != added
+
+
+def test_a_test_in_part_is_said(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = words(pictures, tmp_path, "--data.test_fraction", "0.5", "--trainer.limit_test_batches", "1", epochs=1)
+    assert train.main(given) == 0
+    out = capsys.readouterr().out
+    assert "test in part" in out
+    assert "8 of 10 test pictures were judged; --trainer.limit_test_batches 1 leaves the others out" in out
+    assert "val in part" not in out
+
+
+def test_weights_from_a_file_that_does_not_tell_are_not_called_unknowing() -> None:
+    begun = {"model.weights": "/somewhere/a.ckpt", "model.tune": "head"}
+    unknown = "not known whether the weights that they began with had learnt from them"
+    assert unknown in worth([{}, {"val/seen_before": 0.0}], [begun, begun], chosen=False)
+    said = "each picture judged by a network that has not learnt from it"
+    assert worth([{"val/seen_before": 0.0}, {}], [begun, {"model.weights": "default"}], chosen=False) == said
+    leaked = worth([{"val/seen_before": 3.0}, {}], [begun, begun], chosen=True)
+    assert leaked.startswith("but 3 of them the weights")
+    assert "chose its epoch too" in leaked
 
 
 def test_other_settings_are_not_averaged(folds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
