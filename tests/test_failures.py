@@ -89,7 +89,10 @@ def test_a_run_without_figures_says_nothing_of_them(tmp_path: Path, capsys: pyte
     ("words", "message"),
     [
         (["--trainer.val_check_interval", "1000"], "trainer options: `val_check_interval` (1000) must be less than or"),
-        (["--data.val_fraction", "0", "--early_stopping.patience", "2"], "early stopping needs a metric to watch"),
+        (
+            ["--data.val_fraction", "0", "--early_stopping.patience", "2"],
+            "--early_stopping.patience 2 needs pictures to validate on, and --data.val_fraction 0 leaves none\n",
+        ),
     ],
 )
 def test_what_is_refused_before_the_first_batch_leaves_nothing(

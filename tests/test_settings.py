@@ -17,6 +17,7 @@ import train
 from data import DATA
 from data.digits import Digits
 from models import MODELS
+from tests.models.small_folder import make_pictures, words
 from tests.refusals import refused
 from trainer.errors import UserError
 from trainer.folder import MADE
@@ -122,6 +123,32 @@ def test_what_no_run_can_use_is_refused_before_the_pictures_are_read(
     unread: list[str], tmp_path: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refused([*unread, *words], message, tmp_path / "runs", capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--data.val_fraction", "0"], "--data.val_fraction 0 leaves none"),
+        (["--trainer.limit_val_batches", "0"], "--trainer.limit_val_batches 0 leaves none"),
+    ],
+)
+def test_patience_without_validation_is_refused_before_the_pictures_are_read(
+    tmp_path: Path, words: list[str], why: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: Any, **__: Any) -> NoReturn:
+        raise AssertionError("the pictures were read")
+
+    monkeypatch.setattr("data.folder.gather", read)
+    photos = make_pictures(tmp_path / "photos", {"train": (2, 2)}) / "train"
+    given = ["--model", "cnn", "--data", str(photos), "--device", "cpu", "--model.tune", "all"]
+    given += ["--early_stopping.patience", "1", *words]
+    refused(given, f"--early_stopping.patience 1 needs pictures to validate on, and {why}\n", tmp_path / "r", capsys)
+
+
+def test_patience_may_wait_for_a_validation_that_the_pictures_bring_along(tmp_path: Path) -> None:
+    photos = make_pictures(tmp_path / "photos")
+    given = words(photos, tmp_path / "runs", "--data.val_fraction", "0", "--early_stopping.patience", "1", epochs=1)
+    assert train.main(given) == 0
 
 
 @pytest.mark.parametrize(
