@@ -40,7 +40,8 @@ def two_sided_figure(
 
     Args:
         steps: Numbers of temperatures, shape (P,).
-        forward: Value, standard error, bound and its error at each, in nats, shape (P, 4).
+        forward: Value, standard error (nan where unknown), bound and its error at each, in nats, shape (P, 4); what
+            follows is not read.
         backward: The same of the walk back.
         exact: log Z by counting, drawn dashed.
 
@@ -65,9 +66,11 @@ def two_sided_figure(
     gap = high[-1, 0] - low[-1, 0]
     error = float(np.hypot(high[-1, 1], low[-1, 1]))
     if exact is None:
-        text = f"log Z: backward − forward = {gap:+.3f} ± {error:.3f} nats with {x[-1]:,.0f} temperatures"
+        told = "nats (error unknown)" if np.isnan(error) else f"± {error:.3f} nats"
+        text = f"log Z: backward − forward = {gap:+.3f} {told} with {x[-1]:,.0f} temperatures"
     else:
-        off = [f"{(values[-1, 0] - exact):+.3f} ± {values[-1, 1]:.3f}" for values in (low, high)]
+        errors = ["" if np.isnan(values[-1, 1]) else f" ± {values[-1, 1]:.3f}" for values in (low, high)]
+        off = [f"{(values[-1, 0] - exact):+.3f}{told}" for values, told in zip((low, high), errors, strict=True)]
         text = f"log Z with {x[-1]:,.0f} temperatures: forward {off[0]} nats from exact, backward {off[1]}"
     finding(figure, text.replace("-", "−"), left=0.8)
     return figure
@@ -79,7 +82,7 @@ def bounds_figure(bounds: ArrayLike, units: Sequence[int], errors: ArrayLike = 0
     Args:
         bounds: Of the likelihood with 1, 2, … layers, nats a picture, shape (P,); the first is the likelihood itself.
         units: Pixels, then units of each layer, P + 1 numbers.
-        errors: Standard errors of log Z in them, nats, shape (P,).
+        errors: Standard errors of log Z in them, nats, shape (P,); nan where unknown.
 
     Returns:
         A figure of one axes; the first layer's value is dashed, since greedy training need not fall below it.

@@ -7,6 +7,7 @@ independent pixels, and a published record.
 Letters: N pictures, C chains, V visible units, K temperatures.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -69,19 +70,22 @@ class Judgement:
         return self.minus_free_energy - self.log_z
 
     def metrics(self) -> dict[str, float]:
-        """Tags for ``metrics.json``."""
+        """Tags for ``metrics.json``; an error that is unknown has none."""
         forward, backward = self.last.forward, self.last.backward
         values = {
             "test/log_likelihood": self.log_likelihood,
             "test/log_z_forward": forward.value,
-            "test/log_z_forward_error": forward.error,
+            "test/log_z_forward_effective_chains": forward.effective,
             "test/log_z_backward": backward.value,
-            "test/log_z_backward_error": backward.error,
+            "test/log_z_backward_effective_chains": backward.effective,
             "test/log_likelihood_low": self.minus_free_energy - backward.bound - backward.bound_error,
             "test/log_likelihood_high": self.minus_free_energy - forward.bound + forward.bound_error,
             "theory/log_likelihood_independent_pixels": self.independent,
             "gap/log_z_backward_forward": backward.value - forward.value,
         }
+        for name, way in (("forward", forward), ("backward", backward)):
+            if not math.isnan(way.error):
+                values[f"test/log_z_{name}_error"] = way.error
         if self.exact is not None:
             values |= {"theory/log_z": self.exact, "gap/log_z": forward.value - self.exact}
         return values
@@ -91,7 +95,7 @@ class Judgement:
         forward, backward, how = self.last.forward, self.last.backward, "log Z counted exactly"
         low, high = self.metrics()["test/log_likelihood_low"], self.metrics()["test/log_likelihood_high"]
         if self.exact is None:
-            how = f"by annealing between {low:.2f} and {high:.2f}"
+            how = f"by annealing between {low:.2f} and {high:.2f}, its bounds ± a standard error each"
         lines = [
             ("log-likelihood", f"{self.log_likelihood:.2f} nats a test picture ({how}; {self.scheme})"),
             ("independent pixels", f"{self.independent:.2f} nats, in closed form: a machine without weights"),
@@ -102,12 +106,33 @@ class Judgement:
         if self.exact is not None:
             lines.append(("log Z by counting", f"{self.exact:.4f} nats"))
         for name, way, side in (("forward", forward, "from below"), ("backward", backward, "from above")):
-            gap = ""
-            if self.exact is not None and way.error > 0:  # 0 where every chain had one weight: nothing to measure in
-                gap = f", {(way.value - self.exact) / way.error:+.1f} standard errors from exact"
-            text = f"{way.value:.3f} ± {way.error:.3f} nats{gap}; {side} {way.bound:.3f} ± {way.bound_error:.3f}"
+            text = f"{way.value:.3f} {self.doubt(way)}; {side} {way.bound:.3f} ± {way.bound_error:.3f}"
             lines.append((f"log Z {name}", text))
+        if doubtful(forward, backward):
+            gap = f"backward − forward = {backward.value - forward.value:+.3f} nats"
+            lines.append(("annealing", f"not to be trusted: {gap}; more --model.ais_temperatures bring them together"))
         return lines
+
+    def doubt(self, way: LogZ) -> str:
+        """What follows an estimate: its error and, where log Z was counted, how it compares with the truth."""
+        if math.isnan(way.error):
+            off = "" if self.exact is None else f", {way.value - self.exact:+.3f} from exact"
+            return f"nats{off}, error unknown: {few(way)}"
+        if self.exact is None or way.error == 0:  # 0 where every chain had one weight: nothing to measure in
+            return f"± {way.error:.3f} nats"
+        return f"± {way.error:.3f} nats, {(way.value - self.exact) / way.error:+.1f} standard errors from exact"
+
+
+def few(way: LogZ) -> str:
+    """Why an estimate has no error."""
+    return f"{way.effective:.1f} of {way.chains} chains carry the weight"
+
+
+def doubtful(forward: LogZ, backward: LogZ) -> bool:
+    """Whether an error is unknown, or the two estimates are further apart than four of their errors together."""
+    apart, error = abs(backward.value - forward.value), math.hypot(forward.error, backward.error)
+    # Floats of log Z carry no more than about ten digits through thousands of temperatures.
+    return not apart <= 4 * error + 1e-6 * (1 + abs(forward.value))
 
 
 @torch.no_grad()

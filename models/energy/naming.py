@@ -104,6 +104,8 @@ class Names:
         values |= {"test/accuracy": 1 - values["test/error"], "test/error_low": low, "test/error_high": high}
         for number, depth in enumerate(self.depths, 1):
             values[f"test/bound_{number}_layers"] = depth.bound
+            if depth.log_z is not None:
+                values[f"test/log_z_effective_chains_{number}_layers"] = depth.log_z.effective
         return values
 
     def beside(self, record_error: float | None, num_classes: int) -> dict[str, float]:
@@ -135,7 +137,6 @@ class Names:
         if record_error is not None:
             lines.append(("published", f"{100 * record_error:.2f} % ({record_source})"))
         for number, depth in enumerate(self.depths, 1):
-            how = "counted" if depth.counted else f"log Z ± {depth.error:.2f}, backward − forward {depth.gap:+.2f}"
             name = "log-likelihood, 1 layer" if number == 1 else f"bound, {number} layers"
-            lines.append((name, f"{depth.bound:.2f} nats a test picture, its pixels drawn once ({how})"))
+            lines.append((name, f"{depth.bound:.2f} nats a test picture, its pixels drawn once ({depth.how})"))
         return lines

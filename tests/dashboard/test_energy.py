@@ -17,6 +17,15 @@ def test_two_sides_tell_their_distance() -> None:
     assert {"estimate, forward", "estimate, backward", "between the bounds, mean of log w"} < names
 
 
+def test_an_unknown_error_is_not_drawn_as_a_number() -> None:
+    low, high = [[9.0, 0.5, 8.0, 0.5], [9.9, np.nan, 9.8, 0.1]], [[10.5, 0.5, 12.0, 0.5], [10.1, 0.1, 10.2, 0.1]]
+    figure = two_sided_figure([100, 1000], low, high)
+    assert "= +0.200 nats (error unknown) with 1,000" in title(figure)
+    assert to_image(figure).std() > 0
+    assert "forward −0.100 nats from exact, backward +0.100 ± 0.100" in title(two_sided_figure([1, 2], low, high, 10.0))
+    assert to_image(bounds_figure([-120.0], [784, 500], [np.nan])).std() > 0
+
+
 def test_filters_are_sorted_by_length_and_survive_zero() -> None:
     weight = np.zeros((4, 3))
     weight[:, 1] = 2.0

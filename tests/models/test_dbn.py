@@ -96,6 +96,21 @@ def test_the_comparison_is_mcnemar_s() -> None:
     assert equal.advantage() == (0, 0, 1.0)
 
 
+def test_a_bound_whose_log_z_few_chains_carry_has_no_error() -> None:
+    stack, start = DBN(24, [22], "cd", 1, 1), torch.rand(50, 24)
+    found = []
+    for scale in (0.01, 6.0):
+        torch.nn.init.normal_(stack.machine(0).weight, std=scale)
+        (depth,) = bounds(stack, start.round(), start, 20, 5)
+        names = Names({"pretrained": torch.ones(2, dtype=torch.bool)}, [depth], start)
+        found.append((dict(names.findings(None, ""))["log-likelihood, 1 layer"], names.metrics()))
+    (fine, many), (wrong, few) = found
+    assert "(log Z ± 0.0" in fine
+    assert many["test/log_z_effective_chains_1_layers"] > 40
+    assert re.search(r"\(log Z of unknown error, \d\.\d of 50 chains carry the weight, backward − forward \+\d", wrong)
+    assert few["test/log_z_effective_chains_1_layers"] < 5
+
+
 def test_without_pretraining_nothing_is_credited_to_it() -> None:
     right = torch.tensor([True] * 9 + [False])
     found = {"pretrained": right, "random": ~right}

@@ -200,12 +200,38 @@ def test_chains_from_the_data_have_a_loss_too(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_an_estimate_without_spread_is_not_measured_in_its_errors() -> None:
-    flat = LogZ(value=5.0, error=0.0, bound=5.0, bound_error=0.0)
+    flat = LogZ(value=5.0, error=0.0, bound=5.0, bound_error=0.0, chains=4, effective=4.0)
     judgement = Judgement(
         minus_free_energy=-1.0, exact=4.0, annealings=[Annealing(20, flat, flat)],
         independent=-3.0, fantasies=torch.zeros(1, 4), scheme="",
     )  # fmt: skip
     assert dict(judgement.findings())["log Z forward"] == "5.000 ± 0.000 nats; from below 5.000 ± 0.000"
+
+
+@pytest.mark.parametrize("log_z", ["ais", "exact"])
+def test_an_error_that_few_chains_carry_is_not_told(
+    log_z: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A machine of large weights: one chain of the 100 outweighs all others, and the estimate is nats off."""
+    words = ["--epochs", "1", "--lr", "0", "--model.hidden", "14", "--model.scale", "4", "--model.log_z", log_z]
+    metrics = run(tmp_path, *words)
+    out = capsys.readouterr().out
+    assert metrics["test/log_z_forward_effective_chains"] < 5
+    assert "test/log_z_forward_error" not in metrics
+    (forward,) = re.findall(r"log Z forward +(.*); from below", out)
+    assert re.search(r"error unknown: \d\.\d of (100|\d+) chains carry the weight", forward)
+    assert "±" not in forward
+    assert "standard errors from exact" not in forward
+    assert ("from exact" in forward) == (log_z == "exact")
+    assert re.search(r"annealing +not to be trusted: backward − forward = \+\d", out)
+
+
+def test_estimates_further_apart_than_their_errors_are_not_trusted() -> None:
+    below = LogZ(value=5.0, error=0.1, bound=4.9, bound_error=0.1, chains=100, effective=50.0)
+    for above, doubted in ((5.5, False), (6.0, True)):
+        annealing = Annealing(20, below, below._replace(value=above))
+        judgement = Judgement(-1.0, None, [annealing], -3.0, torch.zeros(1, 4), "")
+        assert ("annealing" in dict(judgement.findings())) == doubted
 
 
 def test_augmented_pictures_of_a_folder(tmp_path: Path) -> None:

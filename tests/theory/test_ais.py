@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from theory.ais import anneal, backward_log_z, base_log_z, base_logits, forward_log_z, temperatures
+from theory.ais import (
+    MOST_ERROR,
+    anneal,
+    backward_log_z,
+    base_log_z,
+    base_logits,
+    estimate,
+    forward_log_z,
+    temperatures,
+)
 from theory.rbm import exact_samples, log_partition
 
 Terms = tuple[Tensor, Tensor, Tensor]
@@ -73,6 +82,35 @@ def test_forward_and_backward_weights_are_inverse_on_average() -> None:
     assert abs(float(weights.mean()) - due) < 4 * float(weights.std()) / math.sqrt(20_000)
     inverse = anneal(exact_samples(20_000, *terms, generator), temperatures(20).flip(0), *terms, base, generator).exp()
     assert abs(float(inverse.mean()) - 1 / due) < 4 * float(inverse.std()) / math.sqrt(20_000)
+
+
+def test_the_effective_number_of_chains_and_the_error_tell_the_same() -> None:
+    even = estimate(torch.zeros(50, dtype=torch.float64), 0.0, 1)
+    assert even.effective == pytest.approx(50)
+    assert even.error == 0
+    halves = estimate(torch.tensor([0.0, -800.0], dtype=torch.float64).repeat(50), 3.0, -1)  # half weigh nothing
+    assert (halves.chains, halves.effective) == (100, pytest.approx(50))
+    assert halves.error == pytest.approx(math.sqrt((1 / 50 - 1 / 100) * 100 / 99))
+    assert halves.value == pytest.approx(3.0 + math.log(2))
+    few = estimate(torch.tensor([0.0] * 20 + [-800.0] * 80, dtype=torch.float64), 0.0, 1)  # 0.201 by the same formula
+    assert few.effective == pytest.approx(20)
+    assert math.isnan(few.error)
+    one = estimate(torch.tensor([0.0] + [-800.0] * 99, dtype=torch.float64), 0.0, 1)
+    assert one.effective == pytest.approx(1)
+    assert math.isnan(one.error)
+
+
+@pytest.mark.parametrize(("deviation", "told", "held"), [(0.5, 1.0, 0.98), (1.5, 0.45, 0.92), (2.5, 0.0, 0.0)])
+def test_an_error_is_told_where_it_holds(deviation: float, told: float, held: float) -> None:
+    """Log-normal weights: the mean of w is exp(s² / 2), however few of 100 chains reach the tail that makes it."""
+    generator = torch.Generator().manual_seed(0)
+    draws = deviation * torch.randn(1000, 100, generator=generator, dtype=torch.float64)
+    found = [estimate(row, 0.0, 1) for row in draws]
+    known = [one for one in found if not math.isnan(one.error)]
+    assert all(one.error <= MOST_ERROR for one in known)
+    assert told <= len(known) / len(found) <= told + 0.15
+    within = [abs(one.value - deviation**2 / 2) < 3 * one.error for one in known]
+    assert sum(within) >= held * len(known)
 
 
 def test_one_chain_has_no_standard_error() -> None:
