@@ -19,6 +19,7 @@ from models.approximation.family import Family
 PAIRS = 10
 SUFFICIENT = 1e-4  # share of the promised fall that a step must bring
 MOST_TRIALS = 10
+LEAST = 1e-200  # squared length of a gradient; below, steps and what they change multiply to numbers that vanish
 
 
 class Adam(nn.Module):
@@ -88,31 +89,35 @@ class LBFGS(nn.Module):
         return -q
 
     def step(self, x: Tensor, y: Tensor) -> Tensor:
-        """One iteration; gives the loss after it, shape (P,)."""
+        """One iteration; gives the loss after it, shape (P,). A row whose gradient is 0 or not finite stays."""
         rows = self.family.rows.data
         loss, gradient = self.family.loss_and_gradient(rows, x, y)
+        size = gradient.square().sum(1)
+        rest = ~(size.isfinite() & (size > LEAST))
+        gradient = torch.where(rest[:, None], 0.0, gradient)
         direction = self.direction(gradient)
         slope = (direction * gradient).sum(1)
         uphill = slope >= 0
         direction = torch.where(uphill[:, None], -gradient, direction)
         slope = torch.where(uphill, -gradient.square().sum(1), slope)
         length = torch.ones_like(loss)
-        found, new_loss, new_gradient = torch.zeros_like(uphill), loss, gradient
+        found, new_loss, new_gradient = rest, loss, gradient
         taken = rows.clone()
         for _ in range(MOST_TRIALS):
             trial = rows + length[:, None] * direction
             trial_loss, trial_gradient = self.family.loss_and_gradient(trial, x, y)
             good = (trial_loss <= loss + SUFFICIENT * length * slope) & ~found
+            good &= trial_gradient.isfinite().all(1)
             taken = torch.where(good[:, None], trial, taken)
             new_loss = torch.where(good, trial_loss, new_loss)
             new_gradient = torch.where(good[:, None], trial_gradient, new_gradient)
-            found |= good
+            found = found | good
             if bool((found | self.stuck).all()):
                 break
             length = torch.where(found, length, length / 2)
         s, t = taken - rows, new_gradient - gradient
         product = (s * t).sum(1)
-        useful = product > 1e-10 * t.square().sum(1)
+        useful = product > (1e-10 * t.square().sum(1)).clamp_min(LEAST)
         weight = torch.where(useful, 1 / torch.where(useful, product, 1.0), 0.0)
         # A row that could not move starts with an empty memory; one that had none is at its end.
         self.stuck |= ~found & (self.weight == 0).all(0)

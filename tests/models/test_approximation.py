@@ -151,6 +151,40 @@ def test_lbfgs_finds_the_minimum_of_a_smooth_family() -> None:
     assert (losses[-1] < 1e-6).all()
 
 
+def test_lbfgs_rests_where_there_is_nothing_left_to_learn() -> None:
+    """A constant, as it is standardised: the gradient reaches 0, or numbers whose squares vanish."""
+    x = grid(60)
+    search = LBFGS(Family([4], 3, "relu", seed=1))
+    for _ in range(100):
+        loss = search.step(x, torch.zeros_like(x))
+    assert (loss < 1e-28).all()
+    assert all(state.isfinite().all() for state in search.state_dict().values())
+
+
+def test_lbfgs_goes_on_after_a_gradient_that_is_not_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = grid(60)
+    y = torch.sin(3 * x)
+    search = LBFGS(Family([4], 2, "tanh", seed=2))
+    for _ in range(5):
+        before = search.step(x, y)
+    rows, found = search.family.rows.detach().clone(), search.family.loss_and_gradient
+
+    def broken(rows: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        loss, gradient = found(rows, x, y)
+        gradient[0] = float("nan")
+        return loss, gradient
+
+    with monkeypatch.context() as patched:
+        patched.setattr(search.family, "loss_and_gradient", broken)
+        for _ in range(3):
+            after = search.step(x, y)
+    assert torch.equal(search.family.rows[0], rows[0])
+    assert after[0] == before[0], "its last finite error"
+    assert after[1] < before[1], "the other one goes on meanwhile"
+    search.step(x, y)
+    assert search.step(x, y)[0] < after[0]
+
+
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "gaussian", "sin", "sigmoid"])
 def test_projection_beats_the_descents_by_far(activation: Activation) -> None:
     x = grid(128)
