@@ -223,7 +223,8 @@ class _Recursion:
         """
         begin, end = starts[:, None], goals[None, :]  # (S, G)
         left, right = self.cells.middle[begin], self.cells.middle[end]
-        length = np.where(begin < end, right - left, 1.0)
+        wide = right > left  # not so between two gaps at the one place of several samples: a piece of length 0 is free
+        length = np.where(wide, right - left, 1.0)
         first, last = self.cells.right[begin], np.maximum(self.cells.left[end], self.cells.right[begin])
         n, sx, sxx, sy, sxy, yy = (total[last] - total[first] for total in self.totals)
         # Squared error of the piece from height u to φ: vv u² + 2 vw uφ + ww φ² - 2 vy u - 2 wy φ + yy
@@ -232,7 +233,7 @@ class _Recursion:
         ww = (sxx - 2 * left * sx + left * left * n) / length**2
         vy, wy = (right * sy - sxy) / length, (sxy - left * sy) / length
         curved = vv * ww - vw * vw
-        enough = (n > 2) & (curved > 0)
+        enough = wide & (n > 2) & (curved > 0)
         curved = np.where(enough, curved, 1.0)
         alone = np.where(enough, yy - (ww * vy * vy - 2 * vw * vy * wy + vv * wy * wy) / curved, 0.0)
         alone = np.maximum(alone, 0.0) + least[:, None]
