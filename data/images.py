@@ -21,7 +21,7 @@ from data.loader import TensorLoader
 from data.run import order_seed, run_device
 from data.split import stratified_split
 from data.warp import Padding
-from theory.run_length import last_epoch
+from theory.epochs import last_epoch
 from theory.seeds import mix_seed
 
 _NOT_DONE = "not used by --data.aug {0[data.aug]}; --data.aug elastic uses all of them"

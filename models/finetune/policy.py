@@ -42,8 +42,8 @@ from models.finetune.mixing import mix
 from models.finetune.start import balances, find_lr, fit_head_of, say
 from models.finetune.statistics import FreshStatistics
 from models.limits import check_within
+from theory.epochs import last_epoch
 from theory.intervals import wilson_interval
-from theory.run_length import last_epoch
 
 if TYPE_CHECKING:
     from models.cnn import CNNTask

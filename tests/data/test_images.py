@@ -19,7 +19,7 @@ from data.faces import Faces
 from data.images import DEFAULT_ROOT, Images, channel_statistics, resolve_root
 from tests.data.test_mnist import write_set
 from tests.data.test_olivetti import write_people
-from theory.run_length import last_epoch
+from theory.epochs import last_epoch
 
 OFFLINE = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
 

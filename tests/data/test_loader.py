@@ -57,6 +57,14 @@ def test_order_depends_on_seed_and_epoch_only() -> None:
     assert len({str(order) for order in [*orders.values(), seen(other)]}) == 4
 
 
+def test_a_loop_that_does_not_name_the_epoch_sees_the_first_one_again() -> None:
+    loader = TensorLoader(*numbered(50), 8, shuffle=True, seed=1)
+    first = seen(loader)
+    assert seen(loader) == first
+    loader.sampler.set_epoch(1)
+    assert seen(loader) != first
+
+
 def test_neighbouring_seeds_do_not_repeat_each_others_epochs() -> None:
     seeds = {mix_seed(seed, epoch, stream) for seed in range(-5, 60) for epoch in range(60) for stream in (1, 2)}
     assert len(seeds) == 65 * 60 * 2

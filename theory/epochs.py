@@ -1,6 +1,4 @@
-"""How many epochs a run has whose length is given in epochs, in steps, or in both."""
-
-from __future__ import annotations
+"""Where a run ends that has a number of epochs, of steps, or of both: ⌈steps / steps an epoch⌉ epochs, or fewer."""
 
 import math
 from typing import Any
@@ -13,8 +11,8 @@ def last_epoch(trainer: Any) -> int | None:
     until the batches of an epoch are known, at the start of the training.
 
     Args:
-        trainer: Has ``max_epochs``, ``max_steps``, ``num_training_batches``, ``accumulate_grad_batches`` and
-            ``lightning_module`` as Lightning's Trainer has them.
+        trainer: Says ``max_epochs`` and, where it knows them, ``max_steps``, ``num_training_batches``,
+            ``accumulate_grad_batches`` and its ``lightning_module``.
     """
     ends = [] if trainer.max_epochs in (None, -1) else [trainer.max_epochs]
     batches, task = getattr(trainer, "num_training_batches", math.inf), getattr(trainer, "lightning_module", None)
