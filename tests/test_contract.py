@@ -24,8 +24,10 @@ import train
 from data import DATA
 from models import MODELS, SUMMARIES
 from tests.events import events_of_run, missing_tags, steps_that_do_not_rise
+from tests.judging import assert_reported_as_logged, judged_rightly
 from tests.models.face_pictures import make_faces, write_faces
 from tests.models.resuming import assert_equal_runs
+from trainer.contract import METHODS
 from trainer.folder import RunFolder
 from trainer.options import build_parser, load_class, option_names
 from trainer.safe_file import load_checkpoint
@@ -71,7 +73,9 @@ def run(given: list[str], root: Path) -> RunFolder:
 def test_a_recipe_runs_and_leaves_what_a_run_promises(
     model: str, device: str, tmp_path: Path, faces: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = run(words(model, tmp_path, faces, report="full", device=device), tmp_path)
+    with judged_rightly(load_class(MODELS[model])):
+        folder = run(words(model, tmp_path, faces, report="full", device=device), tmp_path)
+    assert_reported_as_logged(folder)
     captured = capsys.readouterr()
     # A figure that cannot be drawn is a warning, which is an error here.
     drawn = {path.name for path in folder.figures.iterdir()}
@@ -147,8 +151,11 @@ def test_every_model_says_what_it_is_and_is_named_like_its_recipe() -> None:
 def test_a_task_keeps_the_protocol(model: str) -> None:
     task = load_class(MODELS[model])
     assert issubclass(task, LightningModule)
-    for method in ("describe", "findings", "final_metrics", "figures", "show"):
+    for method in METHODS:
         assert callable(getattr(task, method)), method
+    monitor, mode = getattr(task, "monitor", ""), getattr(task, "mode", "")  # some are chosen when the task is built
+    assert mode == "max" or not re.search("accuracy|likelihood", monitor), "the worst epoch would be kept"
+    assert mode == "min" or not re.search("loss|error", monitor), "the worst epoch would be kept"
 
 
 @pytest.mark.parametrize("kind", [*MODELS.values(), *DATA.values()])

@@ -19,7 +19,9 @@ from classifier import load
 from data.digits import Digits
 from models import MODELS, SUMMARIES
 from tests import test_contract as contract
+from tests.judging import assert_reported_as_logged
 from tests.runs import weights
+from trainer.folder import RunFolder
 
 PAGE = Path(__file__).parent.parent / "docs" / "your-own-model.md"
 
@@ -133,6 +135,75 @@ def test_an_extended_run_goes_on_learning_or_says_that_it_does_not(
     assert torch.equal(before, weights(folder)["weight"]) == (schedule is not None)
     assert "begun for 2 epochs and went on to 4 epochs" in err
     assert (folder / "config.yaml").read_text().startswith("# This run was begun for 2 epochs")
+    sys.modules.pop("own_logistic", None)
+
+
+def altered(old: str, new: str) -> None:
+    """The example, with one line of its code changed."""
+    code = train.RECIPES / "own_logistic.py"
+    text = code.read_text(encoding="utf-8")
+    assert old in text
+    code.write_text(text.replace(old, new), encoding="utf-8")
+    sys.modules.pop("own_logistic", None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("batch_size=len(right)", "batch_size=1", "val/accuracy was logged with a batch_size that is not that of the"),
+        ("batch_size=len(batch[1])", "batch_size=1", "train/loss was logged with a batch_size that is not that"),
+        ('self.evaluate(batch, "val")', 'self.train(), self.evaluate(batch, "val")', "leaves LogisticTask as in train"),
+    ],
+)
+def test_the_contract_finds_what_judges_wrongly(
+    old: str, new: str, said: str, logistic: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    altered(old, new)
+    with pytest.raises(AssertionError, match=said):
+        contract.test_a_recipe_runs_and_leaves_what_a_run_promises(logistic, "cpu", tmp_path / "run", tmp_path, capsys)
+    sys.modules.pop("own_logistic", None)
+
+
+def test_the_contract_finds_a_direction_that_keeps_the_worst_epoch(logistic: str) -> None:
+    altered('"val/accuracy", "max"', '"val/accuracy", "min"')
+    with pytest.raises(AssertionError, match="the worst epoch would be kept"):
+        contract.test_a_task_keeps_the_protocol(logistic)
+    sys.modules.pop("own_logistic", None)
+
+
+def test_the_contract_finds_a_result_that_is_not_that_of_the_kept_epoch(logistic: str, tmp_path: Path) -> None:
+    quick = ["--epochs", "2", "--device", "cpu", "--report", "none", "--root", str(tmp_path / "runs")]
+    folder = RunFolder(contract.run(["--model", logistic, *quick], tmp_path / "runs").path)
+    assert_reported_as_logged(folder)
+    heading, *rows = folder.history.read_text(encoding="utf-8").splitlines()
+    place = heading.split(",").index("val/accuracy")
+    cells = [row.split(",") for row in rows]
+    folder.history.write_text("\n".join([heading, *(",".join([*c[:place], "0.5", *c[place + 1 :]]) for c in cells)]))
+    with pytest.raises(AssertionError, match="best/val_accuracy is not what epoch 2 logged"):
+        assert_reported_as_logged(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            '    monitor, mode = "val/accuracy", "max"\n',
+            "",
+            "has no monitor, mode, which each model has: see docs/your-own",
+        ),
+        ("def findings", "def found", "has no findings, which each model has: see docs/your-own-model.md"),
+        ('"val/accuracy", "max"', '"val/accuracy", "most"', ": mode must be 'max' or 'min', got 'most'"),
+    ],
+)
+def test_what_each_model_has_is_asked_for_before_it_trains(
+    old: str, new: str, said: str, logistic: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    altered(old, new)
+    assert train.main(["--model", logistic, "--device", "cpu", "--root", str(tmp_path / "runs")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("train.py: --model logistic: LogisticTask")
+    assert said in told
+    assert not (tmp_path / "runs").exists()
     sys.modules.pop("own_logistic", None)
 
 

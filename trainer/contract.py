@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from trainer.errors import UserError
+
 # By name: what holds for a task or data module that does not offer it; None for a method that it does not have.
 OPTIONAL: dict[str, Any] = {
     "CONDITIONS": (),
@@ -47,6 +49,9 @@ OPTIONAL: dict[str, Any] = {
 }
 
 
+METHODS = ("describe", "findings", "final_metrics", "figures", "show")  # of `Task`
+
+
 def offered(owner: Any, name: str) -> Any:
     """What a task or data module, or the class of one, offers under a name of `OPTIONAL`, else what holds without it.
 
@@ -54,6 +59,25 @@ def offered(owner: Any, name: str) -> Any:
         KeyError: If there is no such name.
     """
     return getattr(owner, name, OPTIONAL[name])
+
+
+def check_task(task: Any, model: str) -> None:
+    """Refuses, before the training, a task without what each must have.
+
+    Args:
+        task: It.
+        model: What the user calls it.
+
+    Raises:
+        UserError: Naming what is missing.
+    """
+    wrong = f"--model {model}: {type(task).__name__}"
+    missing = [name for name in ("monitor", "mode") if not isinstance(getattr(task, name, None), str)]
+    missing += [name for name in METHODS if not callable(getattr(task, name, None))]
+    if missing:
+        raise UserError(f"{wrong} has no {', '.join(missing)}, which each model has: see docs/your-own-model.md")
+    if task.mode not in ("max", "min"):
+        raise UserError(f"{wrong}: mode must be 'max' or 'min', got {task.mode!r}")
 
 
 class Task(Protocol):

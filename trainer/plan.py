@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.beginning import tell_beginning
-from trainer.contract import offered
+from trainer.contract import check_task, offered
 from trainer.errors import UserError, user_mistakes
 from trainer.folder import RunFolder, probe_nearest
 from trainer.front import Request
@@ -194,4 +194,5 @@ def built(plan: Plan, data: Any, state: Mapping[str, Any] | None = None) -> Any:
     for name, module in list(task.named_modules()) if state is not None else []:
         if hasattr(module, "make_room"):
             module.make_room(state, f"{name}.")
+    check_task(task, plan.request.model)
     return task
