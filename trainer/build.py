@@ -31,6 +31,7 @@ from trainer.progress import EpochProgress
 from trainer.signals import Signals, StopOnSignal
 from trainer.step_seed import StepSeed
 from trainer.sums import KeepSums
+from trainer.taught import LossGuard
 from trainer.theory_lines import TheoryLines
 from trainer.timing import Timing
 
@@ -107,6 +108,7 @@ def make_trainer(
         Inexact(),
         KeepSums(),
         FiniteGuard(run),
+        LossGuard(),
         Accumulation(),
         LoaderGuard(monitor, patient=early_stopping_patience is not None),
         timing,
