@@ -31,6 +31,7 @@ GENERATIONS = 2  # rounds of moves
 NEAR = 1.0005  # times the floor: nothing worth a move is left
 KEPT = 60  # rounds of which the knots are kept, for the figure
 CELLS, MOST_ON_GRID, EFFORT = 256, 64, 4096  # cells of the grid; most pieces on it; cells times pieces, about
+IN_A_GAP = 8  # places of the grid between two neighbouring samples, at most
 CHOICES = 3  # a knot is taken from the cheapest, put into one of the worst
 
 
@@ -179,8 +180,11 @@ class SplineSearch(nn.Module):
         if not wanted:
             return {}
         most = max(self.widths[place] for place in wanted)
-        grid = np.linspace(0, 1, min(CELLS, max(EFFORT // most, 2 * most)) + 1)
-        found = best_joined(x.cpu().numpy(), y.cpu().numpy(), grid, most)
+        samples = x.cpu().numpy()
+        grid = thinned(np.linspace(0, 1, min(CELLS, max(EFFORT // most, 2 * most)) + 1), samples)
+        if len(grid) <= most:
+            return {}
+        found = best_joined(samples, y.cpu().numpy(), grid, most)
         return {place: torch.from_numpy(found.knots(self.widths[place])).to(x) for place in wanted}
 
     def best(self, x: Tensor, y: Tensor) -> list[Line]:
@@ -193,6 +197,23 @@ class SplineSearch(nn.Module):
             knots, values = (torch.from_numpy(part).to(x) for part in settled(found[0], found[1], x.cpu().numpy()))
             lines.append(Line(knots, values, float(errors[place].min())))
         return lines
+
+
+def thinned(grid: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """The places of a grid, but of those between two neighbouring samples at most `IN_A_GAP`, evenly chosen.
+
+    Where there is no sample, a knot is as good at one place as at another, and lines with knots at all of them are many.
+
+    Args:
+        grid: Ascending, shape (G + 1,); its ends are kept.
+        samples: Ascending, shape (M,), some perhaps equal.
+    """
+    gap = np.searchsorted(np.unique(samples), grid[1:-1], side="right")
+    first, size = np.searchsorted(gap, gap), np.bincount(gap, minlength=1)[gap]
+    number = np.arange(len(gap)) - first  # of a place in its gap
+    kept = size <= IN_A_GAP
+    kept |= number * IN_A_GAP // size != (number - 1) * IN_A_GAP // size
+    return grid[np.concatenate([[True], kept, [True]])]
 
 
 def moved_over(knots: Tensor, values: Tensor, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
