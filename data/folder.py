@@ -129,6 +129,7 @@ class Folder(Heir, LightningDataModule):
         self.warnings, self.notes = list[str](), list[str]()
         self.bad: list[tuple[str, str]] = []
         self.draws_views = True  # set before the files are read, by who knows that the task learns from plain pictures
+        self.reads_labels = True  # set before the files are read, too: where nobody reads them one class will do
         self.idle: dict[str, str] = {}  # options that the pictures leave nothing to do for, and why
         self._positions: dict[str, list[int]] = {}  # of each part's files in the collection
         self._resident: dict[str, tuple[torch.device, Tensor]] = {}  # pictures of a part, and for which device
@@ -178,6 +179,7 @@ class Folder(Heir, LightningDataModule):
         gathered = gather(
             self._listing, self.source, store, self.cache / f"scan-{key}.json", rule=self.rule, on_bad=self.on_bad,
             training_form="plain" if self._plain else "source", num_workers=self.num_workers,
+            least_classes=2 if self.reads_labels else 1,
         )  # fmt: skip
         self.entries, self.class_names, self.collection = gathered.entries, gathered.class_names, gathered.collection
         self._positions, self.idle, self._gathered = gathered.positions, gathered.idle, gathered
@@ -190,7 +192,9 @@ class Folder(Heir, LightningDataModule):
 
     @cached_property
     def _listing(self) -> Listing:
-        return list_folder(self.path or "") if self.csv is None else list_csv(self.csv, self.path, self.group_column)
+        if self.csv is not None:
+            return list_csv(self.csv, self.path, self.group_column)
+        return list_folder(self.path or "", flat=not self.reads_labels)
 
     def validates(self) -> bool:
         """Whether validation pictures are wanted or listed, before any of them is read."""

@@ -135,6 +135,7 @@ def gather(
     rule: SplitRule,
     on_bad: str = "skip",
     num_workers: int | None = None,
+    least_classes: int = 2,
 ) -> Gathered:
     """Read every file once, and decide what it is used for.
 
@@ -147,10 +148,11 @@ def gather(
         rule: How to split what has no split.
         on_bad: "skip" leaves bad files out, "error" stops.
         num_workers: Threads that decode; None for one a core.
+        least_classes: Classes that train needs.
 
     Raises:
-        ValueError: If a class is not in train, its name is not UTF-8 or holds a control character, fewer than 2 are
-            left, or a file is bad and ``on_bad`` is "error".
+        ValueError: If a class is not in train, its name is not UTF-8 or holds a control character, fewer than that
+            are left, or a file is bad and ``on_bad`` is "error".
     """
     files = listing.entries
     for name in sorted({entry.label for entry in files}):
@@ -170,7 +172,7 @@ def gather(
         (files[p].split, files[p].label) for p, found in enumerate(scanned) if found.cause is not None
     ]
     try:
-        names = class_names(entries, source, lost)
+        names = class_names(entries, source, lost, least_classes)
     except LayoutError as error:
         if not bad:
             raise

@@ -5,6 +5,7 @@ Three layouts:
     PATH/train/CLASS/…, PATH/val/CLASS/…, PATH/test/CLASS/…     val may be called valid or validation
     PATH/CLASS/…                                                split automatically (data/partition.py)
     a CSV file with columns path,label[,split]                  data/table.py
+    PATH/…                                                      one class, for who reads no labels; split automatically
 
 The folder directly below (PATH or a split) names the class, however deep the files lie. One class map serves all
 splits: the sorted names of the classes in *train*. A map for each split would shift every later label when a class is
@@ -73,12 +74,13 @@ class Listing:
     empty: list[tuple[str | None, str]] = field(default_factory=list)
 
 
-def list_folder(path: str | os.PathLike[str], needs_train: bool = True) -> Listing:
+def list_folder(path: str | os.PathLike[str], needs_train: bool = True, flat: bool = False) -> Listing:
     """The labelled files of a folder with ``train/`` and ``val/``, or with one folder a class.
 
     Args:
         path: The folder.
         needs_train: Whether ``val/`` and ``test/`` alone are refused; else they are splits, if they hold folders.
+        flat: Whether files may lie in the folder itself, if none lies in a folder below: one class of its name.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -114,6 +116,11 @@ def list_folder(path: str | os.PathLike[str], needs_train: bool = True) -> Listi
         if needs_train and found and "train" not in found and len(found) == len(folders):
             raise LayoutError(f"{root} has {some(sorted(folders))} but no train/\n{EXPECTED.format(root.name)}")
         loose = walk.classes(root, None)
+        if flat and not walk.listing.entries:
+            above = frozenset[str]()
+            for file in walk.files(root, above, set(), 0):
+                walk.listing.entries.append(Entry(str(file), walk.name(file), root.resolve().name or "pictures"))
+            loose = []
     if loose:
         walk.listing.notes.append(f"ignored, in no class folder: {some(loose)}")
     if not walk.listing.entries:
@@ -221,16 +228,19 @@ def some(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
-def class_names(entries: Sequence[Entry], root: str, empty: Sequence[tuple[str | None, str]] = ()) -> list[str]:
+def class_names(
+    entries: Sequence[Entry], root: str, empty: Sequence[tuple[str | None, str]] = (), least: int = 2
+) -> list[str]:
     """THE class map: sorted names of the classes that train has; index in this list is the label everywhere.
 
     Args:
         entries: Usable files, each with its split.
         root: What to call the data set in errors.
         empty: (split, class) folders without a usable file.
+        least: Classes that train needs: 2, or 1 where nobody reads the labels.
 
     Raises:
-        LayoutError: If train has fewer than 2 classes, or another split has a class that train has not.
+        LayoutError: If train has fewer classes, or another split has a class that train has not.
     """
     names = sorted({entry.label for entry in entries if entry.split == "train"})
     for split in ("val", "test"):
@@ -240,7 +250,7 @@ def class_names(entries: Sequence[Entry], root: str, empty: Sequence[tuple[str |
             one = len(foreign) == 1
             who, has = (f"class {foreign[0]} is", "has") if one else (f"classes {some(foreign)} are", "have")
             raise LayoutError(f"{root}: {who} in {split} but {has} no usable picture in train; {known}")
-    if len(names) < 2:
+    if len(names) < least:
         got = f"only the class {names[0]!r}" if names else "no class"
         dropped = sorted({label for split, label in empty if split in ("train", None)})
         also = f" ({some(dropped)}: no usable picture)" if dropped else ""
@@ -248,7 +258,9 @@ def class_names(entries: Sequence[Entry], root: str, empty: Sequence[tuple[str |
         shape = f"as in {name}/cat/a.jpg and {name}/dog/b.jpg, or {name}/train/cat/a.jpg and {name}/train/dog/b.jpg"
         if Path(root).suffix.lower() == ".csv":
             shape = "as in the rows a.jpg,cat and b.jpg,dog"
-        raise LayoutError(f"{root} has {got} to train on{also}; 2 are needed, {shape}")
+        raise LayoutError(
+            f"{root} has {got} to train on{also}; {least} {'is' if least == 1 else 'are'} needed, {shape}"
+        )
     return names
 
 

@@ -69,7 +69,7 @@ class AutoencoderTask(LightningModule):
         (("model.pretrain_share",), lambda o: o["model.pretrain"] == "greedy", "only for --model.pretrain greedy"),
     )
     monitor, mode = "val/loss", "min"
-    judges_validation = True
+    judges_validation, reads_labels = True, False
 
     def __init__(
         self,

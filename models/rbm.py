@@ -62,6 +62,7 @@ class RBMTask(LightningModule):
 
     FROM_DATA = ("binarised", "scheme")
     only_single = True  # states are drawn in float32
+    reads_labels = False
     CONDITIONS = (
         (("model.chains",), lambda options: options["model.algorithm"] == "pcd", "only for --model.algorithm pcd"),
         (("model.record_source",), lambda options: options["model.record"] is not None, "only with --model.record"),

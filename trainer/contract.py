@@ -34,6 +34,7 @@ OPTIONAL: dict[str, Any] = {
     "overview": {},
     "paths": None,
     "preprocessing": None,
+    "reads_labels": True,
     "recalls": None,
     "save_files": None,
     "save_split": None,
@@ -99,9 +100,12 @@ class Task(Protocol):
       told, so that they prepare each training picture in that form alone.
     * ``weights_file``: class method of the options of the task → the file of weights that it begins with, or None. It
       need not be there any more, and options of an older version may lack names.
+    * ``reads_labels``: False when it learns from pictures alone. The data are told: a folder of one class, or without
+      folders, is enough then.
     * ``weighs_classes``: True when it heeds ``--data.balance loss``. Any other task refuses that.
     * ``judges_validation``: True when it reports the validation pictures of data that have no test pictures. For any
-      other task such data are refused.
+      other task such data are refused; and for this one data that have neither, unless it ``classifies``: a
+      classifier is of use unmeasured.
     * ``classifies``: True when ``predict.py`` can name pictures with this task's checkpoints: its ``forward`` gives
       logits of prepared pictures, or ``outputs(images, views)`` features and logits. For its model card and its tables
       it may offer ``weights_origin() -> str`` (one sentence with the licence), ``top_losses(limit)``: the split that

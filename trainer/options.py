@@ -100,7 +100,8 @@ def check_test(task: type, data: Any, settings: Settings, model_name: str, data_
     """Refuses, before the training, a test of nothing: data without test pictures, or a share of less than a batch.
 
     Args:
-        task: The task's class; one that reports validation pictures instead has ``judges_validation``.
+        task: The task's class; one that reports validation pictures instead has ``judges_validation``, and a
+            classifier may do without both.
         data: The data module.
         settings: What will be used.
         model_name: What the user calls the model.
@@ -110,9 +111,12 @@ def check_test(task: type, data: Any, settings: Settings, model_name: str, data_
         UserError: Naming them and where test pictures go, or the share.
     """
     limit = settings.trainer.get("limit_test_batches")
-    if data.summary()["splits"].get("test", 1) == 0 and not offered(task, "judges_validation"):
+    splits, either = data.summary()["splits"], offered(task, "judges_validation")
+    measured = splits.get("test", 1) or (either and (splits.get("val", 1) or offered(task, "classifies")))
+    if not measured:
+        what, none = ("test or validation pictures", "neither") if either else ("test pictures", "none")
         raise UserError(
-            f"--model {model_name} measures on test pictures, and {settings.data.get('path') or data_name} has none: "
+            f"--model {model_name} measures on {what}, and {settings.data.get('path') or data_name} has {none}: "
             "put some into a folder test/, or take some from those for training, as by --data.test_fraction 0.2"
         )
     if isinstance(limit, float) and limit < 1 and 0 < (batches := len(data.test_dataloader())) < 1 / limit:

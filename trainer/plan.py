@@ -162,11 +162,12 @@ def opened(plan: Plan, checkpoint: Mapping[str, Any] | None = None) -> Any:
     """
     with user_mistakes("data", plan.settings.data):
         data = plan.data_class(**plan.settings.data)
+        data.reads_labels = offered(plan.task_class, "reads_labels")  # before anything is listed
+        if draws_views := offered(plan.task_class, "draws_views"):
+            data.draws_views = draws_views(plan.settings.model)
         validates = offered(data, "validates")
         check_patience(plan.settings, plan.settings.patience is None or validates is None or validates())
         tell_beginning(data, plan.task_class, plan.settings.model, checkpoint)
-        if draws_views := offered(plan.task_class, "draws_views"):
-            data.draws_views = draws_views(plan.settings.model)
         data.prepare_data()
         data.setup("fit")
         check_found(data, plan.request.overrides)

@@ -202,7 +202,7 @@ class SplineSearch(nn.Module):
 def thinned(grid: np.ndarray, samples: np.ndarray) -> np.ndarray:
     """The places of a grid, but of those between two neighbouring samples at most `IN_A_GAP`, evenly chosen.
 
-    Where there is no sample, a knot is as good at one place as at another, and lines with knots at all of them are many.
+    Where there is no sample a knot is as good at one place as at another, and lines with knots at all of them are many.
 
     Args:
         grid: Ascending, shape (G + 1,); its ends are kept.

@@ -224,6 +224,23 @@ def test_class_map_comes_from_train_alone() -> None:
         class_names([entry("a", "train")], "list.csv")
 
 
+def test_one_class_and_loose_files_do_where_nobody_reads_labels(tmp_path: Path) -> None:
+    assert class_names([entry("a", "train")], "data", least=1) == ["a"]
+    with pytest.raises(LayoutError, match="data has no class to train on; 1 is needed"):
+        class_names([], "data", least=1)
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    found = list_folder(tmp_path, flat=True).entries
+    assert [(one.name, one.label, one.split) for one in found] == [(n, tmp_path.name, None) for n in ("a.png", "b.png")]
+    with pytest.raises(LayoutError, match="2 files, but no class folders"):
+        list_folder(tmp_path)
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "c.png").touch()
+    listing = list_folder(tmp_path, flat=True)
+    assert [one.name for one in listing.entries] == ["cat/c.png"]
+    assert listing.notes == ["ignored, in no class folder: a.png, b.png"]
+
+
 # Partition: N files, C classes.
 
 SETS = st.lists(
