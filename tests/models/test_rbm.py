@@ -234,10 +234,25 @@ def test_estimates_further_apart_than_their_errors_are_not_trusted() -> None:
         assert ("annealing" in dict(judgement.findings())) == doubted
 
 
+@pytest.mark.parametrize("model", ["rbm", "dbn"])
+def test_a_folder_has_a_recipe_of_small_grey_pictures(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without one a picture would be 224 by 224 in colour, 150,528 visible units, and none would be left to test on."""
+    root = make_pictures(tmp_path / "pictures")
+    shutil.rmtree(root / "val")
+    words = ["--model", model, "--device", "cpu", "--data", str(root / "train"), "--epochs", "8", "--report", "none"]
+    words += ["--data.cache_dir", str(tmp_path / "cache"), "--model.ais_temperatures", "20", "--model.burn_in", "5"]
+    assert main([*words, "--root", str(tmp_path / "runs")]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"folder: 1×28×28, 2 classes; train \d+, val \d+, test [1-9]", out)
+
+
 def test_augmented_pictures_of_a_folder(tmp_path: Path) -> None:
     root = make_pictures(tmp_path / "pictures")
     words = ["--data.channels", "1", "--data.image_size", "8", "--data.cache_dir", str(tmp_path / "cache")]
     words += ["--epochs", "1", "--model.hidden", "4", "--report", "none", "--data", str(root)]
+    words += ["--data.aug", "light", "--data.test_fraction", "0"]
     assert main([*QUICK, "--root", str(tmp_path / "runs"), *words]) == 2, "there are no test pictures"
     shutil.copytree(root / "val", root / "test")
     assert run(tmp_path / "runs", *words)["test/log_likelihood"] < 0
