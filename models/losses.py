@@ -251,7 +251,7 @@ class LossesTask(LightningModule):
     @property
     @torch.no_grad()
     def failure(self) -> str:
-        """One line where a number ended further from the minimiser of its loss than it began, or got nowhere."""
+        """One line where a number ended further from the minimiser of its loss than it began, or less than half way."""
         due = self.due()
         away = {name: ((value - due[name]).abs() / due[name].abs().clamp_min(1e-300)).max()
                 for name, value in self.predictions().items() if name in NUMBERS}  # fmt: skip
@@ -261,7 +261,7 @@ class LossesTask(LightningModule):
         rate = f"--lr {self.hparams['lr']:g}"
         if away[worst] <= 1:
             left = f"{100 * float(away[worst]):.0f} % of the way to a minimiser is left"
-            return f"the {worst} error has got nowhere, {left}: more --epochs or more than {rate} help"
+            return f"the {worst} error is less than half way there, {left}: more --epochs or more than {rate} help"
         return (
             f"the {worst} error ended further from its minimiser than it began: {rate} is too large, see --model.help"
         )

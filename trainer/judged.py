@@ -34,11 +34,8 @@ def in_part(
         option = "overfit_batches" if options.get("overfit_batches") else f"limit_{part}_batches"
         if options.get(option) is None:
             continue
-        count, every, unit = (
-            metrics.get(f"{part}/judged", metrics.get(f"best/{part}_judged")),
-            splits.get(part),
-            "pictures",
-        )
+        count = metrics.get(f"{part}/judged", metrics.get(f"best/{part}_judged"))
+        every, unit = splits.get(part), "pictures"
         if count is None or every is None:
             (count, every), unit = judged_batches(data, trainer, part), "batches"
         if count < every:

@@ -186,6 +186,7 @@ def test_more_labels_than_there_are_is_one_line(
 def test_a_folder_whose_pictures_are_views_trains(pictures: Path, tmp_path: Path) -> None:
     words = [*QUICK, "--data", str(pictures / "train"), "--data.test_fraction", "0.3", "--data.image_size", "8"]
     words += ["--model.sizes", "[4]", "--data.cache_dir", str(tmp_path / "cache"), "--model.labels", "4"]
+    words += ["--model.pretraining", "0.6"]
     place = words.index("--model.sizes")
     del words[place : place + 2]
     assert main([*words, "--report", "none", "--data.aug", "light", "--root", str(tmp_path / "runs")]) == 0

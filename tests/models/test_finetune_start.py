@@ -146,7 +146,7 @@ def test_the_trial_has_the_mode_of_the_first_epoch_in_which_the_body_learns(
 
     monkeypatch.setattr(models.finetune.start, "run_trial", trial)
     options = ["--lr", "auto", "--model.norm", "fixed", "--model.freeze_epochs", str(freeze)]
-    steps = ["--trainer.max_steps", "1"] if epochs < 0 else []
+    steps = ["--trainer.max_steps", "5"] if epochs < 0 else []  # of 3 an epoch
     assert train.main(words(pictures, tmp_path, *options, *steps, epochs=epochs)) == 0
     assert seen == {"statistics": False, "learns": True}
 

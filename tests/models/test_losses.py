@@ -101,7 +101,7 @@ def test_groups_of_any_size_are_learned_and_the_error_is_that_of_redrawn_samples
 def test_a_loss_that_got_nowhere_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path, "--lr", "1e-5", status=1)
     assert (
-        "the absolute error has got nowhere, 100 % of the way to a minimiser is left: more --epochs or more than -"
+        "the absolute error is less than half way there, 100 % of the way to a minimiser is left: more --epochs or"
         in (capsys.readouterr().err)
     )
 

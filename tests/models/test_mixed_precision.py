@@ -34,7 +34,7 @@ AUTOMATIC: dict[str, list[str]] = {
                     "--model.population", "8", "--model.generations", "2"],
     "geometry": [],
     "deep-vs-wide": ["--model.num_networks", "2"],
-    "losses": [],
+    "losses": ["--lr", "0.9"],
     "perceptron": [],
     "vanishing-gradients": ["--model.depth", "4", "--model.measured_width", "32", "--model.measured_depth", "4",
                             "--model.draws", "2"],
