@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-NAME = "second"
+NAME = "second_device"
 
 
 def installed(library: Path) -> Any:
