@@ -144,6 +144,11 @@ def test_frames_that_are_not_read_are_told(channels: int, told: bool, make: Make
     told_of = "12 TIFFs have several frames, of which the first alone is read; --data.channels 5 reads all"
     assert (told_of in data.warnings) is told
     if channels == 3:  # advice that cannot be followed is not given: not all files are stacks, or frames have colours
+        photo = write(root / "a" / "photo.png")
+        mixed = make(root, channels=channels)
+        mixed.setup()
+        assert "12 TIFFs have several frames, of which the first alone is read" in mixed.warnings
+        photo.unlink()
         frame = Image.new("RGB", (40, 30))
         frame.save(root / "a" / "colours.tif", save_all=True, append_images=[frame])
         other = make(root, channels=channels)
