@@ -253,7 +253,8 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
     if bad:
         raise UserError(f"{path} cannot predict: its weights are not finite ({', '.join(bad[:3])})")
     options = dict(checkpoint.get("hyper_parameters", {}))
-    given = options.get("weights", "none")
+    began_with = offered(task_class, "weights_file")
+    inherits = began_with is not None and began_with(options) is not None
     if "weights" in options:  # the checkpoint holds them
         options["weights"] = "none"
     try:
@@ -267,7 +268,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
         if not 0 < temperature < math.inf:
             raise ValueError(f"its temperature is {temperature}")
         mirrors, pictures = bool(house.get("mirrors")), dict(house.get("pictures") or {})
-        lineage = None if given in ("default", "none") else dict(house.get("lineage") or {})
+        lineage = dict(house.get("lineage") or {}) if inherits else None
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
         # of another version, or altered
         reason = str(error).splitlines()

@@ -5,7 +5,6 @@ tensors: after the first pass nothing is decoded again. Validation and predictio
 (data/preprocess.py), so that the accuracy printed here is the accuracy of ``predict.py``.
 """
 
-import hashlib
 import math
 import os
 import sys
@@ -22,7 +21,7 @@ from data.decode import MAX_PIXELS
 from data.draws import SCHEME, Draws
 from data.gather import PARTS, SplitRule, digests_of, fingerprints, gather
 from data.images import DEFAULT_ROOT, channel_statistics
-from data.layout import Entry, Listing, list_folder
+from data.layout import Entry, Listing
 from data.lineage import Heir
 from data.loader import TensorLoader
 from data.modes import SEEN
@@ -30,9 +29,10 @@ from data.preprocess import FITS, preprocessing
 from data.ranges import check_among, check_within
 from data.report import files_csv, found_lines, remarks
 from data.run import order_seed, resident, run_device
+from data.scan import scan_file
 from data.split import balanced
 from data.store import PixelStore, check_cache
-from data.table import folder_or_list, list_csv, split_csv
+from data.table import folder_or_list, listed, split_csv
 from data.views import Views, check_views
 
 _NO_VIEWS = "none: a head is fitted on features of the plain pictures"
@@ -128,8 +128,7 @@ class Folder(Heir, LightningDataModule):
         self.class_names: list[str] = []
         self.warnings, self.notes = list[str](), list[str]()
         self.bad: list[tuple[str, str]] = []
-        self.draws_views = True  # set before the files are read, by who knows that the task learns from plain pictures
-        self.reads_labels = True  # set before the files are read, too: where nobody reads them one class will do
+        self.draws_views = self.reads_labels = True  # told before the files are read, by who knows how the task learns
         self.idle: dict[str, str] = {}  # options that the pictures leave nothing to do for, and why
         self._positions: dict[str, list[int]] = {}  # of each part's files in the collection
         self._resident: dict[str, tuple[torch.device, Tensor]] = {}  # pictures of a part, and for which device
@@ -174,11 +173,10 @@ class Folder(Heir, LightningDataModule):
         """
         if self.entries:
             return
-        key = hashlib.sha256(os.fsencode(self.root.absolute()) + os.fsencode(self.csv or "")).hexdigest()[:32]
         store = PixelStore(self.cache, self.settings, round(self.settings["image_size"][0] * _SOURCE_SHARE))
         gathered = gather(
-            self._listing, self.source, store, self.cache / f"scan-{key}.json", rule=self.rule, on_bad=self.on_bad,
-            training_form="plain" if self._plain else "source", num_workers=self.num_workers,
+            self._listing, self.source, store, scan_file(self.cache, self.root, self.csv), rule=self.rule,
+            on_bad=self.on_bad, training_form="plain" if self._plain else "source", num_workers=self.num_workers,
             least_classes=2 if self.reads_labels else 1,
         )  # fmt: skip
         self.entries, self.class_names, self.collection = gathered.entries, gathered.class_names, gathered.collection
@@ -192,9 +190,7 @@ class Folder(Heir, LightningDataModule):
 
     @cached_property
     def _listing(self) -> Listing:
-        if self.csv is not None:
-            return list_csv(self.csv, self.path, self.group_column)
-        return list_folder(self.path or "", flat=not self.reads_labels)
+        return listed(self.path, self.csv, self.group_column, flat=not self.reads_labels)
 
     def validates(self) -> bool:
         """Whether validation pictures are wanted or listed, before any of them is read."""

@@ -161,6 +161,12 @@ def _heading(max_pixels: int, channels: int) -> dict[str, object]:
     return {"version": _CACHE_VERSION, "pillow": pillow_version, "max_pixels": max_pixels, **asked}
 
 
+def scan_file(cache: Path, root: Path, csv: str | None) -> Path:
+    """Where in a cache folder is kept what a scan found of the pictures of a folder, or of a list."""
+    key = hashlib.sha256(os.fsencode(root.absolute()) + os.fsencode(csv or "")).hexdigest()[:32]
+    return cache / f"scan-{key}.json"
+
+
 def read_cache(cache_file: Path, max_pixels: int, channels: int = 3) -> dict[str, Scanned]:
     """What earlier runs learnt, by path; empty when there is no cache or it was made under other conditions."""
     try:

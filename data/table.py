@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from data.layout import SPLITS, Entry, LayoutError, Listing, some
+from data.layout import SPLITS, Entry, LayoutError, Listing, list_folder, some
 
 
 def list_csv(
@@ -136,6 +136,13 @@ def folder_or_list(path: str | None, csv_file: str | None, group_column: str | N
     if group_column is not None and csv_file is None:
         raise ValueError(f"group_column {group_column!r} needs a list, --data FILE.csv: a folder has no columns")
     return path, csv_file
+
+
+def listed(path: str | None, csv_file: str | None, group_column: str | None, flat: bool) -> Listing:
+    """The pictures of a folder or of a list, as `folder_or_list` tells them apart. Args: flat, see `list_folder`."""
+    if csv_file is not None:
+        return list_csv(csv_file, path, group_column)
+    return list_folder(path or "", flat=flat)
 
 
 def is_utf_8(text: str) -> bool:

@@ -89,3 +89,15 @@ def test_resume_refuses_other_settings(trained: Trained, capsys: pytest.CaptureF
     message = capsys.readouterr().err
     assert "model.widths was [32, 64], now [8, 8]" in message
     assert message.count("\n") == 1
+
+
+def test_what_was_set_to_nothing_stays_so_in_a_replay(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    given = ["--trainer.check_val_every_n_epoch", "null", "--trainer.val_check_interval", "10"]
+    assert train.main(["--model", "cnn", *given, "--print_config"]) == 0
+    text = capsys.readouterr().out
+    trainer = yaml.safe_load(text)["trainer"]
+    assert (trainer["check_val_every_n_epoch"], trainer["val_check_interval"]) == (None, 10)
+    saved = tmp_path / "config.yaml"
+    saved.write_text(text)
+    assert train.main(["-c", str(saved), "--print_config"]) == 0
+    assert capsys.readouterr().out == text

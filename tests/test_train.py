@@ -2,13 +2,11 @@
 
 import re
 import shlex
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 
 import train
 from data import DATA
@@ -90,18 +88,6 @@ def test_the_test_pictures_are_touched_once_after_everything_is_chosen(
     assert served == [(True, True)]
 
 
-def test_what_was_set_to_nothing_stays_so_in_a_replay(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    given = ["--trainer.check_val_every_n_epoch", "null", "--trainer.val_check_interval", "10"]
-    assert train.main(["--model", "cnn", *given, "--print_config"]) == 0
-    text = capsys.readouterr().out
-    trainer = yaml.safe_load(text)["trainer"]
-    assert (trainer["check_val_every_n_epoch"], trainer["val_check_interval"]) == (None, 10)
-    saved = tmp_path / "config.yaml"
-    saved.write_text(text)
-    assert train.main(["-c", str(saved), "--print_config"]) == 0
-    assert capsys.readouterr().out == text
-
-
 def test_print_config_is_a_config(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert train.main(["--model", "cnn", "--lr", "0.07", "--print_config"]) == 0
     text = capsys.readouterr().out
@@ -141,33 +127,6 @@ def test_only_a_task_that_judges_validation_pictures_does_without_a_test(
         "autoencoder",
         "cnn",
     }
-
-
-def test_an_autoencoder_without_a_test_or_validation_set_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pictures = make_pictures(tmp_path / "pictures")
-    shutil.rmtree(pictures / "val")
-    words = ["--data", str(pictures / "train"), "--data.val_fraction", "0", "--data.test_fraction", "0"]
-    words += ["--data.cache_dir", str(tmp_path / "cache")]
-    assert train.main(["--model", "autoencoder", *words, "--root", str(tmp_path / "runs")]) == 2
-    says = f"--model autoencoder measures on test or validation pictures, and {pictures / 'train'} has neither: put"
-    assert says in capsys.readouterr().err
-    assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.parametrize("model", ["autoencoder", "rbm", "cnn"])
-def test_one_class_is_enough_for_who_reads_no_labels(
-    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pictures = next((make_pictures(tmp_path / "pictures") / "train").iterdir())
-    words = ["--data", str(pictures), "--data.test_fraction", "0.3", "--data.cache_dir", str(tmp_path / "cache")]
-    words += ["--report", "none", "--root", str(tmp_path / "runs")]
-    if model != "cnn":
-        words += ["--data.channels", "1", "--data.image_size", "8", "--epochs", "1"]
-    more = ["--model.hidden", "4", "--model.ais_temperatures", "20", "--model.burn_in", "5"] if model == "rbm" else []
-    assert train.main(["--model", model, *words, *more]) == (2 if model == "cnn" else 0)
-    assert ("but no class folders" in capsys.readouterr().err) == (model == "cnn")
 
 
 @pytest.mark.parametrize("name", RECIPES)
