@@ -26,6 +26,7 @@ from trainer.inexact import Inexact
 from trainer.logger import RunLogger
 from trainer.loop import EpochLoop
 from trainer.notice import notice, quieten
+from trainer.pending import RepeatValidation
 from trainer.precision import judge_in_full
 from trainer.progress import EpochProgress
 from trainer.signals import Signals, StopOnSignal
@@ -115,6 +116,7 @@ def make_trainer(
         EpochProgress(timing, monitor),
         HouseRecord(house),
         CutEpoch(),
+        RepeatValidation(),
         TheoryLines(),
         *([Histograms()] if histograms else []),
         *([LogInterval()] if own_interval else []),

@@ -21,7 +21,6 @@ from trainer.errors import UserError
 from trainer.folder import RunFolder
 from trainer.joined import from_all
 from trainer.notice import notice
-from trainer.pending import leave_validation_pending
 from trainer.safe_file import SafeCheckpointIO, load_checkpoint, remove_litter
 
 __all__ = ["BestCheckpoint", "CutEpoch", "HouseRecord", "LastCheckpoint", "SafeCheckpointIO", "load_checkpoint"]
@@ -141,7 +140,6 @@ class BestCheckpoint(Checkpoint):
         self.score: float | None = None
         self.epoch: int | None = None
         self._measured = False  # at the end of this epoch
-        self._inside = False  # an epoch
 
     def better(self, value: float, reach: float | None = None) -> bool:
         """Whether an epoch is to be kept as the best so far.
@@ -169,20 +167,13 @@ class BestCheckpoint(Checkpoint):
             check_monitor(self.monitor, trainer.callback_metrics)
         self._measured = trainer.fit_loop.epoch_loop._num_ready_batches_reached()
         if not self._measured and not self.monitor.startswith("train/") and not trainer.fit_loop._should_accumulate():
-            self._inside = True
             self._judge(trainer)
-            self._inside = False
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write when the epoch was the best one, or could be."""
         if self._measured or self.monitor.startswith("train/"):
             self._measured = False
             self._judge(trainer)
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Inside an epoch the validation, whose sums no checkpoint holds, is repeated after a resume."""
-        if self._inside:
-            leave_validation_pending(checkpoint)
 
     def _judge(self, trainer: Trainer) -> None:
         check_monitor(self.monitor, trainer.callback_metrics)

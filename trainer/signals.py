@@ -24,7 +24,6 @@ from trainer.checkpoint import LastCheckpoint, between_steps
 from trainer.errors import SIGINT_EXIT, RunFailed
 from trainer.interrupt import STATUS, again_soon, must_wait
 from trainer.notice import notice_of_signal
-from trainer.pending import leave_validation_pending
 
 
 class Stopped(BaseException):
@@ -131,7 +130,6 @@ class StopOnSignal(Callback):
     def __init__(self, signals: Signals, last: LastCheckpoint | None) -> None:
         self.signals = signals
         self.last = last
-        self._validation_pending = False
 
     def asked(self, trainer: Trainer) -> bool:
         """Whether any of the processes was told to stop; each calls this at the same points."""
@@ -190,14 +188,8 @@ class StopOnSignal(Callback):
         if self.asked(trainer):
             self.signals.stop(self.last.path if self.last and self.last.path.exists() else None)
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """A validation that was cut off is run from its first batch."""
-        if self._validation_pending:
-            leave_validation_pending(checkpoint)
-
     def _stop_in_validation(self, trainer: Trainer) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking and self.asked(trainer):
-            self._validation_pending = True
             self._save_and_stop(trainer)
 
     def _save_and_stop(self, trainer: Trainer) -> NoReturn:
