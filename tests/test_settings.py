@@ -33,7 +33,7 @@ def unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def read(*_: Any, **__: Any) -> NoReturn:
         raise AssertionError("the pictures were read")
 
-    monkeypatch.setattr("data.folder.list_folder", read)
+    monkeypatch.setattr("data.folder.listed", read)
     (tmp_path / "photos").mkdir()
     return ["--model", "cnn", "--data", str(tmp_path / "photos"), "--device", "cpu"]
 
