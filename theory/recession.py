@@ -14,8 +14,8 @@ Write a·d ≥ 0 for these R gains. They can be scaled to any sum, so that the l
 has the value R with such a direction and 0 without one: nothing between has to be told from 0. Coefficients that lose
 nowhere and gain at every sample are such a direction themselves, and no programme is needed.
 
-Where features depend on each other a
-maximum is not unique, which is another matter: along that direction all gains are 0.
+Where features depend on each other a maximum is not unique, which is another matter: along that direction all gains
+are 0.
 
 Sources:
     Albert, Anderson (1984), On the existence of maximum likelihood estimates in logistic regression models.
