@@ -52,8 +52,8 @@ class CNN(nn.Module):
     """Stages of convolutions, a stage ending in a maximum over small squares, then one linear layer.
 
     A convolution is 3x3 without bias, followed by batch normalisation and ReLU. In the last convolution of a stage the
-    maximum comes first: normalisation with a positive gain and ReLU are increasing, so the order changes nothing there,
-    and both then touch a quarter of the values.
+    maximum comes first, so that both touch a quarter of the values. With fixed statistics and positive gains they are
+    increasing, and the order would not matter; in training the statistics are those of the maxima.
 
     With ``columns`` several such networks stand side by side and look at the same picture, see `models.columns`: every
     convolution but the first is split into that many groups, which share nothing.

@@ -1,4 +1,4 @@
-"""Three autoencoders: fully connected (with free or tied weights), convolutional, linear.
+"""Two autoencoders: fully connected (with free or tied weights) and convolutional; `models.coding.linear` is a third.
 
 Each maps a picture to a code of few numbers and back, x̂ = g(f(x - m)), with m the mean picture of the training set.
 The code itself is linear: nothing squeezes it, so that codes can be added and interpolated. What comes out is squashed

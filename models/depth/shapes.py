@@ -57,7 +57,7 @@ def same_budget(budget: str, neurons: int, depths: list[int], inputs: int, outpu
 
 
 def shape_name(widths: list[int]) -> str:
-    """``48``, ``4×12`` (layers × units), or ``3 layers of 5+5+4``."""
+    """``48``, ``4×12`` (layers × units), or ``3×4–5`` where the widths differ (the last and the first)."""
     if len(widths) == 1:
         return f"{widths[0]}"
     if len(set(widths)) == 1:
