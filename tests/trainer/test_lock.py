@@ -15,10 +15,11 @@ from typing import TextIO
 import pytest
 
 import train
+import trainer.lock
 from tests.conftest import Trained
 from trainer.errors import UserError
 from trainer.folder import RunFolder
-from trainer.lock import locked, started
+from trainer.lock import boot, locked, started
 
 PROJECT = Path(__file__).parent.parent.parent
 ROUNDS = 5
@@ -45,7 +46,8 @@ def write(run: RunFolder, **held: object) -> None:
 def test_a_lock_is_there_while_it_is_held(run: RunFolder) -> None:
     with locked(run):
         held = json.loads((run.path / ".lock").read_text())
-        assert held == {"pid": os.getpid(), "host": socket.gethostname(), "started": started(os.getpid())}
+        mine = {"pid": os.getpid(), "host": socket.gethostname(), "started": started(os.getpid()), "boot": boot()}
+        assert held == mine
     assert not (run.path / ".lock").exists()
     with pytest.raises(RuntimeError), locked(run):
         raise RuntimeError
@@ -60,6 +62,53 @@ def test_a_living_process_keeps_others_out(run: RunFolder, other: int) -> None:
     write(run, host="elsewhere", pid=1)
     with pytest.raises(UserError, match=r"process 1 on elsewhere.* delete .*\.lock"), locked(run):
         pass
+
+
+HOLD = """
+import sys
+from trainer.folder import RunFolder
+from trainer.lock import locked
+with locked(RunFolder(sys.argv[1])):
+    print("held", flush=True)
+    input()
+"""
+
+
+@pytest.mark.parametrize(
+    "said", ['{"pid": 4194303, "host": "HOST", "started": "1"}', ""], ids=["no such number", "nothing"]
+)
+def test_a_process_of_another_container_keeps_others_out(run: RunFolder, said: str) -> None:
+    """Its number means nothing here, and may even be our own."""
+    words = [sys.executable, "-c", HOLD, str(run.path)]
+    with subprocess.Popen(words, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        (run.path / ".lock").write_text(said.replace("HOST", socket.gethostname()))
+        with pytest.raises(UserError, match=r"is being trained by .*: wait for it, or stop it$"), locked(run):
+            pass
+        assert (run.path / ".lock").exists()
+        process.kill()
+    with locked(run):  # the system has freed it
+        pass
+
+
+@pytest.mark.skipif(not boot(), reason="only Linux names its boots")
+def test_what_a_killed_container_left_is_taken_over(run: RunFolder) -> None:
+    """Each start of a container may have another host name; the machine is the same."""
+    write(run, host="3f2a9c0d1e4b", pid=1, boot=boot())
+    with locked(run):
+        assert json.loads((run.path / ".lock").read_text())["host"] == socket.gethostname()
+    write(run, host="3f2a9c0d1e4b", pid=1, boot="another")
+    with pytest.raises(UserError, match=r"process 1 on 3f2a9c0d1e4b.* delete .*\.lock"), locked(run):
+        pass
+
+
+def test_a_lock_of_somebody_else_is_not_removed(run: RunFolder) -> None:
+    path = run.path / ".lock"
+    with locked(run):
+        path.unlink()
+        path.write_text("theirs")
+    assert path.read_text() == "theirs"
 
 
 @pytest.mark.parametrize("held", [{"pid": 2**22 - 1}, {"started": "1"}, {}], ids=["gone", "reused", "ours"])
@@ -92,9 +141,9 @@ from trainer.folder import RunFolder
 
 holder = trainer.lock.holder
 
-def slow_holder(text):  # what two processes may do at once lasts long enough to happen
+def slow_holder(*given):  # what two processes may do at once lasts long enough to happen
     time.sleep(0.02)
-    return holder(text)
+    return holder(*given)
 
 def wait(for_what, path):
     end = time.monotonic() + 60
@@ -160,17 +209,19 @@ def test_a_lock_that_its_holder_removed_while_it_was_opened_is_none(
     run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name written into it would be seen by nobody."""
-    path, waited = run.path / ".lock", list[str]()
+    path, opened = run.path / ".lock", list[str]()
+    lock = trainer.lock._lock
 
-    def wait(file: TextIO) -> None:
-        if not waited:
+    def late(file: TextIO) -> bool | None:
+        if not opened:
             path.unlink()  # the holder is done
-        waited.append(file.name)
+        opened.append(file.name)
+        return lock(file)
 
-    monkeypatch.setattr("trainer.lock._alone", wait)
+    monkeypatch.setattr("trainer.lock._lock", late)
     with locked(run):
         assert json.loads(path.read_text())["pid"] == os.getpid()
-    assert waited == [str(path)] * 2, "it is opened again"
+    assert opened == [str(path)] * 2
 
 
 def test_a_second_resume_is_locked_out(trained: Trained, other: int, capsys: pytest.CaptureFixture[str]) -> None:
