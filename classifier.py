@@ -230,9 +230,11 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
     Raises:
         UserError: If the file is no checkpoint of a classifier of this project, or device or precision are not there.
     """
+    import torch
+
     from data.preprocess import stored_preprocessing
     from theory.finite import not_finite
-    from trainer.device import answering_precision, check_device, precision_name, weight_type
+    from trainer.device import answering_precision, check_device, computing, precision_name, weight_type
     from trainer.options import load_class
     from trainer.safe_file import load_checkpoint
 
@@ -261,8 +263,9 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
         note = ""
         if precision is None:
             precision, note = answering_precision(str(house.get("precision", "32-true")), device)
-        task: Any = task_class(**options).to(weight_type(precision))
-        task.load_state_dict(state)
+        with computing("32-true"), torch.device("cpu"):  # not as the program around may have set them
+            task: Any = task_class(**options).to(weight_type(precision))
+            task.load_state_dict(state)
         settings = stored_preprocessing(house["preprocessing"])
         temperature = float(house.get("temperature") or 1.0)
         if not 0 < temperature < math.inf:

@@ -20,7 +20,7 @@ from torch import Tensor
 from data.decode import MAX_PIXELS
 from data.draws import SCHEME, Draws
 from data.gather import PARTS, SplitRule, digests_of, fingerprints, gather
-from data.images import DEFAULT_ROOT, channel_statistics
+from data.images import channel_statistics, usual_root
 from data.layout import Entry, Listing
 from data.lineage import Heir
 from data.loader import TensorLoader
@@ -116,7 +116,7 @@ class Folder(Heir, LightningDataModule):
         (self.path, self.csv), self.group_column = folder_or_list(path, csv, group_column), group_column
         self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
         self.aug, self.min_area, self.flip, self.balance, self.on_bad = aug, min_area, flip, balance, on_bad
-        self.cache = Path(cache_dir or f"{DEFAULT_ROOT}/pictures").expanduser()
+        self.cache = Path(cache_dir).expanduser() if cache_dir else usual_root() / "pictures"
         if cache_dir is not None:
             check_cache(self.cache)
         side = 224 if image_size is None else image_size

@@ -47,13 +47,22 @@ class Pictures(NamedTuple):
         return Pictures(self.images.index_select(0, indices), self.labels.index_select(0, indices))
 
 
+def usual_root() -> Path:
+    """`DEFAULT_ROOT`; below /, where hardly anybody may write, for a user of whom the system knows no home folder."""
+    try:
+        return Path(DEFAULT_ROOT).expanduser()
+    except RuntimeError:
+        return Path(DEFAULT_ROOT.removeprefix("~"))
+
+
 def resolve_root(root: str | None) -> Path:
     """The folder of the data sets: the one given, else ``$DATA_ROOT``, else a cache in the home folder.
 
     Raises:
         ValueError: If it is a file.
     """
-    place = Path(root or os.environ.get("DATA_ROOT") or DEFAULT_ROOT).expanduser()
+    given = root or os.environ.get("DATA_ROOT")
+    place = Path(given).expanduser() if given else usual_root()
     if place.exists() and not place.is_dir():
         raise ValueError(f"root must be the folder that holds the data sets, got the file {place}")
     return place

@@ -112,3 +112,20 @@ def test_logarithms_are_those_of_the_probabilities_also_where_these_are_0(model:
     cold = replace(model, temperature=1e-4)
     assert bool((cold.probabilities(images, tta) == 0).any())
     assert bool(torch.isfinite(cold.log_probabilities(images, tta)).all())
+
+
+@pytest.mark.parametrize("surroundings", ["bfloat16", "float64", "meta", "autocast"])
+def test_what_the_program_around_has_set_changes_no_answer(surroundings: str, trained: Trained) -> None:
+    pictures = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    due = load(trained.folder).probabilities(pictures)
+    try:
+        if surroundings == "meta":
+            torch.set_default_device("meta")
+        elif surroundings != "autocast":
+            torch.set_default_dtype(getattr(torch, surroundings))
+        with torch.autocast("cpu", torch.bfloat16, enabled=surroundings == "autocast"):
+            found = load(trained.folder).probabilities(pictures)
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found, due)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,7 @@ def weight_type(precision: str) -> torch.dtype:
 
 @contextmanager
 def computing(precision: str) -> Iterator[None]:
-    """Compute as Lightning does in this precision, with weights of `weight_type`.
+    """Compute as Lightning does in this precision, with weights of `weight_type`, whatever the program around has set.
 
     Args:
         precision: Lightning's full name; a mixed one is for training alone, and computes in float32 here.
@@ -173,6 +173,10 @@ def computing(precision: str) -> Iterator[None]:
     usual = torch.get_default_dtype()
     torch.set_default_dtype(weight_type(precision))
     try:
-        yield
+        with ExitStack() as exact:
+            for kind in ("cpu", "cuda", "mps"):
+                if torch.is_autocast_enabled(kind):
+                    exact.enter_context(torch.autocast(kind, enabled=False))
+            yield
     finally:
         torch.set_default_dtype(usual)

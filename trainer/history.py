@@ -3,7 +3,7 @@
 Epochs are counted from 1, as in the lines that a run prints.
 The file follows the run: it is written when an epoch's row is complete, unless writing has taken more than a hundredth
 of the time, and when training ends. A resumed run goes on in it, so that it ends like that of a run which was never
-stopped.
+stopped; if it was killed, the row of the epoch that its checkpoint ends may be missing, which is said.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ class History:
         """
         if not self._open:
             return
+        if self._newest < 0 and self.rows and (gone := sorted(set(range(epoch)) - self.rows.keys())):
+            which = ", ".join(str(one + 1) for one in gone[:5]) + f" and {len(gone) - 5} more" * (len(gone) > 5)
+            notice(f"note: {self.path} has no row of epoch {which}: the run was killed before it was written")
         self._newest = max(epoch, self._newest)
         self.rows.setdefault(epoch, {}).update({tag: f"{float(value):.9g}" for tag, value in metrics.items()})
 

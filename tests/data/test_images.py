@@ -182,6 +182,16 @@ def test_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert resolve_root("~/mine") == tmp_path / "mine"
 
 
+def test_a_user_without_a_home_folder_has_a_root_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number of its own; only what the user writes with ~ needs a home."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("DATA_ROOT", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 987654321)
+    assert resolve_root(None) == Path("/.cache/deep-learning-mathematics")
+    with pytest.raises(RuntimeError, match="home directory"):
+        resolve_root("~/mine")
+
+
 def test_statistics_of_channels() -> None:
     images = torch.randint(0, 256, (5, 3, 7, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     images[:, 2] = 51

@@ -52,6 +52,20 @@ def test_rows_of_a_future_that_a_resume_undid_are_dropped(tmp_path: Path) -> Non
     assert History(tmp_path / "metrics.csv").rows == {}, "a new run begins anew"
 
 
+def test_a_row_that_was_lost_with_the_process_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    history = History(tmp_path / "metrics.csv")
+    for epoch in (0, 1):
+        history.add(epoch, {"loss": 1.0})
+    history.close()
+    for epoch, said in ((2, ""), (4, "has no row of epoch 3, 4: the run was killed before it was written")):
+        again = History(history.path, resumed=True)
+        again.add(epoch, {"loss": 0.5})
+        again.add(epoch, {"other": 0.5})
+        err = capsys.readouterr().err
+        assert said in err
+        assert err.count("no row") == bool(said), "once"
+
+
 @pytest.mark.parametrize(("epoch_s", "writes"), [(0.05, 3), (3600.0, 60)])
 def test_writing_takes_a_hundredth_of_the_time_at_most(
     epoch_s: float, writes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
