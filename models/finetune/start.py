@@ -79,7 +79,8 @@ def fit_head_of(trainer: Trainer, task: CNNTask) -> tuple[HeadFit, Tensor]:
         beside = None if views is None else (views[0].to(device), *views[1:])
         return fit_best_head(
             features.to(device), network.parts(), labels, classes, balances(trainer),
-            lambda tried: progress(f"{tried} of at most {len(STRENGTHS)} strengths tried"), beside, units,
+            tried=lambda count: progress(f"{count} of at most {len(STRENGTHS)} strengths tried"),
+            views=beside, units=units,
         )  # fmt: skip
 
     # In float64, which Apple's GPUs do not have.

@@ -99,9 +99,9 @@ def test_a_run_keeps_copies_and_groups_together(tmp_path: Path, monkeypatch: pyt
             rows.writerow([path, label, split, f"{split}{path.stem}" if path.stem in ("1", "2") else ""])
     seen: list[tuple[Tensor, Tensor]] = []
 
-    def watched(features: Tensor, parts: Any, labels: Tensor, *rest: Any) -> HeadFit:
-        seen.append((labels, rest[-1]))
-        return fit_best_head(features, parts, labels, *rest)
+    def watched(features: Tensor, parts: Any, labels: Tensor, *rest: Any, units: Tensor, **named: Any) -> HeadFit:
+        seen.append((labels, units))
+        return fit_best_head(features, parts, labels, *rest, units=units, **named)
 
     monkeypatch.setattr(models.finetune.start, "fit_best_head", watched)
     more = ["--data.group_column", "patient"] if grouped else []
