@@ -263,17 +263,18 @@ def test_a_run_that_blows_up_and_stays_finite_fails_after_its_report(
 def test_before_and_after_training_the_same_pictures_are_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged: list[int] = []
+    judged: dict[str, set[int]] = {}
     finish = Evaluation.finish
 
     def noted(self: Evaluation, trainer: Any) -> Any:
         outcome = finish(self, trainer)
-        judged.append(len(outcome.labels))
+        judged.setdefault(trainer.state.fn.value, set()).add(len(outcome.labels))
         return outcome
 
     monkeypatch.setattr(Evaluation, "finish", noted)
     words = ["--model", "cnn", "--epochs", "1", "--device", "cpu", "--report", "none", "--root", str(tmp_path)]
     assert train.main([*words, "--trainer.limit_val_batches", "1"]) == 0
-    before, after, kept, tested = judged
-    assert before == after == kept < 144
-    assert tested == 360
+    assert judged["fit"] == judged["validate"], "before training, in it and of what is kept"
+    assert max(judged["fit"]) < 144
+    assert len(judged["fit"]) == 1
+    assert judged["test"] == {360}
