@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from models.cnn import CNNTask
 from models.convnet import CNN
+from models.finetune.head_start import fit_best_head
 from models.finetune.mixing import mix
 from tests.models.small_folder import BACKBONE
 from theory.convolution import convolution_parameters
@@ -72,6 +73,11 @@ def test_a_share_of_the_features_is_dropped_and_the_others_grow_by_as_much() -> 
     assert float(logits.mean().detach()) == pytest.approx(1, abs=4 * (variance / 4000) ** 0.5)
     assert float(logits.var().detach()) == pytest.approx(variance, rel=0.1)
     assert torch.allclose(network.eval().head(torch.ones(1, last.in_features)), torch.ones(1, 2))
+
+
+def test_logits_are_scaled() -> None:
+    scaled, plain = (task(logit_scale=factor).eval()(IMAGES) for factor in (0.25, 1.0))
+    torch.testing.assert_close(scaled, plain / 4)
 
 
 def test_the_newest_batch_has_its_weight_in_the_running_mean() -> None:
@@ -185,3 +191,27 @@ def test_weights_and_pictures_lie_in_the_order_of_memory_that_was_asked_for(last
     assert weights
     for tensor in (*weights, model.normalise(COLOURED)):
         assert tensor.is_contiguous(memory_format=torch.channels_last) == last
+
+
+@pytest.mark.parametrize(("start", "count"), [(False, 0), (True, 0), (True, 2)])
+def test_a_head_is_fitted_first_where_it_was_asked_for_on_as_many_views(start: bool, count: int) -> None:
+    model = finetuned(head_start=start, head_views=count, norm="fixed", tune="all")
+    before = model.network.head.weight.detach().clone()
+    turned = [COLOURED.flip(-1), COLOURED.flip(-2)]
+    loader = SimpleNamespace(images=COLOURED, labels=LABELS, batch_size=6)
+    loader.views = lambda count: ((view, LABELS) for view in turned[:count])
+    trainer: Any = model.trainer
+    trainer.current_epoch = trainer.global_step = 0
+    trainer.precision, trainer.train_dataloader, trainer.datamodule = "32-true", loader, SimpleNamespace()
+    trainer.strategy = SimpleNamespace(broadcast=lambda value: value)
+    model.finetuning.on_train_start(trainer, model)
+    if not start:
+        assert torch.equal(model.network.head.weight, before)
+        return
+    with torch.no_grad():
+        features, *others = (model.network.eval().features(model.normalise(x)) for x in (COLOURED, *turned[:count]))
+    views = (torch.cat(others), LABELS.repeat(count), count) if count else None
+    due = fit_best_head(features, model.network.parts(), LABELS, 3, False, views=views)
+    torch.testing.assert_close(
+        model.network(model.normalise(COLOURED)), features @ due.weight.T + due.bias, rtol=1e-3, atol=1e-3
+    )

@@ -34,6 +34,13 @@ def shapes(module: torch.nn.Module) -> list[tuple[int, ...]]:
     return [tuple(parameter.shape) for parameter in module.parameters()]
 
 
+def drive(task: Any, optimisers: Any) -> None:
+    """Gives a task that steps by itself what Lightning would."""
+    task.optimizers, task.manual_backward = lambda: optimisers, lambda loss: loss.backward()
+    task.log = task.log_dict = lambda *_, **__: None
+    task._trainer = SimpleNamespace()
+
+
 BENDS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": F.relu, "leaky": lambda z: F.leaky_relu(z, 0.2),
          "linear": lambda z: z}  # fmt: skip
 
@@ -92,9 +99,7 @@ def test_three_solvers_take_as_many_steps_of_the_length_asked_for() -> None:
     y = torch.randn(20, 1, generator=generator).double()
     (lbfgs, descent), _ = task.configure_optimizers()
     assert lbfgs.param_groups[0]["history_size"] == 7
-    for name, value in (("optimizers", lambda: [lbfgs, descent]), ("manual_backward", lambda loss: loss.backward()),
-                        ("log", lambda *_: None), ("log_dict", lambda *_: None)):  # fmt: skip
-        setattr(task, name, value)
+    drive(task, [lbfgs, descent])
     task.training_step((x, y), 0)
     theta = torch.zeros(2, 1, dtype=torch.float64)
     for _ in range(3):
@@ -114,11 +119,20 @@ def test_learners_are_regularised_as_asked_for(learner: Any) -> None:
     # The step of a polynomial is in its objective, in units of the edge of stability.
     assert (model.lr if learner == "polynomial" else optimiser.param_groups[0]["lr"]) == 0.03  # type: ignore[union-attr]
     assert isinstance(optimiser, torch.optim.SGD) == (learner == "polynomial")
-    for name, value in (("optimizers", lambda: optimiser), ("manual_backward", lambda loss: loss.backward()),
-                        ("log", lambda *_, **__: None)):  # fmt: skip
-        setattr(task, name, value)
+    steps: list[None] = []
+    optimiser.register_step_post_hook(lambda *_: steps.append(None))
+    drive(task, optimiser)
     task.training_step((torch.linspace(-1, 1, 20).double(), torch.randn(20, 2).double()), 0)
-    assert int(task.taken) == 3
+    assert len(steps) == int(task.taken) == 3
+
+
+def test_as_many_data_sets_are_drawn_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, seen = GeneralisationTask("sine", 0.1, 20, 2, max_size=3, draws=150, draw_samples=9), list[Any]()
+    monkeypatch.setattr("models.generalisation.Risks.draw", lambda *given: seen.append(given[:2]))
+    drive(task, None)
+    task.sample = (torch.linspace(-1, 1, 20).double(), torch.randn(20, 2).double())
+    task.test_step(task.sample, 0)
+    assert seen == [(9, 150)]
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.3])
@@ -152,10 +166,7 @@ def test_descent_takes_as_many_steps_by_the_rule_asked_for(rule: Any) -> None:
     """On x² the slope is 2x: v <- b v + 2x, x <- x - a v, or x - a (2x + b v) for Nesterov's."""
     task = GradientDescentTask("x^2", [1.0], rule, lr=0.1, momentum=0.6, steps=4)
     optimiser = task.configure_optimizers()
-    for name, value in (("optimizers", lambda: optimiser), ("manual_backward", lambda loss: loss.backward()),
-                        ("log_dict", lambda *_: None)):  # fmt: skip
-        setattr(task, name, value)
-    task._trainer = SimpleNamespace()  # type: ignore[assignment]
+    drive(task, optimiser)
     task.training_step((), 0)
     x, v, beta, due = 1.0, 0.0, 0.0 if rule == "sgd" else 0.6, [1.0]
     for _ in range(4):
