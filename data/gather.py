@@ -56,12 +56,18 @@ class SplitRule:
         for option in ("val_fraction", "test_fraction"):
             if not 0 <= getattr(self, option) < 1:
                 raise ValueError(f"{option} must be in [0, 1), got {getattr(self, option)}")
-        if self.val_fraction + self.test_fraction > MOST_HELD_OUT:
-            both = f"{self.val_fraction} + {self.test_fraction}" if self.test_fraction else f"{self.val_fraction}"
-            name = "val_fraction + test_fraction" if self.test_fraction else "val_fraction"
-            raise ValueError(f"{name} must be at most {MOST_HELD_OUT}, got {both}: hardly a picture would train")
         if self.num_folds == 1 or self.num_folds < 0:
             raise ValueError(f"num_folds must be 0 or at least 2, got {self.num_folds}")
+        if self.num_folds:  # a fold of what the test left, see `data.partition.assign_splits`
+            held_out = self.test_fraction + (1 - self.test_fraction) / self.num_folds
+            name = "test_fraction + (1 - test_fraction) / num_folds"
+            given = f"{self.test_fraction} + (1 - {self.test_fraction}) / {self.num_folds}"
+        else:
+            held_out = self.val_fraction + self.test_fraction
+            name = "val_fraction + test_fraction" if self.test_fraction else "val_fraction"
+            given = f"{self.val_fraction} + {self.test_fraction}" if self.test_fraction else f"{self.val_fraction}"
+        if held_out > MOST_HELD_OUT:
+            raise ValueError(f"{name} must be at most {MOST_HELD_OUT}, got {given}: hardly a picture would train")
         if self.fold and not self.num_folds:
             raise ValueError(f"fold {self.fold} needs the number of folds, --data.num_folds, at least 2")
         if not 0 <= self.fold < max(self.num_folds, 1):
@@ -239,7 +245,7 @@ def decide_splits(entries: Sequence[Entry], shown: Sequence[str], rule: SplitRul
 
 
 def idle_shares(given: Set[str | None], rule: SplitRule, source: str) -> dict[str, str]:
-    """Shares that split nothing: the pictures of that part are named already, or folds are.
+    """Shares that split nothing, since the pictures of that part are named already.
 
     Args:
         given: Splits that the set names itself.
@@ -253,8 +259,6 @@ def idle_shares(given: Set[str | None], rule: SplitRule, source: str) -> dict[st
     for part, share in (("val", rule.val_fraction), ("test", rule.test_fraction)):
         if part in given and share > 0:
             idle[f"{part}_fraction"] = f"without effect, {source} says itself which pictures are {part}"
-    if rule.num_folds and rule.val_fraction > 0:
-        idle["val_fraction"] = f"without effect with --data.num_folds, a fold is 1/{rule.num_folds} of the pictures"
     return idle
 
 

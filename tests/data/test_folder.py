@@ -127,6 +127,14 @@ def test_folds_partition_the_pictures(make: Make, flat: Path) -> None:
         make(split, num_folds=5).setup()
 
 
+def test_what_is_held_out_is_the_test_and_a_fold_of_the_rest(make: Make, tmp_path: Path) -> None:
+    pictures = folder(tmp_path / "many", {"cat": 40, "dog": 40})
+    data = make(pictures, num_folds=5, test_fraction=0.75)  # more than 0.9 with the val_fraction that folds do not read
+    assert data.summary()["splits"] == {"train": 16, "val": 4, "test": 60}
+    with pytest.raises(ValueError, match=r"val_fraction \+ test_fraction must be at most 0\.9, got 0\.2 \+ 0\.75"):
+        make(pictures, test_fraction=0.75)
+
+
 def test_balance_shows_classes_equally_often(make: Make, flat: Path) -> None:
     for aug in ("none", "light"):
         data = make(flat, balance="sampler", val_fraction=0.0, aug=aug)
@@ -166,6 +174,10 @@ def test_wrong_options_are_named(make: Make, flat: Path) -> None:
         ({"val_fraction": 1.0}, r"val_fraction must be in \[0, 1\), got 1"),
         ({"val_fraction": 0.5, "test_fraction": 0.5}, r"at most 0\.9, got 0\.5 \+ 0\.5"),
         ({"val_fraction": 0.99}, r"val_fraction must be at most 0\.9, got 0\.99: hardly a picture would train"),
+        (
+            {"num_folds": 2, "test_fraction": 0.85},
+            r"^test_fraction \+ \(1 - test_fraction\) / num_folds must be at most 0\.9, got 0\.85 \+ \(1 - 0\.85",
+        ),
         ({"num_workers": -1}, "num_workers must be at least 0, got -1"),
         ({"num_folds": 1}, "num_folds must be 0 or at least 2, got 1"),
         ({"num_folds": 3, "fold": 3}, r"fold must be in 0\.\.2, got 3"),
