@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data import DATA
+from data import DATA, OWN_FORM
 from models import MODELS, SUMMARIES
 from trainer.contract import offered
 from trainer.errors import RunFailed
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
 
     def work() -> int:
-        request = read(words, MODELS, DATA, RECIPES)
+        request = read(words, MODELS, DATA, RECIPES, forms=OWN_FORM)
         if "help" in request.switches:
             from trainer.help import screen
 
@@ -57,7 +57,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     from trainer.resume import check_compatible, check_unfinished, logged_step, stages
     from trainer.safe_file import load_checkpoint
 
-    plan = planned(request, lambda replay: read(words, MODELS, DATA, RECIPES, replay=replay), MODELS, DATA)
+    plan = planned(request, lambda replay: read(words, MODELS, DATA, RECIPES, replay, OWN_FORM), MODELS, DATA)
     if plan is None:
         return 0
     plan.imports_s = time.perf_counter() - started

@@ -19,3 +19,7 @@ DATA = {
     "outcomes": "data.outcomes.Outcomes",
     "folder": "data.folder.Folder",
 }
+
+# A model that takes a data set in a form of its own: what the user calls it, and the name of that form.
+# The face network trains on many splits at once.
+OWN_FORM = {("face", "olivetti"): "face-splits"}

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+import data
+import models
+from data import OWN_FORM
 from trainer.arguments import Arguments
 from trainer.errors import UserError
-from trainer.front import Request, nearest, read
+from trainer.front import Request, read
 from trainer.nested import flatten, nest
+from trainer.words import nearest
 
 MODELS = {"cnn": "models.cnn.CNNTask", "face": "models.face.FaceTask"}
 DATA = {"digits": "data.digits.Digits", "mnist": "data.mnist.MNIST", "folder": "data.folder.Folder"}
@@ -65,6 +69,31 @@ def test_a_file_that_names_its_model_replaces_the_recipe(recipes: Path, tmp_path
     request = read(["-c", str(saved)], MODELS, DATA, recipes)
     assert (request.model, request.data) == ("cnn", "mnist")
     assert request.settings == {"model": {"lr": 0.5}, "seed_everything": 4}
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_model_gets_the_form_of_the_data_that_it_takes(recipes: Path, tmp_path: Path, resumed: bool) -> None:
+    forms, known = {("face", "olivetti"): "face-splits"}, {**DATA, "olivetti": "a.B", "face-splits": "a.C"}
+    (recipes / "face.yaml").write_text("model: {name: face, lr: 0.1}\ndata: {name: face-splits, steps: 10}\n")
+    file = tmp_path / "own.yaml"
+    file.write_text("model: face\ndata: {name: olivetti, num_splits: 2}\n")
+    words = ["--resume", "runs/x", "--data", "olivetti"] if resumed else ["-c", str(file)]
+    request = read(words, MODELS, known, recipes, file if resumed else None, forms)
+    assert request.data == "face-splits"
+    assert request.settings == {"data": {"num_splits": 2}}  # a file that names both stands alone
+    request = read(["--model", "face", "--data", "olivetti"], MODELS, known, recipes, forms=forms)
+    assert request.data == "face-splits"
+    assert request.settings == {"model": {"lr": 0.1}, "data": {"steps": 10}}
+    file.write_text("data: {name: olivetti, num_splits: 2}\n")
+    request = read(["--model", "face", "-c", str(file)], MODELS, known, recipes, forms=forms)
+    assert request.settings == {"model": {"lr": 0.1}, "data": {"steps": 10, "num_splits": 2}}
+    assert read(["--model", "cnn", "-c", str(file)], MODELS, known, recipes, forms=forms).data == "olivetti"
+
+
+def test_forms_are_of_known_models_and_data() -> None:
+    for (model, name), form in OWN_FORM.items():
+        assert model in models.MODELS
+        assert {name, form} <= set(data.DATA)
 
 
 def test_a_file_without_a_model_is_laid_over_the_recipe(recipes: Path, tmp_path: Path) -> None:

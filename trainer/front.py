@@ -1,4 +1,4 @@
-"""The short front of the command line: names, recipes, aliases and suggestions, without importing torch.
+"""The short front of the command line: names, recipes and settings files, without importing torch.
 
 ``read`` turns ``--model cnn --data mnist --epochs 3 --model.width 32`` into a `Request`: which model, which data, one
 nested dictionary of settings (recipe, then files, then the command line) and where each setting came from. Everything
@@ -7,28 +7,15 @@ that can be found wrong before the heavy libraries load is found here, in one li
 
 from __future__ import annotations
 
-import difflib
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from trainer.errors import UserError, expand
 from trainer.nested import GROUPS, flatten, nest
-
-ALIASES = {
-    "epochs": "trainer.max_epochs",
-    "batch_size": "data.batch_size",
-    "lr": "model.lr",
-    "seed": "seed_everything",
-    "device": "trainer.accelerator",
-}
-SWITCHES = ("help", "print_config", "model.help", "data.help", "trainer.help")
-OWN = ("model", "data", "config", "resume", "root")
-# The face network trains on many splits of its data at once.
-OWN_FORM = {("face", "olivetti"): "face-splits"}
-TOP_LEVEL = ("seed_everything", "report", "early_stopping.patience")
+from trainer.words import ALIASES, TOP_LEVEL, nearest, read_tokens
 
 
 @dataclass
@@ -65,75 +52,6 @@ class Request:
     usual_data: str = ""
 
 
-def nearest(name: str, known: Collection[str]) -> str:
-    """``", did you mean 'cnn'?"`` for the known name nearest to ``name``, or an empty text.
-
-    Names of one group, as ``model.width``, are compared without it, since it would make any two of them look alike; the
-    same name in another group is the nearest of all, with or without what a network calls its input: ``in_``. A short
-    name of the command line, such as ``epochs``, stands for the setting itself.
-    """
-    group, dot, own = name.rpartition(".")
-    if ALIASES.get(own) in known:
-        match = [ALIASES[own]]
-    elif not dot:
-        match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    else:
-        dotted = [other.rpartition(".") for other in sorted(known)]
-        match = [f"{other}.{last}" for other, _, last in dotted if other and last in (own, own.removeprefix("in_"))][:1]
-        inside = [last for other, _, last in dotted if other == group]
-        match = match or [f"{group}.{last}" for last in difflib.get_close_matches(own, inside, n=1, cutoff=0.7)]
-    return f", did you mean {match[0]!r}?" if match else ""
-
-
-def read_tokens(argv: Sequence[str]) -> tuple[dict[str, list[str]], set[str]]:
-    """Splits a command line into options with their values and switches without.
-
-    Args:
-        argv: Words after the program's name: ``--key value``, ``--key=value``, ``-c FILE``, ``-h`` and `SWITCHES`.
-
-    Returns:
-        The values given for each option, in order, with aliases resolved, and the set of switches.
-
-    Raises:
-        UserError: For a word that belongs to no option, an option without its value, or one given twice.
-    """
-    options: dict[str, list[str]] = {}
-    spelled: dict[str, str] = {}
-    switches: set[str] = set()
-    words = list(argv)
-    while words:
-        word = words.pop(0)
-        name, equals, value = {"-h": "--help", "-c": "--config"}.get(word, word).partition("=")
-        if not name.startswith("--") or len(name) < 3:
-            raise UserError(f"{word!r} belongs to no option; options look like --epochs 3 (see --help)")
-        name = name[2:]
-        if name in SWITCHES and not equals:
-            switches.add(name)
-            continue
-        group, dot, _ = name.partition(".")
-        if name not in {*OWN, *ALIASES, *TOP_LEVEL} and not (dot and group in ("model", "data", "trainer")):
-            raise UserError(f"no option '--{name}'{_suggest_option(name)}")
-        if not equals:
-            if not words or (words[0].startswith("--") and len(words[0]) > 2):
-                raise UserError(f"--{name} needs a value")
-            value = words.pop(0)
-        if not value:
-            raise UserError(f"--{name} needs a value, got an empty one")
-        key = ALIASES.get(name, name)
-        if key in options and key != "config":
-            if name == spelled[key]:
-                raise UserError(f"--{name} is given twice")
-            raise UserError(f"--{name} says again what --{spelled[key]} said: give one of them")
-        options.setdefault(key, []).append(value)
-        spelled[key] = name
-    return options, switches
-
-
-def _suggest_option(name: str) -> str:
-    known = (*OWN, *ALIASES, *TOP_LEVEL, "help", "print_config")
-    return nearest(name, known).replace("did you mean '", "did you mean '--")
-
-
 def recipe_file(model: str, data: str | None, folder: Path) -> Path:
     """The recipe for a model on a data set: ``MODEL-DATA.yaml`` when there is one, else ``MODEL.yaml``."""
     special = folder / f"{model}-{data}.yaml"
@@ -166,7 +84,12 @@ def name_data(value: str, known: dict[str, str]) -> tuple[str, str | None]:
 
 
 def read(
-    argv: Sequence[str], models: dict[str, str], data: dict[str, str], recipes: Path, replay: Path | None = None
+    argv: Sequence[str],
+    models: dict[str, str],
+    data: dict[str, str],
+    recipes: Path,
+    replay: Path | None = None,
+    forms: Mapping[tuple[str, str], str] = {},
 ) -> Request:
     """Reads the command line and the files it names.
 
@@ -176,6 +99,7 @@ def read(
         data: Known data by name.
         recipes: Folder that holds ``MODEL.yaml`` and ``MODEL-DATA.yaml``.
         replay: Settings of the run to resume; they take the place of the recipe.
+        forms: For a model and what its user calls the data, the name of the form in which that model takes them.
 
     Raises:
         UserError: One line that names the option, file or value at fault.
@@ -192,9 +116,10 @@ def read(
     request.root = _root(request, options.pop("root", [None])[0])
     given_model = options.pop("model", [None])[0]
     given_data = options.pop("data", [None])[0]
-    in_files = {group: next((c[group]["name"] for _, c in reversed(contents) if "name" in c.get(group, {})), None)
-                for group in ("model", "data")}  # fmt: skip
+    in_files = {"model": _named("model", contents)}
     request.model = given_model or in_files["model"] or ""
+    contents = [(file, _in_own_form(content, request.model, forms)) for file, content in contents]
+    in_files["data"] = _named("data", contents)
     _check_groups(contents)
     _check_model(request, contents, models)
     path = None
@@ -202,7 +127,7 @@ def read(
         # The options of a folder can be shown without one.
         shows = given_data == "folder" and {"model.help", "data.help"} & switches
         request.data, path = (given_data, None) if shows else name_data(given_data, data)
-        request.data = OWN_FORM.get((request.model, request.data), request.data)
+        request.data = forms.get((request.model, request.data), request.data)
     if request.resume and not replay:  # the run's own settings are read first
         request.overrides = {key: values[0] for key, values in options.items()}
         return request
@@ -231,6 +156,17 @@ def read(
     request.settings = nest(request.settings)
     request.overrides = {key: values[0] for key, values in options.items()}
     return request
+
+
+def _named(group: str, contents: list[tuple[Path, dict[str, Any]]]) -> str | None:
+    """The model or the data that the last of the files to name one names."""
+    return next((content[group]["name"] for _, content in reversed(contents) if "name" in content.get(group, {})), None)
+
+
+def _in_own_form(content: dict[str, Any], model: str, forms: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    """The same settings, their data named as this model takes them."""
+    name = content.get("data", {}).get("name")
+    return {**content, "data": {**content["data"], "name": forms[model, name]}} if (model, name) in forms else content
 
 
 def _root(request: Request, given: str | None) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from trainer.device import PRECISION_NAMES, PRECISIONS, check_device
 from trainer.errors import UserError
 from trainer.folder import MADE
-from trainer.front import nearest
+from trainer.words import nearest
 
 LARGEST = 3.4e38  # of single precision, in which networks are trained
 LONGEST = 2**63 - 1  # of the whole numbers that tensors count with

@@ -21,11 +21,12 @@ from trainer.contract import offered
 from trainer.device import DEVICES
 from trainer.errors import UserError, expand
 from trainer.folder import find_checkpoint
-from trainer.front import ALIASES, Request, nearest
+from trainer.front import Request
 from trainer.limits import ALLOWED, check_number, check_trainer
 from trainer.nested import flatten, nest
 from trainer.signature import NEEDED, arguments_of
 from trainer.typed import accept, expected_of, explain, hint_of
+from trainer.words import ALIASES, nearest
 
 # What the house decides itself: run folder, callbacks and logging are not the user's to replace from the command line.
 TRAINER_SKIPPED = {
