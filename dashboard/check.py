@@ -6,7 +6,8 @@
 Exit status: 0 everything promised is there, 1 something is missing or wrong, 2 the command was wrong.
 
 A run folder is named ``<date>-<time>-s<seed>``; its promises are tags and values of its ``metrics.json`` (except the
-times, which are known only after the last event), those of ``--tags`` and what `dashboard.promises` lists.
+times, which are known only after the last event), those of ``--tags`` and what the run itself says that it wrote, see
+`dashboard.promises`.
 """
 
 from __future__ import annotations

@@ -190,6 +190,7 @@ class RunFolder:
         self.card = self.path / "MODEL_CARD.md"
         self.report = self.path / "report.md"
         self.figures = self.path / "figures"
+        self.shown = self.path / "shown.json"
         self.nonfinite = self.path / "nonfinite"
         self.crash = self.path / "crash.txt"
 

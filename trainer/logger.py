@@ -8,6 +8,7 @@ table's columns for all of them.
 from __future__ import annotations
 
 import io
+from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
@@ -116,7 +117,40 @@ class _NoEvents:
 
 
 class HardyWriter(SummaryWriter):
-    """A ``SummaryWriter`` that survives a full disk, and histograms of nothing or of NaN."""
+    """A ``SummaryWriter`` that survives a full disk, and histograms of nothing or of NaN, and keeps what it wrote.
+
+    Attributes:
+        written: Tags by what TensorBoard calls their kind.
+    """
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        self.written: defaultdict[str, set[str]] = defaultdict(set)
+        super().__init__(*arguments, **keywords)
+
+    def add_scalar(self, tag: str, *arguments: Any, **keywords: Any) -> None:
+        """One number."""
+        super().add_scalar(tag, *arguments, **keywords)
+        self.written["scalars"].add(tag)
+
+    def add_image(self, tag: str, *arguments: Any, **keywords: Any) -> None:
+        """One picture."""
+        super().add_image(tag, *arguments, **keywords)
+        self.written["images"].add(tag)
+
+    def add_pr_curve(self, tag: str, *arguments: Any, **keywords: Any) -> None:
+        """One curve of precision over recall."""
+        super().add_pr_curve(tag, *arguments, **keywords)
+        self.written["pr_curves"].add(tag)
+
+    def add_histogram_raw(self, tag: str, *arguments: Any, **keywords: Any) -> None:
+        """Counts in bins."""
+        super().add_histogram_raw(tag, *arguments, **keywords)
+        self.written["histograms"].add(tag)
+
+    def add_graph(self, *arguments: Any, **keywords: Any) -> None:
+        """The network."""
+        super().add_graph(*arguments, **keywords)
+        self.written["graphs"].add("")
 
     def _get_file_writer(self) -> Any:
         if self.file_writer is None:
@@ -135,10 +169,12 @@ class HardyWriter(SummaryWriter):
         tensor = torch.as_tensor(values)
         if tensor.numel() and bool(torch.isfinite(tensor).all()):
             super().add_histogram(tag, values, *arguments, **keywords)
+            self.written["histograms"].add(tag)
 
     def add_text(self, tag: str, text_string: str, *arguments: Any, **keywords: Any) -> None:
         """Any file name may stand in the text."""
         super().add_text(tag, showable(text_string), *arguments, **keywords)
+        self.written["text"].add(tag)
 
     def add_embedding(self, *arguments: Any, **keywords: Any) -> None:
         """The projector writes files of its own; a full disk must not stop it either.
@@ -148,6 +184,7 @@ class HardyWriter(SummaryWriter):
         try:
             with redirect_stdout(io.StringIO()):
                 super().add_embedding(*arguments, **keywords)
+            self.written["projector"].add("")
         except OSError as error:
             notice(f"warning: no projector in {self.log_dir} ({error.strerror or error})")
 
@@ -232,6 +269,17 @@ class RunLogger(TensorBoardLogger):
     def save(self) -> None:
         """Flush; Lightning would also write ``hparams.yaml``, which ``config.yaml`` says better."""
         self.experiment.flush()
+
+    def shown(self) -> dict[str, list[str]]:
+        """What this process has written: tags by their kind, and under ``overview`` the expressions of its charts.
+
+        Graph and projector have no tags of their own; each is one empty name.
+        """
+        written = getattr(self.experiment, "written", {})
+        charts = [
+            pattern for charts in (self._shown or {}).values() for _, group in charts.values() for pattern in group
+        ]
+        return {**{kind: sorted(tags) for kind, tags in sorted(written.items())}, "overview": charts}
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

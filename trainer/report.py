@@ -22,9 +22,10 @@ from trainer.accumulation import in_a_step
 from trainer.artefacts import card_text, data_rows, save_confusion, save_lists, save_top_losses, table
 from trainer.contract import Data, Task, offered
 from trainer.figures import draw
-from trainer.folder import RunFolder, write_atomically
+from trainer.folder import RunFolder, json_text, write_atomically
 from trainer.front import Request
 from trainer.judged import in_part, learnt_before, seen_metrics
+from trainer.logger import RunLogger
 from trainer.notice import notice
 from trainer.options import Settings
 from trainer.provenance import versions
@@ -94,7 +95,7 @@ def conclude(
     metrics: dict[str, float],
     started: float,
 ) -> None:
-    """Writes metrics.json, report.md and figures, and prints the result; the last line names the run folder.
+    """Writes metrics.json, report.md, figures and shown.json, prints the result; the last line names the run folder.
 
     The result is written before anything is drawn, and once more with the figures that could be.
 
@@ -143,6 +144,8 @@ def conclude(
             if tag not in logged and not tag.startswith("time/") and math.isfinite(value):
                 writer.add_scalar(tag, value, trainer.global_step)
         writer.flush()
+    if isinstance(trainer.logger, RunLogger):
+        write_atomically(folder.shown, json_text(trainer.logger.shown()) + "\n")
     width = max(len(name) for name, _ in findings)
     print()
     for name, line in findings:
