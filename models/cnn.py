@@ -8,6 +8,7 @@ The network itself, with the formulas of convolution, is `models.convnet`; pretr
 """
 # N batch, C channels, H height, W width, D features, K classes
 
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -28,6 +29,7 @@ from models.limits import check_optimiser
 from models.optimisation import build_optimiser, cycle, may_fuse, parameter_groups, peak_rate
 from models.pixels import normalise
 from models.resuming import resumes
+from models.training_pictures import FewPictures, few_training_pictures
 
 
 class CNNTask(ClassifierReporting, LightningModule):
@@ -158,7 +160,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         self.head_alone: HeadAlone | None = None
         self.validation: Outcome | None = None
         self.test: Outcome | None = None
-        self.train_pictures: tuple[Tensor, Tensor] | None = None
+        self.train_pictures: FewPictures | None = None
         self.first_batch: tuple[Tensor, Tensor] | None = None  # as training sees pictures, for a figure
 
     @classmethod
@@ -296,11 +298,10 @@ class CNNTask(ClassifierReporting, LightningModule):
         return cycle(optimiser, self.trainer, options["warmup"], options["schedule"])
 
     def on_fit_end(self) -> None:
-        """Keeps a view of the training pictures for the baseline that needs no training."""
+        """Keeps where the training pictures are, for the baseline that needs no training."""
         forget_compiled(self.network)
-        loader: Any = self.trainer.train_dataloader
-        if hasattr(loader, "images"):
-            self.train_pictures = (loader.images, loader.labels)
+        data = getattr(self.trainer, "datamodule", None)
+        self.train_pictures = partial(few_training_pictures, data, self.trainer.train_dataloader)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the sums of a half-finished epoch and the curve so far, so that a resumed run reports the same."""

@@ -18,16 +18,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from torch import Tensor
+import torch
 
 from dashboard.confusion import confusion_counts, most_confused
 from models.classification.evaluation import Outcome, Point
+from models.training_pictures import FewPictures
 from theory.calibration import HIGHEST, LOWEST, expected_calibration_error, fit_temperature
 from theory.intervals import wilson_interval
 from theory.neighbours import nearest_neighbour
 
 NOTHING = [("result", "nothing was measured: there is neither a test nor a validation set")]
 MOST_CLASSES_SHOWN = 20  # in one line
+PIXELS_AT_ONCE = 2**24  # of the judged pictures as float32: 64 MiB
 MOST_DISTANCES = 2 * 10**10  # multiply-adds of the baseline that are worth waiting for, about a second
 
 
@@ -39,7 +41,8 @@ class Summary:
         test: Outputs on the test pictures.
         validation: Outputs of the tested weights on the validation pictures, or None without any.
         history: Where the classes stood after each validated epoch.
-        train_pictures: Training pictures (N, C, H, W) and labels (N,) for the baseline, or None.
+        train_pictures: For a number, training pictures (N, C, H, W) and labels (N,) if there are no more, see
+            `models.training_pictures`; None without training.
         reference: Best published accuracy in 0..1 and its source, or None.
         split: What ``test`` holds: ``test``, or ``val`` where there is no test set.
         chosen: Whether these pictures also chose the weights, which flatters them.
@@ -49,7 +52,7 @@ class Summary:
     test: Outcome
     validation: Outcome | None
     history: list[Point]
-    train_pictures: tuple[Tensor, Tensor] | None
+    train_pictures: FewPictures | None
     reference: list[Any] | None = None
     split: str = "test"
     chosen: bool = False
@@ -69,18 +72,16 @@ class Summary:
     @cached_property
     def neighbour_right(self) -> int | None:
         """Test pictures that the nearest training picture classifies rightly, or None where that would take long."""
-        if self.train_pictures is None:
+        pixels = self.test.images[0].numel()
+        few = self.train_pictures and self.train_pictures(MOST_DISTANCES // (len(self.test.images) * pixels))
+        if not few or few[0].shape[1:] != self.test.images.shape[1:]:  # a loader of the user's own may hold other sizes
             return None
-        images, labels = (part.cpu() for part in self.train_pictures)
-        if images.shape[1:] != self.test.images.shape[1:]:
-            return None
-        pixels = images[0].numel()
-        if len(images) * len(self.test.images) * pixels > MOST_DISTANCES:
-            return None
-        guesses = nearest_neighbour(
-            self.test.pictures(slice(None)).flatten(1).float(), images.flatten(1).float(), labels
-        )
-        return int((guesses == self.test.labels).sum())
+        images, labels = few
+        guesses = [
+            nearest_neighbour(part.cpu().flatten(1).float(), images.flatten(1), labels)
+            for part in self.test.images.split(max(1, PIXELS_AT_ONCE // pixels))
+        ]
+        return int((torch.cat(guesses) == self.test.labels).sum())
 
     def calibration(self) -> tuple[float, float | None]:
         """ECE on the judged pictures before, and after the temperature that other pictures chose, if there were any."""

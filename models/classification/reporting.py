@@ -19,6 +19,7 @@ from models.classification.evaluation import Evaluation, Outcome, Point
 from models.classification.findings import NOTHING, Summary
 from models.classification.head_alone import HeadAlone
 from models.columns import Compared, compare_columns
+from models.training_pictures import FewPictures
 from theory.intervals import wilson_interval
 
 BLOWN_UP = math.log(10)  # nats above one that knows nothing: the right class gets a tenth of chance
@@ -34,7 +35,7 @@ class ClassifierReporting:
         head_alone: What the fitted head of a backbone did before the body learnt, or None.
         validation: Outputs of the newest validation, or None.
         test: Outputs on the test pictures, or None.
-        train_pictures: Training pictures (N, C, H, W) and labels (N,) for the baseline, or None.
+        train_pictures: Training pictures and labels for the baseline, see `models.training_pictures`, or None.
         first_batch: Pictures of a batch in 0..1 or 0..255 as training sees them, and their labels, shape (N,), or the
             shares of the classes, shape (N, K), where pictures are mixed.
     """
@@ -50,7 +51,7 @@ class ClassifierReporting:
     head_alone: HeadAlone | None = None
     validation: Outcome | None
     test: Outcome | None
-    train_pictures: tuple[Tensor, Tensor] | None
+    train_pictures: FewPictures | None
     first_batch: tuple[Tensor, Tensor] | None
     _found: tuple[Outcome | None, Outcome | None, Summary | None] = (None, None, None)
 

@@ -23,6 +23,7 @@ from models.finetune.freezing import layerwise_groups
 from models.finetune.head_start import STRENGTHS, HeadFit, fit_best_head
 from models.finetune.lr_finder import run_trial, suggest, trial_rates
 from models.optimisation import build_optimiser
+from models.training_pictures import training_set
 
 if TYPE_CHECKING:
     from models.cnn import CNNTask
@@ -44,7 +45,7 @@ def fit_head_of(trainer: Trainer, task: CNNTask) -> tuple[HeadFit, Tensor]:
     """
     network, classes = task.network, len(task.hparams["class_names"])
     precision = str(trainer.precision) if str(trainer.precision) in PRECISIONS else "32-true"
-    images, labels, units = training_set(trainer)
+    images, labels, units = training_set(trainer.datamodule, trainer.train_dataloader)  # type: ignore[attr-defined]
     total = len(labels)
     chosen = int(choosing(labels.cpu(), classes, units).sum())
     say(
@@ -180,19 +181,6 @@ def set_peak(trainer: Trainer, lr: float) -> None:
         group["lr"] *= lr / before
     for config in trainer.lr_scheduler_configs:
         config.scheduler.base_lrs = [group["initial_lr"] for group in optimiser.param_groups]
-
-
-def training_set(trainer: Trainer) -> tuple[Tensor, Tensor, Tensor]:
-    """All training pictures without augmentation, shape (N, C, H, W), their labels (N,), and what they belong to (N,).
-
-    Data with augmentation offer them as ``plain(split)`` and ``labels(split)``. Where pictures belong together, such as
-    copies or those of one patient, ``units(split)`` gives a number that these share.
-    """
-    data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    loader: Any = trainer.train_dataloader
-    plain = hasattr(data, "plain")
-    images, labels = (data.plain("train"), data.labels("train")) if plain else (loader.images, loader.labels)
-    return images, labels, data.units("train") if hasattr(data, "units") else torch.arange(len(labels))
 
 
 @rank_zero_only

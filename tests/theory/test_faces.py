@@ -14,6 +14,7 @@ from sklearn.covariance import ledoit_wolf as peer_ledoit_wolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import KNeighborsClassifier
 
+from theory import neighbours
 from theory.hog import hog, image_gradient, orientation_votes
 from theory.lda import (
     cosine_scores,
@@ -39,13 +40,17 @@ def people(num: int = 6, each: int = 5, features: int = 20, seed: int = 0) -> tu
     return samples * torch.logspace(-2, 2, features).double() + 3, labels + 10
 
 
-def test_nearest_neighbour_equals_scikit_learns() -> None:
+@pytest.mark.parametrize("at_once", [1, 100, neighbours.AT_ONCE])
+def test_nearest_neighbour_equals_scikit_learns(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "AT_ONCE", at_once)
     samples, labels = people()
     queries = samples + normal(*samples.shape, seed=7) * samples.std(0)
     peer = KNeighborsClassifier(1, algorithm="brute").fit(samples, labels)
     np.testing.assert_array_equal(nearest_neighbour(queries, samples, labels), peer.predict(queries))
     with pytest.raises(ValueError, match="one label a sample"):
         nearest_neighbour(queries, samples, labels[1:])
+    twice = torch.cat([samples, samples]), torch.cat([labels, labels + 100])
+    assert torch.equal(nearest_neighbour(samples, *twice), labels)  # among equals the first
 
 
 @pytest.mark.parametrize("num", [3, 5, 400])
