@@ -125,6 +125,22 @@ def test_what_no_run_can_use_is_refused_before_the_pictures_are_read(
     refused([*unread, *words], message, tmp_path / "runs", capsys)
 
 
+def test_a_file_that_stands_alone_says_so_where_it_lacks_epochs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file := tmp_path / "own.yaml").write_text("model: {name: face}\ndata: {name: face-splits}\n")
+    said = (
+        f"{file} names model and data, so no recipe is read; leave data.name out (--data says it too) to lay it over "
+    )
+    message = f"--epochs (--trainer.max_epochs): expected a whole number from 1, got None; {said}models/face.yaml"
+    refused(["-c", str(file)], message, tmp_path / "runs", capsys)
+    refused(["-c", str(file), "--epochs", "0"], message.partition("None")[0] + "0\n", tmp_path / "runs", capsys)
+    file.write_text("model: {name: face}\n")
+    for more in ([], ["--data", "face-splits"]):
+        assert train.main(["-c", str(file), *more, "--print_config"]) == 0
+        assert "max_epochs: 4" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

@@ -36,6 +36,7 @@ class Request:
         command: The command as typed.
         stages: Lengths that the run was begun for and went on to, ``5 epochs, 8 epochs``; empty for one of one piece.
         usual_data: The data that the model's recipe names, whatever the user named.
+        alone: Why no recipe was read, and how it would be; empty where one was, or there is none.
     """
 
     model: str = ""
@@ -50,6 +51,7 @@ class Request:
     command: str = ""
     stages: str = ""
     usual_data: str = ""
+    alone: str = ""
 
 
 def recipe_file(model: str, data: str | None, folder: Path) -> Path:
@@ -137,11 +139,15 @@ def read(
             f"not {request.model} on {request.data or in_files['data']}"
         )
     # A file that names model and data stands alone; otherwise the recipe comes first.
-    recipe = None
+    recipe, usual = None, recipe_file(request.model, request.data or in_files["data"], recipes)
     if in_files["model"] != request.model or not in_files["data"]:
-        recipe = recipe_file(request.model, request.data or in_files["data"], recipes)
+        recipe = usual
         contents.insert(0, (recipe, read_yaml(recipe)))
         request.usual_data = contents[0][1].get("data", {}).get("name", "")
+    elif not replay and usual.is_file():
+        file = next(file for file, content in reversed(contents) if "name" in content.get("data", {}))
+        how = f"leave data.name out (--data says it too) to lay it over {usual.parent.name}/{usual.name}"
+        request.alone = f"{file} names model and data, so no recipe is read; {how}"
     _merge(request, contents, in_files["data"])
     if recipe is not None:
         request.overlaid = {key: file for key, file in request.origin.items() if file != str(recipe)}

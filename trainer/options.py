@@ -245,7 +245,8 @@ def parse(
     check_trainer(values["trainer"], where)
     if not values["trainer"].get("max_steps", -1) > 0 and (values["trainer"]["max_epochs"] or 0) < 1:
         given = values["trainer"]["max_epochs"]
-        raise UserError(f"{where['max_epochs']}: expected {ALLOWED['trainer.max_epochs']}, got {given}")
+        why = f"; {request.alone}" if given is None and request.alone else ""
+        raise UserError(f"{where['max_epochs']}: expected {ALLOWED['trainer.max_epochs']}, got {given}{why}")
     patience = values["early_stopping"]["patience"]
     if patience is not None and patience < 1:
         raise UserError(f"{where['patience']}: expected {ALLOWED['early_stopping.patience']}, got {patience}")
