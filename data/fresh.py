@@ -1,4 +1,4 @@
-"""New files of a cache folder: readable by whom the umask lets read, as other files are.
+"""New files of a cache folder, whole or not there at all: readable by whom the umask lets read, as other files are.
 
 `tempfile.mkstemp` makes files for their owner alone, and a file keeps that when it is given its name: others who share
 the folder could not use it.
@@ -30,3 +30,18 @@ def fresh_file(folder: Path, prefix: str) -> tuple[int, str]:
             return os.open(name, flags, 0o666), name
         except FileExistsError:
             continue
+
+
+def write_whole(path: Path, content: bytes) -> bool:
+    """Write a cache file so that it is there whole or not at all; False when the folder cannot be written."""
+    try:
+        handle, name = fresh_file(path.parent, f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True

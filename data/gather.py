@@ -14,8 +14,7 @@ from data.collect import Collection
 from data.copies import contents
 from data.layout import Entry, LayoutError, Listing, class_names, with_splits
 from data.partition import assign_splits
-from data.report import bad_files, copies_found, missing_classes, why_bad
-from data.scan import class_table
+from data.report import bad_files, class_table, copies_found, missing_classes, why_bad
 from data.store import Form, PixelStore
 from data.table import is_utf_8
 from data.units import unit_ids

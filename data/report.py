@@ -216,3 +216,21 @@ def found_lines(
     lines += [f"note: {note}" for note in notes]
     lines += [f"warning: {warning}" for warning in warnings]
     return [*lines, "warning: " + bad_files(bad, "left out", _NAMED)] if bad else lines
+
+
+def class_table(scanned: Sequence[Scanned], labels: Sequence[str]) -> list[str]:
+    """One line a class: good and bad files, sizes, modes."""
+    lines = []
+    for name in sorted(set(labels)):
+        files = [found for found, label in zip(scanned, labels, strict=True) if label == name]
+        good = [found for found in files if found.cause is None]
+        line = f"{name}: {len(good)} picture{'s' * (len(good) != 1)}"
+        if good:
+            sides = [sorted(getattr(found, side) for found in good) for side in ("width", "height")]
+            low, middle, high = ("×".join(str(side[at]) for side in sides) for at in (0, len(good) // 2, -1))
+            modes = ", ".join(f"{mode} {count}" for mode, count in Counter(f.mode for f in good).most_common())
+            line += f", width×height {low} to {high} (median {middle}), modes {modes}"
+        if len(good) < len(files):
+            line += f", {len(files) - len(good)} bad"
+        lines.append(line)
+    return lines

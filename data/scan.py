@@ -10,7 +10,6 @@ Threads suffice: Pillow releases Python's lock while it decodes and resizes.
 import hashlib
 import json
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from PIL import __version__ as pillow_version
 
 from data.copies import is_jpeg, jpeg_digest
 from data.decode import Picture, PictureError, read_bytes, read_picture
-from data.fresh import fresh_file
+from data.fresh import write_whole
 from data.modes import SEEN
 from data.progress import with_progress
 
@@ -183,36 +182,3 @@ def write_cache(cache_file: Path, max_pixels: int, scanned: Iterable[Scanned], c
     heading = _heading(max_pixels, channels)
     text = json.dumps({"heading": heading, "files": [vars(found) for found in scanned]})
     return write_whole(cache_file, text.encode())
-
-
-def write_whole(path: Path, content: bytes) -> bool:
-    """Write a cache file so that it is there whole or not at all; False when the folder cannot be written."""
-    try:
-        handle, name = fresh_file(path.parent, f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.replace(name, path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError:
-        return False
-    return True
-
-
-def class_table(scanned: Sequence[Scanned], labels: Sequence[str]) -> list[str]:
-    """One line a class: good and bad files, sizes, modes."""
-    lines = []
-    for name in sorted(set(labels)):
-        files = [found for found, label in zip(scanned, labels, strict=True) if label == name]
-        good = [found for found in files if found.cause is None]
-        line = f"{name}: {len(good)} picture{'s' * (len(good) != 1)}"
-        if good:
-            sides = [sorted(getattr(found, side) for found in good) for side in ("width", "height")]
-            low, middle, high = ("×".join(str(side[at]) for side in sides) for at in (0, len(good) // 2, -1))
-            modes = ", ".join(f"{mode} {count}" for mode, count in Counter(f.mode for f in good).most_common())
-            line += f", width×height {low} to {high} (median {middle}), modes {modes}"
-        if len(good) < len(files):
-            line += f", {len(files) - len(good)} bad"
-        lines.append(line)
-    return lines

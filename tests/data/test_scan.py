@@ -10,7 +10,8 @@ import pytest
 
 from data.copies import duplicates
 from data.decode import MAX_PIXELS, Picture, read_bytes
-from data.scan import Scanned, class_table, read_cache, scan, unchanged, write_cache
+from data.report import class_table
+from data.scan import Scanned, read_cache, scan, unchanged, write_cache
 from tests.data.pictures import write
 
 
