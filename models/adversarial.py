@@ -52,6 +52,7 @@ class AdversarialTask(LightningModule):
         generations: Generations of differential evolution.
     """
 
+    PLACES = ("checkpoint",)
     CONDITIONS = (
         (("model.widths",), lambda o: o["model.checkpoint"] is None, "the network is that of --model.checkpoint"),
         (

@@ -85,7 +85,7 @@ class CNNTask(ClassifierReporting, LightningModule):
     """
 
     FROM_DATA = ("reference",)
-    CONDITIONS = idle.CONDITIONS
+    CONDITIONS, CHECKPOINTS, HELD = idle.CONDITIONS, idle.CHECKPOINTS, idle.HELD
     monitor, mode = "val/accuracy", "max"
     classifies = judges_validation = weighs_classes = tolerates_mixed_precision = True
     mean: Tensor

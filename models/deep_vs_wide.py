@@ -61,6 +61,7 @@ class DeepVsWideTask(LightningModule):
     """
 
     FROM_DATA = ("in_features", "box", "target", "circles", "in_channels", "image_size")
+    PLACES = ("checkpoint",)
     CONDITIONS = (
         (("model.slope",), lambda o: o["model.activation"] == "leaky_relu", "only for --model.activation leaky_relu"),
     )

@@ -1,6 +1,7 @@
 """What a task and its data tell the house: the methods each must have, and what else it may offer.
 
 The house knows no model. It asks for what is listed here, by these names and no others: `offered` refuses any other.
+What the models ask of data and loaders, without knowing either, stands under `Data` and `Loader`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from trainer.errors import UserError
 
 # By name: what holds for a task or data module that does not offer it; None for a method that it does not have.
 OPTIONAL: dict[str, Any] = {
+    "CHECKPOINTS": {},
     "CONDITIONS": (),
     "FACTS": (),
     "FROM_DATA": (),
+    "HELD": {},
+    "PLACES": (),
     "augmentation": "",
     "begin_with": None,
     "check": None,
@@ -28,6 +32,7 @@ OPTIONAL: dict[str, Any] = {
     "judges_validation": False,
     "labels": None,
     "lineage": None,
+    "make_room": None,
     "mirrors": False,
     "only_single": False,
     "outputs": None,
@@ -93,6 +98,11 @@ class Task(Protocol):
     * ``CONDITIONS``: options that are read only with certain others, see `trainer.idle`: a run that would not read what
       was given is refused.
     * ``FROM_DATA``: names of arguments that only some data answer. They have defaults, and are no options.
+    * ``PLACES``: options that may name a file or a folder; where there is one, the whole path is kept.
+    * ``CHECKPOINTS``: options that may name a file of weights, or a folder whose checkpoint is meant, each with the
+      words that are no file, such as ``{"weights": ("default", "none")}``.
+    * ``HELD``: options that stand back when a run goes on, since its checkpoint holds what they would bring, and what
+      they are then, such as ``{"weights": "none"}``.
     * ``check``: class method of the options of the task; refuses by a ValueError what is wrong without the data.
     * ``wanted_pictures``: class method of the options of the task → options of the data (``image_size``, …) that are
       taken where they are None.
@@ -111,6 +121,9 @@ class Task(Protocol):
       it may offer ``weights_origin() -> str`` (one sentence with the licence), ``top_losses(limit)``: the split that
       was judged, and (number, class, guess, probability, loss) of its worst pictures, ``recalls()``: (found, of) by
       class, and ``confusion()``: for each true class how often each was guessed, or None.
+
+    These the task itself may offer, or its class where they are always the same:
+
     * ``tolerates_mixed_precision``: True when ``--trainer.precision auto`` may take bfloat16, because the figures are
       accuracies. Numbers beside exact ones need the digits of float32.
     * ``only_single``: True when it draws in float32 whatever its weights are, so that there is no double precision.
@@ -121,6 +134,9 @@ class Task(Protocol):
       the task logs itself.
     * ``failure``: one line when the run did not show what it set out to show, such as a descent that diverged. All is
       reported as usual, then the line goes to stderr and the exit status is 1.
+
+    A module inside the task may offer ``make_room(state, prefix)``: takes the size of the weights that a run goes on
+    with, where its own depends on what was learnt; ``prefix`` is how their names begin.
     """
 
     monitor: str
@@ -160,7 +176,35 @@ class Data(Protocol):
       many pictures of "val" and "test" are among them, as far as it is known.
     * ``validates()``: whether there will be samples to validate on, as far as that is known before they are read.
     * ``save_split(file)`` and ``save_files(file)``: write the split, and what each file is, as CSV.
+
+    Models may ask for these too, and do without where they are missing:
+
+    * ``balance``: choice of ``--data.balance``.
+    * ``plain(split)``: pictures as validation sees them, uint8, shape (N, C, H, W), in the order of ``labels(split)``.
+    * ``units(split)``: for each of them the number of what it belongs to, such as a patient, int64, shape (N,).
     """
 
     def summary(self) -> dict[str, Any]:
         """Name, source, shape, classes if there are any, and under ``splits`` the number of samples of each part."""
+
+
+class Loader(Protocol):
+    """What a loader of the house has beside its batches (`data.loader`); a model does without where it can.
+
+    It may offer:
+
+    * ``images`` and ``labels``: all samples, shape (N, ...), and the class of each, shape (N,). With ``augment``,
+      images are what that makes batches of: pixels, larger ones, or only numbers of pictures.
+    * ``augment``: None, or a function of a batch and its random numbers, ``draws(epoch, batch, numbers)``.
+    * ``shuffle``: whether epochs have orders of their own.
+    * ``batch_size``, ``sampler`` and ``position``: samples of a step, which epoch it is, and batches given so far.
+    * ``views(count, shuffle)``: batches of all samples, ``count`` times over, augmented afresh.
+    * ``from_the_start()``: the same loader at the first batch of its epoch, whatever position it was set to.
+    * ``last_numbers()``: which samples the batch handed out last held.
+    """
+
+    def __len__(self) -> int:
+        """Number of batches of an epoch."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """The batches."""

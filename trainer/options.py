@@ -11,7 +11,6 @@ import importlib
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -19,11 +18,11 @@ from jsonargparse import ArgumentParser, Namespace
 
 from trainer.contract import offered
 from trainer.device import DEVICES
-from trainer.errors import UserError, expand
-from trainer.folder import find_checkpoint
+from trainer.errors import UserError
 from trainer.front import Request
 from trainer.limits import ALLOWED, check_number, check_trainer
 from trainer.nested import flatten, nest
+from trainer.places import whole
 from trainer.signature import NEEDED, arguments_of
 from trainer.typed import accept, expected_of, explain, hint_of
 from trainer.words import ALIASES, nearest
@@ -35,10 +34,6 @@ TRAINER_SKIPPED = {
     "num_sanity_val_steps", "plugins", "precision", "profiler", "reload_dataloaders_every_n_epochs",
     "use_distributed_sampler",
 }  # fmt: skip
-
-# Options that name a place, and those that name one or something else: kept whole, a run may be replayed elsewhere.
-PLACES = ("data.path", "data.csv", "data.root", "data.cache_dir")
-PERHAPS_PLACES = ("data.function", "model.checkpoint", "model.weights")
 
 SHORT = {dotted: short for short, dotted in ALIASES.items()}
 HIGHEST_SEED = 2**32 - 1  # NumPy's
@@ -95,33 +90,6 @@ def wanted_facts(task: type, data: type, model_name: str = "", data_name: str = 
             raise UserError(f"{wrong}; its usual data are --data {usual_data}, see --model {model_name} --data.help")
         raise UserError(wrong)
     return [name for name in answered if name in arguments]
-
-
-def check_test(task: type, data: Any, settings: Settings, model_name: str, data_name: str) -> None:
-    """Refuses, before the training, a test of nothing: data without test pictures, or a share of less than a batch.
-
-    Args:
-        task: The task's class; one that reports validation pictures instead has ``judges_validation``, and a
-            classifier may do without both.
-        data: The data module.
-        settings: What will be used.
-        model_name: What the user calls the model.
-        data_name: What the user calls the data.
-
-    Raises:
-        UserError: Naming them and where test pictures go, or the share.
-    """
-    limit = settings.trainer.get("limit_test_batches")
-    splits, either = data.summary()["splits"], offered(task, "judges_validation")
-    measured = splits.get("test", 1) or (either and (splits.get("val", 1) or offered(task, "classifies")))
-    if not measured:
-        what, none = ("test or validation pictures", "neither") if either else ("test pictures", "none")
-        raise UserError(
-            f"--model {model_name} measures on {what}, and {settings.data.get('path') or data_name} has {none}: "
-            "put some into a folder test/, or take some from those for training, as by --data.test_fraction 0.2"
-        )
-    if isinstance(limit, float) and limit < 1 and 0 < (batches := len(data.test_dataloader())) < 1 / limit:
-        raise UserError(f"--trainer.limit_test_batches {limit}: not one of the {batches} batches of the test")
 
 
 def build_parser(
@@ -197,7 +165,7 @@ def defaults_of_facts(task: type) -> dict[str, Any]:
 
 
 def parse(
-    request: Request, parser: ArgumentParser, facts: Mapping[str, Any] | None = None
+    request: Request, parser: ArgumentParser, facts: Mapping[str, Any] | None = None, task: Any = None
 ) -> tuple[Settings, Namespace]:
     """Checks the request's settings and overrides, in this order of precedence.
 
@@ -205,6 +173,7 @@ def parse(
         request: What the user asked for.
         parser: Of the classes that will run.
         facts: What `defaults_of_facts` gave: settings of a file that say only this are passed over.
+        task: The class of the task; it says which of its options may name a place, see `trainer.contract.Task`.
 
     Raises:
         UserError: One line naming the option and, for a setting, its file; or the device, when it is not there.
@@ -234,9 +203,9 @@ def parse(
         except Exception as error:
             raise UserError(explain(_spelled(key), text, error, expected_of(key, hint_of(parser, key)))) from error
     final = parser.parse_args([], namespace=namespace)
-    for key in known.intersection((*PLACES, *PERHAPS_PLACES)):
+    for key in known:
         if isinstance(final[key], str) and final[key]:
-            final[key] = _whole(final[key], key, _where(key, request))
+            final[key] = whole(final[key], key, _where(key, request), task)
     values = final.as_dict()
     for key, value in flatten(values).items():
         check_number(_where(key, request), value)
@@ -264,22 +233,6 @@ def parse(
         ),
         final,
     )
-
-
-def _whole(text: str, key: str, where: str) -> str:
-    """A path from the root of the disk; what may be a name or a formula is one unless it looks like a file there is.
-
-    A folder of weights stands for a checkpoint in it.
-    """
-    if key == "model.weights" and text not in ("default", "none") and expand(text).is_dir():
-        try:
-            return str(Path(find_checkpoint(text)).absolute())
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from error
-    if key in PLACES or (key == "model.checkpoint" and expand(text).exists()):
-        return str(expand(text).absolute())
-    looks_so = text not in ("default", "none") if key == "model.weights" else "/" in text or bool(Path(text).suffix)
-    return str(expand(text).absolute()) if looks_so and expand(text).is_file() else text
 
 
 def _where(key: str, request: Request) -> str:

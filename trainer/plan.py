@@ -18,7 +18,6 @@ from trainer.options import (
     Settings,
     as_yaml,
     build_parser,
-    check_test,
     defaults_of_facts,
     load_class,
     option_defaults,
@@ -57,7 +56,8 @@ class Plan:
     @property
     def held(self) -> dict[str, str]:
         """Options that stand back when a run goes on: its checkpoint holds the weights."""
-        return {"weights": "none"} if self.path is not None and "weights" in self.settings.model else {}
+        held = offered(self.task_class, "HELD") if self.path is not None else {}
+        return {name: value for name, value in held.items() if name in self.settings.model}
 
 
 def planned(
@@ -88,7 +88,7 @@ def planned(
     with user_mistakes():
         task_class, data_class = load_class(models[request.model]), load_class(data[request.data])
         parser = build_parser(task_class, data_class, request.model, request.data, request.usual_data)
-        settings, namespace = parse(request, parser, defaults_of_facts(task_class))
+        settings, namespace = parse(request, parser, defaults_of_facts(task_class), task_class)
         for group in ("model", "data", "trainer"):
             if f"{group}.help" in request.switches:
                 from trainer.help import group_help
@@ -153,6 +153,33 @@ def check_patience(settings: Settings, validates: bool) -> None:
     raise UserError(f"--early_stopping.patience {settings.patience} needs pictures to validate on, and {none}")
 
 
+def check_test(task: type, data: Any, settings: Settings, model_name: str, data_name: str) -> None:
+    """Refuses, before the training, a test of nothing: data without test pictures, or a share of less than a batch.
+
+    Args:
+        task: The task's class; one that reports validation pictures instead has ``judges_validation``, and a
+            classifier may do without both.
+        data: The data module.
+        settings: What will be used.
+        model_name: What the user calls the model.
+        data_name: What the user calls the data.
+
+    Raises:
+        UserError: Naming them and where test pictures go, or the share.
+    """
+    limit = settings.trainer.get("limit_test_batches")
+    splits, either = data.summary()["splits"], offered(task, "judges_validation")
+    measured = splits.get("test", 1) or (either and (splits.get("val", 1) or offered(task, "classifies")))
+    if not measured:
+        what, none = ("test or validation pictures", "neither") if either else ("test pictures", "none")
+        raise UserError(
+            f"--model {model_name} measures on {what}, and {settings.data.get('path') or data_name} has {none}: "
+            "put some into a folder test/, or take some from those for training, as by --data.test_fraction 0.2"
+        )
+    if isinstance(limit, float) and limit < 1 and 0 < (batches := len(data.test_dataloader())) < 1 / limit:
+        raise UserError(f"--trainer.limit_test_batches {limit}: not one of the {batches} batches of the test")
+
+
 def opened(plan: Plan, checkpoint: Mapping[str, Any] | None = None) -> Any:
     """The data module, read as far as training and test need it.
 
@@ -193,7 +220,7 @@ def built(plan: Plan, data: Any, state: Mapping[str, Any] | None = None) -> Any:
         task = plan.task_class(**{**options, **plan.held})
         task.hparams.update({name: options[name] for name in plan.held})
     for name, module in list(task.named_modules()) if state is not None else []:
-        if hasattr(module, "make_room"):
-            module.make_room(state, f"{name}.")
+        if make_room := offered(module, "make_room"):
+            make_room(state, f"{name}.")
     check_task(task, plan.request.model)
     return task

@@ -47,6 +47,8 @@ _OF_VIEWS = (
     "--model.head_views N use it"
 )
 
+CHECKPOINTS = {"weights": ("default", "none")}  # these words are no files of weights
+HELD = {"weights": "none"}  # a run that goes on has its weights in its checkpoint
 # See `trainer.idle`. What says only what is the case anyway is let through.
 CONDITIONS = (
     (("model.weights",), lambda options: not _own(options) or options["model.weights"] == "none", _OF_BACKBONE),
