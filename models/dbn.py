@@ -143,7 +143,7 @@ class DBNTask(LightningModule):
         self.register_buffer("pictures", torch.zeros(ais_chains, visible))  # of training: where samples start
         self.labelled = torch.zeros(0, dtype=torch.int64)  # places of the pictures whose label is used; empty for all
         self.names: Names | None = None
-        self.seen: list[tuple[Tensor, Tensor]] = []
+        self.test_batches: list[tuple[Tensor, Tensor]] = []
 
     def full_digits(self) -> AbstractContextManager[None]:
         """Switches autocast off: energies are sums of thousands of terms."""
@@ -262,12 +262,12 @@ class DBNTask(LightningModule):
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Keeps the test pictures for the end."""
-        self.seen.append((unit_pixels(batch[0]), batch[1]))
+        self.test_batches.append((unit_pixels(batch[0]), batch[1]))
 
     def on_test_epoch_end(self) -> None:
         """Names the test pictures, bounds their likelihood, and dreams."""
-        v, labels = (torch.cat(parts) for parts in zip(*self.seen, strict=True))
-        self.seen, options = [], self.hparams
+        v, labels = (torch.cat(parts) for parts in zip(*self.test_batches, strict=True))
+        self.test_batches, options = [], self.hparams
         with self.full_digits():
             right = {name: torch.cat([net(part).argmax(1) for part in v.split(2000)]) == labels
                      for name, net in self.nets.items()}  # fmt: skip

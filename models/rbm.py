@@ -103,7 +103,7 @@ class RBMTask(LightningModule):
         if log_z == "exact":
             check_countable(min(visible, hidden), "--model.log_z exact: the smaller side")
         self.grey = False  # whether all batches of training are drawn: the first one is grey
-        self.judged = torch.Generator()  # draws grey pixels of validation and test
+        self.pixel_generator = torch.Generator()  # draws grey pixels of validation and test
         self.drawn = False  # whether it drew any of the test
         self.exact = log_z != "ais" and countable(visible, hidden)
         counts = self.exact and min(visible, hidden) <= COUNTED_EACH_EPOCH
@@ -114,10 +114,10 @@ class RBMTask(LightningModule):
         self.register_buffer("pictures", torch.zeros(ais_chains, visible))  # where samples of the model start
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))  # training pictures; 0 before the first step
         self.log_partition = 0.0
-        self.seen: list[Tensor] = []
+        self.test_batches: list[Tensor] = []
         self.judgement: Judgement | None = None
         # Literature draws each pixel with its grey value as the probability; pixels cut at 1/2 are other pictures.
-        self.cut = scheme == "threshold"
+        self.thresholded = scheme == "threshold"
 
     def full_digits(self) -> AbstractContextManager[None]:
         """Switches autocast off: energies are sums of thousands of terms."""
@@ -164,7 +164,7 @@ class RBMTask(LightningModule):
         if not are_grey(v):
             return v
         self.drawn = True
-        return torch.bernoulli(v.cpu(), generator=self.judged).to(v.device)
+        return torch.bernoulli(v.cpu(), generator=self.pixel_generator).to(v.device)
 
     @property
     def overview(self) -> dict[str, dict[str, float | None]]:
@@ -172,12 +172,12 @@ class RBMTask(LightningModule):
         record = self.hparams["record"]
         if self.monitor != "val/log_likelihood":
             return {}
-        published = {"theory/log_likelihood_published": record} if record is not None and not self.cut else {}
+        published = {"theory/log_likelihood_published": record} if record is not None and not self.thresholded else {}
         return {"log_likelihood": {"theory/val_log_likelihood_independent_pixels": None, **published}}
 
     def on_validation_epoch_start(self) -> None:
         """Counts the states, where they are few."""
-        self.judged.manual_seed(mix_seed(self.hparams["pixels_seed"], 1))
+        self.pixel_generator.manual_seed(mix_seed(self.hparams["pixels_seed"], 1))
         if self.monitor == "val/log_likelihood":
             self.log_partition = float(log_partition(*self.rbm.terms()))
 
@@ -196,17 +196,17 @@ class RBMTask(LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """The test pictures are the same in every test."""
-        self.judged.manual_seed(mix_seed(self.hparams["pixels_seed"], 2))
+        self.pixel_generator.manual_seed(mix_seed(self.hparams["pixels_seed"], 2))
         self.drawn = False
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Keeps the test pictures for the end."""
-        self.seen.append(self.binary(batch[0]))
+        self.test_batches.append(self.binary(batch[0]))
 
     def on_test_epoch_end(self) -> None:
         """Judges the machine on all test pictures."""
-        options, v = self.hparams, torch.cat(self.seen)
-        self.seen = []
+        options, v = self.hparams, torch.cat(self.test_batches)
+        self.test_batches = []
         scheme = options["binarised"]
         if self.drawn:
             scheme += f" drawn once, seed {options['pixels_seed']}, those of training anew in each batch"
@@ -236,7 +236,7 @@ class RBMTask(LightningModule):
         """The result and what stands beside it."""
         assert self.judgement is not None
         record, source = self.hparams["record"], self.hparams["record_source"]
-        if record is None or not self.cut:
+        if record is None or not self.thresholded:
             return self.judgement.findings(record, source)
         text = f"{record:.2f} nats ({source}) are of drawn pixels; these are cut at 1/2, so the two do not compare"
         return [*self.judgement.findings(), ("published", text)]
@@ -245,7 +245,7 @@ class RBMTask(LightningModule):
         """Figures of the test with all digits, and the published one."""
         assert self.judgement is not None
         values, record = self.judgement.metrics(), self.hparams["record"]
-        if record is not None and not self.cut:
+        if record is not None and not self.thresholded:
             values["theory/log_likelihood_published"] = record
             values["gap/published"] = self.judgement.log_likelihood - record
         return values

@@ -24,12 +24,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-MOST_UNITS = 20  # 2^20 states: a second
+MOST_COUNTABLE_UNITS = 20  # 2^20 states: a second
 _CHUNK = 2**14  # states at a time
 
 
 class Moments(NamedTuple):
-    """Means under a distribution: E[v hᵀ] (V, H), E[v] (V,) and E[h] (H,). Minus E's derivative by W, a and b."""
+    """Means under a distribution: E[v hᵀ] (V, H), E[v] (V,) and E[h] (H,).
+
+    They are the expectations of -∂E/∂W, -∂E/∂a and -∂E/∂b, where E(v, h) is the energy.
+    """
 
     weight: Tensor
     visible_bias: Tensor
@@ -88,9 +91,9 @@ def check_countable(units: int, what: str = "the smaller side") -> None:
     Raises:
         ValueError: With the number of units and the limit.
     """
-    if units > MOST_UNITS:
+    if units > MOST_COUNTABLE_UNITS:
         raise ValueError(
-            f"{what} has {units} units, 2^{units} states: at most {MOST_UNITS} units can be enumerated; "
+            f"{what} has {units} units, 2^{units} states: at most {MOST_COUNTABLE_UNITS} units can be enumerated; "
             "estimate log Z by annealed importance sampling instead"
         )
 

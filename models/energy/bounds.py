@@ -75,7 +75,8 @@ def bounds(stack: DBN, v: Tensor, start: Tensor, steps: int, sweeps: int) -> lis
             seen = stack.up(start, layer)  # (C, units below)
             base = base_logits(seen.mean(0), len(seen))
             forward = forward_log_z(*top, base, steps=steps, chains=len(seen))
-            samples, _, _ = stack.machine(layer).gibbs(coin(stack.machine(layer)(seen)), sweeps)
+            machine = stack.machine(layer)
+            samples, _, _ = machine.gibbs(coin(machine.hidden_given_visible(seen)), sweeps)
             backward = backward_log_z(samples, *top, base, steps=steps)
             estimate = max(forward, backward, key=lambda way: way.value)
             log_z, gap = estimate.value, backward.value - forward.value

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from models.energy.machine import RBM, coin
 from theory.ais import LogZ, backward_log_z, base_logits, forward_log_z
-from theory.rbm import MOST_UNITS, exact_samples, log_partition
+from theory.rbm import MOST_COUNTABLE_UNITS, exact_samples, log_partition
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ def doubtful(forward: LogZ, backward: LogZ) -> bool:
 @torch.no_grad()
 def fantasies(rbm: RBM, start: Tensor, sweeps: int) -> tuple[Tensor, Tensor]:
     """Samples after some sweeps from given pictures: probabilities of the pixels and pixels, both of shape (C, V)."""
-    _, _, h = rbm.gibbs(coin(rbm(start)), sweeps)
-    probabilities = rbm.backward_pass(h)
+    _, _, h = rbm.gibbs(coin(rbm.hidden_given_visible(start)), sweeps)
+    probabilities = rbm.visible_given_hidden(h)
     return probabilities, coin(probabilities)
 
 
@@ -169,7 +169,7 @@ def judge(
     probabilities, samples = fantasies(rbm, start, sweeps)
     if exact:
         samples = exact_samples(len(start), *terms)
-        probabilities = rbm.backward_pass(coin(rbm(samples)))
+        probabilities = rbm.visible_given_hidden(coin(rbm.hidden_given_visible(samples)))
     annealings = []
     for number in sorted({max(steps // 100, 20), max(steps // 10, 20), steps}):
         forward = forward_log_z(*terms, base, steps=number, chains=len(start))
@@ -191,4 +191,4 @@ def independent_pixels(v: Tensor, base: Tensor) -> float:
 
 def countable(visible: int, hidden: int) -> bool:
     """Whether Z can be counted: at most 20 units on one side."""
-    return min(visible, hidden) <= MOST_UNITS
+    return min(visible, hidden) <= MOST_COUNTABLE_UNITS

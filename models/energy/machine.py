@@ -70,15 +70,19 @@ class RBM(nn.Module):
         """W (V, H), a (V,) and b (H,), without gradient: what the functions of ``theory`` take."""
         return self.weight.detach(), self.visible_bias.detach(), self.hidden_bias.detach()
 
-    def forward(self, v: Tensor) -> Tensor:
-        """p(h = 1 | v), shape (N, H)."""
+    def hidden_given_visible(self, v: Tensor) -> Tensor:
+        """p(h = 1 | v), shape (N, H), of visible units (N, V)."""
         weight, _, b = self.terms()
         return hidden_probabilities(v, weight, b)
 
-    def backward_pass(self, h: Tensor) -> Tensor:
-        """p(v = 1 | h), shape (N, V)."""
+    def visible_given_hidden(self, h: Tensor) -> Tensor:
+        """p(v = 1 | h), shape (N, V), of hidden units (N, H)."""
         weight, a, _ = self.terms()
         return visible_probabilities(h, weight, a)
+
+    def forward(self, v: Tensor) -> Tensor:
+        """What a layer above sees: `hidden_given_visible`."""
+        return self.hidden_given_visible(v)
 
     def free_energy(self, v: Tensor) -> Tensor:
         """F(v) in nats, shape (N,)."""
@@ -96,8 +100,8 @@ class RBM(nn.Module):
             The last v, shape (C, V), p(h = 1 | v), and the h drawn from it, both of shape (C, H).
         """
         for _ in range(sweeps):
-            v = coin(self.backward_pass(h))
-            probabilities = self(v)
+            v = coin(self.visible_given_hidden(h))
+            probabilities = self.hidden_given_visible(v)
             h = coin(probabilities)
         return v, probabilities, h
 
@@ -148,7 +152,9 @@ class Ascent(nn.Module):
 
     def look(self, rbm: RBM, v: Tensor) -> Tensor:
         """Samples of the model to set beside a batch v (N, V), shape (C, V); the chains stay where they are."""
-        model_v, _, _ = rbm.gibbs(self.start(rbm(v)), 1 if self.algorithm == "pcd" else self.sweeps)
+        model_v, _, _ = rbm.gibbs(
+            self.start(rbm.hidden_given_visible(v)), 1 if self.algorithm == "pcd" else self.sweeps
+        )
         return model_v
 
     @torch.no_grad()
@@ -162,7 +168,7 @@ class Ascent(nn.Module):
         Returns:
             Estimates of the derivatives by W, a and b.
         """
-        h = rbm(v)
+        h = rbm.hidden_given_visible(v)
         model_v, model_h, last = rbm.gibbs(self.start(h), self.sweeps)
         if self.algorithm == "pcd":
             self.chains.copy_(last)

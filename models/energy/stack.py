@@ -50,7 +50,7 @@ class DBN(nn.Module):
         """Drawn states of the units that the machine of ``layer`` sees, shape (N, units); grey pixels are drawn too."""
         v = coin(v)
         for below in range(layer):
-            v = coin(self.machine(below)(v))
+            v = coin(self.machine(below).hidden_given_visible(v))
         return v
 
     @torch.no_grad()
@@ -74,7 +74,7 @@ class DBN(nn.Module):
             machine.start_from(seen.mean(0), len(seen))
         ascent.start_from(seen.mean(0))
         places = torch.arange(len(ascent.chains), device=seen.device) % len(seen)
-        ascent.chains.copy_(coin(machine(seen[places])))
+        ascent.chains.copy_(coin(machine.hidden_given_visible(seen[places])))
 
     @torch.no_grad()
     def climb(self, layer: int, v: Tensor) -> None:
@@ -95,10 +95,11 @@ class DBN(nn.Module):
             Probabilities of the pixels, shape (C, V).
         """
         top = len(self.machines) - 1
-        _, _, h = self.machine(top).gibbs(coin(self.machine(top)(self.up(start, top))), sweeps)
+        first = coin(self.machine(top).hidden_given_visible(self.up(start, top)))  # (C, units of the top layer)
+        _, _, h = self.machine(top).gibbs(first, sweeps)
         for layer in range(top, 0, -1):
-            h = coin(self.machine(layer).backward_pass(h))
-        return self.machine(0).backward_pass(h)
+            h = coin(self.machine(layer).visible_given_hidden(h))
+        return self.machine(0).visible_given_hidden(h)
 
 
 class SigmoidNet(nn.Module):

@@ -162,7 +162,7 @@ def test_grey_pixels_are_drawn_with_the_seed_that_was_given(monkeypatch: pytest.
     drawn = []
     for seed in (0, 0, 1):
         task = DBNTask(["a", "b"], 1, [2, 2], sizes=[3], pixels_seed=seed)
-        task.seen.append((torch.full((500, 4), 0.5), torch.zeros(500, dtype=torch.int64)))
+        task.test_batches.append((torch.full((500, 4), 0.5), torch.zeros(500, dtype=torch.int64)))
         with pytest.raises(SeenError) as caught:
             task.on_test_epoch_end()
         drawn.append(caught.value.args[0])
