@@ -34,7 +34,7 @@ from models.energy.pictures import grey_in_training, unit_pixels
 from models.energy.stack import DBN, SigmoidNet
 from models.limits import HIGHEST_RATE, HIGHEST_SEED, MOST_LAYERS, MOST_UNITS, SHARE, check_within
 from models.optimisation import learning_rate_factor, may_fuse, parameter_groups
-from models.pixels import pictures_of
+from models.pixels import pictures_of, spread
 
 MOST_SEEN = 5000  # pictures from which the biases of a new layer are set
 # Options that only the machines read.
@@ -207,8 +207,8 @@ class DBNTask(LightningModule):
             net = self.nets["pretrained"]
             assert isinstance(net, SigmoidNet)
             net.take_over(self.stack)
-        places = torch.arange(len(self.pictures), device=resident.device) % len(resident)
-        self.pictures.copy_(unit_pixels(resident[places]))
+        chosen = spread(len(self.pictures), len(resident)).to(resident.device)
+        self.pictures.copy_(unit_pixels(resident[chosen]))
 
     def labelled_batch(self, batch: Any) -> tuple[Tensor, Tensor]:
         """The batch, or one drawn from the pictures whose label is used."""

@@ -24,7 +24,7 @@ from models.energy.machine import RANGES, RBM, Algorithm, Ascent, climb, coin
 from models.energy.pictures import are_grey, grey_in_training, pixel_means, unit_pixels
 from models.limits import MOST_UNITS, check_within
 from models.optimisation import cycle, may_fuse, parameter_groups
-from models.pixels import pictures_of
+from models.pixels import pictures_of, spread
 from theory.ais import base_logits
 from theory.rbm import check_countable, log_partition, pseudo_log_likelihood
 from theory.seeds import mix_seed
@@ -132,8 +132,7 @@ class RBMTask(LightningModule):
         images = pictures_of(self.trainer.train_dataloader)
         self.mean.copy_(pixel_means(images))
         self.count.fill_(len(images))
-        chosen = torch.arange(len(self.pictures), device=images.device) % len(images)
-        self.pictures.copy_(coin(unit_pixels(images[chosen])))
+        self.pictures.copy_(coin(unit_pixels(images[spread(len(self.pictures), len(images))])))
         self.rbm.start_from(self.mean, len(images))
         self.ascent.start_from(self.mean)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from models.energy.machine import RBM, Algorithm, Ascent, climb, coin
+from models.pixels import spread
 from theory.dbn import Machine, upside_down
 
 
@@ -58,7 +59,8 @@ class DBN(nn.Module):
         """Sets a machine up before its first step.
 
         A machine that is as large as the one below turned upside down begins as just that, which leaves the bound
-        exact; any other begins with the means of what it sees. Persistent chains start at the data.
+        exact; any other begins with the means of what it sees. Persistent chains start at
+        pictures spread evenly over the data.
 
         Args:
             layer: From 0.
@@ -73,8 +75,8 @@ class DBN(nn.Module):
         else:
             machine.start_from(seen.mean(0), len(seen))
         ascent.start_from(seen.mean(0))
-        places = torch.arange(len(ascent.chains), device=seen.device) % len(seen)
-        ascent.chains.copy_(coin(machine.hidden_given_visible(seen[places])))
+        chosen = spread(len(ascent.chains), len(seen)).to(seen.device)
+        ascent.chains.copy_(coin(machine.hidden_given_visible(seen[chosen])))
 
     @torch.no_grad()
     def climb(self, layer: int, v: Tensor) -> None:

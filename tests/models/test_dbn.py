@@ -12,6 +12,7 @@ import torch
 from data.loader import TensorLoader
 from models.dbn import DBNTask
 from models.energy.bounds import bounds
+from models.energy.machine import Ascent
 from models.energy.naming import Names, choose_labelled, phase
 from models.energy.stack import DBN, SigmoidNet
 from tests.models.resuming import assert_equal_runs, stopped_and_resumed
@@ -70,6 +71,24 @@ def test_a_layer_of_the_size_below_begins_without_changing_the_bound() -> None:
     assert drawn[0].bound == pytest.approx(float(log_likelihood(v, *bottom).mean()), abs=1e-9)
     assert drawn[1].bound == pytest.approx(drawn[0].bound, abs=0.1)
     assert drawn[0].error == drawn[1].error == 0
+
+
+def test_chains_and_dreams_start_from_all_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder lists its pictures class by class; here more of them than the biases of a layer are set from."""
+    monkeypatch.setattr("models.dbn.MOST_SEEN", 50)
+    labels = torch.arange(100) // 50
+    images = labels[:, None, None, None].expand(-1, 1, 2, 2).to(torch.uint8) * 255
+    task = DBNTask(["black", "white"], 1, [2, 2], sizes=[3], algorithm="pcd", chains=20, ais_chains=10)
+    task._trainer = SimpleNamespace(train_dataloader=TensorLoader(images, labels, 4))  # type: ignore[assignment]
+    with torch.no_grad():
+        task.stack.machine(0).weight.fill_(20.0)
+        task.stack.machine(0).hidden_bias.fill_(-40.0)  # a hidden unit is on where the picture is white
+    task.begin(0, images[:4])
+    assert task.pictures.mean(1).tolist() == [0.0] * 5 + [1.0] * 5
+    ascent = task.stack.ascents[0]
+    assert isinstance(ascent, Ascent)
+    assert ascent.chains.mean(1).tolist() == [0.0] * 10 + [1.0] * 10
+    assert ascent.visible_offset.tolist() == [0.5] * 4
 
 
 def test_the_network_takes_over_what_the_machines_learnt() -> None:

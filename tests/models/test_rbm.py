@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from data.digits import Digits
+from data.loader import TensorLoader
 from models.energy.judgement import Annealing, Judgement
 from models.energy.machine import RBM, Ascent, climb, coin
 from models.energy.pictures import pixel_means, unit_pixels
@@ -246,6 +248,19 @@ def test_a_folder_has_a_recipe_of_small_grey_pictures(
     assert main([*words, "--root", str(tmp_path / "runs")]) == 0
     out = capsys.readouterr().out
     assert re.search(r"folder: 1×28×28, 2 classes; train \d+, val \d+, test [1-9]", out)
+
+
+def sorted_by_class(count: int) -> TensorLoader:
+    """Half of the pictures are black and half white, class by class, as a folder lists them."""
+    labels = torch.arange(count) * 2 // count
+    return TensorLoader(labels[:, None, None, None].expand(-1, 1, 2, 2).to(torch.uint8) * 255, labels, 4)
+
+
+def test_samples_of_a_machine_start_from_all_classes() -> None:
+    task = RBMTask(1, [2, 2], hidden=3, ais_chains=10)
+    task._trainer = SimpleNamespace(train_dataloader=sorted_by_class(100))  # type: ignore[assignment]
+    task.start()
+    assert task.pictures.mean(1).tolist() == [0.0] * 5 + [1.0] * 5
 
 
 def test_augmented_pictures_of_a_folder(tmp_path: Path) -> None:
