@@ -19,7 +19,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from models.energy.judgement import Judgement, countable, independent_pixels, judge
+from models.energy.judgement import Judgement, countable, independent_pixels, judge, turned_pixels
 from models.energy.machine import RANGES, RBM, Algorithm, Ascent, climb, coin
 from models.energy.pictures import are_grey, grey_in_training, pixel_means, unit_pixels
 from models.limits import MOST_UNITS, check_within
@@ -35,6 +35,10 @@ LOOK_EVERY = 50  # batches between two looks at the free energies, which would c
 
 class RBMTask(LightningModule):
     """Learns how probable pictures are.
+
+    ``best.ckpt`` is the epoch with the largest likelihood of the validation pictures where 2^16 states or fewer are
+    counted in each, and elsewhere with their largest pseudo-likelihood, Σ_i log p(v_i | the other pixels): of all
+    pixels of all pictures, or where these are too many of a part of the pixels of each, the same ones in each epoch.
 
     Args:
         in_channels: Colours a pixel.
@@ -114,6 +118,7 @@ class RBMTask(LightningModule):
         self.register_buffer("pictures", torch.zeros(ais_chains, visible))  # where samples of the model start
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))  # training pictures; 0 before the first step
         self.log_partition = 0.0
+        self.validation_batches: list[Tensor] = []
         self.test_batches: list[Tensor] = []
         self.judgement: Judgement | None = None
         # Literature draws each pixel with its grey value as the probability; pixels cut at 1/2 are other pictures.
@@ -177,20 +182,31 @@ class RBMTask(LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Counts the states, where they are few."""
         self.pixel_generator.manual_seed(mix_seed(self.hparams["pixels_seed"], 1))
+        self.validation_batches = []
         if self.monitor == "val/log_likelihood":
             self.log_partition = float(log_partition(*self.rbm.terms()))
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Likelihood, or where log Z is unknown the pseudo-likelihood, of one batch."""
+        """Likelihood of one batch; where log Z is unknown, the pictures are kept for the end."""
+        v = self.binary(batch[0])
+        if self.monitor != "val/log_likelihood":
+            self.validation_batches.append(v)
+            return
         with self.full_digits():
-            v = self.binary(batch[0])
-            if self.monitor == "val/log_likelihood":
-                value = -self.rbm.free_energy(v).mean() - self.log_partition
-                floor = independent_pixels(v, base_logits(self.mean, int(self.count)))
-                self.log("theory/val_log_likelihood_independent_pixels", floor, on_epoch=True, batch_size=len(v))
-            else:
-                pixel = torch.randint(v.shape[1], (len(v),), device=v.device)
-                value = pseudo_log_likelihood(v, pixel, *self.rbm.terms()).mean()
+            value = -self.rbm.free_energy(v).mean() - self.log_partition
+            floor = independent_pixels(v, base_logits(self.mean, int(self.count)))
+        self.log("theory/val_log_likelihood_independent_pixels", floor, on_epoch=True, batch_size=len(v))
+        self.log(self.monitor, value, on_epoch=True, batch_size=len(v))
+
+    def on_validation_epoch_end(self) -> None:
+        """Pseudo-likelihood of all validation pictures: the same number whenever the weights are the same."""
+        if not self.validation_batches:
+            return
+        v = torch.cat(self.validation_batches)
+        self.validation_batches = []
+        with self.full_digits():
+            pixels = turned_pixels(*v.shape, self.hparams["hidden"], mix_seed(self.hparams["pixels_seed"], 3))
+            value = pseudo_log_likelihood(v, *self.rbm.terms(), pixels).mean()
         self.log(self.monitor, value, on_epoch=True, batch_size=len(v))
 
     def on_test_epoch_start(self) -> None:

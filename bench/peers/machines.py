@@ -26,8 +26,8 @@ RATE = 0.2
 
 def judge(v: Tensor, weight: Tensor, visible_bias: Tensor, hidden_bias: Tensor) -> float:
     """Mean pseudo-log-likelihood in nats of pictures (N, V), one pixel of each turned, always the same."""
-    pixel = torch.randint(v.shape[1], (len(v),), generator=torch.Generator().manual_seed(0))
-    return float(pseudo_log_likelihood(v, pixel, weight, visible_bias, hidden_bias).mean())
+    pixel = torch.randint(v.shape[1], (len(v), 1), generator=torch.Generator().manual_seed(0))
+    return float(pseudo_log_likelihood(v, weight, visible_bias, hidden_bias, pixel).mean())
 
 
 def scikit_learn(train: Tensor, test: Tensor, seed: int) -> dict[str, float]:

@@ -15,8 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.energy.machine import RBM, coin
+from models.pixels import spread
 from theory.ais import LogZ, backward_log_z, base_logits, forward_log_z
 from theory.rbm import MOST_COUNTABLE_UNITS, exact_samples, log_partition
+
+MOST_TERMS = 2**26  # of a pseudo-likelihood, one for each hidden unit and turned pixel: about half a second
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,28 @@ def judge(
 def independent_pixels(v: Tensor, base: Tensor) -> float:
     """Log-likelihood of independent pixels, nats a picture. Args: pictures v (N, V), logits of the pixels base (V,)."""
     return float((v.mean(0) @ base) - F.softplus(base).sum())
+
+
+def turned_pixels(count: int, visible: int, hidden: int, seed: int) -> Tensor | None:
+    """Which pixels are turned for the pseudo-likelihood of some pictures: all where that takes at most 2^26 terms.
+
+    Elsewhere each picture has as many as that leaves it, evenly spaced from a place of its own: each pixel is as likely
+    as any other, and all calls give the same ones.
+
+    Args:
+        count: N.
+        visible: V.
+        hidden: H.
+        seed: Of the places.
+
+    Returns:
+        None for all pixels, or int64 on the CPU, shape (N, P), without repetition in a picture.
+    """
+    each = max(1, MOST_TERMS // max(count * hidden, 1))
+    if each >= visible:
+        return None
+    first = torch.randint(visible, (count, 1), generator=torch.Generator().manual_seed(seed))
+    return (first + spread(each, visible)) % visible
 
 
 def countable(visible: int, hidden: int) -> bool:

@@ -115,6 +115,7 @@ def test_the_monitor_of_grey_pictures_sees_the_machine() -> None:
             task.rbm.visible_bias.fill_(bias)
         task.on_validation_epoch_start()
         task.validation_step((grey,), 0)
+        task.on_validation_epoch_end()
     assert seen[0] == pytest.approx(6 * math.log(0.5))
     due = 6 * (-math.log1p(math.exp(-3)) - math.log1p(math.exp(3))) / 2  # half the pixels are on
     assert seen[1] == pytest.approx(due, rel=0.15)

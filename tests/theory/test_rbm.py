@@ -84,23 +84,38 @@ def test_exact_samples_have_the_model_s_moments() -> None:
 
 def test_pseudo_likelihood_against_the_definition_and_scikit_learn() -> None:
     weight, a, b = machine()
-    v = pictures(6)
+    v, parts = pictures(6), []
     for i in range(8):
         turned = v.clone()
         turned[:, i] = 1 - turned[:, i]
         due = 8 * torch.log_softmax(torch.stack([-free_energy(x, weight, a, b) for x in (v, turned)]), 0)[0]
-        ours = pseudo_log_likelihood(v, torch.full((6,), i), weight, a, b)
+        ours = pseudo_log_likelihood(v, weight, a, b, torch.full((6, 1), i))
         torch.testing.assert_close(ours, due, rtol=1e-12, atol=1e-12)
+        parts.append(due)
+    whole = pseudo_log_likelihood(v, weight, a, b)
+    torch.testing.assert_close(whole, torch.stack(parts).mean(0), rtol=1e-12, atol=1e-12)
+    some = torch.stack([torch.arange(6), torch.arange(6) + 2], 1)  # two pixels of each picture, others in each
+    due = torch.stack(parts)[some, torch.arange(6)[:, None]].mean(1)
+    torch.testing.assert_close(pseudo_log_likelihood(v, weight, a, b, some), due, rtol=1e-12, atol=1e-12)
     peer = BernoulliRBM(n_components=4, random_state=np.random.RandomState(0))
     peer.components_, peer.intercept_visible_, peer.intercept_hidden_ = weight.T.numpy(), a.numpy(), b.numpy()
     np.testing.assert_allclose(peer._free_energy(v.numpy()), free_energy(v, weight, a, b).numpy(), rtol=1e-12)
     np.testing.assert_allclose(peer.transform(v.numpy()), hidden_probabilities(v, weight, b).numpy(), rtol=1e-12)
     peer.n_features_in_ = 8
     theirs = np.mean([peer.score_samples(v.numpy()) for _ in range(1000)], 0)
-    mean = torch.stack([pseudo_log_likelihood(v, torch.full((6,), i), weight, a, b) for i in range(8)]).mean(0)
-    np.testing.assert_allclose(theirs, mean.numpy(), rtol=0.15)
+    np.testing.assert_allclose(theirs, whole.numpy(), rtol=0.15)
     with pytest.raises(ValueError, match="needs pixels of 0 and 1"):
-        pseudo_log_likelihood(v * 0.5, torch.zeros(6, dtype=torch.int64), weight, a, b)
+        pseudo_log_likelihood(v * 0.5, weight, a, b)
+
+
+@pytest.mark.parametrize("terms", [1, 70, 2**20])
+def test_pseudo_likelihood_is_the_same_in_any_number_of_parts(terms: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    weight, a, b = machine()
+    v, pixels = pictures(6), torch.randint(8, (6, 5), generator=torch.Generator().manual_seed(0))
+    due = [pseudo_log_likelihood(v, weight, a, b), pseudo_log_likelihood(v, weight, a, b, pixels)]
+    monkeypatch.setattr("theory.rbm._TERMS", terms)
+    torch.testing.assert_close(pseudo_log_likelihood(v, weight, a, b), due[0], rtol=1e-13, atol=0)
+    torch.testing.assert_close(pseudo_log_likelihood(v, weight, a, b, pixels), due[1], rtol=1e-13, atol=0)
 
 
 def test_kernel_leaves_the_model_as_it_is_and_its_eigenvalues_are_those_of_the_matrix() -> None:
