@@ -54,7 +54,8 @@ def side(options: argparse.Namespace, count: str) -> Side:
     command += [] if count == ALL else ["--model.labels", count]
 
     def once(seed: int) -> Sample:
-        return train([*command, "--seed", str(seed), "--model.labels_seed", str(seed)], "dbn")
+        chosen = [] if count == ALL else ["--model.labels_seed", str(seed)]
+        return train([*command, "--seed", str(seed), *chosen], "dbn")
 
     return Side(f"{count} labels", once, options.repeats, lambda: warm_train(command, "dbn"))
 
