@@ -56,9 +56,10 @@ class RBMTask(LightningModule):
         momentum: Momentum of the ascent, 0 to below 1.
         weight_decay: Pull of the weights towards 0.
         scale: Standard deviation of the weights before training, at most 1000.
-        log_z: How the test finds log Z: exact counts all states, ais anneals, auto does both where it can.
+        log_z: How the test finds log Z: exact only counts all states, and is refused with more than 20 units on the
+            smaller side; ais only anneals; auto counts where it can, and anneals beside it.
         ais_temperatures: Temperatures of annealing, at least 20; 10,000 for a figure to publish.
-        ais_chains: Chains of annealing, at least 2.
+        ais_chains: Chains of annealing, at least 2, and samples of the model that are shown.
         burn_in: Sweeps after which samples count as the model's.
         record: Published log-likelihood to print beside the result, nats a test picture, at most 0.
         record_source: Where it was published.
@@ -68,6 +69,11 @@ class RBMTask(LightningModule):
     only_single = True  # states are drawn in float32
     reads_labels = False
     CONDITIONS = (
+        (
+            ("model.ais_temperatures",),
+            lambda options: options["model.log_z"] != "exact",
+            "--model.log_z exact anneals none",
+        ),
         (("model.chains",), lambda options: options["model.algorithm"] == "pcd", "only for --model.algorithm pcd"),
         (("model.record_source",), lambda options: options["model.record"] is not None, "only with --model.record"),
     )
@@ -227,7 +233,8 @@ class RBMTask(LightningModule):
             scheme += f" drawn once, seed {options['pixels_seed']}, those of training anew in each batch"
         with self.full_digits():
             self.judgement = judge(
-                self.rbm, v, self.pictures, self.mean, int(self.count), steps=options["ais_temperatures"],
+                self.rbm, v, self.pictures, self.mean, int(self.count),
+                steps=options["ais_temperatures"] if options["log_z"] != "exact" else None,
                 sweeps=options["burn_in"], exact=self.exact, scheme=scheme,
             )  # fmt: skip
         self.log_dict(self.judgement.metrics())

@@ -36,6 +36,14 @@ class Annealing:
     forward: LogZ
     backward: LogZ
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether an error is unknown, or the two estimates are further apart than four of their errors together."""
+        apart = abs(self.backward.value - self.forward.value)
+        error = math.hypot(self.forward.error, self.backward.error)
+        # Floats of log Z carry no more than about ten digits through thousands of temperatures.
+        return not apart <= 4 * error + 1e-6 * (1 + abs(self.forward.value))
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -44,7 +52,7 @@ class Judgement:
     Attributes:
         minus_free_energy: Mean of -F(v) in nats.
         exact: log Z by counting, or None.
-        annealings: By number of temperatures, the largest last.
+        annealings: By number of temperatures, the largest last; none where log Z was only counted.
         independent: Log-likelihood of independent pixels, nats a picture.
         fantasies: Probabilities of pixels in samples of the model, shape (C, V).
         scheme: How pixels became black and white.
@@ -58,49 +66,61 @@ class Judgement:
     scheme: str
 
     @property
-    def last(self) -> Annealing:
+    def last(self) -> Annealing | None:
         """The annealing with most temperatures."""
-        return self.annealings[-1]
+        return self.annealings[-1] if self.annealings else None
 
     @property
     def log_z(self) -> float:
         """By counting, else the larger of the two estimates: the one that flatters less."""
-        return self.exact if self.exact is not None else max(self.last.forward.value, self.last.backward.value)
+        if self.exact is not None:
+            return self.exact
+        assert self.last is not None, "neither counted nor annealed"
+        return max(self.last.forward.value, self.last.backward.value)
 
     @property
     def log_likelihood(self) -> float:
         """Nats a picture."""
         return self.minus_free_energy - self.log_z
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Nats a picture between which annealing leaves the likelihood; None where it is not to be trusted.
+
+        The bounds ± a standard error each, whichever lies above: where they nearly coincide, chance may exchange them.
+        """
+        if self.last is None or self.last.doubtful:
+            return None
+        ways = (self.last.forward, self.last.backward)
+        ends = [way.bound + sign * way.bound_error for way in ways for sign in (-1, 1)]
+        return self.minus_free_energy - max(ends), self.minus_free_energy - min(ends)
+
     def metrics(self) -> dict[str, float]:
-        """Tags for ``metrics.json``; an error that is unknown has none."""
-        forward, backward = self.last.forward, self.last.backward
+        """Tags for ``metrics.json``; an error that is unknown has none, nor has an interval not to be trusted."""
         values = {
             "test/log_likelihood": self.log_likelihood,
-            "test/log_z_forward": forward.value,
-            "test/log_z_forward_effective_chains": forward.effective,
-            "test/log_z_backward": backward.value,
-            "test/log_z_backward_effective_chains": backward.effective,
-            "test/log_likelihood_low": self.minus_free_energy - backward.bound - backward.bound_error,
-            "test/log_likelihood_high": self.minus_free_energy - forward.bound + forward.bound_error,
             "theory/log_likelihood_independent_pixels": self.independent,
-            "gap/log_z_backward_forward": backward.value - forward.value,
         }
+        if self.interval is not None:
+            values["test/log_likelihood_low"], values["test/log_likelihood_high"] = self.interval
+        if self.exact is not None:
+            values["theory/log_z"] = self.exact
+        if self.last is None:
+            return values
+        forward, backward = self.last.forward, self.last.backward
         for name, way in (("forward", forward), ("backward", backward)):
+            values |= {f"test/log_z_{name}": way.value, f"test/log_z_{name}_effective_chains": way.effective}
             if not math.isnan(way.error):
                 values[f"test/log_z_{name}_error"] = way.error
+        values["gap/log_z_backward_forward"] = backward.value - forward.value
         if self.exact is not None:
-            values |= {"theory/log_z": self.exact, "gap/log_z": forward.value - self.exact}
+            values["gap/log_z"] = forward.value - self.exact
         return values
 
     def findings(self, record: float | None = None, record_source: str = "") -> list[tuple[str, str]]:
         """Lines of the result."""
-        forward, backward, how = self.last.forward, self.last.backward, "log Z counted exactly"
-        low, high = self.metrics()["test/log_likelihood_low"], self.metrics()["test/log_likelihood_high"]
-        if self.exact is None:
-            how = f"by annealing between {low:.2f} and {high:.2f}, its bounds ± a standard error each"
         lines = [
-            ("log-likelihood", f"{self.log_likelihood:.2f} nats a test picture ({how}; {self.scheme})"),
+            ("log-likelihood", f"{self.log_likelihood:.2f} nats a test picture ({self.how}; {self.scheme})"),
             ("independent pixels", f"{self.independent:.2f} nats, in closed form: a machine without weights"),
         ]
         if record is not None:
@@ -108,13 +128,26 @@ class Judgement:
             lines.append(("published", f"{record:.2f} nats ({record_source}); here {ahead:+.2f}"))
         if self.exact is not None:
             lines.append(("log Z by counting", f"{self.exact:.4f} nats"))
+        if self.last is None:
+            return lines
+        forward, backward = self.last.forward, self.last.backward
         for name, way, side in (("forward", forward, "from below"), ("backward", backward, "from above")):
             text = f"{way.value:.3f} {self.doubt(way)}; {side} {way.bound:.3f} ± {way.bound_error:.3f}"
             lines.append((f"log Z {name}", text))
-        if doubtful(forward, backward):
+        if self.last.doubtful:
             gap = f"backward − forward = {backward.value - forward.value:+.3f} nats"
             lines.append(("annealing", f"not to be trusted: {gap}; more --model.ais_temperatures bring them together"))
         return lines
+
+    @property
+    def how(self) -> str:
+        """How log Z was found, and what that leaves open."""
+        if self.exact is not None:
+            return "log Z counted exactly"
+        if self.interval is None:
+            return "by annealing that is not to be trusted"
+        low, high = self.interval
+        return f"by annealing between {low:.2f} and {high:.2f}, its bounds ± a standard error each"
 
     def doubt(self, way: LogZ) -> str:
         """What follows an estimate: its error and, where log Z was counted, how it compares with the truth."""
@@ -131,13 +164,6 @@ def few(way: LogZ) -> str:
     return f"{way.effective:.1f} of {way.chains} chains carry the weight"
 
 
-def doubtful(forward: LogZ, backward: LogZ) -> bool:
-    """Whether an error is unknown, or the two estimates are further apart than four of their errors together."""
-    apart, error = abs(backward.value - forward.value), math.hypot(forward.error, backward.error)
-    # Floats of log Z carry no more than about ten digits through thousands of temperatures.
-    return not apart <= 4 * error + 1e-6 * (1 + abs(forward.value))
-
-
 @torch.no_grad()
 def fantasies(rbm: RBM, start: Tensor, sweeps: int) -> tuple[Tensor, Tensor]:
     """Samples after some sweeps from given pictures: probabilities of the pixels and pixels, both of shape (C, V)."""
@@ -148,7 +174,16 @@ def fantasies(rbm: RBM, start: Tensor, sweeps: int) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def judge(
-    rbm: RBM, v: Tensor, start: Tensor, mean: Tensor, count: int, *, steps: int, sweeps: int, exact: bool, scheme: str
+    rbm: RBM,
+    v: Tensor,
+    start: Tensor,
+    mean: Tensor,
+    count: int,
+    *,
+    steps: int | None,
+    sweeps: int,
+    exact: bool,
+    scheme: str,
 ) -> Judgement:
     """Judges a machine.
 
@@ -159,6 +194,7 @@ def judge(
         mean: Share of the training pictures in which each pixel is on, shape (V,).
         count: Number of training pictures.
         steps: Temperatures of annealing; a tenth of them and a hundredth are tried too, to show that it has settled.
+            None for no annealing, where all states are counted.
         sweeps: Gibbs sweeps after which samples count as the model's.
         exact: Whether to count all states; the backward chains then start from exact samples.
         scheme: How pixels became black and white.
@@ -174,7 +210,7 @@ def judge(
         samples = exact_samples(len(start), *terms)
         probabilities = rbm.visible_given_hidden(coin(rbm.hidden_given_visible(samples)))
     annealings = []
-    for number in sorted({max(steps // 100, 20), max(steps // 10, 20), steps}):
+    for number in sorted({max(steps // 100, 20), max(steps // 10, 20), steps}) if steps is not None else ():
         forward = forward_log_z(*terms, base, steps=number, chains=len(start))
         annealings.append(Annealing(number, forward, backward_log_z(samples, *terms, base, steps=number)))
     return Judgement(

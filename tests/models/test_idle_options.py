@@ -192,6 +192,7 @@ def test_options_of_an_augmentation_that_is_not_done_are_refused(
         ("mlp --model.method lbfgs --lr 0.1", "--lr: Adam's, which does not run here: --model.method adam, or varpro"),
         ("mlp --model.method lbfgs --model.rounds 5", "--model.rounds: Adam's, which does not run here: "),
         ("rbm --model.algorithm cd --model.chains 7", "--model.chains: only for --model.algorithm pcd"),
+        ("rbm --model.log_z exact --model.ais_temperatures 9", "--model.ais_temperatures: --model.log_z exact anneal"),
         ("rbm --model.record_source me", "--model.record_source: only with --model.record"),
         ("dbn --model.labels_seed 5", "--model.labels_seed: only with --model.labels"),
         ("dbn --model.pretraining 0 --model.sweeps 2", "--model.sweeps: --model.pretraining 0 trains no machine"),
