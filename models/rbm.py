@@ -211,7 +211,7 @@ class RBMTask(LightningModule):
         v = torch.cat(self.validation_batches)
         self.validation_batches = []
         with self.full_digits():
-            pixels = turned_pixels(*v.shape, self.hparams["hidden"], mix_seed(self.hparams["pixels_seed"], 3))
+            pixels = turned_pixels(len(v), v.shape[1], self.hparams["hidden"], mix_seed(self.hparams["pixels_seed"], 3))
             value = pseudo_log_likelihood(v, *self.rbm.terms(), pixels).mean()
         self.log(self.monitor, value, on_epoch=True, batch_size=len(v))
 
