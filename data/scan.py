@@ -2,7 +2,7 @@
 
 A file that cannot be decoded is named with its cause and never replaced by another picture. The same pass may hand
 each decoded picture on (``sink``), so that nothing is decoded a second time. What was learnt is kept in a cache folder
-outside the data, by path, size and time of change, so that the next run reads only new files.
+outside the data, by path and what the file system says of the file, so that the next run reads only new files.
 
 Threads suffice: Pillow releases Python's lock while it decodes and resizes.
 """
@@ -25,7 +25,7 @@ from data.fresh import write_whole
 from data.modes import SEEN
 from data.progress import with_progress
 
-_CACHE_VERSION = 5
+_CACHE_VERSION = 6
 _AT_ONCE = 8  # files
 
 
@@ -36,7 +36,9 @@ class Scanned:
     Args:
         path: The file.
         size: Its bytes.
-        changed: Its time of change, in nanoseconds.
+        changed: Its time of change, in nanoseconds; an archive or a copy may set it back.
+        noted: When the file system last noted a change of it, in nanoseconds, which nobody sets.
+        number: The file system's number of it, which it keeps when a folder takes the name of another.
         digest: SHA-256 of its content, hexadecimal; empty when it cannot be read.
         width: Width of the upright picture, in pixels; 0 for a bad file.
         height: Height of the upright picture, in pixels; 0 for a bad file.
@@ -51,6 +53,8 @@ class Scanned:
     path: str
     size: int = 0
     changed: int = 0
+    noted: int = 0
+    number: int = 0
     digest: str = ""
     width: int = 0
     height: int = 0
@@ -60,6 +64,11 @@ class Scanned:
     pixels: str = ""
     jpeg: str = ""
     largest: int = 0
+
+    @property
+    def stamp(self) -> tuple[int, int, int, int]:
+        """What the file system said of it."""
+        return self.size, self.changed, self.noted, self.number
 
 
 def scan(
@@ -101,7 +110,7 @@ def scan(
 
     def work(index: int) -> tuple[int, Scanned]:
         path = paths[index]
-        size, changed = _stamp(path)
+        stamp = _stamp(path)
         digest = ""
         try:
             content = read_bytes(path)
@@ -112,13 +121,13 @@ def scan(
             )  # fmt: skip
         except PictureError as error:
             # Without a digest the next run reads the file again: what did not fit into memory may fit then.
-            return index, Scanned(path, size, changed, digest if error.lasting else "", cause=error.cause)
+            return index, Scanned(path, *stamp, digest if error.lasting else "", cause=error.cause)
         if sink is not None:
             sink(index, picture)
         seen = (picture.width, picture.height, picture.mode, picture.format)
         before = (known or {}).get(path)
         pixels = picture.identity or (before.pixels if before and before.digest == digest else "")
-        found = Scanned(path, size, changed, digest, *seen, pixels=pixels, largest=picture.largest)
+        found = Scanned(path, *stamp, digest, *seen, pixels=pixels, largest=picture.largest)
         return index, replace(found, jpeg=jpeg_digest(content, picture.turn)) if jpeg else found
 
     threads = max(1, num_workers or os.cpu_count() or 1)
@@ -140,15 +149,19 @@ def scan(
 def unchanged(paths: Sequence[str], known: Mapping[str, Scanned]) -> list[Scanned | None]:
     """What is known of each file; None where it is unknown, could not be read, or has changed since."""
     found = [known.get(path) for path in paths]
-    return [one if one and one.digest and (one.size, one.changed) == _stamp(one.path) else None for one in found]
+    return [
+        one if one and one.digest and (one.size, one.changed, one.noted, one.number) == _stamp(one.path) else None
+        for one in found
+    ]
 
 
-def _stamp(path: str) -> tuple[int, int]:
+def _stamp(path: str) -> tuple[int, int, int, int]:
+    """Size, `Scanned.changed`, `Scanned.noted` and `Scanned.number` of a file; zeros where there is none."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
+        return 0, 0, 0, 0
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _heading(max_pixels: int, channels: int) -> dict[str, object]:

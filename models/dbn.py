@@ -34,7 +34,7 @@ from models.energy.pictures import grey_in_training, unit_pixels
 from models.energy.stack import DBN, SigmoidNet
 from models.limits import HIGHEST_RATE, HIGHEST_SEED, MOST_LAYERS, MOST_UNITS, SHARE, check_within
 from models.optimisation import learning_rate_factor, may_fuse, parameter_groups
-from models.pixels import pictures_of, spread
+from models.pixels import pictures_of
 
 MOST_SEEN = 5000  # pictures from which the biases of a new layer are set
 # Options that only the machines read.
@@ -200,14 +200,14 @@ class DBNTask(LightningModule):
 
     def begin(self, layer: int, images: Tensor) -> None:
         """What happens once, before the first step of a phase."""
-        resident = pictures_of(self.trainer.train_dataloader, MOST_SEEN).to(images.device)
+        resident = pictures_of(self.trainer.train_dataloader, MOST_SEEN, mixed=True).to(images.device)
         if layer < len(self.hparams["sizes"]):
             self.stack.begin(layer, unit_pixels(resident))
         elif self.hparams["pretraining"]:
             net = self.nets["pretrained"]
             assert isinstance(net, SigmoidNet)
             net.take_over(self.stack)
-        chosen = spread(len(self.pictures), len(resident)).to(resident.device)
+        chosen = torch.arange(len(self.pictures), device=resident.device) % len(resident)
         self.pictures.copy_(unit_pixels(resident[chosen]))
 
     def labelled_batch(self, batch: Any) -> tuple[Tensor, Tensor]:

@@ -37,33 +37,21 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return (pixels.sub_(mean.view(-1, 1, 1)) if fresh else pixels - mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))
 
 
-def spread(count: int, size: int) -> Tensor:
-    """Positions ⌊i · size / count⌋, spread evenly over a set.
-
-    A folder is listed class by class: its first pictures are of one class.
-
-    Args:
-        count: How many; beyond ``size`` positions repeat.
-        size: Of the set, at least 1.
-
-    Returns:
-        int64 on the CPU, shape (count,).
-    """
-    return torch.arange(count) * size // count
-
-
-def pictures_of(loader: Any, most: int | None = None) -> Tensor:
+def pictures_of(loader: Any, most: int | None = None, mixed: bool = False) -> Tensor:
     """The pictures behind a loader, without augmentation where it keeps them, shape (N, C, H, W), on the CPU.
 
     Args:
         loader: A `TensorLoader` of pictures, or any loader of (pictures, labels), of which an epoch is then taken.
-        most: No more pictures than these: spread evenly over those that a loader keeps, the first of an epoch of any
-            other.
+        most: No more pictures than these, the first ones.
+        mixed: Whether the first ones have to stand for all. A folder is listed class by class: the pictures of such a
+            set are taken in an order drawn once and for all.
     """
     images = getattr(loader, "images", None)
     if isinstance(images, Tensor) and images.ndim == 4:
-        chosen = images if most is None or most >= len(images) else images[spread(most, len(images)).to(images.device)]
-        return chosen.cpu()
+        if mixed and bool((loader.labels.diff() >= 0).all()):
+            order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:most]
+            return images[order.to(images.device)].cpu()
+        return images[:most].cpu()
     found: list[Tensor] = []
     for batch in from_the_start(loader):
         found.append(batch[0].cpu())

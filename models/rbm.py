@@ -24,7 +24,7 @@ from models.energy.machine import RANGES, RBM, Algorithm, Ascent, climb, coin
 from models.energy.pictures import are_grey, grey_in_training, pixel_means, unit_pixels
 from models.limits import MOST_UNITS, check_within
 from models.optimisation import cycle, may_fuse, parameter_groups
-from models.pixels import pictures_of, spread
+from models.pixels import pictures_of
 from theory.ais import base_logits
 from theory.rbm import check_countable, log_partition, pseudo_log_likelihood
 from theory.seeds import mix_seed
@@ -140,10 +140,10 @@ class RBMTask(LightningModule):
 
     def start(self) -> None:
         """Sets biases, offsets and base to the means of the training pictures, once."""
-        images = pictures_of(self.trainer.train_dataloader)
+        images = pictures_of(self.trainer.train_dataloader, mixed=True)
         self.mean.copy_(pixel_means(images))
         self.count.fill_(len(images))
-        self.pictures.copy_(coin(unit_pixels(images[spread(len(self.pictures), len(images))])))
+        self.pictures.copy_(coin(unit_pixels(images[torch.arange(len(self.pictures)) % len(images)])))
         self.rbm.start_from(self.mean, len(images))
         self.ascent.start_from(self.mean)
 

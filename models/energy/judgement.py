@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.energy.machine import RBM, coin
-from models.pixels import spread
 from theory.ais import LogZ, backward_log_z, base_logits, forward_log_z
 from theory.rbm import MOST_COUNTABLE_UNITS, exact_samples, log_partition
 
@@ -247,7 +246,7 @@ def turned_pixels(count: int, visible: int, hidden: int, seed: int) -> Tensor | 
     if each >= visible:
         return None
     first = torch.randint(visible, (count, 1), generator=torch.Generator().manual_seed(seed))
-    return (first + spread(each, visible)) % visible
+    return (first + torch.arange(each) * visible // each) % visible
 
 
 def countable(visible: int, hidden: int) -> bool:

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from models.energy.machine import RBM, Algorithm, Ascent, climb, coin
-from models.pixels import spread
 from theory.dbn import Machine, upside_down
 
 
@@ -59,12 +58,11 @@ class DBN(nn.Module):
         """Sets a machine up before its first step.
 
         A machine that is as large as the one below turned upside down begins as just that, which leaves the bound
-        exact; any other begins with the means of what it sees. Persistent chains start at
-        pictures spread evenly over the data.
+        exact; any other begins with the means of what it sees. Persistent chains start at the first pictures.
 
         Args:
             layer: From 0.
-            v: Training pictures, shape (N, V).
+            v: Training pictures, whose first ones stand for all, shape (N, V).
         """
         seen, machine, ascent = self.up(v, layer), self.machine(layer), self.ascents[layer]
         assert isinstance(ascent, Ascent)
@@ -75,7 +73,7 @@ class DBN(nn.Module):
         else:
             machine.start_from(seen.mean(0), len(seen))
         ascent.start_from(seen.mean(0))
-        chosen = spread(len(ascent.chains), len(seen)).to(seen.device)
+        chosen = torch.arange(len(ascent.chains), device=seen.device) % len(seen)
         ascent.chains.copy_(coin(machine.hidden_given_visible(seen[chosen])))
 
     @torch.no_grad()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from data.copies import duplicates
 from data.decode import MAX_PIXELS, Picture, read_bytes
@@ -83,6 +84,29 @@ def test_cache_saves_reading_and_notices_changes(tmp_path: Path, monkeypatch: py
     read.clear()
     scan(paths[:5], max_pixels=MAX_PIXELS, known=known, wanted=[0, 4])
     assert sorted(read) == [paths[0], paths[1], paths[2]]  # wanted: 0 is read again; 4 is known to be bad
+
+
+@pytest.mark.parametrize("how", ["contents", "folders"])
+def test_files_of_equal_size_and_time_that_change_places_are_read_again(how: str, tmp_path: Path) -> None:
+    """As sets unpacked from archives with fixed times are: a cache of the old ones would train on wrong labels."""
+    names = ["red", "green"]
+    for value, name in enumerate(names):
+        (tmp_path / name).mkdir()
+        Image.new("L", (8, 8), 100 * value).save(tmp_path / name / "a.bmp")
+        os.utime(tmp_path / name / "a.bmp", ns=(10**18, 10**18))
+    paths = [str(tmp_path / name / "a.bmp") for name in names]
+    before = scan(paths, max_pixels=MAX_PIXELS)
+    assert before[0].size == before[1].size
+    if how == "contents":
+        contents = [Path(path).read_bytes() for path in paths]
+        for path, content in zip(paths, reversed(contents), strict=True):
+            Path(path).write_bytes(content)
+            os.utime(path, ns=(10**18, 10**18))
+    else:
+        for old, new in (("red", "other"), ("green", "red"), ("other", "green")):
+            (tmp_path / old).rename(tmp_path / new)
+    after = scan(paths, max_pixels=MAX_PIXELS, known=dict(zip(paths, before, strict=True)))
+    assert [one.digest for one in after] == [one.digest for one in reversed(before)]
 
 
 def test_a_file_that_could_not_be_read_is_tried_again(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from data.loader import TensorLoader
-from models.pixels import first_pictures, normalise, pictures_of, spread
+from models.pixels import first_pictures, normalise, pictures_of
 
 IMAGES, LABELS = torch.arange(6.0).view(6, 1, 1, 1) / 6, torch.arange(6)
 
@@ -14,17 +14,22 @@ def test_any_loader_of_pictures_will_do() -> None:
     loader: DataLoader[tuple[torch.Tensor, ...]] = DataLoader(TensorDataset(IMAGES, LABELS), batch_size=4)
     assert torch.equal(pictures_of(loader), IMAGES)
     assert torch.equal(pictures_of(loader, 5), IMAGES[:5])
-    assert torch.equal(pictures_of(TensorLoader(IMAGES, LABELS, 4), 3), IMAGES[::2])
-    assert torch.equal(pictures_of(TensorLoader(IMAGES, LABELS, 4), 9), IMAGES)
+    assert torch.equal(pictures_of(TensorLoader(IMAGES, LABELS, 4), 3), IMAGES[:3])
     assert torch.equal(first_pictures(loader), IMAGES[:4])
 
 
-def test_chosen_positions_are_spread_over_the_whole_set() -> None:
-    assert spread(3, 6).tolist() == [0, 2, 4]
-    assert spread(4, 10).tolist() == [0, 2, 5, 7]
-    assert spread(5, 2).tolist() == [0, 0, 0, 1, 1]
-    assert spread(0, 7).tolist() == []
-    assert torch.equal(spread(7, 7), torch.arange(7))
+def test_the_first_pictures_of_a_set_listed_class_by_class_are_mixed_on_demand() -> None:
+    labels = torch.arange(100) // 50
+    images = labels.view(-1, 1, 1, 1).float()
+    first = pictures_of(TensorLoader(images, labels, 4), 40, mixed=True)
+    assert 0.3 < float(first.mean()) < 0.7
+    every = pictures_of(TensorLoader(images, labels, 4), mixed=True)
+    assert torch.equal(every[:40], first), "the same order each time"
+    assert int(every.sum()) == 50, "each once"
+    assert torch.equal(pictures_of(TensorLoader(images, labels, 4), 40), images[:40])
+    shuffled = torch.randperm(100, generator=torch.Generator().manual_seed(1))
+    loader = TensorLoader(images[shuffled], labels[shuffled], 4)
+    assert torch.equal(pictures_of(loader, mixed=True), images[shuffled]), "these are mixed as they come"
 
 
 def test_a_loader_in_the_middle_of_its_first_epoch_shows_the_pictures_that_came_first() -> None:

@@ -184,7 +184,7 @@ def test_samples_of_a_machine_start_from_all_classes() -> None:
     task = RBMTask(1, [2, 2], hidden=3, ais_chains=10)
     task._trainer = SimpleNamespace(train_dataloader=sorted_by_class(100))  # type: ignore[assignment]
     task.start()
-    assert task.pictures.mean(1).tolist() == [0.0] * 5 + [1.0] * 5
+    assert set(task.pictures.mean(1).tolist()) == {0.0, 1.0}
 
 
 def test_augmented_pictures_of_a_folder(tmp_path: Path) -> None:
