@@ -27,8 +27,11 @@ import math
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 from torch import Tensor
+
+NODES = 128  # of the quadrature
+TAIL = 1e-16  # probability left out at either end
 
 
 def _check(n: int, p: int, r: float, sigma: float) -> None:
@@ -76,30 +79,54 @@ def excess_risk_cdf(risk: ArrayLike, n: int, p: int, r: float = 1.0, sigma: floa
     scale = sigma**2 * few / (gap + 1)
     if p <= n or r == 0:
         return np.asarray(stats.f.cdf(values / scale, few, gap + 1))
-    nodes, weights = np.polynomial.legendre.leggauss(64)
-    # Substituting the Beta quantile would be slow; an arc makes the density's ends harmless: b = sin^2 a.
-    angle = (nodes + 1) * math.pi / 4
-    lost = np.sin(angle) ** 2
-    density = stats.beta.pdf(lost, gap / 2, n / 2) * np.sin(2 * angle) * weights * math.pi / 4
-    inner = stats.f.cdf((values[..., None] - r**2 * lost) / scale, few, gap + 1)
-    return np.asarray(inner @ density)
+    return _with_lost_part(values, n, p, r, scale)
+
+
+def _with_lost_part(values: NDArray[np.float64], n: int, p: int, r: float, scale: float) -> NDArray[np.float64]:
+    """P(r^2 b + scale F <= value) for p > n, by quadrature over b = sin^2 a.
+
+    Only where both the density of b and the inner probability change: the Beta density is narrow where n and p are
+    large, and with little noise the inner probability is nearly a step. Below that range it is 1, above it 0. It rises
+    just below the range's upper end, where a square draws the nodes together.
+    """
+    gap = p - n
+    lost, noise = stats.beta(gap / 2, n / 2), stats.f(n, gap + 1)
+    low, high = float(lost.ppf(TAIL)), float(lost.isf(TAIL))
+    sure = (values - scale * float(noise.isf(TAIL))) / r**2
+    begin = np.arcsin(np.sqrt(np.clip(sure, low, high)))[..., None]
+    end = np.arcsin(np.sqrt(np.clip((values - scale * float(noise.ppf(TAIL))) / r**2, low, high)))[..., None]
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    place = (nodes + 1) / 2
+    angle = begin + (end - begin) * (1 - (1 - place) ** 2)
+    # In the angle the density is finite at both ends, also for one sample.
+    constant = math.log(2) - float(special.betaln(gap / 2, n / 2))
+    density = np.exp(special.xlogy(gap - 1, np.sin(angle)) + special.xlogy(n - 1, np.cos(angle)) + constant)
+    inner = noise.cdf((values[..., None] - r**2 * np.sin(angle) ** 2) / scale)
+    between = (inner * density * (end - begin) * (1 - place) * weights).sum(-1)
+    return np.asarray(lost.cdf(np.minimum(sure, high)) + between)
 
 
 def excess_risk_quantile(
     probability: ArrayLike, n: int, p: int, r: float = 1.0, sigma: float = 1.0
 ) -> NDArray[np.float64]:
-    """The excess risk that is not exceeded with a probability; 0.5 for the median. Args as of `excess_risk_cdf`."""
+    """The excess risk that is not exceeded with a probability; 0.5 for the median. Args as of `excess_risk_cdf`.
+
+    Raises:
+        ValueError: If a probability lies outside [0, 1).
+    """
     _check(n, p, r, sigma)
 
     def quantile(share: float) -> float:
+        if not 0 <= share < 1:
+            raise ValueError(f"a probability must be in [0, 1), got {share:g}")
         scale = sigma**2 * min(n, p) / (abs(n - p) + 1)
         noise = scale * float(stats.f.ppf(share, min(n, p), abs(n - p) + 1))
         if p <= n or r == 0:
             return noise
-        high = r**2 + 2 * noise + scale
-        while float(excess_risk_cdf(high, n, p, r, sigma)) < share:
-            high *= 2
+        high = r**2 + 2 * noise + scale  # not below the quantile: the lost part is at most r^2
         below = lambda value: float(excess_risk_cdf(value, n, p, r, sigma)) - share
+        if below(high) <= 0:  # nearer to 1 than the quadrature is exact
+            return high
         return float(optimize.brentq(below, 0.0, high, xtol=1e-13, rtol=1e-12))
 
     return np.vectorize(quantile, otypes=[float])(np.asarray(probability, dtype=float))

@@ -1,11 +1,12 @@
 """The law of the excess risk against draws, integrals and known means; see also T14 at the end."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
-from scipy import integrate
+from scipy import integrate, special, stats
 
 from theory.double_descent import (
     draw_excess_risk,
@@ -42,6 +43,47 @@ def test_the_law_is_a_distribution_and_the_quantile_its_inverse() -> None:
         shares = np.array([0.05, 0.5, 0.9])
         risks = excess_risk_quantile(shares, n, p, 1.3, 0.6)
         np.testing.assert_allclose(excess_risk_cdf(risks, n, p, 1.3, 0.6), shares, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("n", "p", "sigma"),
+    [(30, 90, 1.0), (30, 90, 0.1), (30, 90, 0.001), (1000, 3000, 1.0), (1000, 10_000, 0.1), (300, 3000, 1.0),
+     (1, 2, 1.0), (1, 2, 0.01), (1, 50, 0.1), (30, 31, 0.01), (20_000, 60_000, 1.0),
+     (20_000, 60_000, 0.01)],
+)  # fmt: skip
+def test_the_law_is_that_of_adaptive_quadrature(n: int, p: int, sigma: float) -> None:
+    scale = sigma**2 * n / (p - n + 1)
+    lost, noise = stats.beta((p - n) / 2, n / 2), stats.f(n, p - n + 1)
+    levels = np.array([1e-12, 1e-4, 0.01, 0.2, 0.5, 0.8, 0.99, 1 - 1e-4, 1 - 1e-12])
+    constant = math.log(2) - special.betaln((p - n) / 2, n / 2)
+
+    def density(a: float, risk: float) -> float:
+        log = (p - n - 1) * math.log(math.sin(a)) + (n - 1) * math.log(math.cos(a))
+        return math.exp(log + constant) * float(special.fdtr(n, p - n + 1, max(risk - math.sin(a) ** 2, 0) / scale))
+
+    for risk in (0.97 * lost.mean(), lost.mean() + scale, lost.mean() + 3 * scale):
+        breaks = np.unique(np.concatenate([lost.ppf(levels), risk - scale * noise.ppf(levels), [0, min(risk, 1)]]))
+        breaks = np.unique(np.arcsin(np.sqrt(breaks[(breaks >= 0) & (breaks <= min(risk, 1))])).round(9))
+        due = sum(integrate.quad(density, *ends, args=(risk,), epsabs=1e-10)[0] for ends in itertools.pairwise(breaks))
+        assert float(excess_risk_cdf(risk, n, p, 1.0, sigma)) == pytest.approx(due, abs=1e-8), risk
+    assert float(excess_risk_cdf(0.0, n, p, 1.0, sigma)) == 0
+    far = 1.0 + scale * float(stats.f.isf(1e-14, n, p - n + 1))
+    assert float(excess_risk_cdf(far, n, p, 1.0, sigma)) == pytest.approx(1, abs=1e-10)
+
+
+def test_draws_with_little_noise_follow_the_law() -> None:
+    for sigma in (0.03, 0.1, 0.3):
+        risks = draw_excess_risk(30, 90, 4000, torch.Generator().manual_seed(0), 1.0, sigma).numpy()
+        assert fits_law(risks, 30, 90, 1.0, sigma) > 0.01, sigma
+
+
+def test_quantiles_of_large_problems_are_found_and_impossible_ones_refused() -> None:
+    median = float(excess_risk_quantile(0.5, 1000, 10_000))
+    assert median == pytest.approx(mean_excess_risk(1000, 10_000), rel=1e-3)
+    assert float(excess_risk_quantile(0, 10, 30)) == 0
+    for probability in (1.0, -0.1, math.nan):
+        with pytest.raises(ValueError, match=r"a probability must be in \[0, 1\)"):
+            excess_risk_quantile(probability, 10, 30)
 
 
 @pytest.mark.parametrize("p", [3, 8])
