@@ -29,6 +29,9 @@ def within_cost(x: Tensor, assignment: Tensor, k: int) -> Tensor:
 def k_means(x: Tensor, k: int, restarts: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """The best of several runs of Lloyd's algorithm from random points as centres.
 
+    A run ends where no point changes its cluster, or where the cost does not fall any more: within rounding, points
+    may go to and fro between two clusters for ever.
+
     Args:
         x: Points, shape (n, d).
         k: Clusters, 1 to n.
@@ -44,15 +47,17 @@ def k_means(x: Tensor, k: int, restarts: int, generator: torch.Generator) -> tup
     for _ in range(restarts):
         centres = x[torch.randperm(len(x), generator=generator, device=generator.device)[:k]]
         assignment = torch.full((len(x),), -1, device=x.device)
+        cost = x.new_tensor(math.inf)
         while True:
-            nearest = torch.cdist(x, centres).argmin(1)
-            if torch.equal(nearest, assignment):
+            # Differences first: ||x||^2 - 2 x.c + ||c||^2 would cancel far from 0.
+            nearest = torch.cdist(x, centres, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+            now = within_cost(x, nearest, k)
+            if torch.equal(nearest, assignment) or not now < cost:
                 break
-            assignment = nearest
+            assignment, cost = nearest, now
             filled = assignment.unique()  # an empty cluster keeps its centre
             centres = centres.clone()
             centres[filled] = torch.stack([x[assignment == cluster].mean(0) for cluster in filled])
-        cost = within_cost(x, assignment, k)
         if cost < lowest:
             best, lowest = assignment, cost
     return best, lowest
@@ -66,6 +71,7 @@ def best_partition_cost(x: Tensor, k: int) -> Tensor:
     """
     if len(x) > 12:
         raise ValueError(f"assignments are enumerated for at most 12 points, got {len(x)}")
+    x = x - x.mean(0)  # far from 0 the difference below would cancel
     # Clusters have no names: the first point is in cluster 0.
     rows = [(0, *rest) for rest in itertools.product(range(k), repeat=len(x) - 1)]
     codes = torch.tensor(rows, device=x.device)  # (k^(n-1), n)

@@ -52,6 +52,20 @@ def test_k_means_finds_the_optimum_of_few_points() -> None:
         best_partition_cost(torch.zeros(13, 1), 2)
 
 
+@pytest.mark.parametrize(("dtype", "shift"), [(torch.float32, 1e3), (torch.float32, 1e4), (torch.float64, 1e9)])
+def test_k_means_ends_and_is_exact_far_from_zero(dtype: torch.dtype, shift: float) -> None:
+    x = (torch.randn(300, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + shift).to(dtype)
+    _, cost = k_means(x, 8, 5, torch.Generator().manual_seed(0))
+    near = x.double() - shift  # exact: the same points
+    _, due = k_means(near, 8, 5, torch.Generator().manual_seed(0))
+    assert float(cost) == pytest.approx(float(due), rel=0.03)  # another local optimum may be met
+
+
+def test_the_best_partition_is_exact_far_from_zero() -> None:
+    x = torch.randn(8, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 1e8
+    assert float(best_partition_cost(x, 2)) == pytest.approx(float(best_partition_cost(x - 1e8, 2)), rel=1e-7)
+
+
 def test_em_is_that_of_scikit_learn_and_never_falls() -> None:
     generator = torch.Generator().manual_seed(2)
     x = torch.cat([torch.randn(60, generator=generator), 3 + torch.randn(40, generator=generator) / 2]).double()
