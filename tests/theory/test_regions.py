@@ -72,6 +72,63 @@ def test_the_count_is_that_of_rational_arithmetic(widths: list[int], slope: floa
         assert count_regions(layers, corners) == count_by_fractions(layers, corners)
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.25])
+@pytest.mark.parametrize("widths", [[4], [2, 5], [6, 5], [2, 2, 2, 4]])
+@pytest.mark.parametrize("centre", [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (3.0, 0.5)])  # 0 inside, a corner, on an edge
+def test_without_biases_all_kinks_meet_at_0(widths: list[int], slope: float, centre: tuple[float, float]) -> None:
+    layers = [Layer(weight, 0 * bias, slope) for weight, bias, _ in random_network(widths, 1)]
+    corners = square(1.0, centre)
+    due = count_by_fractions(layers, corners)
+    assert count_regions(layers, corners) == due
+    found = regions(layers, corners)
+    assert len(found) == due
+    assert found.areas().min() > 0
+    assert found.areas().sum() == pytest.approx(4, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "due"),
+    [
+        ([[1, 0]], [-1], 1),  # along an edge, from either side
+        ([[-1, 0]], [-1], 1),
+        ([[-1, 0]], [1], 1),
+        ([[1, 0], [0, 1], [-1, 0], [0, -1]], [1, 1, 1, 1], 1),
+        ([[1, 1], [0, 1]], [-1, 0], 3),  # they meet on the boundary
+        ([[1, 1], [1, -1]], [0, 0], 4),  # through the corners
+        ([[1, 0.3], [1, 0.3], [-2, -0.6]], [0.125, 0.125, -0.25], 2),  # the same kink three times
+        ([[1, 0], [0, 1], [1, 1], [1, -1]], [-0.5, -0.25, -0.75, -0.25], 8),  # all through one inner point
+        ([[1, 0], [0, 1], [1, 1], [1, -1]], [-0.5, -0.25, -0.75, 0.25], 10),  # three of them
+    ],
+)
+def test_kinks_that_meet_make_no_region_without_area(weight: list, bias: list, due: int) -> None:
+    for sign in (1, -1):
+        layers = [Layer(sign * np.array(weight, float), sign * np.array(bias, float), 0.0)]
+        assert count_by_fractions(layers, square(1.0)) == due
+        assert count_regions(layers, square(1.0)) == due
+        assert len(regions(layers, square(1.0))) == due
+
+
+def test_a_deep_network_of_small_whole_weights_is_counted_as_by_fractions() -> None:
+    for seed in range(8):
+        draw = np.random.default_rng(seed)
+        shapes = [(4, 2), (3, 4), (3, 3)]
+        layers = [
+            Layer(draw.integers(-2, 3, shape).astype(float), draw.integers(-1, 2, shape[0]).astype(float), 0.0)
+            for shape in shapes
+        ]
+        due = count_by_fractions(layers, square(2.0))
+        assert count_regions(layers, square(2.0)) == len(regions(layers, square(2.0))) == due
+
+
+def test_too_many_regions_of_kinks_that_meet_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = [Layer(weight, 0 * bias, 0.0) for weight, bias, _ in random_network([20], 0)]
+    with pytest.raises(TooManyRegionsError):
+        count_regions(layers, square(1.0), limit=10)
+    monkeypatch.setattr(count, "EXACT", 10)
+    with pytest.raises(ValueError, match="kinks run through a corner or a crossing of others"):
+        count_regions(layers, square(1.0))
+
+
 def test_sampled_activation_patterns_are_found_and_only_them() -> None:
     # Every sampled point has the pattern of exactly one region, and regions of visible size are all sampled.
     layers, corners = random_network([12, 12], 5), square(1.0)
@@ -225,11 +282,6 @@ def test_wrong_places_are_named() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             count_regions(layers, corners)
-    without_bias = [layers[0]._replace(bias=np.zeros(4))]
-    with pytest.raises(ValueError, match="all 4 units of the first layer bend along lines through one point"):
-        count_regions(without_bias, square(1.0))
-    aside = square(1.0, (2.0, 0.5))
-    assert count_regions(without_bias, aside) == count_by_fractions(without_bias, aside)
     with pytest.raises(ValueError, match="linearly dependent"):
         on_slice(layers, [0, 0], [[1, 1], [2, 2]])
     with pytest.raises(ValueError, match="the slice lies in 3 dimensions"):

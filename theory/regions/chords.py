@@ -23,6 +23,7 @@ class Chords(NamedTuple):
 
     Attributes:
         edge: Edge of each end of a chord, in order along each edge, shape (K,).
+        unit: Unit that has its kink there, shape (K,).
         t: Its place on the edge in [0, 1], shape (K,).
         rank: Place of each end in the tour of all boundaries, seen from the left and the right side, shape (K, 2); -1
             where that side lies outside.
@@ -34,6 +35,7 @@ class Chords(NamedTuple):
     """
 
     edge: Ints
+    unit: Ints
     t: Floats
     rank: Ints
     start: Ints
@@ -99,7 +101,7 @@ def find_chords(cells: Map, z: Floats, pairs: bool) -> Chords:
     start = np.flatnonzero(partner >= 0)
     stop = partner[start]
     first, second, crossings = find_crossings(start, stop, np.cumsum(partner >= 0), pairs)
-    return Chords(edge, t, rank, start, stop, first, second, crossings)
+    return Chords(edge, unit, t, rank, start, stop, first, second, crossings)
 
 
 def find_crossings(start: Ints, stop: Ints, started: Ints, pairs: bool) -> tuple[Ints, Ints, int]:

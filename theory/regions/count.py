@@ -6,6 +6,9 @@
 
 A map that grows too large is cut in two and each half finished by itself, so that memory stays bounded; from then on
 the pieces are worked on by as many threads as BLAS would use.
+
+Where kinks meet at a corner, along an edge or three at a point, as all do at 0 in a network without biases, rounding
+would decide the number. Such networks are counted in whole numbers instead, see `theory.regions.exact`.
 """
 
 from __future__ import annotations
@@ -20,11 +23,15 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from theory.regions.chords import find_chords
+from theory.regions.exact import exact_polygons
 from theory.regions.network import Floats, Ints, Layer, check_layers
 from theory.regions.planar_map import Map, TooManyRegionsError, halves, offsets, polygon_map, tours
 from theory.regions.plane import cross, cut
+from theory.regions.position import is_general
 
 VALUES = 1 << 22  # pre-activations held at once
+EXACT = 50_000  # regions that are looked for in whole numbers, some minutes of them
+LOOKED_AT = 1 << 20  # vertices times pairs of units up to which crossings are compared where only their number is due
 
 
 class Regions(NamedTuple):
@@ -90,19 +97,17 @@ class Step(NamedTuple):
     outlines: tuple[Floats, Ints] | None = None
 
 
-def _bending(layers: Sequence[Layer], corners: Floats) -> list[Layer]:
+def _bending(layers: Sequence[Layer]) -> list[Layer]:
     """The layers that bend, of a network whose regions can be counted on the polygon."""
     layers = check_layers(layers)
     bending, inputs = [layer for layer in layers if layer.slope != 1], layers[0].weight.shape[1]
     if inputs != 2:
         raise ValueError(f"a plane needs a network of 2 inputs, this one takes {inputs}; see on_slice")
-    origin_inside = bool((cross(corners, np.roll(corners, -1, axis=0)) > 0).all())
-    if bending and len(bending[0].bias) > 2 and not bending[0].bias.any() and origin_inside:
-        raise ValueError(
-            f"all {len(bending[0].bias)} units of the first layer bend along lines through one point, as they have no "
-            "bias: regions are counted in general position; choose a polygon without that point"
-        )
     return bending
+
+
+class _UndecidedError(Exception):
+    """Rounding would decide how many regions there are."""
 
 
 def _too_large(piece: Piece, layer: Layer) -> bool:
@@ -122,8 +127,30 @@ def _grow(
     layers: Sequence[Layer], corners: ArrayLike, limit: int, drawn: bool
 ) -> tuple[int, list[tuple[Floats, Ints]]]:
     """Number of regions; with ``drawn`` also their corners, piece by piece, and how many each region has."""
-    corners = check_polygon(corners)
-    bending = _bending(layers, corners)
+    corners, bending = check_polygon(corners), _bending(layers)
+    try:
+        return _grow_rounded(bending, corners, limit, drawn)
+    except _UndecidedError:
+        try:
+            polygons = exact_polygons(bending, corners, min(limit, EXACT))
+        except TooManyRegionsError as error:
+            if limit <= EXACT:
+                raise
+            raise ValueError(
+                "kinks run through a corner or a crossing of others, or along an edge, where rounding would decide "
+                f"the number of regions; of such networks {EXACT:,} are counted at most, and there are more"
+            ) from error
+        return len(polygons), [(polygon, np.array([len(polygon)])) for polygon in polygons]
+
+
+def _grow_rounded(
+    bending: Sequence[Layer], corners: Floats, limit: int, drawn: bool
+) -> tuple[int, list[tuple[Floats, Ints]]]:
+    """The same in floating point.
+
+    Raises:
+        _UndecidedError: If kinks meet within rounding.
+    """
 
     def step(piece: Piece) -> Step:
         cells, depth, num, place = piece
@@ -134,7 +161,10 @@ def _grow(
             return Step([Piece(half, depth, n, (*place, side)) for side, (half, n) in enumerate(halves(cells))])
         z = _next(cells, bending[depth])
         counted = not drawn and depth == len(bending) - 1
-        chords = find_chords(cells, z, pairs=not counted)
+        few = len(cells.points) * z.shape[1] ** 2 <= LOOKED_AT
+        chords = find_chords(cells, z, pairs=few or not counted)
+        if not is_general(cells, z, chords, bending[depth]):
+            raise _UndecidedError
         grown = len(chords.start) + chords.num_crossings
         return Step(
             [] if counted else [Piece(cut(cells, z, chords, bending[depth]), depth + 1, num + grown, place)], grown
@@ -180,8 +210,9 @@ def _work_through(first: Piece, step: Callable[[Piece], Step], limit: int) -> tu
 
 
 def count_regions(layers: Sequence[Layer], corners: ArrayLike, limit: int = 100_000_000) -> int:
-    """Number of linear regions of a network on a convex polygon, exact in general position.
+    """Number of linear regions of a network on a convex polygon, those with an area.
 
+    It is exact, but that three kinks of the last layer through one inner point are noticed in small counts alone.
     Regions are those of the activation pattern: two neighbours on which the output happens to be the same map, as
     behind a layer that is dead there, count as two.
 
@@ -191,7 +222,8 @@ def count_regions(layers: Sequence[Layer], corners: ArrayLike, limit: int = 100_
         limit: Give up beyond so many regions.
 
     Raises:
-        ValueError: If the network does not take 2 inputs or the polygon is not convex.
+        ValueError: If the network does not take 2 inputs, the polygon is not convex, or many kinks are not in general
+            position.
         TooManyRegionsError: Beyond ``limit``, with the count so far.
     """
     return _grow(layers, corners, limit, drawn=False)[0]
@@ -209,7 +241,8 @@ def regions(layers: Sequence[Layer], corners: ArrayLike, limit: int = 5_000_000)
         The regions, in the same order however many threads found them.
 
     Raises:
-        ValueError: If the network does not take 2 inputs or the polygon is not convex.
+        ValueError: If the network does not take 2 inputs, the polygon is not convex, or many kinks are not in general
+            position.
         TooManyRegionsError: Beyond ``limit``, with the count so far.
     """
     parts = _grow(layers, corners, limit, drawn=True)[1]

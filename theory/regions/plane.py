@@ -10,7 +10,8 @@ the half-edge that follows there. A layer is then three steps without a loop ove
    crossing the region to the left turns left.
 
 For the last layer nothing need be drawn: regions of a cell = 1 + chords + crossings. That holds in general position
-(no three chords through one point), where a network with random weights is with probability 1.
+(no three chords through one point), where a network with random weights is with probability 1; see
+`theory.regions.position`.
 
 Letters: V vertices, E edges, F regions, n units of the layer, K ends of chords, C chords, X crossings.
 """
@@ -29,10 +30,8 @@ def cut(cells: Map, z: Floats, chords: Chords, layer: Layer) -> Map:
     num_vertices, num_ends = len(cells.points), len(chords.edge)
     a, b = cells.origin[0::2], cells.origin[1::2]
     num_edges = len(a)
-    end_at = np.empty(int(chords.rank.max(initial=-1)) + 1, np.intp)  # end of a chord by rank
     seen = chords.rank >= 0
-    end_at[chords.rank[seen]] = np.broadcast_to(np.arange(num_ends)[:, None], seen.shape)[seen]
-    p, q = end_at[chords.start], end_at[chords.stop]  # (C,)
+    p, q = ends_of_chords(chords)  # (C,)
 
     i, j = chords.first, chords.second
     points, hidden, on_i, on_j = _vertices(cells, z, chords, p, q)
@@ -70,7 +69,7 @@ def cut(cells: Map, z: Floats, chords: Chords, layer: Layer) -> Map:
     after = cells.follows[half]
     follows[last] = np.where(after & 1, 2 * (edge_begins[(after >> 1) + 1] - 1) + 1, 2 * edge_begins[after >> 1])
     # Ends of chords: from the boundary into the chord, and from the chord on along the boundary.
-    leave = np.empty(len(end_at), np.intp)
+    leave = np.empty(2 * len(p), np.intp)
     leave[chords.start] = 2 * chord_begins[:-1]
     leave[chords.stop] = 2 * (chord_begins[1:] - 1) + 1
     for side, arriving, going in ((0, 2 * part, 2 * part + 2), (1, 2 * part + 3, 2 * part + 1)):
@@ -85,6 +84,38 @@ def cut(cells: Map, z: Floats, chords: Chords, layer: Layer) -> Map:
     follows[arrive_i + 3] = arrive_j + 1
     follows[arrive_j + 3] = arrive_i + 2
     return Map(points, activate(hidden, layer.slope), origin, follows)
+
+
+def ends_of_chords(chords: Chords) -> tuple[Ints, Ints]:
+    """The end that each chord starts from and the one that it goes to, (C,) each."""
+    end_at = np.empty(int(chords.rank.max(initial=-1)) + 1, np.intp)  # end of a chord by rank
+    seen = chords.rank >= 0
+    end_at[chords.rank[seen]] = np.broadcast_to(np.arange(len(chords.edge))[:, None], seen.shape)[seen]
+    return end_at[chords.start], end_at[chords.stop]
+
+
+def crossing_places(cells: Map, chords: Chords, p: Ints, q: Ints) -> tuple[Floats, Floats, Floats]:
+    """Where chords end and cross.
+
+    Args:
+        cells: The map before.
+        chords: The chords.
+        p: The end that each chord starts from, (C,).
+        q: The end that it goes to, (C,).
+
+    Returns:
+        Points of the ends (K, 2), and where each crossing lies on its first and on its second chord, in [0, 1], both
+        (X,).
+    """
+    ends = between(cells.points, cells.origin[0::2][chords.edge], cells.origin[1::2][chords.edge], chords.t)
+    i, j = chords.first, chords.second
+    along = ends[q] - ends[p]
+    along_i, along_j, apart = along[i], along[j], ends[p[j]] - ends[p[i]]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        area = cross(along_i, along_j)
+        on_i = np.nan_to_num(cross(apart, along_j) / area, nan=0.5, posinf=1, neginf=0).clip(0, 1)
+        on_j = np.nan_to_num(cross(apart, along_i) / area, nan=0.5, posinf=1, neginf=0).clip(0, 1)
+    return ends, on_i, on_j
 
 
 def _vertices(cells: Map, z: Floats, chords: Chords, p: Ints, q: Ints) -> tuple[Floats, Floats, Floats, Floats]:
@@ -105,14 +136,8 @@ def _vertices(cells: Map, z: Floats, chords: Chords, p: Ints, q: Ints) -> tuple[
     """
     num_vertices, num_ends = len(cells.points), len(chords.edge)
     from_edge = (cells.origin[0::2][chords.edge], cells.origin[1::2][chords.edge], chords.t)
-    ends = between(cells.points, *from_edge)  # (K, 2)
-    i, j = chords.first, chords.second
-    along = ends[q] - ends[p]
-    along_i, along_j, apart = along[i], along[j], ends[p[j]] - ends[p[i]]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        area = cross(along_i, along_j)
-        on_i = np.nan_to_num(cross(apart, along_j) / area, nan=0.5, posinf=1, neginf=0).clip(0, 1)
-        on_j = np.nan_to_num(cross(apart, along_i) / area, nan=0.5, posinf=1, neginf=0).clip(0, 1)
+    i = chords.first
+    ends, on_i, on_j = crossing_places(cells, chords, p, q)
     points = np.concatenate([cells.points, ends, between(ends, p[i], q[i], on_i)])
     hidden = np.empty((len(points), z.shape[1]))
     hidden[:num_vertices] = z
