@@ -232,6 +232,16 @@ def test_a_line_merges_what_the_output_does_not_show() -> None:
     assert linear_pieces(layers, -1.0, 1.0) == 1
 
 
+@pytest.mark.parametrize("ratio", [3, 5, 6, 7, 10, 11, 23])
+def test_units_that_bend_at_one_place_make_one_kink(ratio: int) -> None:
+    # relu(x - 1/3) + relu(k x - k/3): in floating point the two zeros are neighbouring numbers, or the same
+    hidden = Layer(np.array([[1.0], [ratio]]), np.array([-1 / 3, -ratio / 3]), 0.0)
+    assert linear_pieces([hidden, Layer(np.ones((1, 2)), np.zeros(1), 1.0)], 0.0, 1.0) == 2
+    assert len(kinks([hidden], 0.0, 1.0)) == 3
+    at_the_end = [Layer(np.array([[3.0], [3.0]]), np.array([-1.0, -3.0 * (1 - 2**-53)]), 0.0)]
+    assert kinks(at_the_end, 0.0, 1.0).tolist() == pytest.approx([0, 1 / 3, 1], abs=1e-15)
+
+
 def test_too_many_regions_are_refused_with_the_count_so_far() -> None:
     layers = random_network([50, 50], 0)
     with pytest.raises(

@@ -1,7 +1,8 @@
 """The pieces of a network on a line segment, exactly.
 
 Between two neighbouring kinks of the first l layers, layer l + 1 is affine: a unit that changes sign between them has
-one zero there, found by interpolation. One sorted array of kinks is refined layer by layer; nothing is sampled.
+one zero there, found by interpolation. One sorted array of kinks is refined layer by layer; nothing is sampled. Kinks
+of several units at one place differ by rounding: those within it are one.
 
 Letters: K kinks including the two ends, n units of a layer.
 """
@@ -14,6 +15,8 @@ import numpy as np
 
 from theory.regions.network import Floats, Layer, check_layers, outputs, pre_activations
 from theory.regions.planar_map import TooManyRegionsError
+
+ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of a kink, as a share of the larger end
 
 
 def kinks(layers: Sequence[Layer], low: float, high: float, max_regions: int = 1 << 22) -> Floats:
@@ -28,7 +31,8 @@ def kinks(layers: Sequence[Layer], low: float, high: float, max_regions: int = 1
         max_regions: Refuse to go on beyond so many intervals.
 
     Returns:
-        Increasing places, shape (K,); the network has K - 1 activation regions.
+        Increasing places, shape (K,), further apart than ``ROUNDING`` of the larger end; the network has K - 1
+        activation regions.
 
     Raises:
         ValueError: If the segment is empty or the network takes more than one input.
@@ -39,7 +43,7 @@ def kinks(layers: Sequence[Layer], low: float, high: float, max_regions: int = 1
         raise ValueError(f"the segment must have low < high, both finite; got {low:g}, {high:g}")
     if layers[0].weight.shape[1] != 1:
         raise ValueError(f"a line needs a network of 1 input, this one takes {layers[0].weight.shape[1]}")
-    places = np.array([low, high], np.float64)
+    places, same = np.array([low, high], np.float64), ROUNDING * max(abs(low), abs(high))
     for depth, layer in enumerate(layers):
         if layer.slope == 1:
             continue
@@ -55,7 +59,9 @@ def kinks(layers: Sequence[Layer], low: float, high: float, max_regions: int = 1
             total += len(at)
             if total - 1 > max_regions:
                 raise TooManyRegionsError(total - 1, max_regions)
-        places = np.unique(np.concatenate(found))
+        inner = np.sort(np.concatenate(found))
+        inner = inner[np.diff(inner, prepend=low) > same]
+        places = np.concatenate([[low], inner[high - inner > same], [high]])
     return places
 
 
