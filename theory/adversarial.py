@@ -118,6 +118,9 @@ class Bounds(NamedTuple):
 def through_affine(bounds: Bounds, affine: torch.nn.Module) -> Bounds:
     """An interval through W x + b: the centre goes through the map, the radius through |W|.
 
+    Every end is reached, but at a border that is not padded by zeros: where one pixel stands twice under a window, its
+    two copies count as if they could differ.
+
     Args:
         bounds: Ends of the inputs.
         affine: ``Linear``, ``Conv2d``, or ``BatchNorm2d`` in evaluation mode.
@@ -130,8 +133,12 @@ def through_affine(bounds: Bounds, affine: torch.nn.Module) -> Bounds:
     if isinstance(affine, torch.nn.Linear):
         spread = radius @ affine.weight.abs().T
     elif isinstance(affine, torch.nn.Conv2d):
+        padding: tuple[int, ...] | str = affine.padding
+        if affine.padding_mode != "zeros":  # what stands at the border is as uncertain as the pixels it is copied from
+            radius = torch.nn.functional.pad(radius, affine._reversed_padding_repeated_twice, affine.padding_mode)
+            padding = (0, 0)
         spread = torch.nn.functional.conv2d(
-            radius, affine.weight.abs(), None, affine.stride, affine.padding, affine.dilation, affine.groups
+            radius, affine.weight.abs(), None, affine.stride, padding, affine.dilation, affine.groups
         )
     elif isinstance(affine, torch.nn.BatchNorm2d) and affine.running_var is not None and not affine.training:
         gain = affine.weight / (affine.running_var + affine.eps).sqrt()

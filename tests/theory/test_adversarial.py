@@ -64,7 +64,15 @@ def test_one_pixel_is_worst_at_an_extreme() -> None:
     torch.testing.assert_close(linear_one_pixel_margins(WEIGHT, BIAS, X, LABELS, 0.0, 1.0), due)
 
 
-@pytest.mark.parametrize("module", [nn.Linear(4, 3), nn.Conv2d(2, 3, 3, padding=1, stride=2), nn.BatchNorm2d(2)])
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Linear(4, 3),
+        nn.Conv2d(2, 3, 3, padding=1, stride=2),
+        nn.Conv2d(2, 3, 3, padding=(1, 2), padding_mode="circular"),
+        nn.BatchNorm2d(2),
+    ],
+)
 def test_an_interval_through_an_affine_map_is_reached_and_never_left(module: nn.Module) -> None:
     module.double().eval()
     shape = (4,) if isinstance(module, nn.Linear) else (2, 5, 5)
@@ -85,6 +93,30 @@ def test_an_interval_through_an_affine_map_is_reached_and_never_left(module: nn.
     (gradient,) = torch.autograd.grad(module(x).flatten()[0], x)
     corner = torch.where(gradient > 0, high, low)
     torch.testing.assert_close(module(corner).flatten()[0], bounds.high.flatten()[0])
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular"),
+        nn.Conv2d(1, 1, 3, padding=(2, 1), padding_mode="reflect", stride=2),
+        nn.Conv2d(1, 1, (3, 5), padding="same", padding_mode="replicate"),
+    ],
+)
+def test_no_corner_of_the_box_leaves_the_interval_at_a_padded_border(module: nn.Conv2d) -> None:
+    module.double()
+    low = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    high = low + 1
+    with torch.no_grad():
+        bounds = through_affine(Bounds(low, high), module)
+    # The rows of the map by autograd: each entry is largest at its own corner, where its gradient is positive.
+    x = low.clone().requires_grad_()
+    for place, output in enumerate(module(x).flatten()):
+        (gradient,) = torch.autograd.grad(output, x, retain_graph=True)
+        for corner, end, sign in ((gradient > 0, bounds.high, 1), (gradient < 0, bounds.low, -1)):
+            with torch.no_grad():
+                reached = module(torch.where(corner, high, low)).flatten()[place]
+            assert float(sign * (end.flatten()[place] - reached)) >= -1e-12
 
 
 def test_mistakes_are_named() -> None:
