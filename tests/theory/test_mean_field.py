@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from mpmath import mp
 from scipy.integrate import quad
 from scipy.stats import norm
 
@@ -31,6 +32,26 @@ def test_gaussian_mean_is_the_integral(name: str, q: float) -> None:
 
     due = quad(integrand, -10, 0, epsabs=1e-13)[0] + quad(integrand, 0, 10, epsabs=1e-13)[0]
     assert gaussian_mean(lambda z: value(z).square(), q) == pytest.approx(due, rel=1e-10)
+
+
+@pytest.mark.parametrize("q", [1.0, 4.0, 1e2, 1e4, 1e6, 1e8, 1e12, 1e20])
+def test_steep_activations_are_integrated_to_rounding(q: float) -> None:
+    with mp.workdps(30):
+        root = mp.sqrt(q)
+        cuts = sorted({mp.mpf(0), mp.mpf(12), *(c for k in range(-2, 8) if (c := mp.mpf(4) ** k / root) < 12)})
+        slope = 2 * mp.quad(lambda z: mp.sech(root * z) ** 4 * mp.npdf(z), cuts)
+        square = 2 * mp.quad(lambda z: mp.tanh(root * z) ** 2 * mp.npdf(z), cuts)
+        half = mp.quad(lambda z: mp.npdf(z) / (1 + mp.exp(-root * z)) ** 2, [-c for c in cuts[:0:-1]] + cuts)
+    tanh, sigmoid = ACTIVATIONS["tanh"], ACTIVATIONS["sigmoid"]
+    assert gaussian_mean(lambda z: tanh.slope(z).square(), q) == pytest.approx(float(slope), rel=1e-12)
+    assert gaussian_mean(lambda z: tanh.value(z).square(), q) == pytest.approx(float(square), rel=1e-12)
+    assert gaussian_mean(lambda z: sigmoid.value(z).square(), q) == pytest.approx(float(half), rel=1e-12)
+
+
+def test_the_gradient_of_steep_tanh_grows_as_its_scale() -> None:
+    # E (1 - tanh²)² (σ_w Z) tends to the integral 4/3 of sech⁴ over σ_w √(2π)
+    for scale in (1e3, 1e5):
+        assert layers("tanh", scale, 2).factor[0] == pytest.approx(4 / 3 * scale / math.sqrt(2 * math.pi), rel=1e-6)
 
 
 def test_moments_of_the_normal_distribution() -> None:
