@@ -44,6 +44,7 @@ LEFT_OUT = 0.01  # of the samples at most, in the cells of knots
 WEIGHTS = (1 / 16, 1)  # λ in samples a piece: little lets steep pieces be, much holds many short waves together
 LARGE_CELLS = (1 / 2,)
 MOST_LOOKED = 400_000_000  # comparisons of parabolas, a minute of them: then the best bound so far is the result
+ROUNDING = 1e-10  # of the sum of squares: an error below it cannot be told from 0
 ENOUGH = 0.995  # of the squared error found: a bound is not raised further
 
 
@@ -103,14 +104,20 @@ def least_joined(x: Array, y: Array, pieces: int, error: float) -> float | None:
         error: Of a line that was found; the nearer to the least, the sooner the bound is there.
 
     Returns:
-        The bound, at most ``error``; None where too many lines are about as good to look at them all.
+        The bound, at most ``error``; None where too many lines are about as good to look at them all, or where
+        ``error`` is so small beside the values that rounding decides.
     """
     most = error**2 * len(x) * (1 + 1e-9)
+    # A line may be taken off, as a broken line less a line is one: beside a steep trend sums of squares keep no digits.
+    x = x - (x[0] + x[-1]) / 2
+    rounding = len(x) * float(4 * np.finfo(float).eps * np.abs(y).max()) ** 2  # of the values themselves
+    y = without_line(x, y)
+    if most <= ROUNDING * float(y @ y):
+        return None
     # Squared errors of 1 … N free pieces left of each gap, and of 0 … N right of it
     before = best_segmentation(x, y, pieces).least
     free = best_segmentation(-x[::-1], y[::-1], pieces).least
     after = _right_of(free[:, ::-1])
-    x, y = x - (x[0] + x[-1]) / 2, y - y.mean()
     size = math.ceil(math.sqrt(_count_pairs(before, after, most) / PAIRS))
     if (size - 1) * (pieces - 1) > LEFT_OUT * len(x):
         return None
@@ -126,7 +133,15 @@ def least_joined(x: Array, y: Array, pieces: int, error: float) -> float | None:
         bound = max(bound, float(sums[-1, -1]))
         if bound > ENOUGH * most:
             break
-    return math.sqrt(min(bound / len(x), error**2)) if bound else None
+    return math.sqrt(min(bound / len(x), error**2)) if bound > rounding else None
+
+
+def without_line(x: Array, y: Array) -> Array:
+    """What the best line leaves of the values, with mean 0. Args: x, y (M,)."""
+    for _ in range(2):  # once more for what rounding left of a steep one
+        dx, y = x - x.mean(), y - y.mean()
+        y = y - (dx @ y / max(float(dx @ dx), np.finfo(float).tiny)) * dx
+    return np.asarray(y - y.mean())
 
 
 def _right_of(sums: Array) -> Array:

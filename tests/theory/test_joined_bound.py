@@ -52,3 +52,26 @@ def test_places_of_several_samples_have_a_bound_below_every_line(seed: int) -> N
     bound = least_joined(x, y, 4, least**0.5)
     assert bound is not None
     assert 0 < bound <= least**0.5
+
+
+@pytest.mark.parametrize("slope", [0.0, 1e6, 1e9])
+def test_a_steep_trend_changes_no_bound(slope: float) -> None:
+    """A broken line less a line is a broken line: with the trend the bound is that without it, and below a fit."""
+    rng = np.random.default_rng(1)
+    x = np.sort(rng.random(200))
+    y = np.sin(9 * x) + 0.1 * rng.normal(size=200)
+    knots = np.linspace(x[0], x[-1], 5)
+    hats = np.stack([np.interp(x, knots, row) for row in np.eye(5)], 1)
+    error = float(np.sqrt(np.square(hats @ np.linalg.lstsq(hats, y)[0] - y).mean()))
+    due, bound = least_joined(x, y, 4, error), least_joined(x, y + slope * x, 4, error)
+    assert due is not None
+    assert bound is not None
+    assert bound == pytest.approx(due, rel=1e-6)
+    assert 0.5 * error < bound <= error
+
+
+def test_where_rounding_decides_there_is_no_bound() -> None:
+    x = (np.arange(1000) + 0.5) / 1000
+    for y in (np.abs(x - 0.5), np.abs(x - 0.5) + 1e6 * x, 3 * x + 1):  # two pieces are exact
+        for error in (1e-7, 1e-9, 1e-12):
+            assert least_joined(x, y, 2, error) is None
