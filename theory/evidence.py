@@ -53,13 +53,16 @@ def log_evidence(x: Tensor, y: Tensor, prior_variance: float, noise_variance: fl
     if prior_variance <= 0 or noise_variance <= 0:
         raise ValueError(f"variances must be above 0, got prior {prior_variance:g}, noise {noise_variance:g}")
     n, d = x.shape
-    # The d × d form of the determinant and of the inverse: never larger than the model.
-    inner = noise_variance / prior_variance * torch.eye(d, dtype=x.dtype, device=x.device) + x.T @ x
-    factor = torch.linalg.cholesky(inner)
     columns = y[:, None] if y.ndim == 1 else y
-    projected = torch.linalg.solve_triangular(factor, x.T @ columns, upper=False)  # (d, R)
-    quadratic = (columns.square().sum(0) - projected.square().sum(0)) / noise_variance
+    # y^T (σ² I + τ² X X^T)^-1 y as what least squares leave: where the noise is small, squares of y would cancel.
+    ratio = math.sqrt(noise_variance / prior_variance)
+    stacked = torch.cat([x, ratio * torch.eye(d, dtype=x.dtype, device=x.device)])  # (n + d, d)
+    target = torch.cat([columns, columns.new_zeros(d, columns.shape[1])])
+    q, triangle = torch.linalg.qr(stacked)  # X^T X + σ²/τ² I = T^T T, of the size of the model
+    rest = target - q @ (q.T @ target)
+    rest = rest - q @ (q.T @ rest)  # once more: what is left may be small beside y
+    quadratic = rest.square().sum(0) / noise_variance
     log_det = n * math.log(noise_variance) + d * math.log(prior_variance / noise_variance)
-    log_det = log_det + 2 * factor.diagonal().log().sum()
+    log_det = log_det + 2 * triangle.diagonal().abs().log().sum()
     evidence = -(quadratic + log_det + n * math.log(2 * math.pi)) / 2
     return evidence[0] if y.ndim == 1 else evidence

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from mpmath import mp
 from numpy.polynomial import legendre as numpy_legendre
 from scipy.stats import multivariate_normal
 
@@ -19,6 +20,19 @@ def test_evidence_is_the_density_of_the_responses() -> None:
     assert float(log_evidence(x, y[:, 0], 1.7, 0.3)) == pytest.approx(due[0], rel=1e-12)
     with pytest.raises(ValueError, match="variances must be above 0, got prior 0, noise 1"):
         log_evidence(x, y, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("sigma", [1e-2, 1e-5, 1e-8, 1e-11])
+def test_evidence_of_little_noise_is_that_of_a_hundred_digits(sigma: float) -> None:
+    features = legendre(torch.linspace(-1, 1, 30, dtype=torch.float64), 3)
+    noise = torch.randn(30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = features @ torch.tensor([1.0, 2, 3, 4], dtype=torch.float64) + sigma * noise
+    with mp.workdps(100):
+        design, response, variance = mp.matrix(features.tolist()), mp.matrix(y.tolist()), mp.mpf(sigma**2)
+        covariance = variance * mp.eye(30) + design * design.T
+        quadratic = (response.T * mp.lu_solve(covariance, response))[0]
+        due = float(-(quadratic + mp.log(mp.det(covariance)) + 30 * mp.log(2 * mp.pi)) / 2)
+    assert float(log_evidence(features, y, 1.0, sigma**2)) == pytest.approx(due, rel=1e-9 + 1e-15 / sigma)
 
 
 @pytest.mark.parametrize("degree", [0, 1, 7])
