@@ -27,6 +27,8 @@ from torch import Tensor
 
 from theory.rbm import binary_states
 
+RANK = 1e-10  # below this share of the largest a direction is taken as missing
+
 
 def ridge(x: Tensor, y: Tensor, penalty: float | Tensor) -> Tensor:
     """Ridge: argmin ||y - x w||^2 + penalty ||w||^2, shape (d, ...).
@@ -54,7 +56,7 @@ def lasso(x: Tensor, y: Tensor, penalty: float, tolerance: float = 1e-12, max_sw
         x: Features, shape (n, d).
         y: Responses, shape (n,).
         penalty: At least 0.
-        tolerance: Stop when no coefficient moves further.
+        tolerance: Stop when no coefficient moves the fit further than this share of ||y||.
         max_sweeps: Passes over the coefficients at most.
 
     Source:
@@ -63,12 +65,13 @@ def lasso(x: Tensor, y: Tensor, penalty: float, tolerance: float = 1e-12, max_sw
     gram, moment = x.T @ x, x.T @ y
     w = torch.zeros_like(moment)
     used = gram.diagonal().nonzero()[:, 0].tolist()
+    lengths, enough = gram.diagonal().sqrt(), tolerance * float(torch.linalg.vector_norm(y))
     for _ in range(max_sweeps):
         before = w.clone()
         for j in used:
             pull = moment[j] - gram[j] @ w + gram[j, j] * w[j]
             w[j] = pull.sign() * (pull.abs() - penalty).clamp_min(0) / gram[j, j]
-        if float((w - before).abs().max()) <= tolerance:
+        if float(((w - before).abs() * lengths).max()) <= enough:
             break
     return w
 
@@ -162,8 +165,30 @@ def linear_training_error(smoother: Tensor, target: Tensor, noise_variance: floa
 def leave_one_out_errors(x: Tensor, y: Tensor, penalty: float) -> Tensor:
     """Prediction errors of ridge at each point left out, from one fit: residual_i / (1 - h_ii), shape (n,).
 
+    Of no more points than features residual and 1 - h_ii both vanish with the penalty, as points are fitted exactly.
+    There, with K = X X^T + penalty I, their ratio is (K^-1 y)_i / (K^-1)_ii.
+
+    Args:
+        x: Features, shape (n, d).
+        y: Responses, shape (n,).
+        penalty: At least 0.
+
+    Raises:
+        ValueError: If a point alone decides a coefficient, so that without it there is no prediction for it.
+
     Source:
         Allen (1974), PRESS; Golub, Heath, Wahba (1979), Generalized cross-validation.
     """
-    hat = x @ ridge(x, torch.eye(len(x), dtype=x.dtype, device=x.device), penalty)  # (n, n)
-    return (y - hat @ y) / (1 - hat.diagonal())
+    identity = torch.eye(len(x), dtype=x.dtype, device=x.device)
+    if len(x) <= x.shape[1]:
+        _, triangle = torch.linalg.qr(torch.cat([x.T, penalty**0.5 * identity]))  # K = T^T T
+        sizes = triangle.diagonal().abs()
+        if float(sizes.min()) <= RANK * float(sizes.max()):
+            raise ValueError("without a penalty the points must be linearly independent where they are fitted exactly")
+        half = torch.linalg.solve_triangular(triangle.mT, identity, upper=False)  # K^-1 = half^T half
+        return (half.T @ (half @ y)) / half.square().sum(0)
+    hat = x @ ridge(x, identity, penalty)  # (n, n)
+    left = 1 - hat.diagonal()
+    if float(left.min()) < RANK:
+        raise ValueError(f"point {int(left.argmin())} alone decides a coefficient: left out, it has no prediction")
+    return (y - hat @ y) / left

@@ -134,3 +134,35 @@ def test_leaving_one_out(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
     rest = [[j for j in range(25) if j != i] for i in range(25)]
     due = torch.stack([y[i] - x[i] @ ridge(x[others], y[others], 0.7) for i, others in enumerate(rest)])
     torch.testing.assert_close(leave_one_out_errors(x, y, 0.7), due, atol=1e-13, rtol=0)
+
+
+@pytest.mark.parametrize(("n", "d"), [(4, 8), (5, 5), (1, 3), (12, 3)])
+@pytest.mark.parametrize("penalty", [0.0, 1e-12, 0.3])
+def test_leaving_one_out_where_every_point_is_fitted(n: int, d: int, penalty: float) -> None:
+    generator = torch.Generator().manual_seed(n)
+    x = torch.randn(n, d, generator=generator, dtype=torch.float64)
+    y = torch.randn(n, generator=generator, dtype=torch.float64)
+    others = [[j for j in range(n) if j != i] for i in range(n)]
+    due = torch.stack([y[i] - x[i] @ ridge(x[rest], y[rest], penalty) for i, rest in enumerate(others)])
+    torch.testing.assert_close(leave_one_out_errors(x, y, penalty), due, atol=1e-9, rtol=1e-9)
+
+
+def test_a_point_that_alone_decides_a_coefficient_cannot_be_left_out() -> None:
+    x = torch.tensor([[1.0, 0], [2, 0], [3, 0], [1, 1]], dtype=torch.float64)
+    with pytest.raises(ValueError, match="point 3 alone decides a coefficient"):
+        leave_one_out_errors(x, torch.ones(4, dtype=torch.float64), 0.0)
+    with pytest.raises(ValueError, match="linearly independent"):
+        leave_one_out_errors(x[:2], torch.ones(2, dtype=torch.float64), 0.0)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_the_lasso_is_as_exact_at_every_scale(scale: float) -> None:
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(40, 6, generator=generator, dtype=torch.float64)
+    x[:, 1] = x[:, 0] + 0.1 * x[:, 1]  # takes many sweeps
+    y = x @ torch.tensor([1.0, 2, 0, 0, -1, 0], dtype=torch.float64)
+    y = y + torch.randn(40, generator=generator, dtype=torch.float64)
+    w = lasso(x, scale * y, 5 * scale)
+    pull = x.T @ (scale * y - x @ w) / (5 * scale)
+    assert float((pull - w.sign())[w != 0].abs().max()) < 1e-9
+    assert float(pull[w == 0].abs().max()) <= 1
