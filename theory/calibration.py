@@ -33,6 +33,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LOWEST, HIGHEST = 0.01, 100.0  # temperatures
+LARGEST = 1e300  # of 1/T times the largest logit: there every probability is 0 or 1
 _GRID = 41  # temperatures tried first, each 1.26 times the one before
 _DRAWN_VALUES = 1_000_000  # random numbers spent on a floor, some 20 ms
 
@@ -199,9 +200,13 @@ def fit_temperature(logits: Tensor, labels: Tensor, *, lowest: float = LOWEST, h
         raise ValueError(f"temperatures need 0 < lowest < highest, not {lowest}, {highest}")
     if not bool(torch.isfinite(logits).all()):
         raise ValueError("a logit is not finite")
+    # In units of the largest logit, rounded to a power of two: cubes of larger ones than 1e100 would overflow.
+    unit = 2.0 ** (math.frexp(float(logits.abs().max()))[1] - 1)
+    scaled = logits.double() / unit
     # A constant in each row changes no probability; logits relative to the right one make z_ny = 0.
-    margins = logits.double() - logits.double().gather(1, labels.unsqueeze(1))  # (N, C)
+    margins = scaled - scaled.gather(1, labels.unsqueeze(1))  # (N, C)
     grid = torch.logspace(-math.log10(highest), -math.log10(lowest), _GRID, dtype=torch.float64).tolist()  # of β
+    grid = [min(beta * unit, LARGEST) for beta in grid]
     losses = [_corrected(margins, beta) for beta in grid]
     best = min(range(_GRID), key=losses.__getitem__)
     low, beta, high = grid[max(best - 1, 0)], grid[best], grid[min(best + 1, _GRID - 1)]
@@ -220,7 +225,7 @@ def fit_temperature(logits: Tensor, labels: Tensor, *, lowest: float = LOWEST, h
         if abs(following - beta) <= 1e-12 * beta or slope == 0:
             break
         beta = following
-    return 1 / beta
+    return min(max(unit / beta, lowest), highest)
 
 
 def _corrected(margins: Tensor, beta: float) -> float:

@@ -141,6 +141,15 @@ def test_temperature_scales_with_the_logits_even_when_they_are_huge() -> None:
     assert fit_temperature(logits + 1e6 * torch.arange(500).unsqueeze(1), labels) == pytest.approx(once, rel=1e-6)
 
 
+@pytest.mark.parametrize("scale", [1e100, 1e155, 1e200, 1e300])
+def test_logits_of_which_no_cube_is_a_number_keep_the_whole_range(scale: float) -> None:
+    logits = torch.tensor([[1.0, 0], [0, 1], [2, 0]], dtype=torch.float64)
+    assert fit_temperature(logits * scale, torch.tensor([0, 1, 1])) == 100
+    due = fit_temperature(logits, torch.tensor([0, 1, 1]), lowest=0.001, highest=1000)
+    found = fit_temperature(logits * scale, torch.tensor([0, 1, 1]), lowest=0.001 * scale, highest=1000 * scale)
+    assert found == pytest.approx(due * scale, rel=1e-10)
+
+
 def test_temperature_stays_in_its_range_when_there_is_no_minimum() -> None:
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
     assert fit_temperature(logits / 1e4, torch.tensor([0, 1])) == 0.01  # all right, by less than the range allows for
