@@ -34,7 +34,7 @@ def transform(picture: Array, moments: int) -> Array:
     """
     low = FILTERS[moments]
     high = low[::-1] * (-1.0) ** np.arange(len(low))
-    coefficients, size = picture.copy(), len(picture)
+    coefficients, size = np.array(picture, np.float64), len(picture)
     while size >= len(low):
         block = coefficients[:size, :size]
         for axis in (0, 1):

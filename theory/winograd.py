@@ -11,6 +11,7 @@ Source:
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 _INPUT = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))  # Bᵀ
@@ -22,11 +23,11 @@ def winograd_convolution(images: Tensor, kernel: Tensor) -> Tensor:
     """Cross-correlation with a 3×3 kernel, without padding.
 
     Args:
-        images: Floating point, shape (N, H, W), H and W even and at least 4.
+        images: Shape (N, H, W), H and W even and at least 4.
         kernel: Shape (3, 3).
 
     Returns:
-        Shape (N, H - 2, W - 2).
+        Shape (N, H - 2, W - 2); in float64 where both are whole numbers, as the halves of G are none.
 
     Raises:
         ValueError: If a shape is another one.
@@ -37,6 +38,8 @@ def winograd_convolution(images: Tensor, kernel: Tensor) -> Tensor:
             "images must be (N, H, W) with H and W even and at least 4, and the kernel (3, 3), "
             f"got {tuple(images.shape)} and {tuple(kernel.shape)}"
         )
+    both = torch.result_type(images, kernel)
+    images, kernel = (given.to(both if both.is_floating_point else torch.float64) for given in (images, kernel))
     inputs, weights, outputs = (images.new_tensor(matrix) for matrix in (_INPUT, _KERNEL, _OUTPUT))
     tiles = images.unfold(1, 4, 2).unfold(2, 4, 2)  # (N, (H-2)/2, (W-2)/2, 4, 4)
     product = (weights @ kernel @ weights.T) * (inputs @ tiles @ inputs.T)

@@ -16,6 +16,12 @@ def test_the_energy_is_kept_and_the_transform_is_orthonormal(moments: int) -> No
 
 
 @pytest.mark.parametrize("moments", [1, 2])
+def test_bytes_are_not_truncated(moments: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (8, 8)).astype(np.uint8)
+    np.testing.assert_array_equal(transform(picture, moments), transform(picture.astype(float), moments))
+
+
+@pytest.mark.parametrize("moments", [1, 2])
 def test_vanishing_moments(moments: int) -> None:
     low = FILTERS[moments]
     high = low[::-1] * (-1.0) ** np.arange(len(low))

@@ -16,6 +16,13 @@ def test_it_is_the_direct_one(height: int, width: int) -> None:
     torch.testing.assert_close(winograd_convolution(images, kernel), due, atol=1e-13, rtol=0)
 
 
+def test_bytes_are_not_truncated() -> None:
+    images = torch.randint(0, 256, (2, 6, 6), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    kernel = torch.tensor([[1, 2, 3], [0, 1, 0], [-1, 0, 5]])
+    due = F.conv2d(images[:, None].double(), kernel[None, None].double())[:, 0]
+    torch.testing.assert_close(winograd_convolution(images, kernel), due, atol=1e-9, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("images", "kernel"), [((1, 5, 6), (3, 3)), ((1, 2, 4), (3, 3)), ((4, 4), (3, 3)), ((1, 4, 4), (5, 5))]
 )
