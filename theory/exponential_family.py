@@ -67,7 +67,11 @@ def covariance(family: Family, eta: Tensor) -> Tensor:
         return torch.ones_like(mu)[:, :, None]
     if family == "poisson":
         return mu[:, :, None]
-    return torch.diag_embed(mu) - mu[:, :, None] * mu[:, None, :]
+    # mu (1 - mu) on the diagonal, with 1 - mu as the sum of the other probabilities: near 1 it would cancel.
+    every = F.pad(eta, (1, 0)).softmax(1)  # (N, K + 1)
+    others = (every @ (1 - torch.eye(every.shape[1], dtype=eta.dtype, device=eta.device)))[:, 1:]
+    crossed = 1 - torch.eye(mu.shape[1], dtype=eta.dtype, device=eta.device)
+    return torch.diag_embed(mu * others) - crossed * mu[:, :, None] * mu[:, None, :]
 
 
 def negative_log_likelihood(family: Family, eta: Tensor, y: Tensor, dispersion: float = 1.0) -> Tensor:

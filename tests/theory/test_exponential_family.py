@@ -47,6 +47,15 @@ def test_mean_and_covariance_are_derivatives_of_the_log_partition(family: Family
         torch.testing.assert_close(covariance(family, eta)[:, k], second, atol=1e-14, rtol=1e-13)
 
 
+@pytest.mark.parametrize("eta", [-40.0, -3.0, 0.0, 20.0, 40.0, 300.0])
+def test_the_variance_of_a_sure_answer_keeps_its_digits(eta: float) -> None:
+    due = math.exp(-abs(eta)) / (1 + math.exp(-abs(eta))) ** 2
+    one = torch.tensor([[eta]], dtype=torch.float64)
+    assert float(covariance("bernoulli", one)) == pytest.approx(due, rel=1e-14)
+    three = torch.tensor([[eta, -500.0]], dtype=torch.float64)
+    assert float(covariance("softmax", three)[0, 0, 0]) == pytest.approx(due, rel=1e-14)
+
+
 def test_log_likelihoods_are_those_of_scipy() -> None:
     eta = torch.tensor([[0.3], [-1.2], [2.0]], dtype=torch.float64)
     y = torch.tensor([[1.0], [0.0], [1.0]], dtype=torch.float64)
