@@ -66,9 +66,14 @@ def least_loss(eigenvalues: Tensor, k: int, noise: float = 0.0) -> float:
 
     Args:
         eigenvalues: Of the covariance, largest first, shape (r,).
-        k: Number of coordinates.
+        k: Number of coordinates, 0 or more.
         noise: σ.
+
+    Raises:
+        ValueError: If k is negative.
     """
+    if k < 0:
+        raise ValueError(f"k must be 0 or more, got {k}")
     kept, lost = eigenvalues[:k], eigenvalues[k:]
     blurred = kept * noise**2 / (kept + noise**2) if noise else kept.new_zeros(1)
     return float(lost.sum() + blurred.sum())

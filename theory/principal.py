@@ -88,7 +88,9 @@ def diagonalise(mean: Tensor, covariance: Tensor) -> Principal:
     """Principal components of a known mean (D,) and covariance (D, D), both float64."""
     values, vectors = torch.linalg.eigh(covariance)
     values, vectors = values.flip(0), vectors.flip(1)
-    kept = int((values > (values[0] + mean.abs().max() ** 2) * len(mean) * EPSILON).sum())
+    # Rounding of the largest eigenvalue; and of the mean that was taken away, which is squared with its differences.
+    share = len(mean) * EPSILON
+    kept = int((values > values[0] * share + (mean.abs().max() * share) ** 2).sum())
     return Principal(mean, values[:kept], vectors[:, :kept])
 
 

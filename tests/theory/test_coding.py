@@ -178,6 +178,22 @@ def test_the_alternation_converges_at_its_rate(noise):
     assert alternation_rate(values, 5, noise) is None
 
 
+def test_fewer_coordinates_than_none_are_refused():
+    with pytest.raises(ValueError, match="k must be 0 or more, got -1"):
+        least_loss(torch.tensor([3.0, 2, 1]), -1)
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(1e5, 1e-3), (1e4, 1e-4), (1e3, 1e-5), (300.0, 1e-6), (1e6, 1e-2)])
+def test_little_variance_far_from_zero_is_kept(mean, deviation):
+    data = mean + deviation * samples(200, 8, 0)
+    found = principal(data)
+    due = torch.linalg.svdvals(data - data.mean(0)).square() / 200
+    torch.testing.assert_close(found.eigenvalues, due, rtol=1e-6, atol=0)
+    assert len(principal(data.round() * 0 + mean).eigenvalues) == 0, "rounding alone is no direction"
+    flat = torch.cat([data[:, :4], data[:, :4]], 1)
+    assert len(principal(flat).eigenvalues) == 4
+
+
 def test_one_alternation_is_one_step_of_subspace_iteration():
     _, covariance = mean_and_covariance(samples(100, 6))
     encoder = samples(2, 6, 3)
