@@ -55,9 +55,14 @@ def error_counts(learner: Learner, training: list[int]) -> Tensor:
 
 
 def nearest_neighbours(k: int) -> Learner:
-    """The majority of the k nearest training points by Hamming distance; ties go to the point that comes first."""
+    """The majority of the k nearest training points by Hamming distance; ties go to the point that comes first.
+
+    The learner raises a ValueError where k is not in 1..T.
+    """
 
     def learner(points: Tensor, labels: Tensor, asked: Tensor) -> Tensor:
+        if not 1 <= k <= len(points):
+            raise ValueError(f"k must be in 1..{len(points)}, the number of training points, got {k}")
         distance = (asked[:, None] != points).sum(2)  # (U, T)
         nearest = (distance * len(points) + torch.arange(len(points))).argsort(1)[:, :k]  # (U, k)
         return (2 * labels[:, nearest].sum(2) > k).long()

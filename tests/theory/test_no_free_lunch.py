@@ -41,6 +41,12 @@ def test_wrong_training_points_are_refused(training: list[int]) -> None:
         error_counts(oracle_of_parity, training)
 
 
+@pytest.mark.parametrize("k", [0, 4])
+def test_more_neighbours_than_points_are_refused(k: int) -> None:
+    with pytest.raises(ValueError, match=rf"k must be in 1\.\.3, the number of training points, got {k}"):
+        error_counts(nearest_neighbours(k), [0, 1, 2])
+
+
 def test_k_means_finds_the_optimum_of_few_points() -> None:
     x = torch.randn(10, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assignment, cost = k_means(x, 3, 50, torch.Generator().manual_seed(1))
