@@ -5,7 +5,8 @@ Points x_i with signs s_i = ±1 are linearly separable iff the linear programme
     minimise Σ t_i   subject to   s_i (w·x_i + b) ≥ 1 - t_i,   t_i ≥ 0
 
 has the optimum 0: a strictly separating plane can be scaled to margin 1. By duality the optimum is positive iff the
-convex hulls of the classes meet, so the answer is a proof either way.
+convex hulls of the classes meet. A plane that is found is checked point by point; that there is none is the solver's
+word, which takes hulls that are nearer than about 1e-7 of the points' deviation for ones that meet.
 
 Cover counted the sign patterns of n points in general position that a hyperplane through 0 in R^d can make:
 
@@ -52,7 +53,7 @@ def separating_plane(points: ArrayLike, labels: ArrayLike, *, bias: bool = True)
     """Solves the linear programme above.
 
     Args:
-        points: Shape (n, d), finite; scaled inside to deviation 1, which changes no answer.
+        points: Shape (n, d), finite, of any size; scaled inside to deviation 1, which changes no answer.
         labels: Two classes: above 0 is one, the rest the other; shape (n,).
         bias: Allow planes that miss the origin.
 
@@ -64,6 +65,9 @@ def separating_plane(points: ArrayLike, labels: ArrayLike, *, bias: bool = True)
     if x.ndim != 2 or signs.shape != (len(x),) or not x.size or not np.isfinite(x).all():
         raise ValueError(f"points must be finite, of shape (n, d) with n labels, got {x.shape} and {signs.shape}")
     # Without a bias a shift would change the question; a scale of each axis does not.
+    # First by powers of two, which is exact: squares of large and small numbers leave the range of float64.
+    exponent = np.frexp(np.abs(x).max(0))[1]
+    x = np.ldexp(x, -exponent)
     centre = x.mean(0) if bias else np.zeros(x.shape[1])
     spread = np.sqrt(np.square(x - centre).mean(0))
     spread[spread == 0] = 1.0
@@ -74,6 +78,7 @@ def separating_plane(points: ArrayLike, labels: ArrayLike, *, bias: bool = True)
     normal = weights[: x.shape[1]] / spread
     offset = float(weights[-1] - normal @ centre) if bias else 0.0
     strict = bool((signs * (x @ normal + offset) > 0).all())
+    normal = np.ldexp(normal, -exponent)
     return Plane(normal, offset, slack, strict and slack <= TOLERANCE * len(x))
 
 

@@ -54,6 +54,25 @@ def test_the_plane_separates_and_slack_is_zero() -> None:
     assert (((points @ plane.normal + plane.offset) > 0) == labels).all()
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-160, 1e160, 1e300])
+@pytest.mark.parametrize("bias", [True, False])
+def test_points_of_any_size_are_separated(scale: float, bias: bool) -> None:
+    corners = boolean(2)
+    for table in range(16):
+        due = separating_plane(corners, boolean(4)[table], bias=bias)
+        plane = separating_plane(corners * scale, boolean(4)[table], bias=bias)
+        assert plane.separable == due.separable
+        assert plane.slack == pytest.approx(due.slack)
+        np.testing.assert_allclose(plane.normal * scale, due.normal, rtol=1e-9, atol=1e-12)
+    mixed = separating_plane(corners * [scale, 1], [0, 0, 0, 1])
+    assert mixed.separable
+
+
+@pytest.mark.parametrize("gap", [1e-3, 1e-5, 1e-6])
+def test_a_narrow_gap_is_found(gap: float) -> None:
+    assert separating_plane([[0.0], [gap], [1.0]], [0, 1, 1]).separable
+
+
 def test_meeting_hulls_are_refused_by_a_positive_slack() -> None:
     """One blue point in the middle of a red triangle: its distance to 1 is at least the optimum's share."""
     points = np.array([[0, 0], [2, 0], [1, 2], [1, 0.5]])
