@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from theory.separability import separating_plane
 
 Array = NDArray[np.float64]
+SHARES = 10.0 ** -np.arange(11)  # s, of the longest point
 
 
 def corners(n: int) -> Array:
@@ -56,18 +57,22 @@ def extended(inputs: Array) -> Array:
 def widest_margin(inputs: Array, labels: Array) -> float:
     """γ: distance of the nearest extended point to the best plane through the origin; 0 where none separates.
 
-    Lawson and Hanson's least-distance programme: the shortest w with y w·x̃ ≥ 1, of which γ = 1/‖w‖.
+    Lawson and Hanson's least-distance programme: the shortest w with y w·x̃ ≥ s, of which γ = s/‖w‖. The distance that
+    it finds is γ / √(γ² + s²), of which rounding leaves nothing where s is far above γ: s is lowered until it is not.
+    A margin below 1e-10 of the longest x̃ is taken for 0.
     """
     from scipy.optimize import nnls
 
     signed = labels[:, None] * extended(inputs)  # (N, D + 1)
-    system = np.vstack([signed.T, np.ones(len(labels))])
+    longest = float(np.linalg.norm(signed, axis=1).max())
     target = np.append(np.zeros(signed.shape[1]), 1.0)
-    solution, distance = nnls(system, target)
-    if distance < 1e-9:
-        return 0.0
-    residual = system @ solution - target
-    return float(1 / np.linalg.norm(residual[:-1] / residual[-1]))
+    for share in SHARES:
+        system = np.vstack([signed.T / longest, np.full(len(labels), share)])
+        solution, distance = nnls(system, target)
+        if distance > 0.1:
+            residual = system @ solution - target
+            return longest * share * float(abs(residual[-1]) / np.linalg.norm(residual[:-1]))
+    return 0.0
 
 
 def novikoff_bound(inputs: Array, labels: Array) -> float:

@@ -79,6 +79,19 @@ def test_the_margin_of_two_points_is_half_their_distance() -> None:
     assert widest_margin(np.array([[-1.0], [1.0]]), np.array([-1.0, 1.0])) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("gap", [1e-2, 1e-4, 1e-6, 1e-8])
+@pytest.mark.parametrize("far", [0.0, 1.0])
+def test_a_narrow_margin_is_half_the_distance_of_the_hulls(gap: float, far: float) -> None:
+    # Extended: (0, 0, 1), (gap, 0, 1) and (gap, far, 1). The best plane bisects the angle of the first two, and the third
+    # is as far from it as the second.
+    inputs, labels = np.array([[0.0, 0.0], [gap, 0.0], [gap, far]]), np.array([-1.0, 1.0, 1.0])
+    angle = np.arctan(gap)
+    due = np.sin(angle / 2)  # of the nearest, of length 1
+    found = widest_margin(inputs, labels)
+    assert found == pytest.approx(due, rel=max(1e-3, 2 * gap))
+    assert novikoff_bound(inputs, labels) == pytest.approx((1 + gap**2 + far**2) / found**2)
+
+
 def test_rosenblatts_rule_separates_within_novikoffs_bound() -> None:
     rng = np.random.default_rng(1)
     for _ in range(20):
