@@ -62,6 +62,14 @@ def same_neurons() -> Numbers:
     yield equals("lower bound, one layer of 48: it meets the upper", bounds.lower_bound(shapes[0], 2), most)
     yield at_least("lower bound, 2 layers of 24", bounds.lower_bound(shapes[1], 2), most)
     yield at_least("lower bound, 4 layers of 12", bounds.lower_bound(shapes[2], 2), bounds.lower_bound(shapes[1], 2))
+    # and is reached: units that all cross inside the square, on top of a layer that folds it p² times
+    for folds, units in ((2, 3), (2, 5), (3, 4)):
+        angles = np.pi * (np.arange(units) + 0.5) / units
+        normals = np.stack([np.cos(angles), np.sin(angles)], 1)
+        offsets = normals @ [0.5, 0.5] + 0.02 * (-1.0) ** np.arange(units) * (1 + np.arange(units))
+        found = count_regions(constructions.folded(folds, normals, offsets), square(0.5, (0.5, 0.5)))
+        widths = [2 * folds, units]
+        yield equals(f"regions of a layer of {units} on {2 * folds} that fold", found, bounds.lower_bound(widths, 2))
     # at random it does not: mean of the deep minus mean of the wide, 3 standard errors
     for widths, counts in zip(shapes[1:], deep, strict=True):
         margin = 3 * np.hypot(standard_error(np.array(counts)), standard_error(np.array(wide)))

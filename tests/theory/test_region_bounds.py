@@ -60,6 +60,22 @@ def test_bounds_hold_and_the_upper_one_is_the_sum_as_printed(widths: list[int], 
             assert count_regions(random_network(widths, seed), square(100.0)) <= total
 
 
+@pytest.mark.parametrize(("folds", "units"), [(1, 3), (2, 3), (2, 5), (3, 4)])
+def test_a_layer_that_folds_repeats_every_region(folds: int, units: int) -> None:
+    normals = np.random.default_rng(units).normal(size=(units, 2))
+    layers = constructions.folded(folds, normals, normals @ [0.5, 0.5] + 0.01 * np.arange(units) ** 2)
+    unit_square = square(0.5, (0.5, 0.5))
+    places = np.random.default_rng(0).random((200, 2))
+    folded = 1 - np.abs(places * folds % 2 - 1)  # a zigzag from 0 to 1 and back
+    due = np.maximum(folded @ normals.T - (normals @ [0.5, 0.5] + 0.01 * np.arange(units) ** 2), 0)
+    assert np.abs(outputs(layers, places) - due).max() < 1e-12
+    assert count_regions(layers, unit_square) == folds**2 * count_regions(
+        [layers[1]._replace(weight=normals)], unit_square
+    )
+    with pytest.raises(ValueError, match="folds must be at least 1, got 0"):
+        constructions.folded(0, normals, normals[:, 0])
+
+
 def test_bounds_by_number() -> None:
     assert bounds.lower_bound([4, 4, 4], 2) == 4 * 4 * 11
     assert bounds.upper_bound([300], 2) == 45151

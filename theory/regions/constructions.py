@@ -49,6 +49,29 @@ def sawtooth_values(x: Numbers, stages: int) -> Numbers:
     return wave
 
 
+def folded(folds: int, lines: Floats, offsets: Floats) -> list[Layer]:
+    """A layer that folds [0, 1]² onto itself p² times, and a layer of units on what it gives.
+
+    Along each coordinate relu(p x), relu(2 (p x - 1)), … with signs + - + … is a zigzag of p pieces between 0 and 1.
+    Every region of the units in [0, 1]² is there once in each of the p² cells.
+
+    Args:
+        folds: p, at least 1; 2p units fold.
+        lines: Normals of the units' kinks, shape (n, 2).
+        offsets: c, the kinks are where lines · x = c, shape (n,).
+
+    Source:
+        Montúfar, Pascanu, Cho, Bengio (2014), On the number of linear regions of deep neural networks, theorem 4.
+    """
+    if folds < 1:
+        raise ValueError(f"folds must be at least 1, got {folds}")
+    slopes = np.array([folds, *[2 * folds] * (folds - 1)], np.float64)
+    signs = (-1.0) ** np.arange(folds)
+    columns = np.repeat(np.eye(2), folds, axis=0)  # (2p, 2): the coordinate of each folding unit
+    first = Layer(columns * np.tile(slopes, 2)[:, None], np.tile(-2.0 * np.arange(folds), 2), 0.0)
+    return [first, Layer(lines @ (columns * np.tile(signs, 2)[:, None]).T, -offsets, 0.0)]
+
+
 def square(stages: int) -> list[Layer]:
     """x² on [0, 1] interpolated at the multiples of 2^{-m}: x - Σ_{s≤m} 4^{-s} g_s(x), g_s the s-fold hat.
 
