@@ -1,6 +1,7 @@
 """What a matrix does to space, how large its rank is under noise, and when a plane separates two classes."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -10,6 +11,22 @@ from claims.registry import IMPRECISE, RIGHT, Numbers, at_least, at_most, claim,
 from models.point_network import PointNetwork, anatomy
 from theory.random_matrices import bulk_edges, power_iteration, sample_eigenvalues, spike, stable_rank
 from theory.separability import cover_count, cover_probability, separating_plane
+
+
+def rank_by_rows(matrix: np.ndarray) -> int:
+    """Rows that are not 0 after elimination in rational numbers: the dimension of the row space, exactly."""
+    rows = [[Fraction(int(value)) for value in row] for row in matrix]
+    rank = 0
+    for column in range(matrix.shape[1]):
+        pivot = next((row for row in range(rank, len(rows)) if rows[row][column]), None)
+        if pivot is None:
+            continue
+        rows[rank], rows[pivot] = rows[pivot], rows[rank]
+        for row in range(rank + 1, len(rows)):
+            factor = rows[row][column] / rows[rank][column]
+            rows[row] = [value - factor * above for value, above in zip(rows[row], rows[rank], strict=True)]
+        rank += 1
+    return rank
 
 
 @claim(
@@ -96,9 +113,10 @@ def row_rank_is_column_rank() -> Numbers:
     rng = np.random.default_rng(0)
     for rows, columns, rank in ((4, 7, 4), (7, 4, 4), (6, 5, 2)):
         a = rng.integers(-3, 4, (rows, rank)) @ rng.integers(-3, 4, (rank, columns))
-        ranks = np.linalg.matrix_rank(a), np.linalg.matrix_rank(a.T)
+        ranks = rank_by_rows(a), rank_by_rows(a.T)
         yield equals(f"rank of A − rank of Aᵀ, {rows}×{columns}", ranks[0] - ranks[1], 0)
         yield equals(f"rank of a product through {rank} dimensions", ranks[0], rank)
+        yield equals("singular values that are not 0", np.linalg.matrix_rank(a), rank)
 
 
 @claim(

@@ -189,6 +189,18 @@ def uniform_bound() -> Numbers:
             (worst > epsilon).double().mean(),
             bound,
         )
+    # The factor M is needed: with many hypotheses of risk 1/2 one of them is far off, and the bound for one is passed.
+    many, epsilon = 1000, 0.2
+    trials = torch.full((2000, many), float(samples), dtype=torch.float64)
+    half = torch.full_like(trials, 0.5)
+    deviations = (torch.binomial(trials, half, generator=_generator(1)) - samples / 2).abs()
+    frequency = (deviations.amax(1) > round(epsilon * samples)).double().mean()
+    one = 2 * math.exp(-2 * samples * epsilon**2)
+    tail = 2 * stats.binom.sf(round((0.5 + epsilon) * samples), samples, 0.5)  # of one hypothesis, exactly
+    what = "1000 hypotheses of risk ½, 100 samples: frequency of sup |R − R̂| > 0.2"
+    yield equals(what, frequency, 1 - (1 - tail) ** many, 0.4)
+    yield at_most("the same, against 2M exp(−2nε²)", frequency, many * one)
+    yield at_least("the same, against ten times the bound without M", frequency, 10 * one)
 
 
 @claim(

@@ -82,7 +82,7 @@ def test_the_margin_of_two_points_is_half_their_distance() -> None:
 @pytest.mark.parametrize("gap", [1e-2, 1e-4, 1e-6, 1e-8])
 @pytest.mark.parametrize("far", [0.0, 1.0])
 def test_a_narrow_margin_is_half_the_distance_of_the_hulls(gap: float, far: float) -> None:
-    # Extended: (0, 0, 1), (gap, 0, 1) and (gap, far, 1). The best plane bisects the angle of the first two, and the third
+    # Extended: (0, 0, 1), (gap, 0, 1) and (gap, far, 1). The best plane bisects the angle of the first two; the third
     # is as far from it as the second.
     inputs, labels = np.array([[0.0, 0.0], [gap, 0.0], [gap, far]]), np.array([-1.0, 1.0, 1.0])
     angle = np.arctan(gap)
