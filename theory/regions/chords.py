@@ -31,6 +31,7 @@ class Chords(NamedTuple):
         stop: Rank of its other end, shape (C,).
         first: Chord of each crossing that starts first, shape (X,).
         second: The other chord, shape (X,).
+        least: Smallest size of a pre-activation at either vertex of an edge that is cut; infinite if none is.
         num_crossings: X, also when the crossings themselves were not asked for.
     """
 
@@ -42,6 +43,7 @@ class Chords(NamedTuple):
     stop: Ints
     first: Ints
     second: Ints
+    least: float
     num_crossings: int
 
 
@@ -76,6 +78,7 @@ def find_chords(cells: Map, z: Floats, pairs: bool) -> Chords:
     edge, unit = sign_changes(z, a, b)
     at_a, at_b = z[a[edge], unit], z[b[edge], unit]
     t = at_a / (at_a - at_b)
+    least = min(float(np.abs(at).min(initial=np.inf)) for at in (at_a, at_b))
     order = np.lexsort((t, edge))
     edge, unit, t = edge[order], unit[order], t[order]
 
@@ -101,7 +104,7 @@ def find_chords(cells: Map, z: Floats, pairs: bool) -> Chords:
     start = np.flatnonzero(partner >= 0)
     stop = partner[start]
     first, second, crossings = find_crossings(start, stop, np.cumsum(partner >= 0), pairs)
-    return Chords(edge, unit, t, rank, start, stop, first, second, crossings)
+    return Chords(edge, unit, t, rank, start, stop, first, second, least, crossings)
 
 
 def find_crossings(start: Ints, stop: Ints, started: Ints, pairs: bool) -> tuple[Ints, Ints, int]:

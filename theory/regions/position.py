@@ -28,12 +28,13 @@ def is_general(cells: Map, z: Floats, chords: Chords, layer: Layer) -> bool:
         chords: Where it cuts. Crossings are compared if they are given one by one, and not too many.
         layer: The layer.
     """
-    size = np.abs(cells.hidden).max(axis=0) @ np.abs(layer.weight).T + np.abs(layer.bias)  # (n,)
-    ends = np.stack([cells.origin[0::2][chords.edge], cells.origin[1::2][chords.edge]])
-    if (np.abs(z[ends, chords.unit]) < ROUNDING * size[chords.unit]).any():  # (2, K): a vertex on the kink
-        return False
-    same_edge = chords.edge[1:] == chords.edge[:-1]
-    if (np.diff(chords.t)[same_edge] < ROUNDING).any():
+    largest = np.maximum(cells.hidden.max(axis=0), -cells.hidden.min(axis=0))
+    size = largest @ np.abs(layer.weight).T + np.abs(layer.bias)  # (n,)
+    if chords.least < ROUNDING * size.max():  # so that every end need be looked at
+        ends = np.stack([cells.origin[0::2][chords.edge], cells.origin[1::2][chords.edge]])
+        if (np.abs(z[ends, chords.unit]) < ROUNDING * size[chords.unit]).any():  # (2, K): a vertex on the kink
+            return False
+    if ((np.diff(chords.t) < ROUNDING) & (chords.edge[1:] == chords.edge[:-1])).any():
         return False
     i, j = chords.first, chords.second
     if len(i) < 2 or len(i) > CROSSINGS:
