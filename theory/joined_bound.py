@@ -33,7 +33,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.segmentation import best_segmentation
+from theory.segmentation import best_segmentation, without_line
 
 Array = NDArray[np.float64]
 Whole = NDArray[np.intp]
@@ -45,6 +45,7 @@ WEIGHTS = (1 / 16, 1)  # λ in samples a piece: little lets steep pieces be, muc
 LARGE_CELLS = (1 / 2,)
 MOST_LOOKED = 400_000_000  # comparisons of parabolas, a minute of them: then the best bound so far is the result
 ROUNDING = 1e-10  # of the sum of squares: an error below it cannot be told from 0
+STEEP = 100  # times as far as the rest: a trend that is taken off
 ENOUGH = 0.995  # of the squared error found: a bound is not raised further
 
 
@@ -108,16 +109,19 @@ def least_joined(x: Array, y: Array, pieces: int, error: float) -> float | None:
         ``error`` is so small beside the values that rounding decides.
     """
     most = error**2 * len(x) * (1 + 1e-9)
-    # A line may be taken off, as a broken line less a line is one: beside a steep trend sums of squares keep no digits.
-    x = x - (x[0] + x[-1]) / 2
     rounding = len(x) * float(4 * np.finfo(float).eps * np.abs(y).max()) ** 2  # of the values themselves
-    y = without_line(x, y)
-    if most <= ROUNDING * float(y @ y):
+    rest = without_line(x, y)
+    if most <= ROUNDING * float(rest @ rest):
         return None
+    # A broken line less a line is one: a steep trend, beside which sums of squares keep no digits, is taken off. Else
+    # the values stay as they are, as floors of free pieces under them may be known.
+    if np.square(y - y.mean()).sum() > STEEP**2 * float(rest @ rest):
+        y = rest
     # Squared errors of 1 … N free pieces left of each gap, and of 0 … N right of it
     before = best_segmentation(x, y, pieces).least
     free = best_segmentation(-x[::-1], y[::-1], pieces).least
     after = _right_of(free[:, ::-1])
+    x, y = x - (x[0] + x[-1]) / 2, y - y.mean()
     size = math.ceil(math.sqrt(_count_pairs(before, after, most) / PAIRS))
     if (size - 1) * (pieces - 1) > LEFT_OUT * len(x):
         return None
@@ -134,14 +138,6 @@ def least_joined(x: Array, y: Array, pieces: int, error: float) -> float | None:
         if bound > ENOUGH * most:
             break
     return math.sqrt(min(bound / len(x), error**2)) if bound > rounding else None
-
-
-def without_line(x: Array, y: Array) -> Array:
-    """What the best line leaves of the values, with mean 0. Args: x, y (M,)."""
-    for _ in range(2):  # once more for what rounding left of a steep one
-        dx, y = x - x.mean(), y - y.mean()
-        y = y - (dx @ y / max(float(dx @ dx), np.finfo(float).tiny)) * dx
-    return np.asarray(y - y.mean())
 
 
 def _right_of(sums: Array) -> Array:

@@ -74,6 +74,14 @@ def line_error(x: Array, y: Array) -> float:
     return float(residual @ residual)
 
 
+def without_line(x: Array, y: Array) -> Array:
+    """What the best line leaves of the values, with mean 0. Args: x, y (M,)."""
+    for _ in range(2):  # once more for what rounding left of a steep one
+        dx, y = x - x.mean(), y - y.mean()
+        y = y - (dx @ y / max(float(dx @ dx), np.finfo(float).tiny)) * dx
+    return np.asarray(y - y.mean())
+
+
 class _Costs:
     """C(i, j) of all samples i of a block and all j, from sums that begin at the block."""
 
