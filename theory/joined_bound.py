@@ -105,16 +105,14 @@ def least_joined(x: Array, y: Array, pieces: int, error: float) -> float | None:
         error: Of a line that was found; the nearer to the least, the sooner the bound is there.
 
     Returns:
-        The bound, at most ``error``; None where too many lines are about as good to look at them all, or where
-        ``error`` is so small beside the values that rounding decides.
+        The bound, at most ``error``; None where too many lines are about as good, or rounding decides.
     """
-    most = error**2 * len(x) * (1 + 1e-9)
+    most, rest = error**2 * len(x) * (1 + 1e-9), without_line(x, y)
     rounding = len(x) * float(4 * np.finfo(float).eps * np.abs(y).max()) ** 2  # of the values themselves
-    rest = without_line(x, y)
     if most <= ROUNDING * float(rest @ rest):
         return None
-    # A broken line less a line is one: a steep trend, beside which sums of squares keep no digits, is taken off. Else
-    # the values stay as they are, as floors of free pieces under them may be known.
+    # A broken line less a line is one: a steep trend, beside which squares keep no digits, is taken off; others are
+    # left, as floors of free pieces under them may be known.
     if np.square(y - y.mean()).sum() > STEEP**2 * float(rest @ rest):
         y = rest
     # Squared errors of 1 … N free pieces left of each gap, and of 0 … N right of it

@@ -54,16 +54,16 @@ def test_places_of_several_samples_have_a_bound_below_every_line(seed: int) -> N
     assert 0 < bound <= least**0.5
 
 
-@pytest.mark.parametrize("slope", [0.0, 1e6, 1e9])
+@pytest.mark.parametrize("slope", [1e6, 1e8, 1e10])
 def test_a_steep_trend_changes_no_bound(slope: float) -> None:
     """A broken line less a line is a broken line: with the trend the bound is that without it, and below a fit."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(3)
     x = np.sort(rng.random(200))
     y = np.sin(9 * x) + 0.1 * rng.normal(size=200)
     knots = np.linspace(x[0], x[-1], 5)
     hats = np.stack([np.interp(x, knots, row) for row in np.eye(5)], 1)
     error = float(np.sqrt(np.square(hats @ np.linalg.lstsq(hats, y)[0] - y).mean()))
-    due, bound = least_joined(x, y, 4, error), least_joined(x, y + slope * x, 4, error)
+    due, bound = least_joined(x, y, 4, 1.3 * error), least_joined(x, y + slope * x, 4, 1.3 * error)
     assert due is not None
     assert bound is not None
     assert bound == pytest.approx(due, rel=1e-6)
