@@ -20,7 +20,7 @@ from torch import Tensor
 from data.decode import MAX_PIXELS
 from data.draws import SCHEME, Draws
 from data.gather import PARTS, SplitRule, digests_of, fingerprints, gather
-from data.images import channel_statistics, usual_root
+from data.images import channel_statistics
 from data.layout import Entry, Listing
 from data.lineage import Heir
 from data.loader import TensorLoader
@@ -28,6 +28,7 @@ from data.modes import SEEN
 from data.preprocess import FITS, preprocessing
 from data.ranges import check_among, check_within
 from data.report import files_csv, found_lines, remarks
+from data.root import usual_root
 from data.run import order_seed, resident, run_device
 from data.scan import scan_file
 from data.split import balanced

@@ -4,10 +4,8 @@ A set says in ``read`` what its pictures are; this module carves the validation 
 (stratified, seeded), moves each part to the device once and hands out loaders that resume exactly.
 """
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -18,6 +16,7 @@ from data.augment import Augmentation
 from data.binarise import Scheme, binarise, draw, in_words
 from data.draws import Draws
 from data.loader import TensorLoader
+from data.root import resolve_root
 from data.run import order_seed, run_device
 from data.split import stratified_split
 from data.warp import Padding
@@ -33,9 +32,6 @@ def _may_calm(options: Mapping[str, Any]) -> bool:
     return options["data.aug"] in ("affine", "elastic") or most > 1 or options["data.erase"] > 0
 
 
-DEFAULT_ROOT = "~/.cache/deep-learning-mathematics"
-
-
 class Pictures(NamedTuple):
     """Pictures (uint8, shape (N, C, H, W)) and the class of each (int64, shape (N,))."""
 
@@ -45,27 +41,6 @@ class Pictures(NamedTuple):
     def at(self, indices: Tensor) -> "Pictures":
         """The pictures at ``indices``, int64, shape (M,)."""
         return Pictures(self.images.index_select(0, indices), self.labels.index_select(0, indices))
-
-
-def usual_root() -> Path:
-    """`DEFAULT_ROOT`; below /, where hardly anybody may write, for a user of whom the system knows no home folder."""
-    try:
-        return Path(DEFAULT_ROOT).expanduser()
-    except RuntimeError:
-        return Path(DEFAULT_ROOT.removeprefix("~"))
-
-
-def resolve_root(root: str | None) -> Path:
-    """The folder of the data sets: the one given, else ``$DATA_ROOT``, else a cache in the home folder.
-
-    Raises:
-        ValueError: If it is a file.
-    """
-    given = root or os.environ.get("DATA_ROOT")
-    place = Path(given).expanduser() if given else usual_root()
-    if place.exists() and not place.is_dir():
-        raise ValueError(f"root must be the folder that holds the data sets, got the file {place}")
-    return place
 
 
 def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:

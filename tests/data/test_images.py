@@ -16,7 +16,8 @@ from data import DATA
 from data.digits import Digits
 from data.draws import Draws
 from data.faces import Faces
-from data.images import DEFAULT_ROOT, Images, channel_statistics, resolve_root
+from data.images import Images, channel_statistics
+from data.root import DEFAULT_ROOT, resolve_root
 from tests.data.test_mnist import write_set
 from tests.data.test_olivetti import write_people
 from theory.epochs import last_epoch

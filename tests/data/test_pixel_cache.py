@@ -140,7 +140,7 @@ def test_without_a_writable_cache_it_works_and_says_so(
     flat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
-    monkeypatch.setattr("data.images.DEFAULT_ROOT", str(tmp_path / "file"))
+    monkeypatch.setattr("data.root.DEFAULT_ROOT", str(tmp_path / "file"))
     data = Folder(str(flat), image_size=16)
     data.setup()
     assert data.summary()["splits"] == {"train": 12, "val": 3, "test": 0}
@@ -168,7 +168,7 @@ def test_what_neither_disk_nor_memory_can_hold_is_refused(
     flat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
-    monkeypatch.setattr("data.images.DEFAULT_ROOT", str(tmp_path / "file"))
+    monkeypatch.setattr("data.root.DEFAULT_ROOT", str(tmp_path / "file"))
     monkeypatch.setattr("data.store.memory_limit", lambda: 100)
     with pytest.raises(ValueError, match=r"15 pictures need 0\.0 GiB.* choose another --data\.cache_dir"):
         Folder(str(flat), image_size=16).setup()
