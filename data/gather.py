@@ -1,6 +1,7 @@
 """From listed files to a data set: read each once, name the bad ones, decide the splits, make the one class map."""
 
 import hashlib
+import sys
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
@@ -162,7 +163,7 @@ def gather(
     files = listing.entries
     for name in sorted({entry.label for entry in files}):
         if not is_utf_8(name):
-            raise ValueError(f"{source}: the name of the class {name!r} is not UTF-8; rename its folder")
+            raise ValueError(f"{source}: the name of the class {name!r} is not UTF-8; {_way_out()}")
         if any(unicodedata.category(sign) == "Cc" for sign in name):
             raise ValueError(f"{source}: the name of the class {name!r} holds a control character; rename its folder")
     collection = Collection([entry.path for entry in files], store, cache_file, num_workers)
@@ -198,6 +199,14 @@ def gather(
     notes = [*listing.notes, *notes]
     together = unit_ids(entries, shown)
     return Gathered(files, entries, positions, names, collection, table, notes, warnings, bad, idle, together)
+
+
+def _way_out() -> str:
+    """What to do about a name that is not UTF-8: where the surroundings say that names are ASCII, none beyond it is."""
+    encoding = sys.getfilesystemencoding()
+    if encoding == "utf-8":
+        return "rename its folder"
+    return f"file names are read as {encoding} here: set LC_ALL=C.UTF-8 and unset PYTHONUTF8"
 
 
 def decide_splits(entries: Sequence[Entry], shown: Sequence[str], rule: SplitRule, source: str) -> list[Entry]:

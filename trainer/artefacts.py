@@ -9,7 +9,6 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
@@ -17,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from dashboard.bands import bands_note
 from theory.intervals import wilson_interval
 from trainer.contract import offered
-from trainer.folder import RunFolder, write_atomically
+from trainer.folder import RunFolder, as_word, write_atomically
 
 MOST_LOSSES = 1_000
 MOST_CLASSES = 100
@@ -143,7 +142,7 @@ def card_text(
         f"# Model card: {title}",
         f"A classifier of pictures into {len(names)} classes: {', '.join(names[:MOST_CLASSES])}"
         + (f" and {len(names) - MOST_CLASSES} more." if len(names) > MOST_CLASSES else "."),
-        f"```\npython predict.py {quote(str(checkpoint))} PICTURE_OR_FOLDER --out predictions.csv\n```",
+        f"```\npython predict.py {as_word(checkpoint)} PICTURE_OR_FOLDER --out predictions.csv\n```",
         "## Result",
         table(("what", "figure"), findings),
         _per_class(names, data, judged_split(metrics), recalls() if recalls else {}),

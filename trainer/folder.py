@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from trainer.errors import DISK_FULL, RunFailed, UserError, expand
@@ -156,6 +157,11 @@ def no_run(place: Path) -> str:
     near = next((f"did you mean {run}? " for run in runs if [run.name] == meant), "")
     count = f"{len(runs)} runs, the newest is" if len(runs) > 1 else "the run"
     return f"{what}: {near}{folder} holds {count} {runs[0]}"
+
+
+def as_word(path: Path) -> str:
+    """A path as one word of a command that a person may copy: quoted for the shell, and never like an option."""
+    return quote(f"{'./' * str(path).startswith('-')}{path}")
 
 
 def json_text(value: Any) -> str:

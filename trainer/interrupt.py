@@ -11,11 +11,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import ExtensionFileLoader
-from shlex import quote
 from types import FrameType
 
 from trainer.errors import SIGINT_EXIT, SIGTERM_EXIT, RunFailed
-from trainer.folder import RunFolder
+from trainer.folder import RunFolder, as_word
 
 STATUS = {signal.SIGINT: SIGINT_EXIT, signal.SIGTERM: SIGTERM_EXIT}
 
@@ -105,4 +104,4 @@ def way_on(run: RunFolder) -> str:
     if run.finished:
         return f"the result is in {run.metrics}"
     kept = run.last.is_file()
-    return f"python train.py --resume {quote(str(run.path))} goes on" if kept else f"{run.path} holds no checkpoint yet"
+    return f"python train.py --resume {as_word(run.path)} goes on" if kept else f"{run.path} holds no checkpoint yet"

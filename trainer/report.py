@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from lightning.pytorch import Trainer
@@ -22,7 +21,7 @@ from trainer.accumulation import in_a_step
 from trainer.artefacts import card_text, data_rows, save_confusion, save_lists, save_top_losses, table
 from trainer.contract import Data, Task, offered
 from trainer.figures import draw
-from trainer.folder import RunFolder, json_text, write_atomically
+from trainer.folder import RunFolder, as_word, json_text, write_atomically
 from trainer.front import Request
 from trainer.judged import in_part, learnt_before, seen_metrics
 from trainer.logger import RunLogger
@@ -81,7 +80,7 @@ def announce(request: Request, folder: RunFolder, data: Data, task: Task, traine
     if isinstance(batch, int) and together > 1:
         print(f"batch   {in_a_step(batch, together, count)}")
     print(f"run     {folder.path}")
-    print(f"watch   tensorboard --logdir {quote(str(folder.path.parent.parent))}", flush=True)
+    print(f"watch   tensorboard --logdir {as_word(folder.path.parent.parent)}", flush=True)
 
 
 @rank_zero_only
@@ -154,9 +153,9 @@ def conclude(
         [f"{len(drawn)} figure{'s' * (len(drawn) != 1)} in {folder.figures.name}/"] if drawn else []
     )
     print("\nreport  " + ", ".join([str(folder.report), *beside]))
-    print(f"watch   tensorboard --logdir {quote(str(folder.path.parent.parent))}")
+    print(f"watch   tensorboard --logdir {as_word(folder.path.parent.parent)}")
     if classifier:
-        print(f"use     python predict.py {quote(str(best))} PICTURE_OR_FOLDER --out predictions.csv")
+        print(f"use     python predict.py {as_word(best)} PICTURE_OR_FOLDER --out predictions.csv")
     print(f"run: {folder.path}", flush=True)
 
 

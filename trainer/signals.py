@@ -13,7 +13,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from shlex import quote
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -22,6 +21,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from trainer.checkpoint import LastCheckpoint, between_steps
 from trainer.errors import SIGINT_EXIT, RunFailed
+from trainer.folder import as_word
 from trainer.interrupt import STATUS, again_soon, must_wait
 from trainer.notice import notice_of_signal
 
@@ -90,7 +90,7 @@ class Signals:
         assert self.received is not None
         what = nothing
         if saved:
-            what = f"the state is in {saved}; python train.py --resume {quote(str(saved.parent.parent))} goes on"
+            what = f"the state is in {saved}; python train.py --resume {as_word(saved.parent.parent)} goes on"
         return RunFailed(f"stopped by {self.received.name}: {what}", STATUS[self.received])
 
     @contextlib.contextmanager

@@ -187,5 +187,8 @@ def test_a_class_whose_name_is_not_utf_8_is_refused_before_a_picture_is_read(
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
     monkeypatch.setattr("data.gather.Collection", lambda *_, **__: pytest.fail("it was read"))
-    with pytest.raises(ValueError, match=r"the name of the class .* is not UTF-8; rename its folder"):
+    with pytest.raises(ValueError, match=r"the name of the class .* is not UTF-8; rename its folder$"):
+        made(root)
+    monkeypatch.setattr("sys.getfilesystemencoding", lambda: "ascii")
+    with pytest.raises(ValueError, match=r"file names are read as ascii here: set LC_ALL=C.UTF-8"):
         made(root)

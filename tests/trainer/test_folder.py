@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import pytest
 import torch
 
 from trainer.errors import UserError
-from trainer.folder import RunFolder, no_run, runs_below, write_atomically
+from trainer.folder import RunFolder, as_word, no_run, runs_below, write_atomically
 
 
 def test_name_says_model_data_time_and_seed(tmp_path: Path) -> None:
@@ -135,3 +136,11 @@ def test_runs_are_looked_for_only_where_they_may_be(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Path, "glob", searched)
     for place in (Path("/"), Path("/nope"), Path("/..")):
         assert no_run(place) == f"no run at {place}: give a run folder, its checkpoints folder or a checkpoint file"
+
+
+@pytest.mark.parametrize(
+    ("path", "word"), [("runs/a", "runs/a"), ("-r/a b", "'./-r/a b'"), ("/x/it's", "'/x/it'\"'\"'s'")]
+)
+def test_a_printed_path_is_one_word_and_no_option(path: str, word: str) -> None:
+    assert as_word(Path(path)) == word
+    assert Path(*shlex.split(word)) == Path(path)
