@@ -100,7 +100,11 @@ def shrinking_figure(distances: Array, predicted: Array | None, curvature: Seque
 
 
 def factor_figure(
-    lr: float, factors: Sequence[float], curvature: Sequence[float], due: Callable[[float, float], float]
+    lr: float,
+    factors: Sequence[float],
+    curvature: Sequence[float],
+    due: Callable[[float, float], float],
+    unmeasured: str = "too few steps to measure",
 ) -> Figure:
     """Factor per step over the learning rate, by theory, and where this run was measured.
 
@@ -109,6 +113,7 @@ def factor_figure(
         factors: Measured along each eigenvector; NaN where nothing was seen.
         curvature: λ of each.
         due: Factor at a learning rate and a curvature.
+        unmeasured: What the title says where no factor was measured.
 
     Returns:
         A figure of one axes.
@@ -130,6 +135,6 @@ def factor_figure(
     seen = [(a, due(lr, b)) for a, b in zip(factors, curvature, strict=True) if np.isfinite(a)]
     gap = max((abs(a - b) for a, b in seen), default=float("nan"))
     text = f"at most {gap:.2g} from theory" if gap else "as in theory, to the last digit"
-    text = text if seen else "too few steps to measure"
+    text = text if seen else unmeasured
     finding(figure, f"factor per step at α = {lr:g}: {text}; below 1 the path comes nearer, above it leaves")
     return figure

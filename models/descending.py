@@ -18,7 +18,9 @@ from theory.expression import Expression
 from theory.landscape import Account, measured_factors, predicted_path, surely_flat
 from theory.named_functions import variables_of
 
-EDGES = {"sgd": "2/L", "momentum": "2(1 + β)/L", "nesterov": "2(1 + β)/(1 + 2β)L", "newton": "2"}
+EDGES = {"sgd": "2/L", "momentum": "2(1 + β)/L", "nesterov": "2(1 + β)/((1 + 2β)L)", "newton": "2"}
+
+ALIKE = 0.1  # relative change of a curvature up to which a path counts as near the point that has it
 
 PLURAL = {"minimum": "minima", "maximum": "maxima"}  # where the gradient of a quadratic vanishes along a line
 
@@ -227,7 +229,8 @@ class Course:
         """Measured factor per step along each eigenvector, NaN where none is.
 
         Empty where no factor is due: without a stationary point; at a degenerate one, which is approached by other
-        laws; and on a path that runs away from one into a region where f is no quadratic, or circles there.
+        laws; and on a path that runs away from one into a region where f is no quadratic, or circles there. All NaN on
+        a path that has not come near enough to the point yet.
         """
         if self.account.point is None or self.rule == "adam" or self.account.kind == "degenerate":
             return []
@@ -236,14 +239,48 @@ class Course:
         measured = measured_factors(self.path, self.account, order=2 if self.rule in ("momentum", "nesterov") else 1)
         if not self.account.quadratic:
             # The slowest direction feeds all others through the third derivatives: only its own factor is due.
-            due = [self.due(self.lr, one) for one in self.account.curvature.tolist()]
-            measured = [a if b == max(due) else math.nan for a, b in zip(measured, due, strict=True)]
+            slowest = None if self.far else self.slowest
+            measured = [one if place == slowest else math.nan for place, one in enumerate(measured)]
         # Along a flat direction of a quadratic nothing moves.
         return [a if curved else math.nan for a, curved in zip(measured, self.account.curvature.tolist(), strict=True)]
+
+    @property
+    def slowest(self) -> int:
+        """The direction along which the distance shrinks least."""
+        due = [self.due(self.lr, one) for one in self.account.curvature.tolist()]
+        return due.index(max(due))
+
+    @cached_property
+    def far(self) -> str:
+        """Why the last quarter of the path is no measure of the factor: f curves otherwise there; or an empty text.
+
+        Only of the slowest direction of a function that is no quadratic.
+        """
+        account = self.account
+        assert account.point is not None
+        way, due = account.directions[:, self.slowest], float(account.curvature[self.slowest])
+        for point in (self.path[3 * len(self.path) // 4], self.path[-1]):
+            there = float(way @ hessian(self.function, point) @ way)
+            if not abs(there - due) <= ALIKE * abs(due):
+                away = float((point - account.point).norm())
+                return f"at a distance of {away:.2g} f curves by {there:.4g} and not by λ = {due:.4g}"
+        return ""
+
+    def unmeasured(self) -> str:
+        """Why no factor was measured, where one is due."""
+        if not self.account.quadratic and self.far:
+            return f"not near yet: {self.far}"
+        if not self.steps:
+            return "no step was taken, the gradient vanishes at the start"
+        if self.converged:
+            return f"at rest after {self.steps} step{'s' * (self.steps != 1)}, too soon to measure"
+        return "too few steps to measure"
 
     def speed(self) -> list[tuple[str, str]]:
         """Factors per step beside theory, and the distance from the predicted path."""
         lines = []
+        if self.factors() and not self.account.quadratic and self.far:
+            lines.append(("factor", f"none yet: {self.far}"))
         for measured, curvature in zip(self.factors(), self.account.curvature.tolist(), strict=False):
             if math.isnan(measured):
                 continue

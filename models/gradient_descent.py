@@ -209,7 +209,7 @@ class GradientDescentTask(LightningModule):
             curved = [(factor, curvature) for factor, curvature in pairs if curvature]
             if curved:
                 factors, curvatures = zip(*curved, strict=True)
-                yield "factor", factor_figure(self.lr, factors, curvatures, course.due)
+                yield "factor", factor_figure(self.lr, factors, curvatures, course.due, course.unmeasured())
 
     def show(self, writer: Any, step: int) -> list[str]:
         """The function along the path."""

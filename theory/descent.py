@@ -5,7 +5,7 @@ the distance shrinks at each step. It reaches 1 at the edge of stability:
 
     gradient descent   |1 − αλ|                     α < 2/λ
     momentum β         x' = x − αv', v' = βv + λx   α < 2(1 + β)/λ
-    Nesterov β         x' = x − α(λx + βv')         α < 2(1 + β)/(1 + 2β)λ
+    Nesterov β         x' = x − α(λx + βv')         α < 2(1 + β)/((1 + 2β)λ)
     Newton             |1 − α|                      α < 2, whatever λ is
 
 Source:

@@ -183,7 +183,8 @@ def measured_factors(path: Tensor, account: Account, order: int = 1) -> list[flo
 
     Coordinates of a linear rule follow c_k+p = a₁c_k+p−1 + … + a_p c_k, p = 1, or 2 with momentum. All a are fitted by
     least squares, and the factor is the largest root. On a function that is no quadratic only the last quarter of the
-    steps counts. What rounding may have made, below 1e-9 of the beginning, is left out.
+    steps counts. What rounding may have made is left out: all from where p coordinates in a row are below 1e-9 of the
+    beginning, as one alone may be of a path that swings through 0.
 
     Args:
         path: Points, shape (K + 1, n).
@@ -194,7 +195,12 @@ def measured_factors(path: Tensor, account: Account, order: int = 1) -> list[flo
     factors = []
     for track in ((path - account.point) @ account.directions).unbind(1):
         floor = 1e-9 * float(track[0].abs())
-        seen = int((track.abs().cummin(0).values > floor).sum()) if floor > 0 else 0
+        if floor == 0 or len(track) < order:
+            factors.append(math.nan)
+            continue
+        sizes = track.abs().unfold(0, order, 1).amax(1)
+        above = int((sizes.cummin(0).values > floor).sum())
+        seen = above + order - 1 if above else 0
         first = 0 if account.quadratic else 3 * seen // 4
         rows = track[first:seen].unfold(0, order + 1, 1) if seen - first > order else track.new_zeros(0, order + 1)
         if len(rows) < order:

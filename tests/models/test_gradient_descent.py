@@ -276,3 +276,27 @@ def test_a_curvature_beside_which_rounding_is_larger_is_no_line_of_minima(
     said = capsys.readouterr().out
     assert "one of a whole line of minima" in said
     assert "flat to rounding" not in said
+
+
+def test_far_from_the_minimum_there_is_no_factor_and_a_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data.function", "(1-x)^2 + 100*(y-x^2)^2", "--data.start", "[-1, 1]", "--lr", "0.001"]
+    metrics = run(tmp_path, *words)
+    assert not [name for name in metrics if "factor" in name]
+    assert "factor    none yet: at a distance of 1.9" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("formula", "start", "path", "says"),
+    [
+        ("(1-x)^2 + 100*(y-x^2)^2", [-1.0, 1.0], [[-0.99, 1.0]] * 8, "not near yet: at a distance of 2"),
+        ("x^2", [1.0], [[0.0]], "at rest after 1 step, too soon to measure"),
+        ("x^2", [0.0], [], "no step was taken"),
+        ("2*x^2 + y^2", [1.0, 1.0], [[0.6, 0.8]], "too few steps to measure"),
+    ],
+)
+def test_why_no_factor_was_measured(formula: str, start: list[float], path: list[list[float]], says: str) -> None:
+    task = GradientDescentTask(formula, start)
+    task.path += path
+    assert says in task.course().unmeasured()

@@ -119,3 +119,11 @@ def test_a_coordinate_that_never_moved_has_no_factor() -> None:
     factors = measured_factors(path, account_of(f, path[0]))  # λ = 2 along y, 4 along x
     assert factors[0] == pytest.approx(0.8)
     assert math.isnan(factors[1])
+
+
+def test_a_path_that_swings_through_zero_has_its_factor() -> None:
+    # β = 0.9, α = 0.1, λ = 4: c = 2, 1.2, 0, −1.08, …; the second step ends at 0 exactly
+    path = optimised("bowl", "momentum", 0.1, 0.9, 100)
+    account = account_of(as_function(LANDSCAPES["bowl"][0]), path[0])
+    assert measured_factors(path, account, order=2) == pytest.approx([0.9**0.5, 0.9**0.5], rel=1e-6)
+    assert all(map(math.isnan, measured_factors(path[:1], account, order=2))), "no step, no factor"
