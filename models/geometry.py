@@ -184,7 +184,31 @@ class GeometryTask(LightningModule):
             ("U Σ Vᵀ x + b", f"rebuilds every layer to {self.rebuilt():.1e} (due: rounding, 2e-16 an operation)"),
             ("one-to-one", self.one_to_one()),
         ]
-        return lines
+        dead = [f"{count} of {units} in layer {place}" for place, (count, units) in enumerate(self.dead(), 1) if count]
+        return [*lines, ("dead units", f"{', '.join(dead)}: 0 at every training point")] if dead else lines
+
+    @torch.no_grad()
+    def dead(self) -> list[tuple[int, int]]:
+        """Units of each hidden layer whose bend is flat at every training point, and units; without a flat part none.
+
+        Such a unit is 0 everywhere, and its weights have no gradient: nothing on these points wakes it again.
+        """
+        assert self.train_points is not None
+        stages = self.network.stages(self.train_points[0])[1:]
+        flat = self.hparams["activation"] == "relu"
+        return [(int((stage == 0).all(0).sum()) if flat else 0, stage.shape[1]) for stage in stages]
+
+    @property
+    def failure(self) -> str:
+        """One line where a whole layer is dead: what comes behind it knows nothing of the inputs."""
+        for place, (dead, units) in enumerate(self.dead(), 1):
+            if dead == units:
+                every = "the only unit" if units == 1 else "both units" if units == 2 else f"all {units} units"
+                return (
+                    f"nothing was learnt: {every} of layer {place} died, 0 at every training point and without a "
+                    "gradient; --model.activation leaky has no dead units, and another --seed may have fewer"
+                )
+        return ""
 
     def one_to_one(self) -> str:
         """Whether points can meet, and why."""

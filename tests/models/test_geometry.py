@@ -4,12 +4,14 @@ import json
 import math
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import train
+from models.geometry import GeometryTask
 from models.point_network import PointNetwork, Stage, anatomy, grid_lines, look
 from tests.refusals import refused
 from tests.trainer.exact import run_below
@@ -114,6 +116,31 @@ def test_points_that_coincide_are_told_and_a_large_chance_is_no_power_of_ten(
     assert "by chance at most 0.875 (Cover)" in out
     assert "1 dimension, " in out
     assert "by chance at most 0.5 (Cover)" in out
+
+
+def test_a_dead_layer_is_a_failure_with_a_way_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--model", "geometry", "--device", "cpu", "--epochs", "1", "--root", str(tmp_path)]
+    words += ["--model.activation", "relu", "--model.widths", "[8, 1]", "--lr", "3"]  # so large a step kills the unit
+    assert train.main(words) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("train.py: nothing was learnt: the only unit of layer 2 died, ")
+    assert "--model.activation leaky" in captured.err
+    assert "dead units" in captured.out
+    assert "1 of 1 in layer 2: 0 at every training point" in captured.out
+
+
+@pytest.mark.parametrize(("activation", "dead"), [("relu", [(1, 2), (0, 1)]), ("leaky", [(0, 2), (0, 1)])])
+def test_dead_units_are_those_that_are_zero_at_every_point(activation: Any, dead: list[tuple[int, int]]) -> None:
+    task = GeometryTask(["a", "b"], 2, [-1, 1], [2, 1], activation)
+    task.train_points = (torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1]))
+    first, second = task.network.hidden()
+    with torch.no_grad():
+        first.weight.copy_(torch.tensor([[1.0, 1.0], [-1.0, -1.0]]))
+        first.bias.zero_()
+        second.weight.fill_(1.0)
+        second.bias.fill_(1.0)
+    assert task.dead() == dead
+    assert task.failure == ""
 
 
 def test_the_grid_covers_the_box() -> None:
