@@ -3,6 +3,7 @@
 python -m claims                        all of them, but the long ones
 python -m claims 000-28 003-13          these
 python -m claims convolution            those in which the word occurs
+python -m claims losses descent         those in which one of the words occurs (both: --search)
 python -m claims --article 003 --all    one article, with its long ones
 python -m claims --json claims.json     all numbers and times in a file
 python -m claims --known claims.json    beside them, those of an earlier run for what is left out now
@@ -161,13 +162,19 @@ def select(options: argparse.Namespace, claims: dict[str, Claim]) -> tuple[list[
         if options.article and id[:3] not in options.article:
             raise WrongInput(f"{id} is no statement of article {' or '.join(options.article)}")
 
+    fitted: set[str] = set()
+
+    def fitting(*texts: str) -> set[str]:
+        words = {word for word in options.words if catalogue.holds([word], *texts)}
+        fitted.update(words)
+        return words
+
     def wanted(id: str, *texts: str) -> bool:
         if options.article and id[:3] not in options.article:
             return False
         if not catalogue.holds(options.search, id, *texts):
             return False
-        found = bool(options.words) and catalogue.holds(options.words, id, *texts)
-        return everything or id in options.ids or found
+        return everything or id in options.ids or bool(fitting(id, *texts))
 
     chosen = [
         claim
@@ -182,8 +189,9 @@ def select(options: argparse.Namespace, claims: dict[str, Claim]) -> tuple[list[
     if not chosen and not without:
         asked = [*options.ids, *options.words, *options.search, *options.article]
         raise WrongInput(f"no statement fits {' '.join(asked)!r}")
-    if options.words and set(options.ids) >= {*(one.id for one in chosen), *without}:
-        raise WrongInput(f"no statement fits {' '.join(options.words)!r}")
+    for word in options.words:
+        if word not in fitted:
+            raise WrongInput(f"no statement fits {word!r}")
     return chosen, without
 
 

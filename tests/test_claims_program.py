@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from claims import catalogue
-from claims.__main__ import main
+from claims.__main__ import main, read_options, select
 from claims.registry import CLAIMS, Claim, Number, Numbers, equals
 from claims.sources import FILES
 from tests.one_claim import REGISTERED, SMALL, run
@@ -220,6 +220,7 @@ def test_a_claim_without_its_data_is_skipped_with_the_reason(
         (["--jobs", "0"], "--jobs: expected a whole number from 1, got '0'"),
         (["--json", "nowhere/at/all.json"], "--json nowhere/at/all.json: expected a file in an existing folder"),
         ([SMALL, "zzz"], "no statement fits 'zzz'"),
+        (["descent", "zzz"], "no statement fits 'zzz'"),
         (["--data_root", "nowhere"], "--data_root nowhere: there is no such folder"),
         (["--markdown", "page.md", SMALL], "--markdown writes the page of all statements"),
         (["--long"], "unrecognized arguments: --long"),
@@ -258,9 +259,17 @@ def test_a_statement_without_an_experiment_says_why(capsys: pytest.CaptureFixtur
 
 
 def test_words_and_articles_select(capsys: pytest.CaptureFixture[str]) -> None:
-    _, out, _ = run("equally", "hard", capsys=capsys)
+    _, out, _ = run("--search", "equally", "--search", "hard", capsys=capsys)
     assert "1 of 1 checks passed" in out
-    assert main(["equally", "soft"]) == 2
+    assert main(["--search", "equally", "--search", "soft"]) == 2
+
+
+def test_several_words_are_alternatives_and_a_quoted_phrase_is_one() -> None:
+    claims, _ = catalogue.load(None)
+    ids = lambda *words: {one.id for one in select(read_options(words), claims)[0]}
+    assert ids("losses", "descent") == ids("losses") | ids("descent") > ids("descent") > set()
+    assert ids(SMALL, "descent") == {SMALL} | ids("descent")
+    assert ids("gradient descent") < ids("gradient", "descent")
 
 
 def test_a_topic_that_cannot_be_imported_fails_and_the_others_run(
