@@ -29,6 +29,7 @@ def minimisers_figure(
     learned: Mapping[str, float],
     floor: float,
     medians: tuple[float, float] | None = None,
+    subject: str = "",
 ) -> Figure:
     """Both errors over a prediction f, and the cross entropy over a probability.
 
@@ -41,6 +42,7 @@ def minimisers_figure(
         learned: Where training ended.
         floor: Least cross entropy.
         medians: First and last of the predictions that all minimise the absolute error, where there is more than one.
+        subject: The beginning of the title, such as which group is shown.
 
     Returns:
         A figure of two axes; the title tells what was learned beside what is due.
@@ -70,9 +72,9 @@ def minimisers_figure(
     median = f"{due['absolute']:.4g}" if medians is None else f"{medians[0]:.4g} to {medians[1]:.4g}"
     finding(
         figure,
-        f"learned | due: absolute error {learned['absolute']:.4g} | median {median}; squared error "
-        f"{learned['squared']:.4g} | mean {due['squared']:.4g}; cross entropy {learned['cross-entropy']:.4g} | share "
-        f"of label 1: {due['cross-entropy']:.4g}",
+        f"{subject}{': ' * bool(subject)}learned | due: absolute error {learned['absolute']:.4g} | median {median}; "
+        f"squared error {learned['squared']:.4g} | mean {due['squared']:.4g}; cross entropy "
+        f"{learned['cross-entropy']:.4g} | share of label 1: {due['cross-entropy']:.4g}",
         left=0.95 if wide else 0.68,
         header=max(legend_above(left, 3), legend_above(right, 2)),
     )

@@ -54,10 +54,10 @@ class LossesTask(LightningModule):
     Args:
         means: Mean of the exponential numbers of each group.
         probabilities: Probability of label 1 in each group.
-        lr: Learning rate of the absolute and the squared error at the start, above 0; it falls linearly to 0. The slope
-            of the absolute error knows no unit: it descends in units of the mean size of a group's numbers. At rate r a
-            step multiplies what the squared error lacks by 1 - 2r: above 1 that grows at first, and from 2.296 on more
-            than it falls later. The half-squared error takes twice as much, the logits of the cross entropy 8 times.
+        lr: Learning rate at the start, above 0, usually 0.1 to 0.5; it falls linearly to 0. It is that of the absolute
+            error, counted in units of the mean size of a group's numbers, and of the squared error; the half-squared
+            error takes twice as much and the cross entropy 8 times. Above 1 the squared error overshoots and grows at
+            first; from 2.296 on it ends farther away than it began.
     """
 
     monitor, mode = "train/loss", "min"
@@ -290,6 +290,7 @@ class LossesTask(LightningModule):
             due={name: float(value[place]) for name, value in self.due().items()},
             learned={name: float(value[place]) for name, value in self.predictions().items()},
             floor=binary_entropy(float(label[own].mean())), medians=between if between[0] < between[1] else None,
+            subject=f"group {place + 1} of {len(self.logits)}" if len(self.logits) > 1 else "",
         )  # fmt: skip
         with torch.enable_grad():
             z, slope, formula = self.gradient_gap()
