@@ -4,7 +4,7 @@ python train.py --model generalisation                                      poly
 python train.py --model generalisation --model.weight_decay 0.01            ridge
 python train.py --model generalisation --model.dropout 0.2                  a ridge-like penalty
 python train.py --model generalisation --model.augmentation 0.2             noise on the features: Tikhonov
-python train.py --model generalisation --early_stopping.patience 3          early stopping: a spectral filter
+python train.py --model generalisation --early_stopping.patience 3          the same, without epochs behind the best
 python train.py --model generalisation --model.learner network --data.replicas 20
 
 All sizes are trained at once, on many replicas of the data that differ in their noise, so that means have error bars.
@@ -178,8 +178,9 @@ class GeneralisationTask(LightningModule):
         switches = [f"{name} {self.hparams[name]:g}" for name in ("weight_decay", "dropout", "augmentation")
                     if self.hparams[name]]  # fmt: skip
         sizes = self.learner.sizes
+        # The weights are those of the epoch of least validation error, with or without --early_stopping.
         span = f"{self.learner.unit} {sizes[0]} to {sizes[-1]}, {self.hparams['replicas']} replicas each"
-        return f"{self.hparams['learner']}s, {span}, {', '.join(switches) or 'no regulariser'}"
+        return f"{self.hparams['learner']}s, {span}, {', '.join(switches) or 'no penalty'}, stopped early"
 
     def findings(self) -> list[tuple[str, str]]:
         """The result, and what is due."""

@@ -295,7 +295,7 @@ class Risks:
                 "double descent",
                 f"median excess risk at p = n = {self.samples}: {values['test/peak_median_risk']:.1f} (exact "
                 f"{values['theory/peak_median_risk']:.1f}); χ² of the exact law at {count} values of p/n: smallest p = "
-                f"{values['test/law_smallest_p']:.3f} (1/{count + 1} = {1 / (count + 1):.3f} expected)",
+                f"{values['test/law_smallest_p']:.2g} (1/{count + 1} = {1 / (count + 1):.3f} expected)",
             )
         ]
 

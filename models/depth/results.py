@@ -100,7 +100,7 @@ class Result:
         if place == 0 or math.isnan(apart):
             return ""
         if abs(apart) < CLEAR:
-            return f" (not told apart from wide: {abs(apart):.1f} s.e.)"
+            return f" (not told apart from wide: {abs(apart):.2f} s.e., below {CLEAR:g})"
         return f" ({'better' if apart > 0 else 'worse'} than wide by {abs(apart):.1f} s.e.)"
 
     def findings(self) -> list[tuple[str, str]]:

@@ -68,17 +68,17 @@ class Convergence:
         return min(beyond, self.stopped or beyond) if self.stopped or beyond < len(self.history) else None
 
     def line(self) -> str:
-        """How many steps each solver took."""
-        parts = []
+        """How many steps each solver took to 1e-8 of the distance it began at, and how far it was after the last."""
+        parts, last = [], len(self.history) - 1
         for solver, name in enumerate(SOLVERS):
             steps, distance = self.steps(solver), self.history[-1][3 + solver]
             if solver == 2 and self.diverged is not None:
-                reached = "diverged"
+                reached = f"diverged ({distance:.1e} away)"
             elif steps is None:
-                reached = f"not yet after {len(self.history) - 1} steps"
+                reached = f"not yet after {last} steps ({distance:.1e} away)"
             else:
-                reached = f"in {steps} step{'s' * (steps != 1)}"
-            parts.append(f"{name} {reached} ({distance:.1e} away)")
+                reached = f"within {ARRIVED:.0e} in {steps} step{'s' * (steps != 1)} ({distance:.1e} after {last})"
+            parts.append(f"{name} {reached}")
         return "; ".join(parts)
 
     def failure(self) -> str:

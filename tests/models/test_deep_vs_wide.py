@@ -214,7 +214,7 @@ def test_a_difference_below_3_standard_errors_is_not_told_apart() -> None:
     found.errors = [[0.10, 0.12], [0.14, 0.15]]  # variances of the means 1e-4 and 2.5e-5: 0.035 / 0.01118
     assert found.beside_wide(1) == " (worse than wide by 3.1 s.e.)"
     found.errors[1] = [0.13, 0.14]  # 0.025 / 0.01118
-    assert found.beside_wide(1) == " (not told apart from wide: 2.2 s.e.)"
+    assert found.beside_wide(1) == " (not told apart from wide: 2.24 s.e., below 3)"
 
 
 def test_a_title_of_counts_that_are_not_known_or_of_bounds_beyond_a_float() -> None:
