@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dashboard.approximation import error_figure, fit_figure, knots_figure, surface_figure, units_figure
 from models.approximation.measure import Drawing
-from models.approximation.results import Result, root_of_720
+from models.approximation.results import EXACT, Result, root_of_720
 from models.approximation.search import SplineSearch
 
 SHOWN = 16  # units of the network that is drawn
@@ -41,6 +41,7 @@ def pictures(
     yield "error", error_figure(
         result.widths, methods, result.known_floors(), result.constant, subject=result.function,
         root=root_of_720(result.length), chosen=result.errors, more_pieces=result.unit_floors if passed else (),
+        exact=EXACT * result.scale if result.floors else 0.0,
     )  # fmt: skip
     if batch[0].ndim == 2:
         side = round(len(batch[0]) ** 0.5)

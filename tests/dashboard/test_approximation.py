@@ -69,6 +69,28 @@ def test_errors_over_the_floor() -> None:
     assert title(error_figure([8], {"a": [[0.0]]}, [0.0], subject="f")) == "f: error over the number of units"
 
 
+def test_what_is_zero_but_for_rounding_lies_on_a_line_of_that_name_with_the_floor_over_it() -> None:
+    errors = {"free knots": [[0.0, 2e-17], [1e-17, 1e-17]], "Adam": [[0.2, 0.3], [0.1, 0.2]]}
+    (axes,) = error_figure([8, 16], errors, [0.0, 0.0], subject="step", chosen=[0.0, 0.0], exact=1e-9).axes
+    drawn = {str(line.get_label()): line for line in axes.lines}
+    ticks = dict(zip((text.get_text() for text in axes.get_yticklabels()), axes.get_yticks(), strict=True))
+    np.testing.assert_allclose(drawn["proved floor"].get_ydata(), ticks["0"])
+    np.testing.assert_allclose(drawn["best seed"].get_ydata(), ticks["0"])
+    assert axes.get_ylim()[0] < ticks["0"] < 1e-2 < 0.1
+    assert drawn["proved floor"].get_zorder() > max(line.get_zorder() for line in axes.lines[:6])
+    (alone,) = error_figure([8], {"free knots": [[0.0]]}, [0.0], subject="step", exact=1e-9).axes
+    assert [text.get_text() for text in alone.get_yticklabels()] == ["0", "1"]
+
+
+def test_methods_of_one_width_stand_at_it() -> None:
+    errors = [[1e-2, 2e-2, 3e-2]]
+    (axes,) = error_figure([24], {"a": [[1e-2]], "b": errors, "c": errors}, [9e-3], subject="f").axes
+    low, high = np.log(axes.get_xlim())
+    shown = [np.log(container[0].get_xdata()[0]) for container in axes.containers]
+    assert (max(shown) - np.log(24)) / (high - low) < 0.05
+    assert axes.get_ylabel().endswith("median and span of 3 seeds")
+
+
 @pytest.mark.parametrize("widths", [[16], [8, 16]])
 def test_the_floor_of_a_single_width_is_seen(widths: list[int]) -> None:
     """A line of one point draws nothing."""
