@@ -127,8 +127,7 @@ class Folder(Heir, LightningDataModule):
         check_views(aug, min_area, channels)
         self.entries: list[Entry] = []  # usable files, each with its split
         self.class_names: list[str] = []
-        self.warnings, self.notes = list[str](), list[str]()
-        self.bad: list[tuple[str, str]] = []
+        self.warnings, self.notes, self.bad = list[str](), list[str](), list[tuple[str, str]]()
         self.draws_views = self.reads_labels = True  # told before the files are read, by who knows how the task learns
         self.idle: dict[str, str] = {}  # options that the pictures leave nothing to do for, and why
         self._positions: dict[str, list[int]] = {}  # of each part's files in the collection

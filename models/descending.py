@@ -7,16 +7,11 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from models.running_away import leaves
 from theory.descent import Function, Rule, contraction, edge_by_bisection, gradient, hessian, stability_edge
-from theory.expression import Expression
 from theory.landscape import Account, measured_factors, predicted_path, surely_flat
-from theory.named_functions import variables_of
 
 EDGES = {"sgd": "2/L", "momentum": "2(1 + β)/L", "nesterov": "2(1 + β)/((1 + 2β)L)", "newton": "2"}
 
@@ -120,10 +115,6 @@ class Course:
     def due(self, lr: float, curvature: float) -> float:
         """Factor per step at another learning rate."""
         return contraction(self.rule, lr, curvature, self.momentum)
-
-    def edge_formula(self) -> str:
-        """The edge of stability as text."""
-        return EDGES[self.rule]
 
     def grows_with(self, lr: float) -> bool:
         """Whether the rule with this learning rate leaves the minimum."""
@@ -325,29 +316,3 @@ class Course:
                 metrics |= {f"test/factor_{place + 1}": measured, f"theory/factor_{place + 1}": due}
         gap = self.gap()
         return metrics | ({} if gap is None else {"gap/path": gap})
-
-    def distances(self) -> tuple[NDArray[np.floating], NDArray[np.floating] | None, list[float]]:
-        """|Eigen-coordinates| of the path, shape (K + 1, m), those predicted, or None, and the m curvatures.
-
-        A direction along which a quadratic is flat is left out: nothing moves there.
-        """
-        account, due = self.account, self.prediction()
-        assert account.point is not None
-        kept = (account.curvature != 0) | (not account.quadratic)
-        seen = lambda path: ((path - account.point) @ account.directions)[:, kept].abs().numpy()
-        return seen(self.path), None if due is None else seen(due), account.curvature[kept].tolist()
-
-    def picture(self) -> tuple[NDArray[np.floating], list[NDArray[np.floating]], NDArray[np.floating], Tensor | None]:
-        """What ``dashboard.descent.path_figure`` draws: path, places along each axis, values there, the goal."""
-        path = self.path
-        if self.stopped:  # the beginning of the flight tells the shape; its end would make all else a point
-            near = path.norm(dim=1) <= 20 * (1 + float(path[0].norm()))
-            path = path[: max(int(near.cumprod(0).sum()), 2)]
-        seen = path if self.account.point is None else torch.cat([path, self.account.point[None]])
-        low, high = seen.min(0).values, seen.max(0).values
-        margin = 0.25 * (high - low).clamp_min(0.25 * float((high - low).max()) + 1e-6) + 0.05 * (high - low).max()
-        axes = [np.linspace(float(a), float(b), 161) for a, b in zip(low - margin, high + margin, strict=True)]
-        expression = Expression(self.formula, variables_of(self.formula))
-        grid = [torch.from_numpy(axis) for axis in axes]
-        places = torch.meshgrid(*grid, indexing="xy") if len(grid) > 1 else grid
-        return path.numpy(), list(axes), expression(*places).numpy(), self.account.point

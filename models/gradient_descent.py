@@ -23,7 +23,8 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from dashboard.descent import factor_figure, path_figure, shrinking_figure
-from models.descending import Course
+from models.descending import EDGES, Course
+from models.descent_drawn import distances, land
 from models.limits import POSITIVE, SHARE, check_within
 from models.running_away import runs_away
 from theory.descent import gradient, hessian
@@ -189,7 +190,7 @@ class GradientDescentTask(LightningModule):
         lines += course.speed()
         if edge is not None:
             found, due = (f"{one:.4f}" if one >= 0.01 else f"{one:.4g}" for one in edge)
-            lines.append(("edge", f"descent diverges from α = {found} on, due {course.edge_formula()} = {due}"))
+            lines.append(("edge", f"descent diverges from α = {found} on, due {EDGES[course.rule]} = {due}"))
         return lines
 
     def final_metrics(self) -> dict[str, float]:
@@ -202,9 +203,9 @@ class GradientDescentTask(LightningModule):
     def figures(self) -> Iterator[tuple[str, Any]]:
         """The path on the function, the shrinking of the distance, and the factor over the learning rate."""
         course = self.course()
-        yield "path", path_figure(*course.picture(), title=course.outcome())
+        yield "path", path_figure(*land(course), title=course.outcome())
         if course.account.point is not None:
-            yield "distance", shrinking_figure(*course.distances())
+            yield "distance", shrinking_figure(*distances(course))
             pairs = zip(course.factors(), course.account.curvature.tolist(), strict=False)
             curved = [(factor, curvature) for factor, curvature in pairs if curvature]
             if curved:

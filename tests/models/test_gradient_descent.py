@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from models.descent_drawn import distances
 from models.gradient_descent import GradientDescentTask
 from models.running_away import runs_away
 from tests.models.resuming import assert_equal_runs, stopped_and_resumed
@@ -192,7 +193,7 @@ def test_no_figure_of_factors_at_a_degenerate_point(tmp_path: Path) -> None:
 def test_a_flat_direction_is_not_drawn() -> None:
     task = GradientDescentTask("(x-y)^2", [1.0, 3.0])
     task.path += [[1.2, 2.8], [1.4, 2.6]]
-    found, due, curvature = task.course().distances()
+    found, due, curvature = distances(task.course())
     assert curvature == [4.0]
     assert found.shape == (3, 1)
     assert due is not None
