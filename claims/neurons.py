@@ -6,6 +6,7 @@ from itertools import pairwise, product
 
 import numpy as np
 import torch
+from scipy.linalg import hadamard
 from torch import Tensor, nn
 
 from claims.registry import IMPRECISE, RIGHT, WRONG, Numbers, at_least, at_most, claim, equals
@@ -156,20 +157,14 @@ def perceptron() -> Numbers:
         labels = np.sign(points @ rng.normal(size=2) + 0.3)
         worst = max(worst, rosenblatt(points, labels, passes=10**5)[1] / novikoff_bound(points, labels))
     yield at_most("20 sets of 50 points: largest mistakes / bound", worst, 1)
-    # Tight: the five corners of a simplex, extended at right angles to each other, so that each is a mistake once
-    points, labels = simplex(5), np.array([1.0, -1.0, 1.0, -1.0, 1.0])
-    bound = novikoff_bound(points, labels)
-    yield equals("corners of a simplex in 4 dimensions: the bound", bound, 5, 1e-9)
-    yield equals("mistakes there", rosenblatt(points, labels, passes=100)[1], 5)
+    # Tight: extended by a 1, these eight corners of a cube are the rows of a Hadamard matrix, orthogonal without any
+    # rounding: each is a mistake once, whatever the others taught.
+    points, labels = hadamard(8).astype(float)[:, 1:], (-1.0) ** np.arange(8)
+    yield equals("8 corners of a cube in 7 dimensions: the bound", novikoff_bound(points, labels), 8, 1e-9)
+    yield equals("mistakes there", rosenblatt(points, labels, passes=100)[1], 8)
     for n, due in ((2, 14), (3, 104), (4, 1882)):
         yield equals(f"functions of {n} bits separable, by linear programmes", count_separable(n), due)
     yield equals("functions of 4 bits reached by whole weights up to 3", len(tables_with_weights(4)), 1882)
-
-
-def simplex(num_points: int) -> np.ndarray:
-    """Points with x_i·x_j = −1 and ‖x_i‖² = n − 1, shape (n, n − 1): with a 1 behind them they are orthogonal."""
-    values, vectors = np.linalg.eigh(num_points * np.eye(num_points) - 1)
-    return vectors[:, 1:] * np.sqrt(values[1:])
 
 
 @claim(

@@ -1,6 +1,6 @@
 """From a folder or a CSV file to labelled files: which pictures there are, of which class, in which split.
 
-Three layouts:
+Four layouts:
 
     PATH/train/CLASS/…, PATH/val/CLASS/…, PATH/test/CLASS/…     val may be called valid or validation
     PATH/CLASS/…                                                split automatically (data/partition.py)

@@ -33,8 +33,8 @@ def few_training_pictures(data: Any, loader: Any, most: int) -> tuple[Tensor, Te
     """Pictures and labels of the `training_set`, where there are at most ``most``; None where there are more, or none.
 
     They cost a byte for each pixel and channel. Where training has seen views of them, `plain` decodes every file once
-    more, some milliseconds each, and keeps it for later runs; so they are counted first. A training that is done is not
-    lost for a file that has changed meanwhile: what cannot be read is said, and None.
+    more and keeps it for later runs; so they are counted first. A training that is done is not lost for a file that has
+    changed meanwhile: what cannot be read is said, and None.
     """
     if not hasattr(data, "plain") and not hasattr(loader, "images"):
         return None

@@ -36,9 +36,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 FEWEST_TEMPERATURES = 20
-# A larger error is no error but a sign that few chains carry the weight: fewer than 20.2 of 100, 25 of very many. Of
-# 100 log-normal weights the estimates whose error is told lie within three of it in 94 % of draws where log w has a
-# deviation of 1.5; where it has 2 or 2.5, and the error is no longer true, only 9 and 1 % are told one at all.
+# A larger error is no error but a sign that few chains carry the weight: fewer than 20.2 of 100, 25 of very many. The
+# errors told of 100 log-normal weights are true ones up to a deviation of log w of 1.5; where it is 2.5, and they would
+# be no longer, hardly one is told (tests/theory/test_ais.py).
 MOST_ERROR = 0.2
 
 

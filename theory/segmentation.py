@@ -68,9 +68,7 @@ def line_error(x: Array, y: Array) -> float:
     """Squared error of the best line through samples: C, by its definition. Args: x, y (M,)."""
     if len(x) < 3:
         return 0.0
-    dx, dy = x - x.mean(), y - y.mean()
-    variance = dx @ dx
-    residual = dy - (dx @ dy / variance) * dx if variance > 0 else dy
+    residual = without_line(x, y)
     return float(residual @ residual)
 
 

@@ -93,7 +93,7 @@ class Task(Protocol):
         monitor: Tag of the metric that chooses ``best.ckpt``.
         mode: ``max`` or ``min``.
 
-    These it may offer; the first eight are asked of the class, before there is a task:
+    These its class may offer, which is asked before there is a task:
 
     * ``CONDITIONS``: options that are read only with certain others, see `trainer.idle`: a run that would not read what
       was given is refused.

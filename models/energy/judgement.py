@@ -18,7 +18,7 @@ from models.energy.machine import RBM, coin
 from theory.ais import LogZ, backward_log_z, base_logits, forward_log_z
 from theory.rbm import MOST_COUNTABLE_UNITS, exact_samples, log_partition
 
-MOST_TERMS = 2**26  # of a pseudo-likelihood, one for each hidden unit and turned pixel: about half a second
+MOST_TERMS = 2**26  # of a pseudo-likelihood, one for each hidden unit and turned pixel
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from theory.regions.plane import cross, cut
 from theory.regions.position import is_general
 
 VALUES = 1 << 22  # pre-activations held at once
-EXACT = 50_000  # regions that are looked for in whole numbers, some minutes of them
+EXACT = 50_000  # regions that are looked for in whole numbers, one by one
 LOOKED_AT = 1 << 20  # vertices times pairs of units up to which crossings are compared where only their number is due
 
 

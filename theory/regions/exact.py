@@ -6,7 +6,7 @@ Floating-point weights are whole numbers over a power of two. So a point is (X, 
     p on the positive side with value v, q on the negative with value w:   |w| p + |v| q lies on the kink
 
 A kink through a corner, along an edge or through the crossing of two others makes no region without area, as no polygon
-is cut that does not reach to both sides. This is slow, milliseconds a region, and used where it is needed.
+is cut that does not reach to both sides. This is slow, and used only where it is needed.
 
 Letters: n units of a layer, m inputs of a layer.
 """
