@@ -159,9 +159,9 @@ def perceptron() -> Numbers:
     yield at_most("20 sets of 50 points: largest mistakes / bound", worst, 1)
     # Tight: extended by a 1, these eight corners of a cube are the rows of a Hadamard matrix, orthogonal without any
     # rounding: each is a mistake once, whatever the others taught.
-    points, labels = hadamard(8).astype(float)[:, 1:], (-1.0) ** np.arange(8)
-    yield equals("8 corners of a cube in 7 dimensions: the bound", novikoff_bound(points, labels), 8, 1e-9)
-    yield equals("mistakes there", rosenblatt(points, labels, passes=100)[1], 8)
+    tight, labels = hadamard(8).astype(np.float64)[:, 1:], np.where(np.arange(8) % 2, -1.0, 1.0)
+    yield equals("8 corners of a cube in 7 dimensions: the bound", novikoff_bound(tight, labels), 8, 1e-9)
+    yield equals("mistakes there", rosenblatt(tight, labels, passes=100)[1], 8)
     for n, due in ((2, 14), (3, 104), (4, 1882)):
         yield equals(f"functions of {n} bits separable, by linear programmes", count_separable(n), due)
     yield equals("functions of 4 bits reached by whole weights up to 3", len(tables_with_weights(4)), 1882)

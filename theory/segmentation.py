@@ -73,11 +73,11 @@ def line_error(x: Array, y: Array) -> float:
 
 
 def without_line(x: Array, y: Array) -> Array:
-    """What the best line leaves of the values, with mean 0. Args: x, y (M,)."""
+    """What the best line leaves of the values. Args: x, y (M,)."""
     for _ in range(2):  # once more for what rounding left of a steep one
         dx, y = x - x.mean(), y - y.mean()
         y = y - (dx @ y / max(float(dx @ dx), np.finfo(float).tiny)) * dx
-    return np.asarray(y - y.mean())
+    return y
 
 
 class _Costs:
