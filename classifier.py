@@ -234,8 +234,8 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
 
     from data.preprocess import stored_preprocessing
     from theory.finite import not_finite
+    from trainer.command.options import load_class
     from trainer.device import answering_precision, check_device, computing, precision_name, weight_type
-    from trainer.options import load_class
     from trainer.safe_file import load_checkpoint
 
     device = check_device(device)

@@ -24,12 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from classifier import Classifier, load
-from trainer.arguments import refuse_to_overwrite
+from trainer.command.arguments import refuse_to_overwrite
+from trainer.command.predict_arguments import part_of, read_arguments, read_evaluate_arguments, read_export_arguments
 from trainer.errors import DISK_FULL, RunFailed, UserError, one_line
-from trainer.folder import find_checkpoint, probe_nearest, run_of
+from trainer.files import probe_nearest
+from trainer.folder import find_checkpoint, run_of
 from trainer.interrupt import Interrupted
 from trainer.notice import notice
-from trainer.predict_arguments import part_of, read_arguments, read_evaluate_arguments, read_export_arguments
 from trainer.process import import_lightning
 from trainer.program import leave, run_program
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from data import DATA, OWN_FORM
 from models import MODELS, SUMMARIES
+from trainer.command.front import Request, read
 from trainer.contract import offered
 from trainer.errors import RunFailed
-from trainer.front import Request, read
 from trainer.notice import notice
 from trainer.program import leave, run_program
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work() -> int:
         request = read(words, MODELS, DATA, RECIPES, forms=OWN_FORM)
         if "help" in request.switches:
-            from trainer.help import screen
+            from trainer.command.help import screen
 
             print(screen(SUMMARIES, DATA), end="")
             return 0
@@ -52,9 +52,9 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
 
     import_lightning()
     from trainer.device import precision_of
+    from trainer.fit.resume import check_compatible, check_unfinished, logged_step, stages
     from trainer.plan import built, opened, planned
-    from trainer.report import house_record
-    from trainer.resume import check_compatible, check_unfinished, logged_step, stages
+    from trainer.run.report import house_record
     from trainer.safe_file import load_checkpoint
 
     plan = planned(request, lambda replay: read(words, MODELS, DATA, RECIPES, replay, OWN_FORM), MODELS, DATA)
@@ -97,13 +97,14 @@ def train_and_test(
 ) -> None:
     """Fit, test and report in the run's folder, which is locked meanwhile; ``resume_step`` is the log's, or None."""
     from trainer.build import fit, make_trainer, test
-    from trainer.choice import validation_chooses
-    from trainer.crash import accounted
-    from trainer.folder import RunFolder, write_atomically
-    from trainer.interrupt import resumable
-    from trainer.lock import locked
-    from trainer.logger import chosen
-    from trainer.report import announce, conclude, layout
+    from trainer.files import write_atomically
+    from trainer.folder import RunFolder
+    from trainer.run.choice import validation_chooses
+    from trainer.run.crash import accounted
+    from trainer.run.lock import locked
+    from trainer.run.logger import chosen
+    from trainer.run.report import announce, conclude, layout
+    from trainer.run.way_on import resumable
 
     request, settings = plan.request, plan.settings
     folder = plan.folder or RunFolder.create(request.root, request.model, request.data, settings.seed)

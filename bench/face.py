@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.child import HERE, require_data, require_recipe, train, warm_train
 from bench.digits import verdict
 from bench.harness import SECONDS_HEAD, Report, Side, alternate, mean_and_deviation, seconds_row, spread
-from trainer.settings_file import read_yaml
+from trainer.command.settings_file import read_yaml
 
 RECIPE = "models/face.yaml"
 FORMS = ("scikit_learn_data/olivetti_py3.pkz", "att_faces")  # the set lies in one of two forms

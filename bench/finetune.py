@@ -31,7 +31,7 @@ from bench.harness import (
     seconds_row,
     spread,
 )
-from trainer.settings_file import read_yaml
+from trainer.command.settings_file import read_yaml
 
 RECIPE = "models/cnn-folder.yaml"
 PICTURES = "hymenoptera_data"

@@ -24,7 +24,7 @@ from bench.harness import (
     seconds_row,
     spread,
 )
-from trainer.settings_file import read_yaml
+from trainer.command.settings_file import read_yaml
 
 RECIPE = "models/cnn-mnist-99.yaml"
 PEER = "bench/peers/mnist_example.py"

@@ -68,9 +68,9 @@ class Size:
     def __init__(self, words: list[str], steps: int, clock: str) -> None:
         from data import DATA
         from models import MODELS
+        from trainer.command.front import read
+        from trainer.command.options import build_parser, load_class, parse, wanted_facts
         from trainer.device import resolve_precision
-        from trainer.front import read
-        from trainer.options import build_parser, load_class, parse, wanted_facts
 
         request = read(words, MODELS, DATA, HERE / "models")
         task_class, self.data_class = load_class(MODELS[request.model]), load_class(DATA[request.data])
@@ -118,7 +118,7 @@ class Size:
         """Train with all that ``train.py`` puts around the loop."""
         from trainer.build import fit, make_trainer
         from trainer.folder import RunFolder
-        from trainer.report import layout
+        from trainer.run.report import layout
 
         task, data, moments = self.start()
         with tempfile.TemporaryDirectory(prefix="bench-") as root, contextlib.redirect_stdout(io.StringIO()):

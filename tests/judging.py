@@ -13,8 +13,8 @@ import pytest
 from lightning.pytorch import LightningModule
 from lightning.pytorch.trainer.connectors.logger_connector.result import _ResultCollection
 
+from trainer.fit.guard import named_tensors
 from trainer.folder import RunFolder
-from trainer.guard import named_tensors
 from trainer.safe_file import load_checkpoint
 
 SAME = 1e-4  # relative: one batch more or less in a sum of float32

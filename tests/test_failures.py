@@ -22,9 +22,9 @@ from models.gradient_descent import GradientDescentTask
 from tests.conftest import Trained
 from tests.runs import only_run
 from trainer.errors import UserError, expand
-from trainer.figures import FigureMissing
 from trainer.folder import RunFolder
 from trainer.program import run_program
+from trainer.run.figures import FigureMissing
 
 FAST = ["--model", "gradient-descent", "--epochs", "1", "--device", "cpu"]
 CNN = ["--model", "cnn", "--epochs", "1", "--device", "cpu", "--report", "none", "--trainer.limit_train_batches", "2"]
@@ -44,7 +44,7 @@ def broken_in_between(self: Any) -> Iterator[tuple[str, Any]]:
     raise ZeroDivisionError("of a mean")
 
 
-@pytest.mark.filterwarnings("default::trainer.figures.FigureMissing")
+@pytest.mark.filterwarnings("default::trainer.run.figures.FigureMissing")
 def test_a_figure_that_cannot_be_drawn_costs_a_line_and_no_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -238,7 +238,7 @@ def test_a_disk_that_is_full_at_the_start_leaves_no_folder(
 def test_an_error_after_the_result_names_the_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("trainer.report.draw", raising(ZeroDivisionError()))
+    monkeypatch.setattr("trainer.run.report.draw", raising(ZeroDivisionError()))
     assert train.main([*FAST, "--root", str(tmp_path)]) == 1
     run = only_run(tmp_path)
     kept = f"the traceback is in {run}/crash.txt; the result is in {run}/metrics.json"

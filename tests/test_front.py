@@ -11,11 +11,11 @@ import pytest
 import data
 import models
 from data import OWN_FORM
-from trainer.arguments import Arguments
+from trainer.command.arguments import Arguments
+from trainer.command.front import Request, read
+from trainer.command.nested import flatten, nest
+from trainer.command.words import nearest
 from trainer.errors import UserError
-from trainer.front import Request, read
-from trainer.nested import flatten, nest
-from trainer.words import nearest
 
 MODELS = {"cnn": "models.cnn.CNNTask", "face": "models.face.FaceTask"}
 DATA = {"digits": "data.digits.Digits", "mnist": "data.mnist.MNIST", "folder": "data.folder.Folder"}

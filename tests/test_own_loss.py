@@ -16,10 +16,10 @@ from models.cnn import CNNTask
 from tests import test_contract as contract
 from tests.runs import only_run
 from tests.test_own_model import block
+from trainer.command.options import wanted_facts
+from trainer.command.signature import NEEDED, arguments_of
 from trainer.errors import UserError
-from trainer.options import wanted_facts
 from trainer.safe_file import load_checkpoint
-from trainer.signature import NEEDED, arguments_of
 
 QUICK = [
     "--model",

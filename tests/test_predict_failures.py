@@ -224,7 +224,7 @@ def test_a_folder_for_explanations_is_tried_before_the_table_is_begun(
         raise OSError(cause, os.strerror(cause))
 
     with monkeypatch.context() as patch:
-        patch.setattr("trainer.folder.tempfile.mkstemp", refuse)
+        patch.setattr("trainer.files.tempfile.mkstemp", refuse)
         words = [str(trained.folder), str(tmp_path / "p.png"), "--out", str(out), "--explain", str(why)]
         assert predict.main(words) == status
     assert capsys.readouterr().err == f"predict.py: {said.format(why=why, parent=tmp_path)}\n"

@@ -21,9 +21,9 @@ from models.classification.views import most_views, picture_views
 from tests.conftest import Trained
 from tests.exported import exported_answers, exported_file
 from tests.runs import table
-from trainer.front import Request
-from trainer.options import Settings
-from trainer.report import house_record
+from trainer.command.front import Request
+from trainer.command.options import Settings
+from trainer.run.report import house_record
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ from data.digits import Digits
 from models import MODELS
 from tests.models.small_folder import make_pictures, words
 from tests.refusals import refused
+from trainer.command.limits import check_devices, check_launcher, is_duration
+from trainer.command.options import build_parser, load_class, option_names
+from trainer.command.typed import accept, allows_none
 from trainer.errors import UserError
 from trainer.folder import MADE
-from trainer.limits import check_devices, check_launcher, is_duration
-from trainer.options import build_parser, load_class, option_names
-from trainer.typed import accept, allows_none
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def test_a_root_that_takes_nothing_is_refused_before_the_pictures_are_read(
     def refuse(*_: Any, **__: Any) -> NoReturn:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("trainer.folder.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("trainer.files.tempfile.mkstemp", refuse)
     assert train.main([*unread, "--root", str(tmp_path)]) == status
     assert capsys.readouterr().err == f"train.py: {cause.format(tmp_path, tmp_path)}\n"
     assert [file.name for file in tmp_path.iterdir()] == ["photos"]

@@ -15,10 +15,10 @@ from tests.conftest import Trained
 from tests.models.small_folder import make_pictures
 from tests.refusals import refused
 from tests.runs import only_run
+from trainer.command.front import read
+from trainer.command.options import build_parser, load_class, parse
 from trainer.folder import RunFolder
-from trainer.front import read
-from trainer.interrupt import way_on
-from trainer.options import build_parser, load_class, parse
+from trainer.run.way_on import way_on
 
 RECIPES = sorted(path.name for path in train.RECIPES.glob("*.yaml"))
 QUICK = ["--device", "cpu", "--report", "none"]

@@ -14,27 +14,27 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from dashboard.layout import Layout
-from trainer.accumulation import Accumulation
-from trainer.around import NoProfiler
-from trainer.checkpoint import BestCheckpoint, CutEpoch, HouseRecord, LastCheckpoint, Mode, SafeCheckpointIO
 from trainer.device import check_device, full_float32, resolve_precision
 from trainer.errors import SIGINT_EXIT, RunFailed, UserError
+from trainer.fit.around import NoProfiler
+from trainer.fit.checkpoint import BestCheckpoint, CutEpoch, HouseRecord, LastCheckpoint, Mode, SafeCheckpointIO
+from trainer.fit.guard import FiniteGuard, LoaderGuard, check_training_batches
+from trainer.fit.histograms import Histograms
+from trainer.fit.inexact import Inexact
+from trainer.fit.loop import EpochLoop
+from trainer.fit.pending import RepeatValidation
+from trainer.fit.precision import judge_in_full
+from trainer.fit.progress import EpochProgress
+from trainer.fit.signals import Signals, StopOnSignal
+from trainer.fit.step_seed import StepSeed
+from trainer.fit.sums import KeepSums
+from trainer.fit.taught import LossGuard
+from trainer.fit.theory_lines import TheoryLines
+from trainer.fit.timing import Timing
 from trainer.folder import RunFolder
-from trainer.guard import FiniteGuard, LoaderGuard, check_training_batches
-from trainer.histograms import Histograms
-from trainer.inexact import Inexact
-from trainer.logger import RunLogger
-from trainer.loop import EpochLoop
 from trainer.notice import notice, quieten
-from trainer.pending import RepeatValidation
-from trainer.precision import judge_in_full
-from trainer.progress import EpochProgress
-from trainer.signals import Signals, StopOnSignal
-from trainer.step_seed import StepSeed
-from trainer.sums import KeepSums
-from trainer.taught import LossGuard
-from trainer.theory_lines import TheoryLines
-from trainer.timing import Timing
+from trainer.run.accumulation import Accumulation
+from trainer.run.logger import RunLogger
 
 LOG_EVERY = 50
 

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from theory.intervals import summarise
 from theory.paired import mean_interval
+from trainer.command.words import ALIASES, nearest
 from trainer.errors import UserError
-from trainer.words import ALIASES, nearest
 
 USUAL = ("best/val_accuracy", "best/val_loss", "test/accuracy", "test/loss")
 MOST_FIGURES = 4

@@ -95,8 +95,8 @@ class Task(Protocol):
 
     These its class may offer, which is asked before there is a task:
 
-    * ``CONDITIONS``: options that are read only with certain others, see `trainer.idle`: a run that would not read what
-      was given is refused.
+    * ``CONDITIONS``: options that are read only with certain others, see `trainer.command.idle`: a run that would not
+      read what was given is refused.
     * ``FROM_DATA``: names of arguments that only some data answer. They have defaults, and are no options.
     * ``PLACES``: options that may name a file or a folder; where there is one, the whole path is kept.
     * ``CHECKPOINTS``: options that may name a file of weights, or a folder whose checkpoint is meant, each with the
@@ -170,7 +170,7 @@ class Data(Protocol):
       ``labels(split)``, the class of each sample, and ``paths(split)``, the files, where there are any.
     * ``mirrors``: whether training sees mirror images, which are then views for ``predict.py --tta``.
     * ``view_scheme``: number of the way in which views are drawn, which a resumed run must not change unsaid.
-    * ``fingerprints()``: a digest of the pictures of each part and of their labels, see `trainer.resume`.
+    * ``fingerprints()``: a digest of the pictures of each part and of their labels, see `trainer.fit.resume`.
     * ``begin_with(file, before, files_csv, pictures)``: told before the files are read what the weights of a file have
       learnt from, see `data.lineage.Heir`; then ``lineage()`` is what checkpoints hold of it, and ``seen_before()`` how
       many pictures of "val" and "test" are among them, as far as it is known.

@@ -132,7 +132,7 @@ def resolve_precision(precision: str, accelerator: str = "auto") -> str:
 
 
 def answering_precision(trained: str, device: str) -> tuple[str, str]:
-    """The precision to answer in: that of the validation (float32 after mixed precision, see `trainer.precision`).
+    """The precision to answer in: that of the validation (float32 after mixed precision, see `trainer.fit.precision`).
 
     A CPU that would have to emulate it answers in float32 too.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from theory.intervals import wilson_interval
-from trainer.choice import validation_chooses
+from trainer.run.choice import validation_chooses
 
 VALIDATED = "best/val_accuracy"  # of the kept weights; with test pictures there is no val/accuracy among the figures
 JUDGED = "best/val_judged"

@@ -1,6 +1,6 @@
 """SIGINT and SIGTERM while no batch is trained: the process ends at once, in one line that says how to go on.
 
-While batches are trained, `trainer.signals` takes over: it waits for the end of the batch and saves.
+While batches are trained, `trainer.fit.signals` takes over: it waits for the end of the batch and saves.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 
-from trainer.errors import SIGINT_EXIT, SIGTERM_EXIT, RunFailed
-from trainer.folder import RunFolder, as_word
+from trainer.errors import SIGINT_EXIT, SIGTERM_EXIT
 
 STATUS = {signal.SIGINT: SIGINT_EXIT, signal.SIGTERM: SIGTERM_EXIT}
 
@@ -83,25 +82,3 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-
-
-@contextmanager
-def resumable(run: RunFolder) -> Iterator[None]:
-    """What interrupts the run here says how it goes on.
-
-    Raises:
-        RunFailed: With the exit status of the signal.
-    """
-    try:
-        yield
-    except Interrupted as stop:
-        drawn = "; figures may be missing" if run.finished else ""
-        raise RunFailed(f"{stop}: {way_on(run)}{drawn}", stop.exit_code) from stop
-
-
-def way_on(run: RunFolder) -> str:
-    """How an interrupted run is taken up again, or where its result lies when there is one."""
-    if run.finished:
-        return f"the result is in {run.metrics}"
-    kept = run.last.is_file()
-    return f"python train.py --resume {as_word(run.path)} goes on" if kept else f"{run.path} holds no checkpoint yet"

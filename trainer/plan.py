@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.beginning import tell_beginning
-from trainer.contract import check_task, offered
-from trainer.errors import UserError, user_mistakes
-from trainer.folder import RunFolder, probe_nearest
-from trainer.front import Request
-from trainer.idle import check_found, check_given
-from trainer.limits import check_launcher
-from trainer.options import (
+from trainer.command.front import Request
+from trainer.command.idle import check_found, check_given
+from trainer.command.limits import check_launcher
+from trainer.command.options import (
     Settings,
     as_yaml,
     build_parser,
@@ -24,7 +20,12 @@ from trainer.options import (
     parse,
     wanted_facts,
 )
-from trainer.resume import find_resume
+from trainer.contract import check_task, offered
+from trainer.errors import UserError, user_mistakes
+from trainer.files import probe_nearest
+from trainer.fit.resume import find_resume
+from trainer.folder import RunFolder
+from trainer.run.beginning import tell_beginning
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Plan:
         request: The command line, and the files that it names.
         settings: Options of model, data and Trainer.
         config: The same as YAML, with which the run can be repeated.
-        defaults: What options stand at where nobody sets them; see `trainer.options.option_defaults`.
+        defaults: What options stand at where nobody sets them; see `trainer.command.options.option_defaults`.
         task_class: The class of the model's task.
         data_class: The class of the data module.
         folder: The run to go on with; None for a new one.
@@ -91,7 +92,7 @@ def planned(
         settings, namespace = parse(request, parser, defaults_of_facts(task_class), task_class)
         for group in ("model", "data", "trainer"):
             if f"{group}.help" in request.switches:
-                from trainer.help import group_help
+                from trainer.command.help import group_help
 
                 print(group_help(request, parser, namespace, group), end="")
                 return None

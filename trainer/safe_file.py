@@ -20,7 +20,7 @@ from torch import Tensor
 
 from theory.finite import not_finite
 from trainer.errors import DISK_FULL, RunFailed, UserError
-from trainer.folder import file_mode, sync_folder
+from trainer.files import file_mode, sync_folder
 
 
 def read_size(path: Path) -> str:

@@ -22,15 +22,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from theory.intervals import Summary, summarise
-from trainer.arguments import Arguments
+from trainer.command.arguments import Arguments
+from trainer.command.nested import flatten
+from trainer.command.settings_file import read_yaml
 from trainer.comparison import Run, comparison, figures_of, setting_names
 from trainer.errors import UserError, one_line
 from trainer.folder import RunFolder
 from trainer.folds import folds_line
-from trainer.nested import flatten
 from trainer.notice import notice
 from trainer.program import leave, run_program
-from trainer.settings_file import read_yaml
 
 # What may differ between runs of one setting.
 REPEATED = ("seed_everything", "data.fold", "data.split_seed", "data.sample_seed", "data.seed")

@@ -49,7 +49,7 @@ _OF_VIEWS = (
 
 CHECKPOINTS = {"weights": ("default", "none")}  # these words are no files of weights
 HELD = {"weights": "none"}  # a run that goes on has its weights in its checkpoint
-# See `trainer.idle`. What says only what is the case anyway is let through.
+# See `trainer.command.idle`. What says only what is the case anyway is let through.
 CONDITIONS = (
     (("model.weights",), lambda options: not _own(options) or options["model.weights"] == "none", _OF_BACKBONE),
     (tuple(f"model.{name}" for name in BACKBONE if name != "weights"), lambda options: not _own(options), _OF_BACKBONE),

@@ -15,7 +15,7 @@ from torch import nn
 from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
 from trainer.build import fit
 from trainer.errors import RunFailed, UserError
-from trainer.resume import find_resume, load_checkpoint, logged_step
+from trainer.fit.resume import find_resume, load_checkpoint, logged_step
 
 
 class Announce(Callback):

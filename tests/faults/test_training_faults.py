@@ -21,8 +21,8 @@ from tests.trainer.exact import assert_same_end, resumed, run_below, uninterrupt
 from tests.trainer.small import SmallData, new_run, small_task, small_trainer
 from trainer import build
 from trainer.errors import RunFailed, UserError
+from trainer.fit.resume import find_resume
 from trainer.folder import RunFolder
-from trainer.resume import find_resume
 from trainer.safe_file import load_checkpoint
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from data.face_splits import FaceSplits
 from models.face import FaceTask
-from trainer.step_seed import StepSeed
+from trainer.fit.step_seed import StepSeed
 
 PEOPLE, EACH, SIZE = 8, 6, 24
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 import models.finetune.policy
 from tests.runs import metrics_of, only_run
+from trainer.fit.signals import StopOnSignal
 from trainer.safe_file import load_checkpoint
-from trainer.signals import StopOnSignal
 
 BACKBONE = "shufflenet_v2_x0_5"  # the smallest with batch normalisation
 SIDE = 32

@@ -23,8 +23,8 @@ from models.faces.results import NETWORK, ONE_VIEW, UNTRAINED, Identification, V
 from tests.models.face_pictures import EACH, PEOPLE, make_data, make_task, make_trainer
 from theory.hog import hog
 from train import main
+from trainer.command.options import load_class, wanted_facts
 from trainer.errors import UserError
-from trainer.options import load_class, wanted_facts
 
 # Of Lightning, about itself, and that the loaders need no workers.
 pytestmark = pytest.mark.filterwarnings("ignore:.*(LeafSpec|num_workers|callbacks used to create the checkpoint).*")

@@ -16,7 +16,7 @@ from models.finetune.backbones import Backbone
 from models.finetune.origin import weights_origin
 from tests.models.small_folder import metrics, words
 from tests.runs import only_run, table
-from trainer.artefacts import card_text
+from trainer.run.artefacts import card_text
 from trainer.safe_file import load_checkpoint
 
 

@@ -10,8 +10,8 @@ import torch
 from tests.runs import only_run
 from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
 from trainer import build
+from trainer.fit.resume import find_resume, logged_step
 from trainer.folder import RunFolder
-from trainer.resume import find_resume, logged_step
 from trainer.safe_file import load_checkpoint
 
 

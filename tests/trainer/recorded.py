@@ -12,9 +12,9 @@ from torch import Tensor
 
 from tests.events import events_of_run
 from tests.trainer.small import SmallData, SmallTask, new_run, small_trainer
-from trainer.around import HOOKS
 from trainer.build import fit
-from trainer.loop import EpochLoop
+from trainer.fit.around import HOOKS
+from trainer.fit.loop import EpochLoop
 
 
 class Recorder(Callback):

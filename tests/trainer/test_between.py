@@ -17,8 +17,8 @@ from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small
 from tests.trainer.test_resume import SignalAtBatch
 from trainer import build
 from trainer.errors import RunFailed
+from trainer.fit.resume import find_resume, logged_step
 from trainer.folder import RunFolder
-from trainer.resume import find_resume, logged_step
 from trainer.safe_file import load_checkpoint
 
 

@@ -14,9 +14,9 @@ from tests.trainer.small import SmallData, new_run, small_task, small_trainer
 from theory.finite import not_finite
 from theory.intervals import wilson_interval
 from trainer import build
-from trainer.checkpoint import BestCheckpoint
 from trainer.device import resolve_precision
 from trainer.errors import RunFailed, UserError
+from trainer.fit.checkpoint import BestCheckpoint
 from trainer.safe_file import load_checkpoint, remove_litter, save_safely
 
 

@@ -18,7 +18,8 @@ import pytest
 import torch
 
 from trainer.errors import UserError
-from trainer.folder import RunFolder, as_word, no_run, runs_below, write_atomically
+from trainer.files import as_word, write_atomically
+from trainer.folder import RunFolder, no_run, runs_below
 
 
 def test_name_says_model_data_time_and_seed(tmp_path: Path) -> None:

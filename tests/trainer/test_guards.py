@@ -20,13 +20,22 @@ from models import MODELS
 from tests.models.small_folder import make_pictures
 from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
 from trainer import build
+from trainer.command.options import load_class
 from trainer.device import check_device, cpu_flags, precision_of, resolve_precision
 from trainer.errors import RunFailed, UserError
-from trainer.guard import FiniteGuard, _flag, all_finite, describe, gradient_norm, named_tensors, picture_paths, texts
-from trainer.options import load_class
-from trainer.progress import epoch_line
-from trainer.signals import Signals
-from trainer.timing import batch_size
+from trainer.fit.guard import (
+    FiniteGuard,
+    _flag,
+    all_finite,
+    describe,
+    gradient_norm,
+    named_tensors,
+    picture_paths,
+    texts,
+)
+from trainer.fit.progress import epoch_line
+from trainer.fit.signals import Signals
+from trainer.fit.timing import batch_size
 
 
 def test_handlers_are_given_back(tmp_path: Path) -> None:
@@ -66,7 +75,7 @@ def test_plain_output_is_one_line_an_epoch(tmp_path: Path, capsys: Any) -> None:
 
 
 def test_a_terminal_gets_a_bar(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.progress.REDRAW_SECONDS", 0.0)
+    monkeypatch.setattr("trainer.fit.progress.REDRAW_SECONDS", 0.0)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")

@@ -14,9 +14,9 @@ from tests.events import events_of_run
 from tests.trainer.exact import assert_same_end
 from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
 from trainer import build
-from trainer.histograms import MOST_EPOCHS, MOST_LAYERS, MOST_NUMBERS, layers, shown_epoch, some, write_histogram
-from trainer.logger import HardyWriter
-from trainer.resume import logged_step
+from trainer.fit.histograms import MOST_EPOCHS, MOST_LAYERS, MOST_NUMBERS, layers, shown_epoch, some, write_histogram
+from trainer.fit.resume import logged_step
+from trainer.run.logger import HardyWriter
 from trainer.safe_file import load_checkpoint
 
 TAGS = ["gradients/1", "gradients/5", "weights/1", "weights/5"]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import train
-import trainer.history
+import trainer.run.history
 from tests.conftest import Trained
 from tests.runs import table
-from trainer.history import History, read_rows
+from trainer.run.history import History, read_rows
 
 
 def test_a_run_has_a_row_for_each_epoch_and_the_last_is_what_it_printed(trained: Trained) -> None:
@@ -78,7 +78,7 @@ def test_writing_takes_a_hundredth_of_the_time_at_most(
         now[0] += 0.01
 
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    monkeypatch.setattr(trainer.history, "write_atomically", write)
+    monkeypatch.setattr(trainer.run.history, "write_atomically", write)
     history = History(tmp_path / "metrics.csv")
     for epoch in range(60):
         now[0] += epoch_s

@@ -17,11 +17,11 @@ from data.loader import TensorLoader
 from tests.runs import only_run
 from tests.trainer.small import SmallData, new_run, small_task, small_trainer
 from trainer import build
-from trainer.inexact import check_exactness
+from trainer.fit.inexact import check_exactness
+from trainer.fit.resume import epochs_done
+from trainer.fit.sums import EpochSums
 from trainer.notice import quieten
-from trainer.resume import epochs_done
 from trainer.safe_file import load_checkpoint
-from trainer.sums import EpochSums
 
 
 def trainer_with(*loaders: Any) -> Any:

@@ -21,8 +21,8 @@ from data.landscape import Landscape
 from models.cnn import CNNTask
 from models.gradient_descent import GradientDescentTask
 from trainer.errors import RunFailed
+from trainer.fit.signals import Signals
 from trainer.interrupt import Interrupted, interruptible
-from trainer.signals import Signals
 
 WORDS = ["--model", "gradient-descent", "--epochs", "1", "--device", "cpu", "--report", "none"]
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]

@@ -14,8 +14,8 @@ import torch
 
 from data.digits import Digits
 from tests.test_own_model import block
-from trainer import joined, sums
-from trainer.joined import JoinedResults
+from trainer.fit import joined, sums
+from trainer.fit.joined import JoinedResults
 
 PROJECT = Path(__file__).parent.parent.parent
 

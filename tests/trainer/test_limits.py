@@ -12,11 +12,11 @@ import train
 from data import DATA
 from models import MODELS
 from tests.refusals import refused
+from trainer.command.front import read
+from trainer.command.limits import check_number, check_trainer
+from trainer.command.options import as_yaml, build_parser, load_class, parse
+from trainer.command.settings_file import read_yaml
 from trainer.errors import UserError
-from trainer.front import read
-from trainer.limits import check_number, check_trainer
-from trainer.options import as_yaml, build_parser, load_class, parse
-from trainer.settings_file import read_yaml
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_limit_of_one_batch_stays_one_in_whichever_order_the_union_was_read(mo
                     action._typehint = float | int | None
             return names
 
-    monkeypatch.setattr("trainer.options.ArgumentParser", FloatFirst)
+    monkeypatch.setattr("trainer.command.options.ArgumentParser", FloatFirst)
     request = read(["--model", "perceptron", "--trainer.limit_train_batches", "1"], MODELS, DATA, train.RECIPES)
     parser = build_parser(load_class(MODELS["perceptron"]), load_class(DATA["points"]))
     settings, final = parse(request, parser)

@@ -15,11 +15,11 @@ from typing import TextIO
 import pytest
 
 import train
-import trainer.lock
+import trainer.run.lock
 from tests.conftest import Trained
 from trainer.errors import UserError
 from trainer.folder import RunFolder
-from trainer.lock import boot, locked, started
+from trainer.run.lock import boot, locked, started
 
 PROJECT = Path(__file__).parent.parent.parent
 ROUNDS = 5
@@ -67,7 +67,7 @@ def test_a_living_process_keeps_others_out(run: RunFolder, other: int) -> None:
 HOLD = """
 import sys
 from trainer.folder import RunFolder
-from trainer.lock import locked
+from trainer.run.lock import locked
 with locked(RunFolder(sys.argv[1])):
     print("held", flush=True)
     input()
@@ -135,11 +135,11 @@ def test_a_damaged_lock_is_stale_and_other_ranks_share_the_first_ones(
 RACE = """
 import sys, time
 from pathlib import Path
-import trainer.lock
+import trainer.run.lock
 from trainer.errors import UserError
 from trainer.folder import RunFolder
 
-holder = trainer.lock.holder
+holder = trainer.run.lock.holder
 
 def slow_holder(*given):  # what two processes may do at once lasts long enough to happen
     time.sleep(0.02)
@@ -152,13 +152,13 @@ def wait(for_what, path):
             sys.exit(f"waited too long for {for_what}")
         time.sleep(0.001)
 
-trainer.lock.holder = slow_holder
+trainer.run.lock.holder = slow_holder
 run = RunFolder(sys.argv[1])
 print("ready", flush=True)
 for round in range(int(sys.argv[2])):
     wait("the start", run.path / f"start{round}")
     try:
-        with trainer.lock.locked(run):
+        with trainer.run.lock.locked(run):
             (run.path / f"held{round}").mkdir()  # fails for the second holder
             print("held", flush=True)
             wait("the end", run.path / f"done{round}")
@@ -210,7 +210,7 @@ def test_a_lock_that_its_holder_removed_while_it_was_opened_is_none(
 ) -> None:
     """A name written into it would be seen by nobody."""
     path, opened = run.path / ".lock", list[str]()
-    lock = trainer.lock._lock
+    lock = trainer.run.lock._lock
 
     def late(file: TextIO) -> bool | None:
         if not opened:
@@ -218,7 +218,7 @@ def test_a_lock_that_its_holder_removed_while_it_was_opened_is_none(
         opened.append(file.name)
         return lock(file)
 
-    monkeypatch.setattr("trainer.lock._lock", late)
+    monkeypatch.setattr("trainer.run.lock._lock", late)
     with locked(run):
         assert json.loads(path.read_text())["pid"] == os.getpid()
     assert opened == [str(path)] * 2

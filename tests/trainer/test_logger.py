@@ -23,12 +23,12 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from tests.events import events_of_run
 from tests.trainer.small import SmallData, new_run, small_task, small_trainer
 from trainer import build
+from trainer.command.front import Request
+from trainer.command.options import Settings
 from trainer.errors import RunFailed
+from trainer.fit.resume import logged_step
 from trainer.folder import RunFolder
-from trainer.front import Request
-from trainer.logger import HardyWriter, RunLogger, chosen, hparams_row
-from trainer.options import Settings
-from trainer.resume import logged_step
+from trainer.run.logger import HardyWriter, RunLogger, chosen, hparams_row
 from trainer.safe_file import load_checkpoint
 
 LAYOUT = {"Overview": {"loss": ["Multiline", ["train/loss", "val/loss"]]}}

@@ -30,9 +30,9 @@ from tests.trainer.kinds import (
 )
 from tests.trainer.recorded import Recorder, trace
 from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
-from trainer.around import NoProfiler
 from trainer.build import fit
-from trainer.loop import EpochLoop
+from trainer.fit.around import NoProfiler
+from trainer.fit.loop import EpochLoop
 
 
 @pytest.mark.filterwarnings("ignore:You have overridden", "ignore:You requested to overfit")

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from models import MODELS
+from trainer.command.options import load_class
 from trainer.device import precision_of
 from trainer.errors import UserError
-from trainer.options import load_class
 
 
 @pytest.mark.parametrize("model", sorted(MODELS))

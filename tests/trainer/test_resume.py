@@ -20,9 +20,9 @@ from tests.trainer.small import SEED, SmallData, SmallTask, new_run, small_task,
 from theory.seeds import mix_seed
 from trainer import build
 from trainer.errors import RunFailed, UserError
+from trainer.fit.resume import check_compatible, check_unfinished, find_resume, logged_step
 from trainer.folder import RunFolder
-from trainer.provenance import code_digest
-from trainer.resume import check_compatible, check_unfinished, find_resume, logged_step
+from trainer.run.provenance import code_digest
 from trainer.safe_file import load_checkpoint
 
 

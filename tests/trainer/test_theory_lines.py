@@ -12,8 +12,8 @@ from tests.events import events_of_run, overview_of
 from tests.trainer.small import SmallData, SmallTask, new_run, small_trainer
 from train import main
 from trainer import build
-from trainer.report import layout
-from trainer.resume import logged_step
+from trainer.fit.resume import logged_step
+from trainer.run.report import layout
 from trainer.safe_file import load_checkpoint
 
 OVERVIEW = {"loss": {"theory/chance_loss": 1.1}, "own": {"theory/own": None}}

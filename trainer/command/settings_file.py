@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
+from trainer.command.nested import GROUPS, dotted
 from trainer.errors import UserError
-from trainer.nested import GROUPS, dotted
 
 
 class UniqueKeys(yaml.SafeLoader):

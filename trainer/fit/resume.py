@@ -1,7 +1,7 @@
 """Resume so exactly that, on a CPU, the weights equal those of a run that was never stopped, bit for bit.
 
 Three parts are needed. Lightning stores optimiser, schedulers and progress; a loader whose order depends on
-(seed, epoch) stores its position; and `trainer.step_seed` makes dropout, mixing and sampling a function of
+(seed, epoch) stores its position; and `trainer.fit.step_seed` makes dropout, mixing and sampling a function of
 (seed, epoch, batch), so that nothing depends on how many random numbers were drawn before.
 """
 
@@ -15,10 +15,10 @@ from typing import Any
 
 from trainer.device import precision_name
 from trainer.errors import UserError, expand
+from trainer.fit.pending import validation_pending
 from trainer.folder import CHECKPOINTS, RunFolder
 from trainer.notice import notice
-from trainer.pending import validation_pending
-from trainer.provenance import other_code
+from trainer.run.provenance import other_code
 from trainer.safe_file import load_checkpoint, read_size
 
 # Settings of the data that say where and how fast it is read, not which pictures come when.
@@ -204,8 +204,8 @@ def check_compatible(
             files of older versions load.
         house: The key ``house`` about to be written: its ``model``, its ``data`` with their settings and pictures, its
             seed and what its Trainer makes of a step are compared.
-        defaults: From `trainer.options.option_defaults`: what an option stood at that the checkpoint's version did not
-            have.
+        defaults: From `trainer.command.options.option_defaults`: what an option stood at that the checkpoint's version
+            did not have.
 
     Raises:
         UserError: Naming each difference: what the checkpoint has and what was asked for.

@@ -22,12 +22,12 @@ from torch.utils.tensorboard.writer import FileWriter
 
 from dashboard.layout import Layout, logged
 from trainer.folder import RunFolder
-from trainer.history import History
 from trainer.notice import notice
+from trainer.run.history import History
 
 if TYPE_CHECKING:
-    from trainer.front import Request
-    from trainer.options import Settings
+    from trainer.command.front import Request
+    from trainer.command.options import Settings
 
 FLUSH_SECONDS = 10
 TRAINING = ("max_epochs", "precision", "accumulate_grad_batches", "gradient_clip_val", "limit_train_batches")

@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from trainer.errors import RunFailed
-from trainer.joined import from_all
+from trainer.fit.joined import from_all
 
 
 class LossGuard(Callback):

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from trainer.timing import Timing
+from trainer.fit.timing import Timing
 
 REDRAW_SECONDS = 0.25
 _SHOWN = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")

@@ -16,7 +16,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities.combined_loader import CombinedLoader, _MaxSizeCycle
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 
-from trainer.precision import TrainingMixed
+from trainer.fit.precision import TrainingMixed
 
 # What Lightning calls around a step, of every callback and of the task.
 HOOKS = (
@@ -141,7 +141,7 @@ def is_own(owner: Any, name: str, base: type[Any] = LightningModule) -> bool:
 
 
 def is_ordinary(trainer: Any, loop: _TrainingEpochLoop) -> bool:
-    """Whether `trainer.loop.EpochLoop` takes the steps: one device, one batch a step, nothing scaled or profiled."""
+    """Whether `trainer.fit.loop.EpochLoop` takes the steps: one device and batch a step, nothing scaled or profiled."""
     task, precision = trainer.lightning_module, trainer.precision_plugin
     return (
         type(trainer.strategy) is SingleDeviceStrategy

@@ -8,8 +8,8 @@ from typing import Any, get_args, get_origin
 
 from jsonargparse import ArgumentParser, Namespace
 
+from trainer.command.limits import ALLOWED
 from trainer.errors import UserError
-from trainer.limits import ALLOWED
 
 WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "list": "a list",
          "NoneType": "null"}  # fmt: skip

@@ -19,9 +19,9 @@ from typing import Any, NoReturn
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from trainer.checkpoint import LastCheckpoint, between_steps
 from trainer.errors import SIGINT_EXIT, RunFailed
-from trainer.folder import as_word
+from trainer.files import as_word
+from trainer.fit.checkpoint import LastCheckpoint, between_steps
 from trainer.interrupt import STATUS, again_soon, must_wait
 from trainer.notice import notice_of_signal
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-    from trainer.front import Request
+    from trainer.command.front import Request
 
 SCREEN = """\
 usage: python train.py --model NAME [--data NAME|PATH] [options]

@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.connectors.logger_connector.result import _METRICS, _Metadata, _ResultMetric, _Sync
 
-from trainer.joined import JoinedResults, Sums, added, from_all, rank, sums_of
+from trainer.fit.joined import JoinedResults, Sums, added, from_all, rank, sums_of
 
 AT_THE_END = "on_train_epoch_end"  # where what is logged is no sum, but said once
 HOW = ("fx", "name", "prog_bar", "logger", "on_step", "add_dataloader_idx", "dataloader_idx")  # as it was logged

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from trainer.folder import write_atomically
+from trainer.files import write_atomically
 from trainer.notice import notice
 
 SHARE_OF_TIME = 0.01

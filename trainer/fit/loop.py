@@ -22,7 +22,7 @@ from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.loops.utilities import _is_max_limit_reached
 from torch import Tensor
 
-from trainer.around import Around, is_ordinary
+from trainer.fit.around import Around, is_ordinary
 
 
 class EpochLoop(_TrainingEpochLoop):

@@ -17,8 +17,8 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from trainer.blame import is_slip, place_of
 from trainer.errors import SIGPIPE_EXIT, RunFailed, UserError, one_line, out_of_memory
 from trainer.folder import RunFolder
-from trainer.interrupt import way_on
 from trainer.program import close_stdout
+from trainer.run.way_on import way_on
 
 
 class Progress:

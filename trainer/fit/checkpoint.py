@@ -3,7 +3,7 @@
 One callback for both loses work: while the metric gets worse, its "last" stays at the best epoch. Both files are
 written at the end of a training epoch, after validation, when weights, optimiser, loaders and metrics agree.
 A checkpoint on an epoch's last batch would resume without that epoch's validation, so none is written there; what is
-written inside an epoch is written between two batches, after all hooks of the first (`trainer.loop`).
+written inside an epoch is written between two batches, after all hooks of the first (`trainer.fit.loop`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from trainer.errors import UserError
+from trainer.fit.joined import from_all
 from trainer.folder import RunFolder
-from trainer.joined import from_all
 from trainer.notice import notice
 from trainer.safe_file import SafeCheckpointIO, load_checkpoint, remove_litter
 

@@ -17,17 +17,18 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
 from dashboard.layout import Layout, overview
-from trainer.accumulation import in_a_step
-from trainer.artefacts import card_text, data_rows, save_confusion, save_lists, save_top_losses, table
+from trainer.command.front import Request
+from trainer.command.options import Settings
 from trainer.contract import Data, Task, offered
-from trainer.figures import draw
-from trainer.folder import RunFolder, as_word, json_text, write_atomically
-from trainer.front import Request
-from trainer.judged import in_part, learnt_before, seen_metrics
-from trainer.logger import RunLogger
+from trainer.files import as_word, json_text, write_atomically
+from trainer.folder import RunFolder
 from trainer.notice import notice
-from trainer.options import Settings
-from trainer.provenance import versions
+from trainer.run.accumulation import in_a_step
+from trainer.run.artefacts import card_text, data_rows, save_confusion, save_lists, save_top_losses, table
+from trainer.run.figures import draw
+from trainer.run.judged import in_part, learnt_before, seen_metrics
+from trainer.run.logger import RunLogger
+from trainer.run.provenance import versions
 from trainer.safe_file import load_checkpoint, save_safely
 
 

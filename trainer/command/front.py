@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trainer.command.nested import GROUPS, flatten, nest
+from trainer.command.words import ALIASES, TOP_LEVEL, nearest, read_tokens
 from trainer.errors import UserError, expand
-from trainer.nested import GROUPS, flatten, nest
-from trainer.words import ALIASES, TOP_LEVEL, nearest, read_tokens
 
 
 @dataclass
@@ -110,7 +110,7 @@ def read(
     request = Request(switches=switches, command=shlex.join(["python", "train.py", *argv]))
     if "help" in switches:
         return request
-    from trainer.settings_file import read_yaml  # not for --help, which needs no library
+    from trainer.command.settings_file import read_yaml  # not for --help, which needs no library
 
     files = [*([replay] if replay else []), *(expand(name) for name in options.pop("config", []))]
     contents = [(file, read_yaml(file)) for file in files]

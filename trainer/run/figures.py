@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 from lightning.pytorch import Trainer
 
-from trainer.crash import keep_traceback
 from trainer.errors import one_line
 from trainer.folder import RunFolder
 from trainer.notice import notice
+from trainer.run.crash import keep_traceback
 
 
 class Drawing(Protocol):

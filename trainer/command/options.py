@@ -16,16 +16,16 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from jsonargparse import ArgumentParser, Namespace
 
+from trainer.command.front import Request
+from trainer.command.limits import ALLOWED, check_number, check_trainer
+from trainer.command.nested import flatten, nest
+from trainer.command.places import whole
+from trainer.command.signature import NEEDED, arguments_of
+from trainer.command.typed import accept, expected_of, explain, hint_of
+from trainer.command.words import ALIASES, nearest
 from trainer.contract import offered
 from trainer.device import DEVICES
 from trainer.errors import UserError
-from trainer.front import Request
-from trainer.limits import ALLOWED, check_number, check_trainer
-from trainer.nested import flatten, nest
-from trainer.places import whole
-from trainer.signature import NEEDED, arguments_of
-from trainer.typed import accept, expected_of, explain, hint_of
-from trainer.words import ALIASES, nearest
 
 # What the house decides itself: run folder, callbacks and logging are not the user's to replace from the command line.
 TRAINER_SKIPPED = {
@@ -247,7 +247,7 @@ def _spelled(key: str) -> str:
 
 
 def as_yaml(request: Request, parser: ArgumentParser, final: Namespace) -> str:
-    """All settings as YAML that `trainer.front.read` takes back: the names, and every value that will be used."""
+    """All settings as YAML that `trainer.command.front.read` takes back: the names, and every value used."""
     import yaml
 
     emptied = {key: None for key, value in final.items() if value is None and parser.get_default(key) is not None}

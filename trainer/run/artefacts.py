@@ -16,7 +16,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from dashboard.bands import bands_note
 from theory.intervals import wilson_interval
 from trainer.contract import offered
-from trainer.folder import RunFolder, as_word, write_atomically
+from trainer.files import as_word, write_atomically
+from trainer.folder import RunFolder
 
 MOST_LOSSES = 1_000
 MOST_CLASSES = 100

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.arguments import Arguments, at_least, refuse_to_overwrite
+from trainer.command.arguments import Arguments, at_least, refuse_to_overwrite
 from trainer.errors import UserError, expand
 
 FORMATS = ("onnx", "torch-export", "safetensors")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = ("torch", "torchvision", "lightning", "numpy", "tensorboard")
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 ROOMS = ("data", "models", "theory", "trainer")  # what decides a run's weights and figures
 
 

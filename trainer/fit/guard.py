@@ -20,7 +20,8 @@ from torch.optim import Optimizer
 
 from trainer.contract import offered
 from trainer.errors import RunFailed, UserError
-from trainer.folder import RunFolder, write_atomically
+from trainer.files import write_atomically
+from trainer.folder import RunFolder
 from trainer.notice import notice
 
 

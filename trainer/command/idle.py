@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from trainer.command.options import SHORT, Settings
 from trainer.contract import offered
 from trainer.errors import UserError
-from trainer.options import SHORT, Settings
 
 # Dotted names of options, whether they are read with all the options of a run, and what to say where they are not; in
 # the words {0[data.aug]} stands for the value of an option.

@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from trainer.command.words import nearest
 from trainer.device import PRECISION_NAMES, PRECISIONS, check_device
 from trainer.errors import UserError
 from trainer.folder import MADE
-from trainer.words import nearest
 
 LARGEST = 3.4e38  # of single precision, in which networks are trained
 LONGEST = 2**63 - 1  # of the whole numbers that tensors count with
