@@ -44,14 +44,14 @@ class Classifier:
 
     Attributes:
         task: The task in evaluation mode, on its device.
-        preprocessing: How a picture is prepared; see `data.preprocess`.
+        preprocessing: How a picture is prepared; see `data.files.preprocess`.
         temperature: Divides the logits.
         precision: Lightning's name of the precision that it computes in.
         mirrors: Whether it was trained on mirror images, so that they are views of the same thing.
         pictures: Digest of the pictures of each part that it was trained with, where its data told; see
-            `data.learnt`.
-        lineage: What the file of weights that it began with had learnt from, as `data.lineage` records it, or {} where
-            that is not known; None where it began without a file.
+            `data.files.learnt`.
+        lineage: What the file of weights that it began with had learnt from, as `data.files.lineage` records it, or {}
+            where that is not known; None where it began without a file.
     """
 
     task: Any
@@ -97,8 +97,8 @@ class Classifier:
     def _prepared(self, picture: Picture) -> Tensor:
         import numpy as np
 
-        from data.modes import SEEN
-        from data.preprocess import prepare, preprocess
+        from data.files.modes import SEEN
+        from data.files.preprocess import prepare, preprocess
 
         channels = self.preprocessing["channels"]
         bands = isinstance(picture, np.ndarray) and channels not in SEEN and picture.shape[2:] == (channels,)
@@ -232,7 +232,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
     """
     import torch
 
-    from data.preprocess import stored_preprocessing
+    from data.files.preprocess import stored_preprocessing
     from theory.finite import not_finite
     from trainer.command.options import load_class
     from trainer.device import answering_precision, check_device, computing, precision_name, weight_type

@@ -93,9 +93,9 @@ def rows(classifier: Classifier, files: list[Path], arguments: Namespace) -> Ite
     """One row per file, in order: path, label, probability, label_2, probability_2, …, error."""
     import torch
 
-    from data.ahead import ahead
-    from data.decode import PictureError
-    from data.preprocess import preprocess
+    from data.files.ahead import ahead
+    from data.files.decode import PictureError
+    from data.files.preprocess import preprocess
     from models.classification.gradcam import save_heats
 
     def prepared(file: Path) -> Tensor | str:
@@ -140,7 +140,7 @@ def write_rows(out: str | None, table: Iterator[dict[str, Any]], columns: Sequen
 
     What the file held before stays until the last row is written.
     """
-    from data.answers import write
+    from data.files.answers import write
 
     if not out:
         return write(sys.stdout, ".csv", table, columns)
@@ -163,7 +163,7 @@ def write_rows(out: str | None, table: Iterator[dict[str, Any]], columns: Sequen
 
 def tell_frames(classifier: Classifier, files: Sequence[Path]) -> None:
     """Says which files have frames that were not looked at."""
-    from data.modes import frames_left_out
+    from data.files.modes import frames_left_out
 
     if several := [file for file in files if frames_left_out(file, classifier.preprocessing["channels"])]:
         more = f" and {len(several) - 1} more have" if len(several) > 1 else " has"
@@ -173,9 +173,9 @@ def tell_frames(classifier: Classifier, files: Sequence[Path]) -> None:
 def predict(words: Sequence[str]) -> int:
     """``predict.py CHECKPOINT PATHS``; returns the exit status."""
     arguments = read_arguments(words)
-    from data.answers import columns_of
-    from data.find import find_pictures
-    from data.progress import with_progress
+    from data.files.answers import columns_of
+    from data.files.find import find_pictures
+    from data.files.progress import with_progress
 
     try:
         files = find_pictures(arguments.paths)
@@ -207,14 +207,14 @@ def predict(words: Sequence[str]) -> int:
 def evaluate(words: Sequence[str]) -> int:
     """``predict.py evaluate CHECKPOINT PICTURES``; returns the exit status."""
     arguments = read_evaluate_arguments(words)
-    from data.labelled import check_known, list_labelled, prepared
-    from data.layout import LayoutError
-    from data.progress import with_progress
+    from data.files.labelled import check_known, list_labelled, prepared
+    from data.files.layout import LayoutError
+    from data.files.progress import with_progress
 
     try:
         listing = list_labelled(arguments.pictures, arguments.split, arguments.folder)
         import_lightning()
-        from data.report import why_bad
+        from data.files.report import why_bad
         from models.classification.judged import COLUMNS, Judged
         from trainer.device import check_device
 
@@ -252,7 +252,7 @@ def evaluate(words: Sequence[str]) -> int:
 
 def seen_before(classifier: Classifier, checkpoint: str, digests: Sequence[str]) -> list[tuple[str, str]]:
     """How many judged files the classifier has learnt from; nothing where no list and no earlier run tells."""
-    from data.lineage import NOTHING, read_record, seen_text, with_run
+    from data.files.lineage import NOTHING, read_record, seen_text, with_run
 
     before = NOTHING if classifier.lineage is None else read_record(classifier.lineage)
     lineage = with_run(before, run_of(Path(checkpoint)).files, classifier.pictures)

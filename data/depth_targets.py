@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from data.loader import TensorLoader
+from data.batches.loader import TensorLoader
 from data.run import order_seed, run_device
 from theory.regions.constructions import sawtooth_values
 from theory.seeds import mix_seed

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from data.loader import WholeSetLoader
+from data.batches.loader import WholeSetLoader
 from data.olivetti import OF_PROTOCOL, Olivetti
 from data.ranges import check_within
 from data.run import run_device

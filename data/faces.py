@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.batches.warp import Padding
 from data.bundled import package_file
 from data.images import Images, Pictures
 from data.split import stratified_split
-from data.warp import Padding
 
 NUM_TEST = 50  # a quarter
 

@@ -1,8 +1,8 @@
 """A user's own pictures: a folder or a CSV file to training, validation and test batches.
 
-Files are listed (data/layout.py, data/table.py), read once and split (data/gather.py), and served from memory as
-tensors: after the first pass nothing is decoded again. Validation and prediction share one preprocessing
-(data/preprocess.py), so that the accuracy printed here is the accuracy of ``predict.py``.
+Files are listed (data/files/layout.py, data/files/table.py), read once and split (data/files/gather.py), and served
+from memory as tensors: after the first pass nothing is decoded again. Validation and prediction share one preprocessing
+(data/files/preprocess.py), so that the accuracy printed here is the accuracy of ``predict.py``.
 """
 
 import math
@@ -17,24 +17,24 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from data.decode import MAX_PIXELS
-from data.draws import SCHEME, Draws
-from data.gather import PARTS, SplitRule, digests_of, fingerprints, gather
+from data.batches.draws import SCHEME, Draws
+from data.batches.loader import TensorLoader
+from data.batches.views import Views, check_views
+from data.files.decode import MAX_PIXELS
+from data.files.gather import PARTS, SplitRule, digests_of, fingerprints, gather
+from data.files.layout import Entry, Listing
+from data.files.lineage import Heir
+from data.files.modes import SEEN
+from data.files.preprocess import FITS, preprocessing
+from data.files.report import files_csv, found_lines, remarks
+from data.files.scan import scan_file
+from data.files.store import PixelStore, check_cache
+from data.files.table import folder_or_list, listed, split_csv
 from data.images import channel_statistics
-from data.layout import Entry, Listing
-from data.lineage import Heir
-from data.loader import TensorLoader
-from data.modes import SEEN
-from data.preprocess import FITS, preprocessing
 from data.ranges import check_among, check_within
-from data.report import files_csv, found_lines, remarks
 from data.root import usual_root
 from data.run import order_seed, resident, run_device
-from data.scan import scan_file
 from data.split import balanced
-from data.store import PixelStore, check_cache
-from data.table import folder_or_list, listed, split_csv
-from data.views import Views, check_views
 
 _NO_VIEWS = "none: a head is fitted on features of the plain pictures"
 _SOURCE_SHARE = 1.25  # side of a stored training picture over the network's: room to crop from
@@ -151,7 +151,7 @@ class Folder(Heir, LightningDataModule):
 
     @property
     def view_scheme(self) -> int:
-        """How the views of training are drawn, as `data.draws` numbers its ways; 0 where none are."""
+        """How the views of training are drawn, as `data.batches.draws` numbers its ways; 0 where none are."""
         return 0 if self._plain else SCHEME
 
     @property

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from data import decode
 from data.bundled import package_file
+from data.files import decode
 
 LARGEST = 1e100  # value in a table
 LEAST, MOST = 2, 8192

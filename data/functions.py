@@ -18,8 +18,8 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from data.batches.loader import WholeSetLoader
 from data.function_files import LARGEST, LEAST, MOST, PICTURE_FILES, PICTURES, read_grey_square, read_pairs
-from data.loader import WholeSetLoader
 from data.ranges import MOST_NOISE, check_within
 from data.run import run_device
 from theory.expression import Expression

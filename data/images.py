@@ -12,14 +12,14 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from data.augment import Augmentation
-from data.binarise import Scheme, binarise, draw, in_words
-from data.draws import Draws
-from data.loader import TensorLoader
+from data.batches.augment import Augmentation
+from data.batches.binarise import Scheme, binarise, draw, in_words
+from data.batches.draws import Draws
+from data.batches.loader import TensorLoader
+from data.batches.warp import Padding
 from data.root import resolve_root
 from data.run import order_seed, run_device
 from data.split import stratified_split
-from data.warp import Padding
 from theory.epochs import last_epoch
 from theory.seeds import mix_seed
 
@@ -232,7 +232,7 @@ class Images(LightningDataModule, ABC):
 
     def preprocessing(self) -> dict[str, Any]:
         """How a foreign picture becomes one of this set, as primitives for the checkpoint."""
-        from data.preprocess import preprocessing_of
+        from data.files.preprocess import preprocessing_of
 
         images = self.part("train").images
         return preprocessing_of(self.name, list(images.shape[2:]), images.shape[1])

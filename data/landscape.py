@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from data.loader import WholeSetLoader
+from data.batches.loader import WholeSetLoader
 from data.ranges import check_within
 from data.run import run_device
 from theory.expression import Expression

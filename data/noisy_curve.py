@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from data.loader import TensorLoader
+from data.batches.loader import TensorLoader
 from data.ranges import MOST_NOISE, check_within
 from theory.seeds import mix_seed
 from theory.targets import DEGREES, Target, target

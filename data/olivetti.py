@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.decode import read_picture
+from data.batches.warp import Padding
+from data.files.decode import read_picture
+from data.files.modes import PictureError
 from data.images import Images, Pictures
-from data.modes import PictureError
 from data.split import identification_split, verification_split
-from data.warp import Padding
 
 OF_PROTOCOL = tuple(
     (

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from data.loader import WholeSetLoader
+from data.batches.loader import WholeSetLoader
 from data.run import run_device
 from theory.seeds import mix_seed
 

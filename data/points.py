@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from data.loader import TensorLoader
+from data.batches.loader import TensorLoader
 from data.ranges import MOST_NOISE, MOST_POINTS, check_used, check_within
 from data.run import order_seed, run_device
 from theory.gates import GATES

@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from data.loader import TensorLoader
+from data.batches.loader import TensorLoader
 from data.ranges import MOST_NOISE, check_used, check_within
 from theory.exponential_family import Family, sample
 from theory.seeds import mix_seed

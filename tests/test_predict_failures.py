@@ -240,7 +240,7 @@ def test_a_disk_that_fills_up_while_it_predicts_is_status_1(
     trained: Trained, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     picture(tmp_path / "p.png")
-    name = {"table": "data.answers.write", "explanation": "models.classification.gradcam.save_heats"}[what]
+    name = {"table": "data.files.answers.write", "explanation": "models.classification.gradcam.save_heats"}[what]
 
     def full(*_: Any, **__: Any) -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

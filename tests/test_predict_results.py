@@ -13,8 +13,8 @@ from PIL import Image
 
 import predict
 from data.digits import Digits
+from data.files.preprocess import preprocess
 from data.folder import Folder
-from data.preprocess import preprocess
 from models.classification.deployment import Deployed, export_checked
 from models.classification.gradcam import grad_cam
 from models.classification.views import most_views, picture_views

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import train
-from data.layout import LayoutError, class_names, list_folder
+from data.files.layout import LayoutError, class_names, list_folder
 from tests.data.test_layout import entry
 from tests.models.small_folder import make_pictures
 

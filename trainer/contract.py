@@ -172,8 +172,8 @@ class Data(Protocol):
     * ``view_scheme``: number of the way in which views are drawn, which a resumed run must not change unsaid.
     * ``fingerprints()``: a digest of the pictures of each part and of their labels, see `trainer.fit.resume`.
     * ``begin_with(file, before, files_csv, pictures)``: told before the files are read what the weights of a file have
-      learnt from, see `data.lineage.Heir`; then ``lineage()`` is what checkpoints hold of it, and ``seen_before()`` how
-      many pictures of "val" and "test" are among them, as far as it is known.
+      learnt from, see `data.files.lineage.Heir`; then ``lineage()`` is what checkpoints hold of it, and
+      ``seen_before()`` how many pictures of "val" and "test" are among them, as far as it is known.
     * ``validates()``: whether there will be samples to validate on, as far as that is known before they are read.
     * ``save_split(file)`` and ``save_files(file)``: write the split, and what each file is, as CSV.
 
@@ -189,7 +189,7 @@ class Data(Protocol):
 
 
 class Loader(Protocol):
-    """What a loader of the house has beside its batches (`data.loader`); a model does without where it can.
+    """What a loader of the house has beside its batches (`data.batches.loader`); a model does without where it can.
 
     It may offer:
 

@@ -53,7 +53,7 @@ def open_timm(root: Path, part: str) -> tuple[Any, dict[str, int]]:
 
 def open_ours(root: Path, part: str) -> tuple[Any, dict[str, int]]:
     """What ``train.py --data FOLDER`` trains on, decoded as it decodes."""
-    from data.decode import read_picture
+    from data.files.decode import read_picture
     from data.folder import Folder
 
     table = root / LIST

@@ -1,6 +1,6 @@
 """A trained classifier as one module, and as a file for other programs; each file is checked against torch.
 
-What leaves the house takes pictures as `data.preprocess` makes them (uint8, 0..255) and gives probabilities:
+What leaves the house takes pictures as `data.files.preprocess` makes them (uint8, 0..255) and gives probabilities:
 normalisation, further views and temperature are inside, so that a program elsewhere can get none of them wrong.
 
 Source:

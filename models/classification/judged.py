@@ -20,7 +20,7 @@ COLUMNS = ("path", "truth", "label", "probability", "loss", "error")
 
 
 class Picture(Protocol):
-    """What `data.labelled.Prepared` offers."""
+    """What `data.files.labelled.Prepared` offers."""
 
     path: str
     label: str

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data.decode import read_picture
+from data.files.decode import read_picture
 from data.folder import Folder
 
 Make = Callable[..., Folder]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from data.warp import affine_matrices
+from data.batches.warp import affine_matrices
 
 
 def random_bytes(num: int, channels: int, height: int, width: int, seed: int = 0) -> Tensor:

@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 
-from data.ahead import ahead
+from data.files.ahead import ahead
 
 
 @pytest.mark.parametrize(("count", "size"), [(0, 3), (1, 3), (6, 3), (7, 3)])

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from data.augment import Augmentation, erase_squares, flip_images, shift_images, thicken_strokes
+from data.batches.augment import Augmentation, erase_squares, flip_images, shift_images, thicken_strokes
+from data.batches.warp import _pixel_grid, smoothing_matrix, warp_images
 from data.digits import Digits
-from data.warp import _pixel_grid, smoothing_matrix, warp_images
 from tests.data.random_pictures import matrices, random_bytes
 
 

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from data.collect import Collection
-from data.modes import MOST_CHANNELS
-from data.preprocess import INTERPOLATIONS, prepare, preprocess, preprocessing, resample
-from data.scan import read_cache, scan
-from data.store import PixelStore
-from data.views import Views, cut_on_cpu, cut_on_device
+from data.batches.views import Views, cut_on_cpu, cut_on_device
+from data.files.collect import Collection
+from data.files.modes import MOST_CHANNELS
+from data.files.preprocess import INTERPOLATIONS, prepare, preprocess, preprocessing, resample
+from data.files.scan import read_cache, scan
+from data.files.store import PixelStore
 from tests.data.pictures import Make, decode, encoded, folder, noise, planes, write
 from tests.models.band_folder import save_frames
 

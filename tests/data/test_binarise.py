@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from data.binarise import binarise, draw
+from data.batches.binarise import binarise, draw
 from data.digits import Digits
 
 

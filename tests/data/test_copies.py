@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import data.scan
-from data.copies import contents, jpeg_digest, pixel_digest, whole_wanted
-from data.decode import MAX_PIXELS, read_picture
+import data.files.scan
+from data.files.copies import contents, jpeg_digest, pixel_digest, whole_wanted
+from data.files.decode import MAX_PIXELS, read_picture
+from data.files.scan import Scanned, read_cache, scan, write_cache
 from data.folder import Folder
-from data.scan import Scanned, read_cache, scan, write_cache
 from tests.data.pictures import encoded, folder, noise
 
 
@@ -120,13 +120,13 @@ def test_a_large_jpeg_and_its_png_stay_together_at_any_size_and_are_read_in_full
     assert all(len(splits) == 1 for splits in sides(first).values())
     split = [(entry.path, entry.split) for entry in first.entries]
     read: list[str] = []
-    decode = data.scan.read_picture
+    decode = data.files.scan.read_picture
 
     def counted(*arguments: object, **options: object) -> object:
         read.append(str(options["name"]))
         return decode(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("data.scan.read_picture", counted)
+    monkeypatch.setattr("data.files.scan.read_picture", counted)
     assert [(entry.path, entry.split) for entry in made(root, **wide).entries] == split
     assert read == []
     again = made(root, **wide | {"image_size": 48})  # all of them once, in another size

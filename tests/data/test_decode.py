@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-import data.decode
-from data.decode import MAX_PIXELS, PictureError, background_colour, read_bytes, read_picture
+import data.files.decode
+from data.files.decode import MAX_PIXELS, PictureError, background_colour, read_bytes, read_picture
 from tests.data.pictures import decode, encoded, noise
 
 
@@ -90,7 +90,7 @@ def test_colour_jpegs_have_the_bytes_that_pillow_gives(subsampling: str, progres
     exif[0x0112] = orientation
     image = Image.fromarray(noise(7, 9)).resize((83, 61), Image.Resampling.BICUBIC)
     content = encoded(image, "JPEG", quality=85, subsampling=subsampling, progressive=progressive, exif=exif)
-    assert data.decode._plain_jpeg(content) is not None
+    assert data.files.decode._plain_jpeg(content) is not None
     picture = read_picture(content)
     assert np.array_equal(picture.pixels, by_pillow(content))
     assert picture.pixels.flags.c_contiguous

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from data.draws import Draws, hashed
+from data.batches.draws import Draws, hashed
 
 # B: pictures.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from data.find import find_pictures
+from data.files.find import find_pictures
 
 
 def touch(*files: Path) -> None:

@@ -12,8 +12,8 @@ from PIL import Image
 
 import predict
 import train
+from data.files.preprocess import preprocess
 from data.folder import Folder
-from data.preprocess import preprocess
 
 
 def wide(root: Path, count: int = 6, height: int = 20, width: int = 100) -> Path:

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from data.files.preprocess import preprocess
 from data.folder import Folder
-from data.preprocess import preprocess
 from data.split import balanced
 from tests.data.pictures import Make, folder, write
 
@@ -233,7 +233,7 @@ def test_as_many_threads_decode_as_asked_for(make: Make, flat: Path, monkeypatch
             asked.append(max_workers)
             super().__init__(max_workers)
 
-    monkeypatch.setattr("data.scan.ThreadPoolExecutor", Counted)
+    monkeypatch.setattr("data.files.scan.ThreadPoolExecutor", Counted)
     monkeypatch.setattr("os.cpu_count", lambda: 5)
     for number in (3, None):
         asked.clear()

@@ -13,8 +13,8 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from data import DATA
+from data.batches.draws import Draws
 from data.digits import Digits
-from data.draws import Draws
 from data.faces import Faces
 from data.images import Images, channel_statistics
 from data.root import DEFAULT_ROOT, resolve_root

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from data.files.labelled import check_known, list_labelled
+from data.files.layout import LayoutError
+from data.files.learnt import learnt_from
+from data.files.lineage import NOTHING, seen_text, with_run
 from data.folder import Folder
-from data.labelled import check_known, list_labelled
-from data.layout import LayoutError
-from data.learnt import learnt_from
-from data.lineage import NOTHING, seen_text, with_run
 from tests.data.pictures import folder, write
 
 THREE = {"train/a": 3, "train/b": 2, "val/a": 1, "val/b": 1, "test/a": 2}

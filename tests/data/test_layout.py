@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.gather import SplitRule, decide_splits
-from data.layout import Entry, LayoutError, class_names, list_folder
-from data.partition import assign_splits, hold_out
-from data.units import units
+from data.files.gather import SplitRule, decide_splits
+from data.files.layout import Entry, LayoutError, class_names, list_folder
+from data.files.partition import assign_splits, hold_out
+from data.files.units import units
 from tests.data.pictures import folder, write
 
 

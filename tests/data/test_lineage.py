@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from data.files.lineage import DIGITS, NOTHING, Lineage, read_record, record, seen_text, with_run
 from data.folder import Folder
-from data.lineage import DIGITS, NOTHING, Lineage, read_record, record, seen_text, with_run
 from tests.data.pictures import folder
 
 PARTS = {"train/a": 3, "train/b": 3, "val/a": 1, "val/b": 1, "test/a": 2, "test/b": 1}

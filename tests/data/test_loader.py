@@ -11,9 +11,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from data.augment import Augmentation
-from data.draws import Draws
-from data.loader import TensorLoader, batch_bounds, epoch_order
+from data.batches.augment import Augmentation
+from data.batches.draws import Draws
+from data.batches.loader import TensorLoader, batch_bounds, epoch_order
 from theory.seeds import mix_seed
 
 

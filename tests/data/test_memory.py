@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data.memory import memory_limit
+from data.files.memory import memory_limit
 
 GIB = 1 << 30
 HUGE = 9223372036854771712  # what version 1 says without a limit

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.decode import PictureError, read_picture
-from data.modes import MOST_CHANNELS
+from data.files.decode import PictureError, read_picture
+from data.files.modes import MOST_CHANNELS
 from tests.data.pictures import decode, encoded, planes
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from data.decode import read_picture
+from data.files.decode import read_picture
 from data.olivetti import Olivetti, read_cache, read_people
 
 

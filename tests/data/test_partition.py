@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from data.partition import assign_splits, folds, hold_out, ordered_units
+from data.files.partition import assign_splits, folds, hold_out, ordered_units
 
 SEEDS = range(40)
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from data.files.preprocess import preprocess
+from data.files.scan import Scanned, scan
+from data.files.store import PixelStore, reserve
 from data.folder import Folder
-from data.preprocess import preprocess
-from data.scan import Scanned, scan
-from data.store import PixelStore, reserve
 from tests.data.pictures import Make, write
 
 
@@ -120,7 +120,7 @@ def test_an_interrupted_pass_leaves_no_file_behind(
             raise KeyboardInterrupt
         return found
 
-    monkeypatch.setattr("data.collect.scan", struck)
+    monkeypatch.setattr("data.files.collect.scan", struck)
     with pytest.raises(KeyboardInterrupt):
         data.plain("val")
     assert passes == [1] * struck_pass, "there was one to leave behind"
@@ -156,7 +156,7 @@ def test_a_cache_that_was_named_must_be_writable(flat: Path, tmp_path: Path) -> 
 
 def test_arrays_beyond_memory_lie_in_a_file(make: Make, flat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = make(flat)
-    monkeypatch.setattr("data.store.memory_limit", lambda: 100)
+    monkeypatch.setattr("data.files.store.memory_limit", lambda: 100)
     for cache in ("mapped", "mapped"):  # made, then found
         data = make(flat, cache_dir=str(Path(reference.cache).parent / cache))
         assert torch.equal(next(iter(data.train_dataloader()))[0], next(iter(reference.train_dataloader()))[0])
@@ -169,7 +169,7 @@ def test_what_neither_disk_nor_memory_can_hold_is_refused(
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setattr("data.root.DEFAULT_ROOT", str(tmp_path / "file"))
-    monkeypatch.setattr("data.store.memory_limit", lambda: 100)
+    monkeypatch.setattr("data.files.store.memory_limit", lambda: 100)
     with pytest.raises(ValueError, match=r"15 pictures need 0\.0 GiB.* choose another --data\.cache_dir"):
         Folder(str(flat), image_size=16).setup()
 
@@ -198,7 +198,7 @@ def test_room_is_reserved_where_the_system_has_no_call_for_it(tmp_path: Path, mo
     """As on macOS and Windows: the bytes are written, and the file is the same."""
     reserve(str(tmp_path / "linux"), (3, 5))
     monkeypatch.delattr("os.posix_fallocate")
-    monkeypatch.setattr("data.store._WRITTEN_AT_ONCE", 4)
+    monkeypatch.setattr("data.files.store._WRITTEN_AT_ONCE", 4)
     reserve(str(tmp_path / "other"), (3, 5))
     assert (tmp_path / "other").read_bytes() == (tmp_path / "linux").read_bytes()
     assert np.load(tmp_path / "other").tolist() == [[0] * 5] * 3

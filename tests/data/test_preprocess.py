@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from data.decode import PictureError
-from data.ink import deslant, otsu, paper_plane, pen_width, widen
-from data.preprocess import centre_window, pad, preprocess, preprocessing, preprocessing_of, seen_share
+from data.files.decode import PictureError
+from data.files.ink import deslant, otsu, paper_plane, pen_width, widen
+from data.files.preprocess import centre_window, pad, preprocess, preprocessing, preprocessing_of, seen_share
 from tests.data.pictures import encoded, noise
 
 

@@ -17,9 +17,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from data.decode import read_picture
-from data.preprocess import centre_window, needed_side, prepare, preprocess, preprocessing, stored_preprocessing
-from data.store import PixelStore
+from data.files.decode import read_picture
+from data.files.preprocess import centre_window, needed_side, prepare, preprocess, preprocessing, stored_preprocessing
+from data.files.store import PixelStore
 from tests.data.pictures import decode, encoded, noise
 
 

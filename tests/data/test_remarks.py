@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.answers import columns_of
-from data.answers import write as write_answers
+from data.files.answers import columns_of
+from data.files.answers import write as write_answers
+from data.files.table import list_csv
 from data.folder import Folder
-from data.table import list_csv
 from tests.data.pictures import folder, noise, write
 from tests.runs import table
 
@@ -186,7 +186,7 @@ def test_a_class_whose_name_is_not_utf_8_is_refused_before_a_picture_is_read(
         (root / "a").rename(root / os.fsdecode(b"caf\xe9"))
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    monkeypatch.setattr("data.gather.Collection", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr("data.files.gather.Collection", lambda *_, **__: pytest.fail("it was read"))
     with pytest.raises(ValueError, match=r"the name of the class .* is not UTF-8; rename its folder$"):
         made(root)
     monkeypatch.setattr("sys.getfilesystemencoding", lambda: "ascii")

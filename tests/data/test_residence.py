@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import data.run
+from data.files.store import PixelStore
 from data.folder import Folder
 from data.run import resident
-from data.store import PixelStore
 from tests.data.pictures import folder
 
 ELSEWHERE = torch.device("meta")  # a device that every machine has and that holds nothing

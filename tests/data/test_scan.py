@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.copies import duplicates
-from data.decode import MAX_PIXELS, Picture, read_bytes
-from data.report import class_table
-from data.scan import Scanned, read_cache, scan, unchanged, write_cache
+from data.files.copies import duplicates
+from data.files.decode import MAX_PIXELS, Picture, read_bytes
+from data.files.report import class_table
+from data.files.scan import Scanned, read_cache, scan, unchanged, write_cache
 from tests.data.pictures import write
 
 
@@ -72,7 +72,7 @@ def test_cache_saves_reading_and_notices_changes(tmp_path: Path, monkeypatch: py
         read.append(path)
         return Path(path).read_bytes()
 
-    monkeypatch.setattr("data.scan.read_bytes", counting)
+    monkeypatch.setattr("data.files.scan.read_bytes", counting)
     assert scan(paths[:5], max_pixels=MAX_PIXELS, known=known) == first[:5]
     assert read == []
     write(Path(paths[1]), 99, 15, 20)
@@ -126,7 +126,7 @@ def test_a_picture_that_did_not_fit_into_memory_once_is_tried_again(
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr("data.decode._decode", full)
+        patch.setattr("data.files.decode._decode", full)
         (found,) = scan([path], max_pixels=MAX_PIXELS)
     assert found.cause == "does not fit into memory"
     assert write_cache(cache, MAX_PIXELS, [found])
@@ -206,7 +206,7 @@ def test_an_interrupt_begins_no_further_file(tmp_path: Path, monkeypatch: pytest
     def gone(index: int, picture: Picture) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("data.scan.read_bytes", slow)
+    monkeypatch.setattr("data.files.scan.read_bytes", slow)
     paths = [str(write(tmp_path / f"{number}.png", number)) for number in range(64)]
     with pytest.raises(KeyboardInterrupt):
         scan(paths, max_pixels=MAX_PIXELS, sink=gone, num_workers=2, progress=False)

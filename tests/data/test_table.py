@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from data.layout import Entry, LayoutError, list_folder
-from data.table import list_csv, split_csv
+from data.files.layout import Entry, LayoutError, list_folder
+from data.files.table import list_csv, split_csv
 from tests.data.pictures import folder, write
 
 

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from data.draws import Draws
+from data.batches.draws import Draws
+from data.batches.loader import TensorLoader
+from data.batches.views import Kind, Views, cut_on_cpu, cut_on_device, pixel_windows, random_windows
+from data.files.preprocess import resample
+from data.files.store import PixelStore
 from data.folder import Folder
-from data.loader import TensorLoader
-from data.preprocess import resample
-from data.store import PixelStore
-from data.views import Kind, Views, cut_on_cpu, cut_on_device, pixel_windows, random_windows
 from tests.data.pictures import noise
 
 Make = Callable[..., Folder]
@@ -150,14 +150,14 @@ def test_store_keeps_the_whole_picture() -> None:
 
 
 def test_old_arrays_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from data.preprocess import preprocessing
+    from data.files.preprocess import preprocessing
 
     store = PixelStore(tmp_path, preprocessing(image_size=(8, 8)), 8)
-    monkeypatch.setattr("data.store._KEPT_BYTES", 1000)
+    monkeypatch.setattr("data.files.store._KEPT_BYTES", 1000)
     for index, digest in enumerate(("old", "middle", "new")):
         assert store.save("plain", [digest], store.allocate("plain", 1))
         os.utime(store.file("plain", [digest]), ns=(index, index))
-        monkeypatch.setattr("data.store._KEPT_BYTES", 1000 if index < 1 else 700)
+        monkeypatch.setattr("data.files.store._KEPT_BYTES", 1000 if index < 1 else 700)
     assert store.load("plain", ["old"]) is None
     assert store.load("plain", ["new"]) is not None
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from data.warp import affine_matrices, elastic_field, smoothing_matrix, stretched, warp_images
+from data.batches.warp import affine_matrices, elastic_field, smoothing_matrix, stretched, warp_images
 from tests.data.random_pictures import matrices, random_bytes
 
 CPU = torch.device("cpu")

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import train
-from data.decode import PictureError
+from data.files.decode import PictureError
+from data.files.preprocess import preprocess
 from data.folder import Folder
-from data.preprocess import preprocess
 from tests.data.pictures import folder, write
 from tests.faults.folders import Make, served
 from tests.faults.scores import record

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from data.preprocess import preprocess
+from data.files.preprocess import preprocess
 from tests.data.pictures import decode, folder, noise, write
 from tests.faults.folders import Make, served
 from tests.faults.scores import record

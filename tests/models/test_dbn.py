@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from data.loader import TensorLoader
+from data.batches.loader import TensorLoader
 from models.dbn import DBNTask
 from models.energy.bounds import bounds
 from models.energy.machine import Ascent

@@ -13,8 +13,8 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from data.batches.loader import WholeSetLoader
 from data.face_splits import TEST, TRAIN, VAL, FaceSplits
-from data.loader import WholeSetLoader
 from data.olivetti import Olivetti
 from models import MODELS
 from models.face import pictures_of

@@ -13,7 +13,7 @@ from PIL import Image
 import predict
 import train
 from dashboard.style import as_pictures
-from data.preprocess import preprocess, preprocessing
+from data.files.preprocess import preprocess, preprocessing
 from models.cnn import CNNTask
 from models.finetune.backbones import build_backbone
 from tests.exported import exported_answers, exported_file

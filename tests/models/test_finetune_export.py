@@ -10,7 +10,7 @@ import torch
 
 import predict
 import train
-from data.preprocess import preprocess
+from data.files.preprocess import preprocess
 from tests.exported import exported_answers, exported_file
 from tests.models.small_folder import BACKBONE, words
 from tests.runs import only_run

@@ -156,7 +156,7 @@ def test_weights_say_where_they_are_from() -> None:
 def test_pictures_of_a_resident_loader_are_not_copied(pictures: Path) -> None:
     from types import SimpleNamespace
 
-    from data.loader import TensorLoader
+    from data.batches.loader import TensorLoader
     from models.classification.evaluation import Evaluation
 
     images = torch.randint(0, 256, (10, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

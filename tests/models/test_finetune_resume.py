@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import train
-from data.draws import SCHEME
+from data.batches.draws import SCHEME
 from models.cnn import CNNTask
 from tests.models.small_folder import BACKBONE, SIDE, last, metrics, run_out_of_memory_once, stop_after, words
 from tests.runs import lasting, only_run

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-import data.scan
+import data.files.scan
 import models.finetune.policy
 import models.finetune.start
 import train
@@ -81,13 +81,13 @@ def test_a_head_alone_has_each_picture_decoded_once(
 ) -> None:
     """A body that learns needs the training pictures larger too, to draw its views from."""
     read = Counter[str]()
-    decode = data.scan.read_picture
+    decode = data.files.scan.read_picture
 
     def counted(content: bytes, *, name: str, **options: Any) -> Any:
         read.update([Path(name).parts[-3]])
         return decode(content, name=name, **options)
 
-    monkeypatch.setattr(data.scan, "read_picture", counted)
+    monkeypatch.setattr(data.files.scan, "read_picture", counted)
     given = words(pictures, tmp_path, "--model.tune", tune, epochs=1)
     given[given.index("--data.cache_dir") + 1] = str(tmp_path / "cache")
     assert train.main(given) == 0

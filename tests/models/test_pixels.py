@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from data.loader import TensorLoader
+from data.batches.loader import TensorLoader
 from models.pixels import first_pictures, normalise, pictures_of
 
 IMAGES, LABELS = torch.arange(6.0).view(6, 1, 1, 1) / 6, torch.arange(6)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from data.loader import TensorLoader
+from data.batches.loader import TensorLoader
 from models.energy.judgement import Annealing, Judgement
 from models.energy.machine import RBM, Ascent, climb
 from models.energy.pictures import pixel_means, unit_pixels

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from data.loader import TensorLoader
+from data.batches.loader import TensorLoader
 from models.energy.pictures import grey_in_training
 from models.rbm import RBMTask
 from tests.models.small_rbm import run

@@ -9,8 +9,8 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data.draws import Draws
-from data.loader import TensorLoader
+from data.batches.draws import Draws
+from data.batches.loader import TensorLoader
 from trainer.build import make_trainer
 from trainer.folder import RunFolder
 

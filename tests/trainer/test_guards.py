@@ -14,8 +14,8 @@ import torch
 from lightning.pytorch import Callback
 
 import train
+from data.files.preprocess import preprocess
 from data.folder import Folder
-from data.preprocess import preprocess
 from models import MODELS
 from tests.models.small_folder import make_pictures
 from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor
 from torch.utils.data import DataLoader, TensorDataset
 
 import train
-from data.loader import TensorLoader
+from data.batches.loader import TensorLoader
 from tests.runs import only_run
 from tests.trainer.small import SmallData, new_run, small_task, small_trainer
 from trainer import build

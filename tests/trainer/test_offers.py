@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from data.loader import TensorLoader
+from data.batches.loader import TensorLoader
 from trainer.contract import OPTIONAL, Data, Loader, Task, offered
 
 

@@ -29,7 +29,7 @@ def check_exactness(trainer: Trainer) -> None:
         if not isinstance(loader, _Stateful):
             notice(
                 f"warning: {type(loader).__name__} does not say where it stands, so a stopped run is not resumed "
-                "exactly: its batches come in another order (the loaders of data/loader.py do say)"
+                "exactly: its batches come in another order (the loaders of data/batches/loader.py do say)"
             )
     if any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs):
         # Lightning steps it after the checkpoint of the epoch's end, with a metric that no checkpoint holds.

@@ -1,6 +1,6 @@
 """What a run begins with: the record that a file of weights holds of the runs behind it, told to the new run's data.
 
-The data compare their pictures with it (`data.lineage`); this file knows no model: the task says which file it is.
+The data compare their pictures with it (`data.files.lineage`); no model is known here: the task says which file it is.
 """
 
 from __future__ import annotations

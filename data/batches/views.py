@@ -23,9 +23,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.draws import Draws
-from data.modes import SEEN
-from data.preprocess import as_layers
+from data.batches.draws import Draws
+from data.files.modes import SEEN
+from data.files.preprocess import as_layers
 
 Kind = Literal["none", "light", "trivial", "rand"]
 _PROPORTION = 4 / 3  # a window is at most this much wider or narrower than the network's frame

@@ -1,10 +1,11 @@
 """An automatic split of labelled files: stratified, repeatable, and nothing that belongs together is torn apart.
 
-Files with the same content or of one group form a unit (data/units.py), and a unit lies in one split: else a picture
-in training would be asked for in validation. Units are taken in the order of a hash of (seed, names of the unit's
-files), which no machine, library version or renamed parent folder changes, and which one added file changes little.
-Their size has no part in that order. One that no longer fits into what is due is passed over: a large group is held out
-less often than a small one, and what is held out is never more than is due but where a class has nothing smaller.
+Files with the same content or of one group form a unit (data/files/units.py), and a unit lies in one split: else a
+picture in training would be asked for in validation. Units are taken in the order of a hash of (seed, names of the
+unit's files), which no machine, library version or renamed parent folder changes, and which one added file changes
+little. Their size has no part in that order. One that no longer fits into what is due is passed over: a large group is
+held out less often than a small one, and what is held out is never more than is due but where a class has nothing
+smaller.
 
 Letters: N files, C classes.
 """
@@ -13,7 +14,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
-from data.units import units
+from data.files.units import units
 
 
 def ordered_units(names: Sequence[str], groups: Sequence[str], contents: Sequence[str], seed: int) -> list[list[int]]:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data.decode import PictureError, background_colour, read_picture
+from data.files.decode import PictureError, background_colour, read_picture
 
 _WORKING_SIDE = 256  # pixels of the longer side while the ink is found
 _CONTRAST = 12  # grey levels between paper and ink below which a picture counts as empty

@@ -4,8 +4,9 @@ Two forms of a picture:
 
     plain    exactly what the evaluation preprocessing gives: validation, test, and training without augmentation
     source   the whole picture, warped to a square S×S. The warp is only how it is stored: views are cut as windows of
-             the true shape (data/views.py), so nothing is distorted and nothing beyond the centre is lost. Where the
-             network is to see stretched or padded pictures, views are windows of the stretched or padded square
+             the true shape (data/batches/views.py), so nothing is distorted and nothing beyond the centre is lost.
+             Where the network is to see stretched or padded pictures, views are windows of the stretched or padded
+             square
 
 An array is saved in the cache folder under a hash of its pictures' contents and of the settings: the same pictures
 under other names, or in another place, need not be decoded again. The folder keeps the arrays used last.
@@ -31,9 +32,9 @@ import torch
 from PIL import __version__ as pillow_version
 from torch import Tensor
 
-from data.fresh import fresh_file
-from data.memory import memory_limit
-from data.preprocess import pad, prepare, resample
+from data.files.fresh import fresh_file
+from data.files.memory import memory_limit
+from data.files.preprocess import pad, prepare, resample
 
 Form = Literal["plain", "source"]
 _KEPT_BYTES = 16 << 30
@@ -78,7 +79,7 @@ class PixelStore:
 
     Args:
         cache_folder: Where arrays are kept between runs.
-        settings: Evaluation preprocessing (``data.preprocess.preprocessing``).
+        settings: Evaluation preprocessing (``data.files.preprocess.preprocessing``).
         side: S, side of a stored source picture.
         limit: Bytes of an array above which it lies in a memory-mapped file; None asks the machine.
     """

@@ -1,7 +1,7 @@
 """What belongs together: copies of a picture, and the pictures of a group, such as those of one patient.
 
-Whoever judges by pictures that were kept apart keeps whole units apart: the split of a data set (data/partition.py),
-and the folds of its training pictures (models/finetune/folds.py).
+Whoever judges by pictures that were kept apart keeps whole units apart: the split of a data set
+(data/files/partition.py), and the folds of its training pictures (models/finetune/folds.py).
 
 Letters: N files.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from data.layout import Entry
+from data.files.layout import Entry
 
 
 def units(*keys: Sequence[str]) -> list[list[int]]:
@@ -48,7 +48,7 @@ def unit_ids(entries: Sequence[Entry], shown: Sequence[str]) -> Tensor:
 
     Args:
         entries: The files, each with its group.
-        shown: Name of what each shows, from `data.copies.contents`.
+        shown: Name of what each shows, from `data.files.copies.contents`.
 
     Returns:
         int64, shape (N,).

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from data.layout import SPLITS, Entry, LayoutError, Listing, list_folder, some
+from data.files.layout import SPLITS, Entry, LayoutError, Listing, list_folder, some
 
 
 def list_csv(

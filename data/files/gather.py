@@ -11,14 +11,14 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from data.collect import Collection
-from data.copies import contents
-from data.layout import Entry, LayoutError, Listing, class_names, with_splits
-from data.partition import assign_splits
-from data.report import bad_files, class_table, copies_found, missing_classes, why_bad
-from data.store import Form, PixelStore
-from data.table import is_utf_8
-from data.units import unit_ids
+from data.files.collect import Collection
+from data.files.copies import contents
+from data.files.layout import Entry, LayoutError, Listing, class_names, with_splits
+from data.files.partition import assign_splits
+from data.files.report import bad_files, class_table, copies_found, missing_classes, why_bad
+from data.files.store import Form, PixelStore
+from data.files.table import is_utf_8
+from data.files.units import unit_ids
 
 PARTS = ("train", "val", "test")
 MOST_HELD_OUT = 0.9
@@ -58,7 +58,7 @@ class SplitRule:
                 raise ValueError(f"{option} must be in [0, 1), got {getattr(self, option)}")
         if self.num_folds == 1 or self.num_folds < 0:
             raise ValueError(f"num_folds must be 0 or at least 2, got {self.num_folds}")
-        if self.num_folds:  # a fold of what the test left, see `data.partition.assign_splits`
+        if self.num_folds:  # a fold of what the test left, see `data.files.partition.assign_splits`
             held_out = self.test_fraction + (1 - self.test_fraction) / self.num_folds
             name = "test_fraction + (1 - test_fraction) / num_folds"
             given = f"{self.test_fraction} + (1 - {self.test_fraction}) / {self.num_folds}"
@@ -94,7 +94,7 @@ class Gathered:
         warnings: What is probably not meant.
         bad: Files that cannot be used, with the cause.
         idle: Shares that had no effect, by the option's name, and why.
-        units: Number of what each of the entries belongs to (data/units.py), int64, shape (N,).
+        units: Number of what each of the entries belongs to (data/files/units.py), int64, shape (N,).
     """
 
     files: list[Entry]
@@ -214,7 +214,7 @@ def decide_splits(entries: Sequence[Entry], shown: Sequence[str], rule: SplitRul
 
     Args:
         entries: Usable files.
-        shown: Name of what each shows, from `data.copies.contents`.
+        shown: Name of what each shows, from `data.files.copies.contents`.
         rule: How to split.
         source: What to call the data set in errors.
 

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from data.modes import transparent
-from data.units import units
+from data.files.modes import transparent
+from data.files.units import units
 
 if TYPE_CHECKING:
-    from data.scan import Scanned
+    from data.files.scan import Scanned
 
 _ADOBE = 0xEE  # says in which colours the data is, unlike the other application segments
 _COMMENT, _SCAN = 0xFE, 0xDA

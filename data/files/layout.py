@@ -3,8 +3,8 @@
 Four layouts:
 
     PATH/train/CLASS/…, PATH/val/CLASS/…, PATH/test/CLASS/…     val may be called valid or validation
-    PATH/CLASS/…                                                split automatically (data/partition.py)
-    a CSV file with columns path,label[,split]                  data/table.py
+    PATH/CLASS/…                                                split automatically (data/files/partition.py)
+    a CSV file with columns path,label[,split]                  data/files/table.py
     PATH/…                                                      one class, for who reads no labels; split automatically
 
 The folder directly below (PATH or a split) names the class, however deep the files lie. One class map serves all
@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from data.find import is_hidden
+from data.files.find import is_hidden
 
 EXPECTED = """expected one of
   {0}/train/cat/a.jpg        {0}/cat/a.jpg        a CSV file (--data.csv FILE)

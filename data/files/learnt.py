@@ -1,9 +1,9 @@
 """Which files a classifier has learnt from: the list beside its checkpoint, where the checkpoint vouches for it.
 
-A checkpoint holds one digest for the pictures of each part (`data.gather.fingerprints`); the run folder lists every
-file with its own digest (``files.csv``). The list is believed if the digests of its parts are those of the checkpoint:
-a list of another run, or one that was changed, has others. Files are compared by their bytes, so that neither names nor
-places matter; a copy in another format is not noticed.
+A checkpoint holds one digest for the pictures of each part (`data.files.gather.fingerprints`); the run folder lists
+every file with its own digest (``files.csv``). The list is believed if the digests of its parts are those of the
+checkpoint: a list of another run, or one that was changed, has others. Files are compared by their bytes, so that
+neither names nor places matter; a copy in another format is not noticed.
 """
 
 import csv
@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from data.gather import fingerprint
+from data.files.gather import fingerprint
 
 LEARNT = ("train", "val")
 
@@ -20,7 +20,7 @@ def learnt_from(files_csv: Path, pictures: Mapping[str, str]) -> dict[str, set[s
     """SHA-256 of the files that a classifier was trained and validated on.
 
     Args:
-        files_csv: The list in its run folder, as `data.report.files_csv` makes it.
+        files_csv: The list in its run folder, as `data.files.report.files_csv` makes it.
         pictures: Digest of each part, as its checkpoint has them.
 
     Returns:

@@ -9,7 +9,7 @@ Training and prediction read pictures through this file only, so that a picture 
     alpha        laid on a stated background colour; CMYK, palettes, 1-bit and grey become RGB (or grey)
     animation    the first frame
     channels     1 is grey and 3 is colour, to which all is converted; another number is what a file must have
-                 (data/modes.py)
+                 (data/files/modes.py)
     size         refused from the header when there are more than ``max_pixels``, before any pixel is decoded
     JPEG         decoded at 1/2, 1/4 or 1/8 when ``short_side`` allows it (the DCT makes that nearly free), which is
                  sharper than the full picture averaged to that size
@@ -35,8 +35,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor
 
-from data.copies import pixel_digest, stored_pixels
-from data.modes import (
+from data.files.copies import pixel_digest, stored_pixels
+from data.files.modes import (
     SEEN,
     PictureError,
     all_channels,
@@ -82,7 +82,7 @@ class Picture:
         format: Pillow's name of the file format, such as "JPEG".
         turn: The EXIF orientation that was undone; 1 where there was nothing to do.
         largest: Largest value as stored where a channel has 16 bits, else 0.
-        identity: Digest of all upright pixels as the file stores them (data/copies.py), where it was asked for.
+        identity: Digest of all upright pixels as the file stores them (data/files/copies.py), where it was asked for.
     """
 
     pixels: np.ndarray

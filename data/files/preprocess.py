@@ -32,8 +32,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from data.decode import MAX_PIXELS, background_colour, read_picture
-from data.modes import SEEN, check_channels
+from data.files.decode import MAX_PIXELS, background_colour, read_picture
+from data.files.modes import SEEN, check_channels
 
 KINDS = ("resize-crop", "stretch", "pad", "ink")
 FITS = {"crop": "resize-crop", "stretch": "stretch", "pad": "pad"}  # by the names of `--data.fit`
@@ -166,7 +166,7 @@ def preprocess(source: str | os.PathLike[str] | bytes, settings: Mapping[str, An
     """
     options = {"background": settings["background"], "max_pixels": settings["max_pixels"]}
     if settings["kind"] == "ink":
-        from data.ink import ink_pixels
+        from data.files.ink import ink_pixels
 
         pixels = ink_pixels(source, settings, options)  # (H, W)
         return torch.from_numpy(pixels).expand(settings["channels"], -1, -1).clone()  # (C, H, W)

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from data.copies import Duplicate, duplicates
-from data.layout import Entry, some
-from data.modes import SEEN, is_single_band
-from data.preprocess import seen_share
-from data.scan import Scanned
-from data.table import write_row
+from data.files.copies import Duplicate, duplicates
+from data.files.layout import Entry, some
+from data.files.modes import SEEN, is_single_band
+from data.files.preprocess import seen_share
+from data.files.scan import Scanned
+from data.files.table import write_row
 
 _LISTED = 30  # classes described one by one
 _MOSTLY = 0.5  # share of a picture below which it is said how little of it is seen
@@ -116,7 +116,7 @@ def copies_found(
 
     Args:
         entries: Usable files, each with its split.
-        shown: Name of what each shows, from `data.copies.contents`.
+        shown: Name of what each shows, from `data.files.copies.contents`.
         digests: Hash of each file.
         most: How many groups are listed.
 

@@ -4,7 +4,7 @@ A run that begins with the checkpoint of an earlier one inherits what that one h
 those of the runs before it. Under another seed, in another fold, with other labels or in another place some of them are
 validation or test pictures of the new run, whose figures they flatter. So each checkpoint of such a run holds the
 digests of all that its weights had learnt from before (`record`), and the next one adds the list of the run in between.
-Pictures are compared by the bytes of their files, as in `data.learnt`.
+Pictures are compared by the bytes of their files, as in `data.files.learnt`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.learnt import LEARNT, learnt_from
+from data.files.learnt import LEARNT, learnt_from
 
 DIGITS = 16  # of a SHA-256 that are kept: among a million files two are mistaken with a probability of 3e-8
 
@@ -73,7 +73,7 @@ def with_run(before: Lineage, files_csv: Path, pictures: Mapping[str, str]) -> L
     Args:
         before: What that run's weights had learnt from when it began.
         files_csv: The list in its folder.
-        pictures: Digest of each part, as its checkpoint has them; see `data.learnt.learnt_from`.
+        pictures: Digest of each part, as its checkpoint has them; see `data.files.learnt.learnt_from`.
     """
     own = learnt_from(files_csv, pictures)
     train, val = (frozenset(digest[:DIGITS] for digest in own.get(part, ())) for part in LEARNT)

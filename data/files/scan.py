@@ -19,11 +19,11 @@ from threading import Event
 
 from PIL import __version__ as pillow_version
 
-from data.copies import is_jpeg, jpeg_digest
-from data.decode import Picture, PictureError, read_bytes, read_picture
-from data.fresh import write_whole
-from data.modes import SEEN
-from data.progress import with_progress
+from data.files.copies import is_jpeg, jpeg_digest
+from data.files.decode import Picture, PictureError, read_bytes, read_picture
+from data.files.fresh import write_whole
+from data.files.modes import SEEN
+from data.files.progress import with_progress
 
 _CACHE_VERSION = 6
 _AT_ONCE = 8  # files
@@ -45,7 +45,7 @@ class Scanned:
         mode: Pillow's name for how a pixel is stored.
         format: Pillow's name of the format.
         cause: Why the file cannot be used; None for a good one.
-        pixels: Digest of its upright pixels (data/copies.py); of a JPEG only where it was asked for, else empty.
+        pixels: Digest of its upright pixels (data/files/copies.py); of a JPEG only where it was asked for, else empty.
         jpeg: Digest of a JPEG without its metadata; empty for other formats.
         largest: Largest value as stored where a channel has 16 bits, else 0.
     """

@@ -6,7 +6,7 @@ Each transformation is a pure function of pictures and explicit parameters; ``Au
 
     shift     whole pixels: one gather, uint8 stays uint8
     affine    y = x(A p + t): rotation, scale, shear, shift by fractions of a pixel, one bilinear sampling
-    elastic   y = x(A p + t + u(p)) with u a smooth Gaussian random field; both by `data.warp`
+    elastic   y = x(A p + t + u(p)) with u a smooth Gaussian random field; both by `data.batches.warp`
     thickness what is bright grows or shrinks by up to a pixel
 
 Source: Simard, Steinkraus, Platt (2003), Best practices for convolutional neural networks, section 2 (affine, elastic);
@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.warp import Padding, affine_matrices, elastic_field, stretched, warp_images
+from data.batches.warp import Padding, affine_matrices, elastic_field, stretched, warp_images
 
 Kind = Literal["none", "shift", "affine", "elastic"]
 

@@ -6,7 +6,7 @@ the network. Here the whole set is one tensor, an epoch is one permutation, and 
 Everything random is a function of where the run stands, never of what it did before:
 
     order of epoch e          = permutation seeded by (seed, e)
-    augmentation of batch k   = `data.draws.Draws` of (seed, e, k, process) and the numbers of its pictures
+    augmentation of batch k   = `data.batches.draws.Draws` of (seed, e, k, process) and the numbers of its pictures
 
 so a run that restarts at batch k of epoch e sees the same pictures as one that was never stopped. With several
 processes each takes every W-th picture of the *same* batch: the batch the optimiser sees is that of one process.
@@ -21,7 +21,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from data.draws import Draws
+from data.batches.draws import Draws
 from theory.seeds import mix_seed
 
 Augment = Callable[[Tensor, Draws], Tensor]

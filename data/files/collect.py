@@ -1,8 +1,9 @@
 """One pass over the files that both learns what each is and keeps its pixels, so that no file is decoded twice.
 
-The scan (data/scan.py) needs every file decoded to find the bad ones; the arrays (data/store.py) need every good one.
-Here they share the pass. A second pass happens only for pictures wanted in another form, such as the validation
-pictures of an automatic split, which is not known before the scan, and for JPEGs that may be copies of other files.
+The scan (data/files/scan.py) needs every file decoded to find the bad ones; the arrays (data/files/store.py) need every
+good one. Here they share the pass. A second pass happens only for pictures wanted in another form, such as the
+validation pictures of an automatic split, which is not known before the scan, and for JPEGs that may be copies of other
+files.
 """
 
 from collections import defaultdict
@@ -14,11 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from data.copies import whole_wanted
-from data.decode import Picture
-from data.modes import SEEN
-from data.scan import Scanned, read_cache, scan, unchanged, write_cache
-from data.store import Form, PixelStore
+from data.files.copies import whole_wanted
+from data.files.decode import Picture
+from data.files.modes import SEEN
+from data.files.scan import Scanned, read_cache, scan, unchanged, write_cache
+from data.files.store import Form, PixelStore
 
 Arrays = dict[Form, tuple[dict[int, int], Tensor]]  # for each form: the row of each position, and the rows
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
-from data.table import write_row
+from data.files.table import write_row
 
 
 def columns_of(num_classes: int, top_k: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Labelled pictures to judge a finished classifier on: a folder or a CSV file, and one split of it.
 
-Files are listed as those of a training run are (data/layout.py, data/table.py), except that ``train/`` may be missing.
+Files are listed as those of a training run are (data/files/layout.py, data/files/table.py), except that ``train/`` may
+be missing.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from data.ahead import ahead
-from data.layout import SPLITS, Entry, LayoutError, Listing, list_folder, some
-from data.table import folder_or_list, list_csv
+from data.files.ahead import ahead
+from data.files.layout import SPLITS, Entry, LayoutError, Listing, list_folder, some
+from data.files.table import folder_or_list, list_csv
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,13 +93,13 @@ def check_known(listing: Listing, path: str | os.PathLike[str], class_names: Seq
 
 
 def prepared(entries: Sequence[Entry], settings: Mapping[str, Any], batch_size: int) -> Iterator[list[Prepared]]:
-    """The pictures in order, so many at a time, each prepared as ``data.preprocess`` does by these settings."""
+    """The pictures in order, so many at a time, each prepared as ``data.files.preprocess`` does by these settings."""
     return ahead(partial(_prepared, settings), entries, batch_size)
 
 
 def _prepared(settings: Mapping[str, Any], entry: Entry) -> Prepared:
-    from data.decode import PictureError, read_bytes
-    from data.preprocess import preprocess
+    from data.files.decode import PictureError, read_bytes
+    from data.files.preprocess import preprocess
 
     try:
         content = read_bytes(entry.path)
