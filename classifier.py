@@ -279,4 +279,12 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
     for line in (note, uncalibrated(path, house)):
         if line:
             notice(line)
-    return Classifier(task.eval().to(device), settings, temperature, precision, mirrors, pictures, lineage)
+    return Classifier(
+        task.eval().to(device),
+        preprocessing=settings,
+        temperature=temperature,
+        precision=precision,
+        mirrors=mirrors,
+        pictures=pictures,
+        lineage=lineage,
+    )

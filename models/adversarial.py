@@ -167,10 +167,19 @@ class AdversarialTask(LightningModule):
         self.collected = []
         options = self.hparams
         self.result = attack(
-            self.victim.eval(), self.linear.eval(), images, labels, self.values.to(self.device), options["epsilons"],
-            options["steps"], options["one_pixel_images"], options["one_pixel_values"] == "all", options["population"],
-            options["generations"], self.seed,
-        )  # fmt: skip
+            self.victim.eval(),
+            self.linear.eval(),
+            images,
+            labels=labels,
+            values=self.values.to(self.device),
+            epsilons=options["epsilons"],
+            steps=options["steps"],
+            one_pixel_images=options["one_pixel_images"],
+            search=options["one_pixel_values"] == "all",
+            population=options["population"],
+            generations=options["generations"],
+            seed=self.seed,
+        )
         self.log_dict({name: value for name, value in self.result.metrics().items() if name.startswith("test/")})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

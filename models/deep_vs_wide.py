@@ -231,17 +231,17 @@ class DeepVsWideTask(LightningModule):
         """Everything the run found."""
         where = self.where()
         return Result(
-            self.shapes,
-            self.errors,
-            self.trained,
-            self.history,
-            [bounds_of(widths, where, self.slope) for widths in self.shapes],
-            where,
-            bool(self.hparams["class_names"]),
-            self.hparams["target"],
-            self.given,
-            self.samples,
-            self.hparams["circles"],
+            shapes=self.shapes,
+            errors=self.errors,
+            trained=self.trained,
+            history=self.history,
+            bounds=[bounds_of(widths, where, self.slope) for widths in self.shapes],
+            where=where,
+            classifies=bool(self.hparams["class_names"]),
+            target=self.hparams["target"],
+            given=self.given,
+            samples=self.samples,
+            circles=self.hparams["circles"],
         )
 
     def findings(self) -> list[tuple[str, str]]:

@@ -150,7 +150,13 @@ class GeneralisationTask(LightningModule):
         options = self.hparams
         errors = (self.errors(self.sample), self.errors(batch))
         self.sweep = Sweep(
-            self.learner, self.sample, batch, errors, options["function"], options["noise"], int(self.taken)
+            learner=self.learner,
+            sample=self.sample,
+            test=batch,
+            errors=errors,
+            function=options["function"],
+            noise=options["noise"],
+            steps=int(self.taken),
         )
         self.evidence = Evidence.of(self.sample, options["function"], options["noise"], options["max_size"])
         if options["draws"]:

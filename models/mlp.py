@@ -114,9 +114,19 @@ class MLPTask(LightningModule):
                 f"--model.method varpro solves for at most {MOST_NUMBERS:,}: fewer units or layers, or adam or lbfgs"
             )
         self.searches = Searches(
-            self.widths, seeds, activation, degree, num_inputs, noisy, method, compare, lr,
-            math.inf if rounds is None else rounds, torch.initial_seed(), depth,
-        )  # fmt: skip
+            self.widths,
+            seeds=seeds,
+            activation=activation,
+            degree=degree,
+            num_inputs=num_inputs,
+            noisy=noisy,
+            method=method,
+            compare=compare,
+            lr=lr,
+            rounds=math.inf if rounds is None else rounds,
+            seed=torch.initial_seed(),
+            depth=depth,
+        )
         # What Lightning is told of; a step of the optimiser is a round of the searches.
         self.anchor = nn.Parameter(torch.zeros(()), requires_grad=False)
         self.floors: Floors | None = None

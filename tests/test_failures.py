@@ -227,9 +227,10 @@ def test_a_disk_that_is_full_at_the_end_is_one_line_and_the_run_goes_on(
 def test_a_disk_that_is_full_at_the_start_leaves_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("report", "artefacts", "history", "guard"):  # imported later, they would keep the replacement
+    late = "folder", "run.report", "run.artefacts", "run.history", "fit.guard"  # would keep the replacement otherwise
+    for name in late:
         importlib.import_module(f"trainer.{name}")
-    monkeypatch.setattr("trainer.folder.write_atomically", lambda path, text: raising(full(path))())
+    monkeypatch.setattr("trainer.files.write_atomically", lambda path, text: raising(full(path))())
     assert train.main([*FAST, "--root", str(tmp_path / "runs")]) == 1
     assert capsys.readouterr().err.endswith("/config.yaml: No space left on device; nothing had begun\n")
     assert not (tmp_path / "runs").exists()

@@ -108,7 +108,16 @@ def planned(
             probe_nearest(request.root)
         except UserError as error:
             raise UserError(f"cannot make a run folder in {request.root}: {error}") from error
-    plan = Plan(request, settings, config, option_defaults(parser), task_class, data_class, folder, path)
+    plan = Plan(
+        request=request,
+        settings=settings,
+        config=config,
+        defaults=option_defaults(parser),
+        task_class=task_class,
+        data_class=data_class,
+        folder=folder,
+        path=path,
+    )
     if check := offered(task_class, "check"):  # what is wrong without the data is said before they are read
         with user_mistakes("model", settings.model):
             check({**settings.model, **plan.held})

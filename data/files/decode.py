@@ -236,7 +236,16 @@ def _decode(
         height, width = pixels.shape[:2]
     elif turn >= 5:
         width, height = height, width
-    return Picture(pixels, width, height, mode, file_format, turn, largest, identity)
+    return Picture(
+        pixels=pixels,
+        width=width,
+        height=height,
+        mode=mode,
+        format=file_format,
+        turn=turn,
+        largest=largest,
+        identity=identity,
+    )
 
 
 def _upright(pixels: np.ndarray, turn: int) -> np.ndarray:

@@ -198,7 +198,19 @@ def gather(
     idle = idle_shares({entry.split for entry in files}, rule, source)
     notes = [*listing.notes, *notes]
     together = unit_ids(entries, shown)
-    return Gathered(files, entries, positions, names, collection, table, notes, warnings, bad, idle, together)
+    return Gathered(
+        files=files,
+        entries=entries,
+        positions=positions,
+        class_names=names,
+        collection=collection,
+        table=table,
+        notes=notes,
+        warnings=warnings,
+        bad=bad,
+        idle=idle,
+        units=together,
+    )
 
 
 def _way_out() -> str:

@@ -148,7 +148,16 @@ def fit_values(knots: Tensor, x: Tensor, y: Tensor) -> Fit:
     inner = torch.nn.functional.pad(gaps[:, 1:], (1, 0)) > 0
     jumps = torch.where(inner, torch.nn.functional.pad(slopes.diff(), (1, 0)), 0.0)
     error = torch.where(failed == 0, residual.square().sum(1), torch.inf)
-    return Fit(knots, values, error, jumps, sums(v * residual), right, across, factor)
+    return Fit(
+        knots=knots,
+        values=values,
+        error=error,
+        jumps=jumps,
+        pull=sums(v * residual),
+        right=right,
+        across=across,
+        factor=factor,
+    )
 
 
 def propose(log_gaps: Tensor, damping: Tensor, fit: Fit) -> Tensor:

@@ -108,7 +108,9 @@ def measure(searches: Searches, batch: Any, floors: Floors, options: Any) -> tup
     places = torch.linspace(0, 1, FINE, dtype=x.dtype, device=x.device) if x.ndim == 1 and len(x) < FINE else x
     curves = chosen if places is x else searches.values(x, y, places)[key][rows, best]
     function = function_at(options["function"], low, high, x, clean, places) if x.ndim == 1 else clean
-    return result, Drawing(batch, chosen, lines, networks, places, curves, function)
+    return result, Drawing(
+        batch=batch, chosen=chosen, lines=lines, networks=networks, places=places, curves=curves, function=function
+    )
 
 
 def judged(searches: Searches, key: str, found: Tensor, y: Tensor, clean: Tensor) -> Method:

@@ -81,7 +81,17 @@ class Searches(nn.Module):
             *stream: int, sizes: Sequence[int] = widths, spread: bool = False, dtype: torch.dtype = torch.float64
         ) -> Family:
             number = mix_seed(seed, *stream) % 2**62
-            return Family(sizes, seeds, activation, num_inputs, degree, spread, number, dtype, depth)
+            return Family(
+                sizes,
+                seeds=seeds,
+                activation=activation,
+                num_inputs=num_inputs,
+                degree=degree,
+                spread=spread,
+                seed=number,
+                dtype=dtype,
+                depth=depth,
+            )
 
         self.spline = SplineSearch(widths, seeds, noisy, seed) if lines else None
         projected = method == "varpro" and not lines

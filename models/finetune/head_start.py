@@ -239,7 +239,13 @@ def fit_head(
     bias = whole[-1, 0] - weight @ centre
     bias -= bias.mean()
     return HeadFit(
-        weight.float().cpu(), bias.float().cpu(), strength, choice.losses, choice.accuracy, choice.judged, choice.alone
+        weight=weight.float().cpu(),
+        bias=bias.float().cpu(),
+        strength=strength,
+        losses=choice.losses,
+        accuracy=choice.accuracy,
+        judged=choice.judged,
+        alone=choice.alone,
     )
 
 

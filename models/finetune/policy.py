@@ -280,11 +280,11 @@ def pretrained(options: Mapping[str, Any]) -> tuple[Backbone, FineTuning]:
     network = build_backbone(
         options["backbone"],
         len(names),
-        options["in_channels"],
-        options["weights"],
-        options["opinion"],
-        names,
-        options["head_start"],
+        in_channels=options["in_channels"],
+        weights=options["weights"],
+        opinion=options["opinion"],
+        class_names=names,
+        head_start=options["head_start"],
     )
     network.check_size(options["image_size"])
     if options["channels_last"]:

@@ -213,17 +213,30 @@ def attack(
     before = margins(victim(images), labels)
     asked = (before > 0).nonzero()[:, 0][:one_pixel_images]
     network, mean, std = victim.network, victim.mean, victim.std
-    exact, decided, spared = exact_one_pixel(victim, network, mean, std, images[asked], labels[asked], values, search)
+    exact, decided, spared = exact_one_pixel(
+        victim, network, mean=mean, std=std, images=images[asked], labels=labels[asked], values=values, search=search
+    )
     evolved = evolve_one_pixel(victim, images[asked], labels[asked], values, population, generations, generator)
     knows = linear_worst_margins(weight, bias, flat, flat, labels) > 0
     one = linear_one_pixel_margins(weight, bias, flat[knows], labels[knows], 0.0, high)
     middle = len(sizes) // 2
     return Attacked(
-        images, labels, sizes, right, stepped[middle], victim(stepped[middle]).argmax(1),
-        asked, exact, evolved, decided, spared,
-        victim(exact.apply(images[asked])).argmax(1) if len(asked) else asked, int(knows.sum()), int((one <= 0).sum()),
-        margin_slope(victim, images, labels),
-    )  # fmt: skip
+        images=images,
+        labels=labels,
+        epsilons=sizes,
+        right=right,
+        example=stepped[middle],
+        example_classes=victim(stepped[middle]).argmax(1),
+        asked=asked,
+        exact=exact,
+        evolved=evolved,
+        decided=decided,
+        spared=spared,
+        one_pixel_classes=victim(exact.apply(images[asked])).argmax(1) if len(asked) else asked,
+        linear_asked=int(knows.sum()),
+        linear_fooled=int((one <= 0).sum()),
+        slope=margin_slope(victim, images, labels),
+    )
 
 
 def margin_slope(victim: Victim, images: Tensor, labels: Tensor, epsilon: float = 1e-3) -> float:

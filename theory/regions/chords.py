@@ -104,7 +104,18 @@ def find_chords(cells: Map, z: Floats, pairs: bool) -> Chords:
     start = np.flatnonzero(partner >= 0)
     stop = partner[start]
     first, second, crossings = find_crossings(start, stop, np.cumsum(partner >= 0), pairs)
-    return Chords(edge, unit, t, rank, start, stop, first, second, least, crossings)
+    return Chords(
+        edge=edge,
+        unit=unit,
+        t=t,
+        rank=rank,
+        start=start,
+        stop=stop,
+        first=first,
+        second=second,
+        least=least,
+        num_crossings=crossings,
+    )
 
 
 def find_crossings(start: Ints, stop: Ints, started: Ints, pairs: bool) -> tuple[Ints, Ints, int]:
