@@ -178,8 +178,8 @@ def test_a_run_trains_attacks_and_draws(tmp_path: Path, capsys: pytest.CaptureFi
 def test_attacks_are_drawn_with_the_seed_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
 
-    def stopping(*arguments: Any) -> None:
-        seen.append(arguments[-1])
+    def stopping(*arguments: Any, **named: Any) -> None:
+        seen.append(named["seed"])
         raise InterruptedError
 
     monkeypatch.setattr("models.adversarial.attack", stopping)
