@@ -166,7 +166,8 @@ def fit(
         ckpt_path: Checkpoint to go on from, as ``find_resume`` gives it.
 
     Raises:
-        RunFailed: With exit status 1 (not finite, disk full), 130 (SIGINT) or 143 (SIGTERM).
+        RunFailed: With exit status 1 (not finite, disk full), 129 (SIGHUP), 130 (SIGINT) or 143
+            (SIGTERM).
         UserError: If there is nothing to train or validate on, or the metric's name is wrong.
     """
     stopper: StopOnSignal = _find(trainer, StopOnSignal)

@@ -1,6 +1,7 @@
 """The two ways in which a run ends badly, each with its exit status.
 
-0 success, 1 the run failed, 2 the user's input is wrong (one line, no traceback), 130 SIGINT, 141 SIGPIPE, 143 SIGTERM.
+0 success, 1 the run failed, 2 the user's input is wrong (one line, no traceback), 129 SIGHUP, 130 SIGINT, 141 SIGPIPE,
+143 SIGTERM.
 
 Source:
     The exit statuses 128 + n of a process ended by signal n are those of POSIX shells.
@@ -19,6 +20,7 @@ from typing import Any
 
 from trainer.blame import is_slip, place_of
 
+SIGHUP_EXIT = 129
 SIGINT_EXIT = 130
 SIGPIPE_EXIT = 141
 SIGTERM_EXIT = 143
@@ -110,7 +112,7 @@ class RunFailed(RuntimeError):  # noqa: N818  (a sentence to raise, not a type o
 
     Args:
         message: One line for the user: what happened, and what was saved.
-        exit_code: Exit status of the process: 1, 130 or 143.
+        exit_code: Exit status of the process: 1, 129, 130 or 143.
     """
 
     def __init__(self, message: str, exit_code: int = 1) -> None:

@@ -1,28 +1,33 @@
-"""SIGINT and SIGTERM while no batch is trained: the process ends at once, in one line that says how to go on.
+"""SIGINT, SIGTERM and SIGHUP while no batch is trained: the process ends at once, in one line that says how to go on.
 
-While batches are trained, `trainer.fit.signals` takes over: it waits for the end of the batch and saves.
+While batches are trained, `trainer.fit.signals` takes over: it waits for the end of the batch and saves. SIGHUP comes
+when the terminal is closed or the connection to it breaks.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 
-from trainer.errors import SIGINT_EXIT, SIGTERM_EXIT
+from trainer.errors import SIGHUP_EXIT, SIGINT_EXIT, SIGTERM_EXIT
 
 STATUS = {signal.SIGINT: SIGINT_EXIT, signal.SIGTERM: SIGTERM_EXIT}
+HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+if HANGUP is not None:
+    STATUS[HANGUP] = SIGHUP_EXIT
 
 
 class Interrupted(KeyboardInterrupt):
     """A signal that came; as a KeyboardInterrupt it passes every ``except Exception``.
 
     Args:
-        number: SIGINT or SIGTERM.
+        number: One of `STATUS`.
     """
 
     def __init__(self, number: int) -> None:
@@ -31,8 +36,26 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """130 or 143."""
+        """129, 130 or 143."""
         return STATUS[self.signal]
+
+
+def heeded() -> list[signal.Signals]:
+    """The signals to handle: without SIGHUP where it was switched off, as by ``nohup``, so that the run goes on."""
+    return [number for number in STATUS if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN]
+
+
+def leave_closed_terminal() -> None:
+    """Let what is said to a terminal that is gone go nowhere; to write to it would be an error (EIO)."""
+    for stream in (1, 2):
+        try:
+            gone = stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream)
+        except OSError:  # closed from the start
+            continue
+        if gone:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream)
+            os.close(nowhere)
 
 
 def must_wait(frame: FrameType | None) -> bool:
@@ -61,7 +84,7 @@ def again_soon(number: int) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM raise `Interrupted` here; their former handlers are given back."""
+    """SIGINT, SIGTERM and SIGHUP raise `Interrupted` here; their former handlers are given back."""
     if threading.current_thread() is not threading.main_thread():  # only that one may have handlers
         yield
         return
@@ -71,12 +94,14 @@ def interruptible() -> Iterator[None]:
         if os.getpid() == process:
             if must_wait(frame):
                 return again_soon(number)
+            if number == HANGUP:
+                leave_closed_terminal()
             raise Interrupted(number)
         if number == signal.SIGTERM:  # a loader's worker, which inherited the handler; its parent ends it by SIGTERM
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
-    former = {number: signal.signal(number, stop) for number in STATUS}
+    former = {number: signal.signal(number, stop) for number in heeded()}
     try:
         yield
     finally:

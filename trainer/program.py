@@ -1,8 +1,8 @@
 """What every program of the house does around its work: one line for each way in which it ends badly.
 
-Exit status: 0 success, 1 failed, 2 wrong input, 130 SIGINT, 141 the reader of the output went away, 143 SIGTERM. An
-error that nobody foresaw keeps its traceback: `trainer.run.crash` writes that of a run into its folder, any other goes
-to stderr.
+Exit status: 0 success, 1 failed, 2 wrong input, 129 SIGHUP, 130 SIGINT, 141 the reader of the output went away,
+143 SIGTERM. An error that nobody foresaw keeps its traceback: `trainer.run.crash` writes that of a run into its folder,
+any other goes to stderr.
 """
 
 from __future__ import annotations

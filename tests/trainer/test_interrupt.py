@@ -1,4 +1,4 @@
-"""Signals before and after the training: one line, status 130 or 143, and how to go on."""
+"""Signals before and after the training: one line, status 129, 130 or 143, and how to go on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from trainer.fit.signals import Signals
 from trainer.interrupt import Interrupted, interruptible
 
 WORDS = ["--model", "gradient-descent", "--epochs", "1", "--device", "cpu", "--report", "none"]
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
 
 def struck(number: signal.Signals) -> Callable[..., Any]:
@@ -34,7 +34,7 @@ def struck(number: signal.Signals) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
-def test_both_signals_raise_and_the_handlers_are_given_back(number: signal.Signals, code: int) -> None:
+def test_each_signal_raises_and_the_handlers_are_given_back(number: signal.Signals, code: int) -> None:
     before = [signal.getsignal(one) for one, _ in SIGNALS]
     with pytest.raises(Interrupted, match=f"stopped by {number.name}") as caught, interruptible():
         os.kill(os.getpid(), number)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: save, say so, end with 143 or 130. A second SIGINT ends the process at once.
+"""SIGTERM, SIGINT and SIGHUP: save, say so, end with 143, 130 or 129. A second SIGINT ends the process at once.
 
 A handler only notes the signal; the save happens between two batches, where the state is whole. During validation the
 save is marked so that the resumed run repeats that validation from its first batch. Lightning 2.6.6 ends with status 0
@@ -22,7 +22,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from trainer.errors import SIGINT_EXIT, RunFailed
 from trainer.files import as_word
 from trainer.fit.checkpoint import LastCheckpoint, between_steps
-from trainer.interrupt import STATUS, again_soon, must_wait
+from trainer.interrupt import HANGUP, STATUS, again_soon, heeded, leave_closed_terminal, must_wait
 from trainer.notice import notice_of_signal
 
 
@@ -50,7 +50,7 @@ class Signals:
         self._process = os.getpid()
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """The handler of both signals."""
+        """The handler of all of them."""
         received = signal.Signals(number)
         if os.getpid() != self._process:  # a loader's worker, which inherited the handler
             if received == signal.SIGTERM:
@@ -64,15 +64,17 @@ class Signals:
             return
         if not self.can_wait and must_wait(frame):
             return again_soon(number)
+        if received == HANGUP:
+            leave_closed_terminal()
         self.received = received
         if not self.can_wait:
             raise Stopped(self._failure(self.kept, "nothing had been trained yet"))
         notice_of_signal(f"{received.name} received: saving after this batch")
 
     def install(self) -> None:
-        """Take over both signals; only the main thread may."""
+        """Take the signals over; only the main thread may."""
         if threading.current_thread() is threading.main_thread():
-            for number in STATUS:
+            for number in heeded():
                 signal.signal(number, self.handle)
 
     def stop(self, saved: Path | None) -> NoReturn:
@@ -95,7 +97,7 @@ class Signals:
 
     @contextlib.contextmanager
     def installed(self, kept: Path | None) -> Iterator[Signals]:
-        """Take over both signals for a while, then give them back to their former handlers.
+        """Take the signals over for a while, then give them back to their former handlers.
 
         Args:
             kept: Where a checkpoint lies, if the file is there.
@@ -103,7 +105,7 @@ class Signals:
         Raises:
             RunFailed: With the exit status of a signal for which nobody waited.
         """
-        former = {number: signal.getsignal(number) for number in STATUS}
+        former = {number: signal.getsignal(number) for number in heeded()}
         self.received, self.can_wait = None, False
         self.kept = kept if kept is not None and kept.is_file() else None
         self.install()
