@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from copy import deepcopy
 from itertools import product
 from typing import Any
@@ -68,19 +69,21 @@ def test_pictures_are_attacked_as_hard_and_as_many_as_asked_for(monkeypatch: pyt
     chosen = {"epsilons": [0.1, 0.4], "one_pixel_values": "extremes", "test_images": 4}
     task, seen = attacked(**chosen, **sizes).eval(), dict[str, list[Any]]()
 
-    def watch(name: str, *places: int) -> None:
+    def watch(name: str, *asked: str) -> None:
         function = getattr(results, name)
+        signature = inspect.signature(function)
 
         def watched(*given: Any, **named: Any) -> Any:
-            seen.setdefault(name, []).append([given[place] if place < len(given) else named for place in places])
+            arguments = signature.bind(*given, **named).arguments
+            seen.setdefault(name, []).append([arguments[one] for one in asked])
             return function(*given, **named)
 
         monkeypatch.setattr(results, name, watched)
 
-    watch("fgsm", 1, 3)
-    watch("pgd", 3, 5)
-    watch("exact_one_pixel", 4, 7)
-    watch("evolve_one_pixel", 4, 5)
+    watch("fgsm", "images", "epsilon")
+    watch("pgd", "epsilon", "steps")
+    watch("exact_one_pixel", "images", "search")
+    watch("evolve_one_pixel", "population", "generations")
     monkeypatch.setattr(task, "log_dict", lambda _: None)
     with torch.no_grad():
         task.collected = [(IMAGES, task.victim(IMAGES).argmax(1))]  # all of them right, so one pixel is tried on two
