@@ -178,8 +178,10 @@ def _as_file(picture: Picture) -> str | os.PathLike[str] | bytes:
         return picture
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,), (4,)):
-            raise TypeError(f"an array of a picture is uint8, (H, W), (H, W, 3) or (H, W, 4), got {picture.dtype} "
-                            f"{picture.shape}")  # fmt: skip
+            raise TypeError(
+                "an array of a picture is uint8, (H, W), (H, W, 3) or (H, W, 4), for a classifier of C channels "
+                f"(H, W, C); got {picture.dtype} {picture.shape}"
+            )
         picture = Image.fromarray(picture)
     if not isinstance(picture, Image.Image):
         raise TypeError(f"a picture is a path, bytes, a PIL picture or an array, got {type(picture).__name__}")
@@ -234,7 +236,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
 
     from data.files.preprocess import stored_preprocessing
     from theory.finite import not_finite
-    from trainer.command.options import load_class
+    from trainer.contract import load_class
     from trainer.device import answering_precision, check_device, computing, precision_name, weight_type
     from trainer.safe_file import load_checkpoint
 
@@ -274,7 +276,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu", precision: str | Non
         lineage = dict(house.get("lineage") or {}) if inherits else None
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
         # of another version, or altered
-        reason = str(error).splitlines()
+        reason = str(error).splitlines() or [type(error).__name__]
         raise UserError(f"{path} does not fit the model {name!r}: {reason[min(1, len(reason) - 1)].strip()}") from error
     for line in (note, uncalibrated(path, house)):
         if line:

@@ -63,6 +63,8 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     plan.imports_s = time.perf_counter() - started
     settings = plan.settings
     checkpoint = None if plan.path is None else load_checkpoint(plan.path)
+    if checkpoint is not None and plan.folder is not None:
+        check_unfinished(checkpoint, settings.trainer, plan.folder)
     data = opened(plan, checkpoint)
     task = built(plan, data, checkpoint and checkpoint["state_dict"])
     settings.trainer["precision"] = precision_of(task, settings.trainer["precision"])
@@ -72,7 +74,6 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     house = house_record(plan.request, settings, data, task)
     if checkpoint is not None and plan.folder is not None:
         check_compatible(checkpoint, dict(task.hparams), house, plan.defaults)
-        check_unfinished(checkpoint, settings.trainer, plan.folder)
         extend(plan, stages(checkpoint, settings.trainer), house)
     step = None if checkpoint is None else logged_step(checkpoint)
     del checkpoint  # Lightning reads it once more; a second copy of weights and optimiser would stay for the whole run
@@ -83,7 +84,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
 
 
 def extend(plan: Plan, lengths: list[str], house: dict[str, Any]) -> None:
-    """Records that a run goes on beyond its length: none that knows its end from the start need be equal to it."""
+    """Records that a run goes on beyond its length: one of that length from the start may end elsewhere."""
     if len(lengths) > 1:
         house["stages"] = lengths
         plan.request.stages = ", ".join(lengths)
@@ -99,6 +100,7 @@ def train_and_test(
     from trainer.build import fit, make_trainer, test
     from trainer.files import write_atomically
     from trainer.folder import RunFolder
+    from trainer.run.artefacts import save_lists
     from trainer.run.choice import validation_chooses
     from trainer.run.crash import accounted
     from trainer.run.lock import locked
@@ -126,6 +128,7 @@ def train_and_test(
             histograms=settings.report == "full",
         )
         write_atomically(folder.config, plan.config)
+        save_lists(folder, data)
         announce(request, folder, data, task, trainer, settings)
         fit_started = time.perf_counter()
         fit(trainer, task, data, plan.path)

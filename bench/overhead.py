@@ -69,7 +69,8 @@ class Size:
         from data import DATA
         from models import MODELS
         from trainer.command.front import read
-        from trainer.command.options import build_parser, load_class, parse, wanted_facts
+        from trainer.command.options import build_parser, parse, wanted_facts
+        from trainer.contract import load_class
         from trainer.device import resolve_precision
 
         request = read(words, MODELS, DATA, HERE / "models")

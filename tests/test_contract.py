@@ -27,9 +27,9 @@ from tests.events import events_of_run, missing_tags, steps_that_do_not_rise
 from tests.judging import assert_reported_as_logged, judged_rightly
 from tests.models.face_pictures import make_faces, write_faces
 from tests.models.resuming import assert_equal_runs
-from trainer.command.options import build_parser, load_class, option_names
+from trainer.command.options import build_parser, option_names
 from trainer.command.signature import NEEDED, arguments_of
-from trainer.contract import METHODS
+from trainer.contract import METHODS, load_class
 from trainer.folder import RunFolder
 from trainer.safe_file import load_checkpoint
 

@@ -188,6 +188,10 @@ def test_resume_refuses_another_model_or_other_data(recipes: Path, tmp_path: Pat
     for words in (["--model", "face"], ["--data", "mnist"]):
         with pytest.raises(UserError, match="that run is cnn on digits, not"):
             read(["--resume", "runs/x", *words], MODELS, DATA, recipes, replay=saved)
+    other = tmp_path / "other.yaml"
+    other.write_text("model: face\n")
+    with pytest.raises(UserError, match="that run is cnn on digits, not face"):
+        read(["--resume", "runs/x", "-c", str(other)], MODELS, DATA, recipes, replay=saved)
     assert read(["--resume", "runs/x", "--model", "cnn"], MODELS, DATA, recipes, replay=saved).model == "cnn"
 
 

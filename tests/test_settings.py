@@ -20,8 +20,9 @@ from models import MODELS
 from tests.models.small_folder import make_pictures, words
 from tests.refusals import refused
 from trainer.command.limits import check_devices, check_launcher, is_duration
-from trainer.command.options import build_parser, load_class, option_names
+from trainer.command.options import build_parser, option_names
 from trainer.command.typed import accept, allows_none
+from trainer.contract import load_class
 from trainer.errors import UserError
 from trainer.folder import MADE
 

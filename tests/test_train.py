@@ -16,7 +16,8 @@ from tests.models.small_folder import make_pictures
 from tests.refusals import refused
 from tests.runs import only_run
 from trainer.command.front import read
-from trainer.command.options import build_parser, load_class, parse
+from trainer.command.options import build_parser, parse
+from trainer.contract import load_class
 from trainer.folder import RunFolder
 from trainer.run.way_on import way_on
 

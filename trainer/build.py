@@ -1,6 +1,7 @@
 """Puts the trainer together, and runs it with the right exit status.
 
-Lightning does the loop. What is added: safe checkpoints, exact resume, signals, guards, timing, a log that survives.
+Lightning does the loop, but for its ordinary steps (`trainer.fit.loop`). What is added: safe checkpoints, exact resume,
+signals, guards, timing, a log that survives.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from trainer.folder import RunFolder
 from trainer.notice import notice, quieten
 from trainer.run.accumulation import Accumulation
 from trainer.run.logger import RunLogger
+from trainer.run.way_on import goes_on
 
 LOG_EVERY = 50
 
@@ -177,7 +179,12 @@ def fit(
         try:
             trainer.fit(task, datamodule=datamodule, ckpt_path=path, weights_only=True if path else None)
         except (KeyboardInterrupt, SystemExit) as error:
-            raise RunFailed(f"stopped by {type(error).__name__}: nothing was saved", SIGINT_EXIT) from error
+            causes = error, error.__context__  # Lightning makes an exit of an interrupt
+            interrupted = any(isinstance(cause, KeyboardInterrupt) for cause in causes)
+            what = f"stopped by {'KeyboardInterrupt' if interrupted else 'SystemExit'} in the code of the task"
+            kept = last is not None and last.path.is_file()
+            way = goes_on(last.path.parent.parent) if last is not None and kept else "nothing was saved"
+            raise RunFailed(f"{what}: {way}", SIGINT_EXIT if interrupted else 1) from error
         check_training_batches(trainer)
         written = last is not None and last.path.is_file()
         if last is not None and not written and trainer.current_epoch:

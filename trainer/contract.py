@@ -6,6 +6,7 @@ What the models ask of data and loaders, without knowing either, stands under `D
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -56,6 +57,13 @@ OPTIONAL: dict[str, Any] = {
 
 
 METHODS = ("describe", "findings", "final_metrics", "figures", "show")  # of `Task`
+
+
+def load_class(path: str) -> type:
+    """Imports ``package.module.Class`` by its dotted path."""
+    module, _, name = path.rpartition(".")
+    found: type = getattr(importlib.import_module(module), name)
+    return found
 
 
 def offered(owner: Any, name: str) -> Any:

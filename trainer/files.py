@@ -1,4 +1,4 @@
-"""Files that are whole or not there, folders that are tried before they are needed, and how a path is shown."""
+"""Files that are whole or not there, folders tried before they are needed; a path as a shell's word, values as JSON."""
 
 from __future__ import annotations
 

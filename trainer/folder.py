@@ -160,6 +160,8 @@ class RunFolder:
     def reopen(cls, path: str | os.PathLike[str]) -> RunFolder:
         """The run that a run folder, its checkpoints folder or a file in either belongs to.
 
+        As in `create`, the processes that it starts find its name in their environment.
+
         Raises:
             UserError: If there is no such path, or it cannot be written to.
         """
@@ -169,6 +171,7 @@ class RunFolder:
         if not place.exists() or not (run.checkpoints.is_dir() or run.config.is_file()):
             raise UserError(no_run(place))
         probe(run.checkpoints)
+        os.environ[MADE] = str(run.path.absolute())
         return run
 
     def discard(self) -> None:

@@ -1,7 +1,7 @@
-"""SIGINT, SIGTERM and SIGHUP while no batch is trained: the process ends at once, in one line that says how to go on.
+"""SIGINT, SIGTERM and SIGHUP while no batch is trained: whatever is being done ends at once, by an exception.
 
-While batches are trained, `trainer.fit.signals` takes over: it waits for the end of the batch and saves. SIGHUP comes
-when the terminal is closed or the connection to it breaks.
+While batches are trained, `trainer.fit.signals` takes over, with what is here about where an exception would be lost:
+it waits for the end of the batch and saves. SIGHUP comes when the terminal is closed or the connection to it breaks.
 """
 
 from __future__ import annotations

@@ -40,6 +40,7 @@ _WARNING_NOISE = (
     r"`LightningModule\.configure_optimizers` returned `None`",  # tasks that update their weights by hand
     r".*isinstance\(treespec, LeafSpec\).* is deprecated",
     r".*torch\.jit.* is deprecated",
+    r".*functional\.all_gather is deprecated",  # Lightning's, with several processes
 )
 
 

@@ -15,12 +15,11 @@ from trainer.command.options import (
     as_yaml,
     build_parser,
     defaults_of_facts,
-    load_class,
     option_defaults,
     parse,
     wanted_facts,
 )
-from trainer.contract import check_task, offered
+from trainer.contract import check_task, load_class, offered
 from trainer.errors import UserError, user_mistakes
 from trainer.files import probe_nearest
 from trainer.fit.resume import find_resume

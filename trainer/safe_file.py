@@ -11,6 +11,7 @@ import os
 import pickle
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +117,8 @@ def save_safely(checkpoint: dict[str, Any], path: Path) -> None:
         sync_folder(path.parent)
     except pickle.UnpicklingError as error:
         raise RunFailed(
-            f"{path} is not written: it would hold more than tensors and plain values "
-            f"(hyper-parameters must be str, int, float, bool, None, list or dict): {str(error).splitlines()[-1]}"
+            f"{path} is not written: it would hold more than tensors, str, int, float, bool, None, list and dict"
+            f"{''.join(f'; {name}' for name in foreign(checkpoint)[:3])}"
         ) from error
     except (OSError, RuntimeError) as error:
         cause = disk_error(error)
@@ -126,6 +127,17 @@ def save_safely(checkpoint: dict[str, Any], path: Path) -> None:
         raise RunFailed(f"could not write the checkpoint {path}: {why} ({kept})") from error
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def foreign(value: Any, place: str = "") -> list[str]:
+    """Places in a checkpoint of what is neither a tensor nor a plain value: ``lr_schedulers[0].base is float64``."""
+    if isinstance(value, Mapping):
+        return [found for key, one in value.items() for found in foreign(one, f"{place}.{key}" if place else str(key))]
+    if isinstance(value, list | tuple | set):
+        return [found for index, one in enumerate(value) for found in foreign(one, f"{place}[{index}]")]
+    kind = type(value)
+    plain = isinstance(value, Tensor) or kind in (str, int, float, bool, type(None), complex, bytes, torch.Size)
+    return [] if plain else [f"{place} is {kind.__module__}.{kind.__qualname__}"]
 
 
 def disk_error(error: BaseException | None) -> OSError | None:

@@ -1,1 +1,1 @@
-"""From pictures in memory to batches: their order, what is drawn for each, and how a batch is deformed."""
+"""From tensors in memory to batches: their order, what is drawn for each, and how pictures are deformed."""

@@ -1,1 +1,1 @@
-"""From files of pictures to a data set: which there are, of which class; each is decoded once, each problem named."""
+"""Pictures in files: which there are, of which class, decoded once, each problem named; to learn from or be asked."""

@@ -157,8 +157,9 @@ def gather(
         least_classes: Classes that train needs.
 
     Raises:
-        ValueError: If a class is not in train, its name is not UTF-8 or holds a control character, fewer than that
-            are left, or a file is bad and ``on_bad`` is "error".
+        ValueError: If a class is not in train, its name is not UTF-8 or holds a control character, fewer than
+            ``least_classes`` are left, val or test has files and none that can be read, or a file is bad and
+            ``on_bad`` is "error".
     """
     files = listing.entries
     for name in sorted({entry.label for entry in files}):
@@ -173,6 +174,10 @@ def gather(
         raise ValueError(bad_files(bad, "with --data.on_bad error nothing is left out"))
     good = [position for position, found in enumerate(scanned) if found.cause is None]
     shown = contents([scanned[position] for position in good])
+    given = {entry.split for entry in files}
+    for part in sorted(PARTS[1:]):
+        if part in given and not any(files[position].split == part for position in good):
+            raise LayoutError(f"{source}: no picture of {part} can be read; {why_bad(bad)}")
     entries = decide_splits([files[position] for position in good], shown, rule, source)
     lost = listing.empty + [
         (files[p].split, files[p].label) for p, found in enumerate(scanned) if found.cause is not None
@@ -195,7 +200,7 @@ def gather(
     for position, entry in zip(good, entries, strict=True):
         positions[entry.split or "train"].append(position)
     table = class_table(scanned, [entry.label for entry in files])
-    idle = idle_shares({entry.split for entry in files}, rule, source)
+    idle = idle_shares(given, rule, source)
     notes = [*listing.notes, *notes]
     together = unit_ids(entries, shown)
     return Gathered(

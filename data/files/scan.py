@@ -149,10 +149,7 @@ def scan(
 def unchanged(paths: Sequence[str], known: Mapping[str, Scanned]) -> list[Scanned | None]:
     """What is known of each file; None where it is unknown, could not be read, or has changed since."""
     found = [known.get(path) for path in paths]
-    return [
-        one if one and one.digest and (one.size, one.changed, one.noted, one.number) == _stamp(one.path) else None
-        for one in found
-    ]
+    return [one if one and one.digest and one.stamp == _stamp(one.path) else None for one in found]
 
 
 def _stamp(path: str) -> tuple[int, int, int, int]:

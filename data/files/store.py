@@ -156,7 +156,7 @@ class PixelStore:
             with contextlib.suppress(PermissionError):  # the file of somebody else who shares the folder
                 os.utime(path)
             return torch.from_numpy(array if array.nbytes > self.limit else np.array(array))
-        except (OSError, ValueError):
+        except (OSError, ValueError, EOFError):  # the last is NumPy's word for an empty file
             return None
 
     def select(self, form: Form, pixels: Tensor, rows: Tensor) -> Tensor:

@@ -63,7 +63,8 @@ def list_csv(
             entry = Entry(str(path), cells["path"].replace("\\", "/"), cells["label"], split, group)
             listing.entries.append(entry)
     if errors:
-        more = f"\n… and {len(errors) - 5} more rows" if len(errors) > 5 else ""
+        left = len(errors) - 5
+        more = f"\n… and {left} more row{'s' * (left > 1)}" if left > 0 else ""
         raise LayoutError(f"{table}, " + "\n".join(errors[:5]) + more)
     if not listing.entries:
         raise LayoutError(f"{table} has a heading but no rows" if columns else f"{table} is empty")

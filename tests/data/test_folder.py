@@ -217,6 +217,16 @@ def test_a_folder_of_bad_files_alone_names_one_and_its_cause(tmp_path: Path) -> 
         Folder(str(tmp_path / "pictures"), cache_dir=str(tmp_path / "cache")).setup()
 
 
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_part_of_bad_files_alone_is_not_made_up_from_train(make: Make, tmp_path: Path, part: str) -> None:
+    folder(tmp_path / "p" / "train", {"a": 9, "b": 9})
+    for name in ("a", "b"):
+        (tmp_path / "p" / part / name).mkdir(parents=True)
+        (tmp_path / "p" / part / name / "x.jpg").write_text("no")
+    with pytest.raises(ValueError, match=rf"no picture of {part} can be read; .*a/x\.jpg: is no picture"):
+        make(tmp_path / "p").setup()
+
+
 def test_pictures_with_more_pixels_than_asked_for_are_left_out(make: Make, flat: Path) -> None:
     large = write(flat / "cat" / "large.png", 99, 40, 30)  # the others have 24 × 32 pixels
     assert make(flat, max_pixels=1200).summary()["bad"] == []

@@ -23,7 +23,8 @@ from models.faces.results import NETWORK, ONE_VIEW, UNTRAINED, Identification, V
 from tests.models.face_pictures import EACH, PEOPLE, make_data, make_task, make_trainer
 from theory.hog import hog
 from train import main
-from trainer.command.options import load_class, wanted_facts
+from trainer.command.options import wanted_facts
+from trainer.contract import load_class
 from trainer.errors import UserError
 
 # Of Lightning, about itself, and that the loaders need no workers.

@@ -23,7 +23,7 @@ from models.finetune.backbones import build_backbone
 from models.optimisation import build_optimiser, may_fuse, parameter_groups
 from tests.models.small_folder import BACKBONE, SIDE, last, metrics, words
 from tests.runs import only_run
-from trainer.command.options import load_class
+from trainer.contract import load_class
 
 # Of every model whose optimiser Lightning drives: what makes it tiny, for bfloat16 is emulated on most CPUs.
 AUTOMATIC: dict[str, list[str]] = {

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -37,7 +38,14 @@ def test_a_file_has_the_umask_mode_and_its_content(tmp_path: Path) -> None:
     [
         ({"state_dict": {"w": torch.tensor([1.0, float("nan")])}}, "not finite .w"),
         ({"state_dict": {"w": torch.tensor([1.0, float("-inf")])}}, "not finite .w"),
-        ({"state_dict": {}, "hyper_parameters": {"root": Path("/x")}}, "more than tensors and plain values"),
+        (
+            {"state_dict": {}, "hyper_parameters": {"root": Path("/x")}},
+            r"more than .*; hyper_parameters\.root is pathlib\.",
+        ),
+        (
+            {"state_dict": {}, "optimizer_states": [{"lr": np.float64(1)}]},
+            r"; optimizer_states\[0\]\.lr is numpy\.float64",
+        ),
     ],
 )
 def test_what_must_not_be_saved_leaves_the_old_file(tmp_path: Path, bad: dict[str, Any], words: str) -> None:

@@ -20,7 +20,7 @@ from models import MODELS
 from tests.models.small_folder import make_pictures
 from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small_trainer
 from trainer import build
-from trainer.command.options import load_class
+from trainer.contract import load_class
 from trainer.device import check_device, cpu_flags, precision_of, resolve_precision
 from trainer.errors import RunFailed, UserError
 from trainer.fit.guard import (

@@ -14,8 +14,9 @@ from models import MODELS
 from tests.refusals import refused
 from trainer.command.front import read
 from trainer.command.limits import check_number, check_trainer
-from trainer.command.options import as_yaml, build_parser, load_class, parse
+from trainer.command.options import as_yaml, build_parser, parse
 from trainer.command.settings_file import read_yaml
+from trainer.contract import load_class
 from trainer.errors import UserError
 
 

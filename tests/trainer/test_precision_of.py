@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from models import MODELS
-from trainer.command.options import load_class
+from trainer.contract import load_class
 from trainer.device import precision_of
 from trainer.errors import UserError
 

@@ -1,4 +1,4 @@
-"""A signal that reaches one of two processes stops both after the same batch, saved."""
+"""A signal that reaches one of two processes stops both after the same batch, saved; both go on together."""
 
 import os
 import signal
@@ -62,3 +62,7 @@ def test_a_signal_to_one_process_stops_both(tmp_path: Path, rank: int) -> None:
     checkpoint = load_checkpoint(run / "checkpoints/last.ckpt")
     assert checkpoint["global_step"] > 20, "later than its first epoch"
     assert ended(second), "the other one has stopped too"
+    again = [sys.executable, "train.py", "--resume", str(run), "--epochs", str(checkpoint["epoch"] + 2)]
+    done = subprocess.run(again, cwd=PROJECT, env=environment, text=True, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert load_checkpoint(run / "checkpoints/last.ckpt")["global_step"] > checkpoint["global_step"]

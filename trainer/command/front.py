@@ -35,7 +35,7 @@ class Request:
         switches: Those of `SWITCHES` that were given.
         command: The command as typed.
         stages: Lengths that the run was begun for and went on to, ``5 epochs, 8 epochs``; empty for one of one piece.
-        usual_data: The data that the model's recipe names, whatever the user named.
+        usual_data: The data that the model's recipe names; empty where no recipe was read.
         alone: Why no recipe was read, and how it would be; empty where one was, or there is none.
     """
 
@@ -133,10 +133,11 @@ def read(
     if request.resume and not replay:  # the run's own settings are read first
         request.overrides = {key: values[0] for key, values in options.items()}
         return request
-    if replay and (request.model, request.data or in_files["data"]) != (in_files["model"], in_files["data"]):
+    recorded = (_named("model", contents[:1]), _named("data", contents[:1])) if replay else None
+    wanted = request.model, request.data or in_files["data"]
+    if recorded is not None and wanted != recorded:
         raise UserError(
-            f"--resume {request.resume}: that run is {in_files['model']} on {in_files['data']}, "
-            f"not {request.model} on {request.data or in_files['data']}"
+            f"--resume {request.resume}: that run is {recorded[0]} on {recorded[1]}, not {wanted[0]} on {wanted[1]}"
         )
     # A file that names model and data stands alone; otherwise the recipe comes first.
     recipe, usual = None, recipe_file(request.model, request.data or in_files["data"], recipes)

@@ -194,6 +194,9 @@ def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
             raise UserError(
                 f"{where.get(name, f'--trainer.{name}')}: expected {ALLOWED[f'trainer.{name}']}, got {value}"
             )
+    if trainer.get("gradient_clip_algorithm") and not trainer.get("gradient_clip_val"):
+        option = where.get("gradient_clip_algorithm", "--trainer.gradient_clip_algorithm")
+        raise UserError(f"{option} is without effect: it needs --trainer.gradient_clip_val")
     check_strategy(where.get("strategy", "--trainer.strategy"), trainer.get("strategy"))
     device = check_device(str(trainer.get("accelerator") or "auto"))
     check_devices(where.get("devices", "--trainer.devices"), trainer.get("devices"), device)

@@ -7,7 +7,6 @@ an unknown name is found with the nearest known one, and a wrong type is named w
 from __future__ import annotations
 
 import functools
-import importlib
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,13 +57,6 @@ class Settings:
     seed: int
     report: str
     patience: int | None
-
-
-def load_class(path: str) -> type:
-    """Imports ``package.module.Class`` by its dotted path."""
-    module, _, name = path.rpartition(".")
-    found: type = getattr(importlib.import_module(module), name)
-    return found
 
 
 def wanted_facts(task: type, data: type, model_name: str = "", data_name: str = "", usual_data: str = "") -> list[str]:

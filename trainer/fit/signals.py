@@ -20,10 +20,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from trainer.errors import SIGINT_EXIT, RunFailed
-from trainer.files import as_word
 from trainer.fit.checkpoint import LastCheckpoint, between_steps
 from trainer.interrupt import HANGUP, STATUS, again_soon, heeded, leave_closed_terminal, must_wait
 from trainer.notice import notice_of_signal
+from trainer.run.way_on import goes_on
 
 
 class Stopped(BaseException):
@@ -92,7 +92,7 @@ class Signals:
         assert self.received is not None
         what = nothing
         if saved:
-            what = f"the state is in {saved}; python train.py --resume {as_word(saved.parent.parent)} goes on"
+            what = f"the state is in {saved}; {goes_on(saved.parent.parent)}"
         return RunFailed(f"stopped by {self.received.name}: {what}", STATUS[self.received])
 
     @contextlib.contextmanager

@@ -1,1 +1,1 @@
-"""What a run leaves in its folder: the log, figures and report, what went wrong, and which code it was."""
+"""One run and its folder: what it begins with, who may write there, its log, figures and report, and how it goes on."""

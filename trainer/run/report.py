@@ -24,7 +24,7 @@ from trainer.files import as_word, json_text, write_atomically
 from trainer.folder import RunFolder
 from trainer.notice import notice
 from trainer.run.accumulation import in_a_step
-from trainer.run.artefacts import card_text, data_rows, save_confusion, save_lists, save_top_losses, table
+from trainer.run.artefacts import card_text, data_rows, save_confusion, save_top_losses, table
 from trainer.run.figures import draw
 from trainer.run.judged import in_part, learnt_before, seen_metrics
 from trainer.run.logger import RunLogger
@@ -73,7 +73,6 @@ def announce(request: Request, folder: RunFolder, data: Data, task: Task, traine
         notice("note: --lr 0 changes no weight: the run only measures")
     splits = ", ".join(f"{name} {count:,}" for name, count in summary["splits"].items())
     classes = f", {summary['classes']} classes" if "classes" in summary else ""
-    save_lists(folder, data)
     print(f"data    {summary['name']}: {summary['shape']}{classes}; {splits} ({summary['source']})")
     print(f"model   {request.model}: {task.describe()}")
     print(f"device  {describe_device(trainer)}")

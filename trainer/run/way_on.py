@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from trainer.errors import RunFailed
 from trainer.files import as_word
@@ -29,5 +30,9 @@ def way_on(run: RunFolder) -> str:
     """How an interrupted run is taken up again, or where its result lies when there is one."""
     if run.finished:
         return f"the result is in {run.metrics}"
-    kept = run.last.is_file()
-    return f"python train.py --resume {as_word(run.path)} goes on" if kept else f"{run.path} holds no checkpoint yet"
+    return goes_on(run.path) if run.last.is_file() else f"{run.path} holds no checkpoint yet"
+
+
+def goes_on(run: Path) -> str:
+    """The command that takes a run with a checkpoint up again."""
+    return f"python train.py --resume {as_word(run)} goes on"
