@@ -203,7 +203,11 @@ def test_every_recipe_is_complete_and_typed(name: str) -> None:
             "--data.num_workers must be at least 0, got -1",
         ),
         (
-            ["--model", "cnn", "--trainer.gradient_clip_algorithm", "x"],
+            ["--model", "cnn", "--trainer.gradient_clip_algorithm", "norm"],
+            "--trainer.gradient_clip_algorithm is without effect: it needs --trainer.gradient_clip_val",
+        ),
+        (
+            ["--model", "cnn", "--trainer.gradient_clip_algorithm", "x", "--trainer.gradient_clip_val", "1"],
             "trainer options: `gradient_clip_algorithm` x is",
         ),
         (
