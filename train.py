@@ -63,8 +63,6 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     plan.imports_s = time.perf_counter() - started
     settings = plan.settings
     checkpoint = None if plan.path is None else load_checkpoint(plan.path)
-    if checkpoint is not None and plan.folder is not None:
-        check_unfinished(checkpoint, settings.trainer, plan.folder)
     data = opened(plan, checkpoint)
     task = built(plan, data, checkpoint and checkpoint["state_dict"])
     settings.trainer["precision"] = precision_of(task, settings.trainer["precision"])
@@ -74,6 +72,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     house = house_record(plan.request, settings, data, task)
     if checkpoint is not None and plan.folder is not None:
         check_compatible(checkpoint, dict(task.hparams), house, plan.defaults)
+        check_unfinished(checkpoint, settings.trainer, plan.folder)
         extend(plan, stages(checkpoint, settings.trainer), house)
     step = None if checkpoint is None else logged_step(checkpoint)
     del checkpoint  # Lightning reads it once more; a second copy of weights and optimiser would stay for the whole run
