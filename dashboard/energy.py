@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.grid import picture_grid
-from dashboard.scales import logarithmic
+from dashboard.scales import logarithmic, power
 from dashboard.style import (
     BLUE,
     QUIET,
@@ -50,9 +50,12 @@ def two_sided_figure(
     """
     x, low, high = (np.asarray(values, dtype=float) for values in (steps, forward, backward))
     figure, (axes,) = new_figure(6.4, 3.9)
-    axes.fill_between(
-        x, low[:, 2], high[:, 2], color=QUIET, alpha=0.12, linewidth=0, label="between the bounds, mean of log w"
-    )
+    ordered = low[:, 2] <= high[:, 2]  # chance may exchange bounds that nearly coincide: nothing lies between them
+    if ordered.any():
+        name = "between the bounds, mean of log w"
+        axes.fill_between(
+            x, low[:, 2], high[:, 2], ordered, interpolate=True, color=QUIET, alpha=0.12, linewidth=0, label=name
+        )
     for values, colour, name in ((low, BLUE, "estimate, forward"), (high, VERMILLION, "estimate, backward")):
         axes.errorbar(
             x, values[:, 0], values[:, 1], color=colour, marker="o", markersize=4, linewidth=1.5, capsize=3, label=name
@@ -66,14 +69,29 @@ def two_sided_figure(
     gap = high[-1, 0] - low[-1, 0]
     error = float(np.hypot(high[-1, 1], low[-1, 1]))
     if exact is None:
-        told = "nats (error unknown)" if np.isnan(error) else f"± {error:.3f} nats"
-        text = f"log Z: backward − forward = {gap:+.3f} {told} with {x[-1]:,.0f} temperatures"
+        told = "nats (error unknown)" if np.isnan(error) else "nats"
+        text = f"log Z: backward − forward = {with_error(gap, error)} {told} with {x[-1]:,.0f} temperatures"
     else:
-        errors = ["" if np.isnan(values[-1, 1]) else f" ± {values[-1, 1]:.3f}" for values in (low, high)]
-        off = [f"{(values[-1, 0] - exact):+.3f}{told}" for values, told in zip((low, high), errors, strict=True)]
+        off = [with_error(values[-1, 0] - exact, values[-1, 1]) for values in (low, high)]
         text = f"log Z with {x[-1]:,.0f} temperatures: forward {off[0]} nats from exact, backward {off[1]}"
     finding(figure, text.replace("-", "−"), left=0.8)
     return figure
+
+
+def with_error(value: float, error: float) -> str:
+    """``+0.20 ± 0.14``: the error with two significant digits, the value with as many decimals; NaN is not written."""
+    if np.isnan(error):
+        return f"{value:+.3f}" if abs(value) >= 0.001 or value == 0 else signed_power(value)
+    if error < 1e-4:
+        return f"{signed_power(value)} ± {signed_power(error).lstrip('+')}"
+    decimals = max(0, 1 - int(np.floor(np.log10(error))))
+    return f"{value:+.{decimals}f} ± {error:.{decimals}f}"
+
+
+def signed_power(value: float) -> str:
+    """``-3.1·10⁻⁷``, two significant digits."""
+    size = float(f"{abs(value):.2g}")
+    return ("-" if value < 0 else "+") + (power(size) if size else "0")
 
 
 def bounds_figure(bounds: ArrayLike, units: Sequence[int], errors: ArrayLike = 0.0) -> Figure:
@@ -90,9 +108,16 @@ def bounds_figure(bounds: ArrayLike, units: Sequence[int], errors: ArrayLike = 0
     values = np.asarray(bounds, dtype=float)
     figure, (axes,) = new_figure(5.6, 3.7)
     places = np.arange(1, len(values) + 1)
-    name = "bound on the test log-likelihood"
-    axes.errorbar(places, values, errors, color=BLUE, marker="o", linewidth=1.6, capsize=3, label=name)
-    axes.axhline(values[0], label="one machine: its likelihood", **THEORY)
+    spread = np.broadcast_to(np.asarray(errors, dtype=float), values.shape)
+    axes.plot(places, values, color=BLUE, linewidth=1.6)
+    axes.axhline(values[0], **THEORY)
+    axes.errorbar(
+        places[:1], values[:1], spread[:1], marker="s", capsize=3, label="likelihood of one machine", **THEORY
+    )
+    if len(values) > 1:
+        axes.errorbar(
+            places[1:], values[1:], spread[1:], color=BLUE, marker="o", linewidth=1.6, capsize=3, label="lower bound"
+        )
     names = ["-".join(str(unit) for unit in units[: place + 1]) for place in range(1, len(values) + 1)]
     axes.set_xticks(places, names)
     axes.set_xlim(0.6, len(values) + 0.4)
@@ -102,7 +127,9 @@ def bounds_figure(bounds: ArrayLike, units: Sequence[int], errors: ArrayLike = 0
     label(axes, "layers", "nats a test picture")
     legend(axes)
     text = ", ".join(f"{value:.2f}" for value in values).replace("-", "−")
-    finding(figure, f"likelihood of one machine, then bounds of the deeper networks: {text} nats", left=0.8)
+    deeper = len(values) - 1
+    then = f", then lower bound{'s' * (deeper > 1)} of the deeper network{'s' * (deeper > 1)}" if deeper else ""
+    finding(figure, f"likelihood of one machine{then}: {text} nats", left=0.8)
     return figure
 
 

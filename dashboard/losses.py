@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+DOTTED = {**THEORY, "linestyle": (0, (1, 2))}
+
 Array = NDArray[np.floating[Any]]
 
 
@@ -53,7 +55,7 @@ def minimisers_figure(
         if f[0] <= learned[name] <= f[-1]:  # beyond the curve there is no place for it; the title tells it
             left.plot(learned[name], np.interp(learned[name], f, values), "o", color=colour, markersize=6)
         if name != "absolute" or medians is None:
-            left.axvline(due[name], **THEORY)
+            left.axvline(due[name], **(THEORY if name == "absolute" else DOTTED))
     for edge in medians or ():
         left.axvline(edge, **THEORY)
     if medians is not None:
@@ -61,7 +63,7 @@ def minimisers_figure(
     left.set_ylim(0, 1.05 * max(float(np.interp(0, f, values)) for values in curves.values()))
     wide = number_without_offset(left)
     median = "median" if medians is None else "medians (shaded)"
-    label(left, "prediction f", "mean loss", f"dashed: {median} and mean; dots: learned")
+    label(left, "prediction f", "mean loss", f"dashed: {median}; dotted: mean; dots: learned")
     right.plot(p, entropy, color=BLUE, linewidth=1.5, label="cross entropy")
     share = learned["cross-entropy"]
     right.plot(share, np.interp(share, p, entropy), "o", color=BLUE, markersize=6)
@@ -69,12 +71,12 @@ def minimisers_figure(
     right.axhline(floor, **THEORY, label="entropy H(y|x)")
     right.set_ylim(0, 3)
     label(right, "probability f", "nats", "dashed: share of label 1 and its entropy")
-    median = f"{due['absolute']:.4g}" if medians is None else f"{medians[0]:.4g} to {medians[1]:.4g}"
+    median = f"median {due['absolute']:.4g}" if medians is None else f"medians {medians[0]:.4g} to {medians[1]:.4g}"
     finding(
         figure,
-        f"{subject}{': ' * bool(subject)}learned | due: absolute error {learned['absolute']:.4g} | median {median}; "
-        f"squared error {learned['squared']:.4g} | mean {due['squared']:.4g}; cross entropy "
-        f"{learned['cross-entropy']:.4g} | share of label 1: {due['cross-entropy']:.4g}",
+        f"{subject}{', ' * bool(subject)}learned by the absolute error: {learned['absolute']:.4g} ({median}); "
+        f"by the squared error: {learned['squared']:.4g} (mean {due['squared']:.4g}); by the cross entropy: "
+        f"{learned['cross-entropy']:.4g} (share of label 1: {due['cross-entropy']:.4g})",
         left=0.95 if wide else 0.68,
         header=max(legend_above(left, 3), legend_above(right, 2)),
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WEAK = 0.1  # a filter below this share of the strongest one's norm does next to nothing
+SILENT = 0.01  # so is a map whose largest activation is below this share of the largest of all maps
 
 
 def filters_figure(weight: ArrayLike, *, limit: int = 64) -> Figure:
@@ -83,19 +84,22 @@ def feature_maps_figure(image: ArrayLike, maps: ArrayLike, name: str = "", *, li
     count, height, width = maps.shape
     peaks = np.abs(maps).max((1, 2))
     largest = float(peaks.max()) or 1.0
-    silent = int((peaks == 0).sum())
+    silent = int((peaks < SILENT * largest).sum())
+    decimals = min(max(2, 2 - int(np.floor(np.log10(largest)))), 5)  # a map that is not silent does not read 0.00
     pictures = [as_pictures(np.asarray(image)[None])[0], *signed_colours(maps[:limit], largest)]
     cell = 64
-    captions = [plain(name, caption_characters(cell)) or "picture", *(f"{peak:.2f}" for peak in peaks[:limit])]
+    captions = [plain(name, caption_characters(cell)) or "picture", *(f"{peak:.{decimals}f}" for peak in peaks[:limit])]
     of = f" of a picture of “{plain(name)}”" if name else ""
     some = f" (first {limit} shown)" if count > limit else ""
     return picture_grid(
         pictures,
         captions,
-        f"{count} feature maps {height}×{width}{of}{some}: {silent if silent else 'none'} silent",
+        f"{count} feature map{'s' * (count != 1)} {height}×{width}{of}{some}: {silent if silent else 'none'} silent "
+        f"(below {100 * SILENT:.0f} % of the largest)",
         columns=12,
         cell=cell,
-        note=f"blue −{largest:.2f}, white 0, red-orange +{largest:.2f}; below each map its largest absolute activation",
+        note=f"blue −{largest:.{decimals}f}, white 0, red-orange +{largest:.{decimals}f}; "
+        "below each map its largest absolute activation",
     )
 
 

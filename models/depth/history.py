@@ -76,7 +76,7 @@ class Bounds:
         upper: No network of the shape has more.
         lower: Some network of the shape has so many; None where the source states nothing: for leaky ReLU, or where a
             layer but the last is narrower than the slice has dimensions.
-        typical: Order that the count at random weights does not exceed.
+        typical: Order, without its constant, that the mean count at random weights does not exceed.
         expected: Exact mean at the random start, where it is known: one layer on its own input, else None.
     """
 

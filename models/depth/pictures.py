@@ -41,10 +41,13 @@ def pictures(result: Result, stacks: list[Stack]) -> Iterator[tuple[str, Any]]:
     depths = [len(widths) for widths in result.shapes]
     uppers = np.array([bounded(one.upper) for one in result.bounds])
     known = {"upper bound (one layer: Zaslavsky; deep: Serra et al.)": uppers}
-    lowers = [math.nan if one.lower is None else bounded(one.lower) for one in result.bounds]
+    reached = [result.reached(place) for place in range(len(result.bounds))]
+    lowers = [math.nan if one is None else bounded(one) for one in reached]
     if not all(map(math.isnan, lowers)):
-        known["reached by some network (Montúfar et al.)"] = np.array(lowers)
-    known["order at random, at most (Hanin and Rolnick)"] = np.array([one.typical for one in result.bounds])
+        known["reached by some network (Montúfar et al., or in this run)"] = np.array(lowers)
+    known["order at random (Hanin and Rolnick), without its constant"] = np.array(
+        [one.typical for one in result.bounds]
+    )
     yield (
         "regions_beside_bounds",
         draw.bounds_figure(

@@ -111,7 +111,8 @@ class Result:
             due = f" (its mean must be {said.expected:,.1f})" if said.expected is not None else ""
             error = self.error_text(self.errors[place]) + self.beside_wide(place)
             text = f"error {error}; regions {start} at the start{due}, {end} trained; at most {said.upper:,}"
-            some = "" if said.lower is None else f" (some network of the shape has {said.lower:,})"
+            reached = self.reached(place)
+            some = "" if reached is None else f" (some network of the shape has {reached:,})"
             lines.append((f"{shape_name(widths)} neurons", text + some))
         lines.append(("regions", f"counted exactly on {self.where.words()}; {self.order_text()}"))
         for name, layers in self.given.items():
@@ -123,13 +124,21 @@ class Result:
             lines.append(("not counted", self.history.most))
         return [*lines, ("written down", self.construction_text())]
 
+    def reached(self, place: int) -> int | None:
+        """What some network of a shape has, by the source or, if more, in this run; None without a source."""
+        lower = self.bounds[place].lower
+        if lower is None:
+            return None
+        seen = [count for row in [*self.history.counts, self.trained] for count in row[place] if math.isfinite(count)]
+        return max(lower, *map(int, seen)) if seen else lower
+
     def order_text(self) -> str:
-        """The order that counts at random weights do not exceed, which is one for all shapes of as many neurons."""
+        """The order of the mean at random weights, without its constant: one for all shapes of as many neurons."""
         orders = [f"{one.typical:,.0f}" for one in self.bounds]
-        source = "(Hanin and Rolnick 2019)"
+        said, source = "mean at random weights, order without its constant:", "(Hanin and Rolnick 2019)"
         if len(set(orders)) == 1:
-            return f"at random weights of order {orders[0]} at most, whatever the depth {source}"
-        return f"at random weights of order {', '.join(orders)} at most, by the number of neurons alone {source}"
+            return f"{said} {orders[0]}, whatever the depth {source}"
+        return f"{said} {', '.join(orders)}, by the number of neurons alone {source}"
 
     def bounds_text(self) -> str:
         """What the shapes can have, and what the trained networks have of it; for a title."""

@@ -26,8 +26,8 @@ def machine_figures(rbm: RBM, judgement: Judgement, size: list[int]) -> Iterator
     if size[0] in (1, 3):
         yield "filters", filters_figure(rbm.weight.detach().cpu().numpy(), size)
         dreams = judgement.fantasies[:MOST_DREAMS].numpy()
-        how = "exact samples of" if judgement.exact is not None else "samples of"
-        title = f"{how} the machine: {len(dreams)} dreams at {judgement.log_likelihood:.1f} nats a test picture"
+        how = f"{'exact ' * (judgement.exact is not None)}sample{'s' * (len(dreams) != 1)}"
+        title = f"{len(dreams)} {how}; the machine gives test pictures {judgement.log_likelihood:.1f} nats each"
         if judgement.exact is None and judgement.interval is None:
             title += ", by annealing that is not to be trusted"
         yield "samples", dreams_figure(dreams, size, title.replace("-", "−"))
@@ -49,5 +49,6 @@ def stack_figures(stack: DBN, names: Names, size: list[int]) -> Iterator[tuple[s
     if size[0] in (1, 3):
         yield "filters", filters_figure(stack.machine(0).weight.detach().cpu().numpy(), size)
         dreams = names.dreams[:MOST_DREAMS].numpy()
-        title = f"pictures made downwards from the top machine of {len(names.depths)} layers"
+        layers = f"{len(names.depths)} layer{'s' * (len(names.depths) != 1)}"
+        title = f"pictures made downwards from the top machine of {layers}"
         yield "samples", dreams_figure(dreams, size, title)

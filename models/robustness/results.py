@@ -27,6 +27,7 @@ class Attacked:
         labels: Shape (N,).
         epsilons: Sizes of the changes, E of them, the first 0.
         right: Right answers of N, for each of the rows ``fgsm``, ``pgd``, ``linear_pgd``, ``linear_exact``: E numbers.
+        known: Whether each picture is classified right before any change, shape (N,).
         example: Pictures changed by FGSM at the middle ε.
         example_classes: Their new classes.
         asked: Pictures that one-pixel attacks were tried on: right ones, the first of the test set.
@@ -44,6 +45,7 @@ class Attacked:
     labels: Tensor
     epsilons: list[float]
     right: dict[str, list[int]]
+    known: Tensor
     example: Tensor
     example_classes: Tensor
     asked: Tensor
@@ -141,13 +143,15 @@ class Attacked:
                 [class_names[k] for k in self.one_pixel_classes.cpu()[fooled]],
                 f"one pixel fools {len(fooled)} of {len(self.asked)} pictures that the network knows",
             )  # fmt: skip
-        wrong = (self.example_classes != self.labels).cpu().nonzero()[:, 0]
+        wrong = (self.known & (self.example_classes != self.labels)).cpu().nonzero()[:, 0]
+        known = int(self.known.sum())
         if len(wrong):
             yield "fgsm", changes_figure(
                 self.images.cpu()[wrong].numpy(), self.example.cpu()[wrong].numpy(),
                 [class_names[k] for k in self.labels.cpu()[wrong]],
                 [class_names[k] for k in self.example_classes.cpu()[wrong]],
-                f"one step of ε = {self.epsilons[self.middle]:g} (FGSM): {len(wrong)} of {count} pictures are wrong",
+                f"one step of ε = {self.epsilons[self.middle]:g} (FGSM): {len(wrong)} of {known} fooled, "
+                f"{count - known} were wrong before",
             )  # fmt: skip
 
 
@@ -225,6 +229,7 @@ def attack(
         labels=labels,
         epsilons=sizes,
         right=right,
+        known=before > 0,
         example=stepped[middle],
         example_classes=victim(stepped[middle]).argmax(1),
         asked=asked,

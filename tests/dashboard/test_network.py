@@ -7,6 +7,7 @@ from matplotlib.colors import to_rgb
 from dashboard.heat import signed_colours
 from dashboard.network import feature_maps_figure, filters_figure, grad_cam_figure, half_heat_share
 from dashboard.style import BLUE, VERMILLION
+from tests.dashboard.titles import title
 
 
 def mosaic(figure):
@@ -53,7 +54,11 @@ def test_feature_maps_count_the_silent_ones():
     maps = np.zeros((5, 8, 8))
     maps[1:4] = [[[1.0]], [[2.0]], [[-4.0]]]
     figure = feature_maps_figure(np.zeros((1, 8, 8)), maps, "a 3")
-    assert figure.get_suptitle() == "5 feature maps 8×8 of a picture of “a 3”: 2 silent"
+    assert title(figure) == "5 feature maps 8×8 of a picture of “a 3”: 2 silent (below 1 % of the largest)"
+    faint = feature_maps_figure(np.zeros((1, 8, 8)), [[[1.0]], [[0.009]], [[0.011]]])
+    assert title(faint) == "3 feature maps 1×1: 1 silent (below 1 % of the largest)"
+    one = feature_maps_figure(np.zeros((1, 8, 8)), [[[0.2]]])
+    assert title(one) == "1 feature map 1×1: none silent (below 1 % of the largest)"
     assert captions(figure) == ["a 3", "0.00", "1.00", "2.00", "4.00", "0.00"]
     np.testing.assert_array_equal(mosaic(figure)[32, 2 * 72 + 32], signed_colours(1.0, 4.0))
     np.testing.assert_array_equal(mosaic(figure)[32, 4 * 72 + 32], signed_colours(-1.0, 1.0))

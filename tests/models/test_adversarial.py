@@ -18,6 +18,7 @@ from models.robustness.certificate import certify_pixels, exact_one_pixel, netwo
 from models.robustness.results import attack, margin_slope
 from models.robustness.victim import linear_victim, on_pixels
 from tests.conftest import Trained
+from tests.dashboard.titles import title
 from tests.models.small_victims import IMAGES, LABELS, QUICK, VALUES, linear, network
 from tests.trainer.exact import run_below
 from theory.adversarial import linear_one_pixel_margins, linear_worst_margins, margins
@@ -151,6 +152,10 @@ def test_a_search_of_nothing_spares_nothing() -> None:
     assert ("certificate" in dict(kept.findings())) == ("test/certified_share" in kept.metrics()) is True
     for name, victim in (("test/accuracy", network()), ("test/accuracy_linear", linear())):  # as they are
         assert kept.metrics()[name] == float((victim(IMAGES).argmax(1) == LABELS).double().mean())
+    half = torch.arange(len(LABELS)) < 3
+    stepped = replace(kept, known=half, example_classes=(LABELS + 1) % 3)  # all wrong after the step, half before it
+    fgsm_figure = dict(stepped.figures(["a", "b", "c"]))["fgsm"]
+    assert title(fgsm_figure) == "one step of ε = 0.1 (FGSM): 3 of 3 fooled, 3 were wrong before"
     nothing = replace(kept, spared=None)
     assert "certificate" not in dict(nothing.findings())
     assert "test/certified_share" not in nothing.metrics()

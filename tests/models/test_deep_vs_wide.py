@@ -195,12 +195,15 @@ def findings_of(shapes: list[list[int]], slope: float = 0.0) -> tuple[Result, di
 
 def test_orders_and_bounds_are_those_of_each_shape() -> None:
     equal, lines = findings_of([[48], [24, 24]])
-    assert "at random weights of order 1,152 at most, whatever the depth" in lines["regions"]
+    assert "mean at random weights, order without its constant: 1,152, whatever the depth" in lines["regions"]
     assert "(some network of the shape has 43,344)" in lines["2×24 neurons"]
+    equal.trained[1] = [50_000.0, math.nan]
+    assert "(some network of the shape has 50,000)" in dict(equal.findings())["2×24 neurons"], "more than the source"
+    equal.trained[1] = [5.0, 5.0]
     assert "48 has 5 ± 0 of 1,177, 2×24 has 5 ± 0 of 90,601" in equal.bounds_text()
     # At most as many parameters as 48 neurons in one layer: fewer neurons with depth.
     _, lines = findings_of([[48], [12, 13]])
-    assert "at random weights of order 1,152, 312 at most, by the number of neurons alone" in lines["regions"]
+    assert "order without its constant: 1,152, 312, by the number of neurons alone" in lines["regions"]
     # 4 neurons: 11 regions at most in one layer and in two, fewer in four; a layer of one unit folds nothing.
     small, lines = findings_of([[4], [2, 2], [1, 1, 1, 1]])
     assert [one.upper for one in small.bounds] == [11, 11, 5]
@@ -226,6 +229,8 @@ def test_a_title_of_counts_that_are_not_known_or_of_bounds_beyond_a_float() -> N
     title = found.bounds_text()
     assert title.endswith("4 has too many to count, at most 11, 2×2 has 8 of 10^400")
     drawn = dict(pictures(found, [Stack(1, [2, *widths, 2], 0.0) for widths in shapes]))
+    names = [str(line.get_label()) for line in drawn["regions_beside_bounds"].axes[0].lines]
+    assert "order at random (Hanin and Rolnick), without its constant" in names
     upper = next(line for line in drawn["regions_beside_bounds"].axes[0].lines if "upper" in str(line.get_label()))
     assert [float(value) for value in upper.get_ydata()] == [11.0, math.inf]
     assert to_image(drawn["regions_beside_bounds"]).std() > 0

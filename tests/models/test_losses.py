@@ -123,12 +123,11 @@ def drawn(learned: float, scale: float = 1.0, medians: tuple[float, float] | Non
 
 
 def test_the_figure_tells_what_was_learned_beside_what_is_due() -> None:
-    told = (
-        "learned | due: absolute error 0.178 | median 1.2; squared error 2 | mean 2; cross entropy 0.5 | share of label"
-    )
-    assert title(drawn(0.178)).startswith(told)
-    assert title(drawn(0.178)).endswith("cross entropy 0.5 | share of label 1: 0.5")
-    assert "| median 1.1 to 1.3;" in title(drawn(1.2, medians=(1.1, 1.3)))
+    told = "learned by the absolute error: 0.178 (median 1.2); by the squared error: 2 (mean 2); by the cross entropy: "
+    assert title(drawn(0.178)) == told + "0.5 (share of label 1: 0.5)"
+    patterns = {str(line._unscaled_dash_pattern) for line in drawn(1.2).axes[0].lines if line.is_dashed()}
+    assert len(patterns) == 2, "median and mean are told apart"
+    assert "(medians 1.1 to 1.3);" in title(drawn(1.2, medians=(1.1, 1.3)))
     dots = [line for line in drawn(99.0).axes[0].lines if line.get_marker() == "o"]
     assert [float(np.ravel(dot.get_xdata())[0]) for dot in dots] == [2], "none where the curve does not reach"
 
