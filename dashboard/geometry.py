@@ -80,6 +80,14 @@ def _boundary(axes: Axes, plane: _Plane) -> None:
     axes.add_artist(Line2D(ends[:, 0], ends[:, 1], **THEORY))  # unlike plot, this moves no limit
 
 
+def _dashed(stages: Sequence[_Stage]) -> str:
+    """What the title says of the planes: that they are drawn, and where there is none."""
+    flat = [stage.plane.normal.any() for stage in stages if stage.points.shape[1] == 2]
+    drawn = "; dashed: the plane of least slack" if any(flat) else ""
+    where = ("; without a line " if drawn else "; ") if not all(flat) else ""
+    return drawn + (f"{where}no plane has less slack than one answer for all" if where else "")
+
+
 def layers_figure(stages: Sequence[_Stage], labels: ArrayLike, lines: Sequence[ArrayLike] | None) -> Figure:
     """The points, and the grid of the input plane, at every stage of a network.
 
@@ -108,7 +116,8 @@ def layers_figure(stages: Sequence[_Stage], labels: ArrayLike, lines: Sequence[A
         if stage.points.shape[1] == 2:
             _boundary(axes, stage.plane)
         seen = "" if share >= 0.9995 else f" ({percent(share)} seen)"
-        verdict = "separable" if stage.plane.separable else f"{percent(stage.accuracy)} by a plane"
+        by = "a plane" if stage.plane.normal.any() else "one answer for all"
+        verdict = "separable" if stage.plane.separable else f"{percent(stage.accuracy)} by {by}"
         name = f"layer {place}" if place else "inputs"
         label(axes, "", "", f"{name}, {stage.points.shape[1]}-d{seen}\n{verdict}")
     for axes in panels[len(stages) :]:
@@ -116,7 +125,7 @@ def layers_figure(stages: Sequence[_Stage], labels: ArrayLike, lines: Sequence[A
     first = next((place for place, stage in enumerate(stages) if stage.plane.separable), None)
     where = "at no layer" if first is None else "from the start" if not first else f"from layer {first} on"
     finding(
-        figure, f"the classes are linearly separable {where}; dashed: the plane of least slack",
+        figure, f"the classes are linearly separable {where}{_dashed(stages)}",
         left=0.35, between=0.4, bottom=0.3,
         below=0.75, header=0.42,
     )  # fmt: skip

@@ -33,6 +33,7 @@ PANELS = 5  # curves of a panel at most
 MARKERS, DASHES = ("o", "s", "^", "D", "v"), ("-", "-.", ":", (0, (6, 1)), (0, (1, 1)))  # of equal activations
 HIDES = 2.0  # factor between the ratio of weight gradients and that of δ from which on the one hides the other
 NAME = 40  # characters of a setting's name
+NEAR = 0.95  # share of the loss of guessing above which a setting is counted
 
 
 def _panels(names: Sequence[str]) -> list[list[int]]:
@@ -172,7 +173,8 @@ def trainability_figure(
         depth: Layers of the networks, for the title.
 
     Returns:
-        A figure of one axes for up to five settings; the title counts the settings still at chance.
+        A figure of one axes for up to five settings; the title counts the settings whose last loss is above
+        ``NEAR`` of that of guessing.
 
     Raises:
         ValueError: If the shapes differ.
@@ -195,10 +197,11 @@ def trainability_figure(
         whole_numbers(axes, epochs)
         label(axes, "epoch", "training loss (nats)" if axes is panels[0] else "")
         legend(axes, loc="upper center", ncols=2, columnspacing=0.8)
-    stuck = int((losses[-1] > 0.95 * chance).sum())
+    above = int((losses[-1] > NEAR * chance).sum())
     finding(
         figure,
-        f"{depth} layers: {stuck} of {len(names)} settings stay at the loss of guessing, ln {num_classes} = "
-        f"{chance:.3f} nats (dashed)",
+        f"{depth} layers: {above} of {len(names)} setting{'s' * (len(names) != 1)} {'has' if above == 1 else 'have'} a "
+        f"mean loss of the last epoch above {100 * NEAR:.0f} % of that of guessing, ln {num_classes} = {chance:.3f} "
+        "nats (dashed)",
     )
     return figure

@@ -1,5 +1,7 @@
 """What the figures of a classifier say, against the numbers they were given and against scikit-learn."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
@@ -131,6 +133,14 @@ def test_a_mistake_names_its_file_by_the_end_of_the_name():
     assert len(last[1]) == caption_characters(112)
     assert len({text.get_text().count("\n") for text in figure.axes[0].texts}) == 1
     assert file_name("/x/\udcff$.png", 20) == "?\\$.png"
+
+
+def test_captions_of_wide_letters_do_not_run_into_one_another():
+    names = ["snow_mammoth_woman", "warm_homemade_meal", "common_wombat"]
+    figure = batch_figure(np.zeros((9, 1, 8, 8)), np.arange(9) % 3, names)
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_long_names_get_a_line_each_and_no_mistake_is_said():

@@ -77,14 +77,19 @@ def test_compression_tells_how_many_numbers_pca_needs():
     figure = compression_figure(curves, {"autoencoder": (2, 19.0)})
     assert title(figure) == "autoencoder: 19.0 dB from 2 numbers a picture; PCA needs 4 for the same"
     assert figure.axes[0].get_ylim()[1] == 52
-    assert "from 1 number a picture" in title(compression_figure(curves, {"autoencoder": (1, 9.0)}))
+    better = "from 1 number a picture; PCA with as many is better: 10.0 dB"
+    assert better in title(compression_figure(curves, {"autoencoder": (1, 9.0)}))
     assert "PCA does not reach it" in title(compression_figure({"PCA": ([1], [3.0])}, {"autoencoder": (2, 19.0)}))
 
 
 def test_anomalies_show_both_kinds_and_the_area():
     errors = {"code": ([1, 2, 3], [4, 5, 6], 1.0), "pca": ([1, 1, 1], [1, 1, 1], 0.5)}
     figure = anomalies_figure(errors, 8)
-    assert "AUC 1.000 by autoencoder and 0.500 by PCA" in title(figure)
+    assert "by autoencoder alone: AUC 1.000 by autoencoder and 0.500 by PCA" in title(figure)
+    assert "last bar: and all above" in figure.axes[0].get_xlabel()
+    assert "pictures not told from" in title(anomalies_figure({"pca": errors["pca"]}, 8))
+    figure.canvas.draw()
+    assert figure.axes[0].get_legend().get_window_extent().y0 >= figure.axes[0].bbox.y1
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [
         "pictures: mean 2",
         "Gaussian, same covariance: mean 5",
