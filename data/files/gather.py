@@ -176,7 +176,7 @@ def gather(
     shown = contents([scanned[position] for position in good])
     given = {entry.split for entry in files}
     for part in sorted(PARTS[1:]):
-        if part in given and not any(files[position].split == part for position in good):
+        if good and part in given and not any(files[position].split == part for position in good):
             raise LayoutError(f"{source}: no picture of {part} can be read; {why_bad(bad)}")
     entries = decide_splits([files[position] for position in good], shown, rule, source)
     lost = listing.empty + [
