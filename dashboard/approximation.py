@@ -124,7 +124,7 @@ def error_figure(
         root: By what the integral of the constant is divided.
         chosen: Errors of the first method's seeds that are its result, shape (W,); where it has several, they are
             starred, and the title tells of them instead of the median.
-        more_pieces: Floors of N + 1 pieces, shape (W,), given where the first method passes those of N.
+        more_pieces: Floors of N + 1 pieces, shape (W,), given where a method passes those of N.
         exact: Errors up to this one are 0 but for rounding; they lie on a line named 0 below all others.
 
     Returns:
@@ -229,7 +229,9 @@ def knots_figure(path: ArrayLike, due: ArrayLike, *, subject: str) -> Figure:
     legend(axes, loc="upper left")
     moved = np.abs(path - path[0]).mean(1)
     half = int(np.argmax(moved >= moved[-1] / 2))
-    finding(figure, f"{subject}: knots moved by {moved[-1]:.3f} on average, half of it in {half} rounds")
+    finding(
+        figure, f"{subject}: knots moved by {moved[-1]:.3f} on average, half of it in {half} round{'s' * (half != 1)}"
+    )
     return figure
 
 
@@ -263,7 +265,7 @@ def units_figure(x: ArrayLike, units: ArrayLike, offset: float, *, subject: str)
     low, high = float(sums[-1].min()), float(sums[-1].max())
     margin = max(high - low, 1e-12)
     right.set_ylim(low - 0.6 * margin, high + 0.6 * margin)
-    label(left, "x", "value", "each unit: flat, then a slope")
+    label(left, "x", "value", "each unit: at most two straight pieces")
     label(right, "x", "value", "the sum of the first n units, n = 1 … N")
     legend(right)
     largest, more = float(np.abs(units).max()), len(units) > 1

@@ -88,11 +88,12 @@ def recall_figure(
     found = round(float(recall[first]) * int(support[first]))
     rest = f" (the lowest {len(shown)} of {len(order)})" if len(shown) < len(order) else ""
     if recall[first] == 1:
-        text = f"all found in every class; lowest end of an interval {100 * low[shown].min():.0f} %"
+        text = f"all found in every class; lowest end of an interval {percent(float(low[shown].min()))}"
     else:
+        ends = f"{percent(float(low[first]))} to {percent(float(high[first]))}"
         text = (
             f"lowest is {short_names(class_names, FULL_NAME)[first]} with {percent(recall[first])} "
-            f"({found} of {int(support[first])}; interval {100 * low[first]:.0f} to {100 * high[first]:.0f} %)"
+            f"({found} of {int(support[first])}; interval {ends})"
         )
     finding(figure, f"recall by class{rest}: {text}", left=left, header=0.26)
     return figure

@@ -59,7 +59,8 @@ def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLik
         ratio: Within-class over between-class distance in feature space, divided by the same in pixel space, shape
             (E,): 1 for an isometry (the network has changed nothing), 0 at neural collapse.
         cosine: Smallest, mean and largest cosine between two class means, seen from their common mean, shape (E, 3):
-            all are -1/(C-1) at collapse. The mean alone is near that for almost any features.
+            all are -1/(C-1) at collapse. The mean is not drawn: the centred means add up to 0, so it is near that
+            whatever was learnt.
         num_classes: C, at least 2.
 
     Returns:
@@ -103,15 +104,20 @@ def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLik
 
 
 def _draw_cosines(axes: Axes, epochs: NDArray[np.floating], cosine: NDArray[np.floating], num_classes: int) -> str:
-    """Cosines between class means over the epochs, shape (E, 3), on the whole range of a cosine; the last in words."""
-    lowest, mean, highest = cosine.T
+    """Spread of the cosines between class means, shape (E, 3), on the whole range of a cosine; the last in words."""
+    lowest, _, highest = cosine.T
     axes.fill_between(epochs, lowest, highest, color=VERMILLION, alpha=0.18, linewidth=0, label="all pairs")
-    axes.plot(epochs, mean, color=VERMILLION, linewidth=1.6, label="mean of the pairs", **_line(epochs, mean))
+    for edge, name in ((highest, "largest and smallest"), (lowest, None)):
+        axes.plot(epochs, edge, color=VERMILLION, linewidth=1.6, label=name, **_line(epochs, edge))
     collapse = -1 / (num_classes - 1)
     _dashed(axes, {"−1/(C−1): neural collapse": collapse})
     axes.set_ylim(-1.05, 1.05)
-    label(axes, "epoch", "cosine of two class means (1)", "class means as far apart as can be?")
-    return f"class-mean cosines {signed(lowest[-1])} to {signed(highest[-1])} (collapse {signed(collapse)})"
+    label(axes, "epoch", "cosine of two class means (1)", "is the spread gone? (mean: so by construction)")
+    error = max(highest[-1] - collapse, collapse - lowest[-1])
+    return (
+        f"class-mean cosines {signed(lowest[-1])} to {signed(highest[-1])}, up to {max(error, 0):.3f} from "
+        f"collapse ({signed(collapse)})"
+    )
 
 
 def beside_theory_figure(

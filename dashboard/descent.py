@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.legends import legend_above
-from dashboard.scales import logarithmic
+from dashboard.scales import logarithmic, power
 from dashboard.style import (
     BLUE,
     CYCLE,
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[np.floating[Any]]
+
+LEAST = 1e-17  # distances up to this are not drawn
+EQUAL = 4.0  # times one axis as long as the other up to which both get one scale
 
 
 def path_figure(path: Array, axes_places: Sequence[Array], values: Array, goal: Any, *, title: str) -> Figure:
@@ -66,6 +69,9 @@ def path_figure(path: Array, axes_places: Sequence[Array], values: Array, goal: 
             axes.plot(float(goal[0]), float(goal[1]), "x", color="#333333", label="∇f = 0", **cross)
         axes.set_xlim(axes_places[0][0], axes_places[0][-1])
         axes.set_ylim(axes_places[1][0], axes_places[1][-1])
+        wide, high = (float(places[-1] - places[0]) for places in axes_places)
+        if max(wide, high) <= EQUAL * min(wide, high):  # a right angle, as of a gradient and a contour, looks it
+            axes.set_aspect("equal")
         label(axes, "x", "y")
     finding(figure, title, header=legend_above(axes, 3))
     return figure
@@ -84,19 +90,25 @@ def shrinking_figure(distances: Array, predicted: Array | None, curvature: Seque
     """
     figure, (axes,) = new_figure(6.4, 4.0)
     steps = np.arange(len(distances), dtype=float)
-    visible = lambda values: np.where(values > 1e-17, values, np.nan)
+    visible = lambda values: np.where(values > LEAST, values, np.nan)
     for place, one in enumerate(curvature):
         axes.plot(steps, visible(distances[:, place]), "o", color=CYCLE[place], markersize=3.2, linestyle="none",
-                  label=f"measured, λ = {one:.4g}")  # fmt: skip
+                  label=f"measured, λ = {_minus(f'{one:.4g}')}")  # fmt: skip
         if predicted is not None:
             axes.plot(steps, visible(predicted[:, place]), **THEORY, label="predicted" if place == 0 else None)
     logarithmic(axes, y=True)
     label(axes, "step", "distance along the eigenvector")
     whole_numbers(axes, steps)
     legend(axes)
-    ends = ", ".join(f"{a:.2g} → {b:.2g}" for a, b in zip(distances[0], distances[-1], strict=True))
+    shown = lambda value: _minus(f"{value:.2g}") if not value <= LEAST else f"below {power(LEAST)} (not drawn)"
+    ends = ", ".join(f"{shown(a)} → {shown(b)}" for a, b in zip(distances[0], distances[-1], strict=True))
     finding(figure, f"distance from the stationary point along each eigenvector: {ends}", left=0.75)
     return figure
+
+
+def _minus(number: str) -> str:
+    """A number as text with a true minus sign."""
+    return number.replace("-", "\N{MINUS SIGN}")
 
 
 def factor_figure(
@@ -125,7 +137,7 @@ def factor_figure(
         rates = np.linspace(0, max(1.5 * lr, 2.6 / steep), 201)[1:]
     for place, (measured, one) in enumerate(zip(factors, curvature, strict=True)):
         axes.plot(rates, [due(float(rate), one) for rate in rates], **{**THEORY, "color": CYCLE[place]},
-                  label=f"due, λ = {one:.4g}")  # fmt: skip
+                  label=f"due, λ = {_minus(f'{one:.4g}')}")  # fmt: skip
         if np.isfinite(measured):
             axes.plot(lr, measured, "o", color=CYCLE[place], markersize=6, label="measured")
     axes.axhline(1.0, color="#888888", linewidth=1.0)
@@ -134,7 +146,7 @@ def factor_figure(
     legend(axes)
     seen = [(a, due(lr, b)) for a, b in zip(factors, curvature, strict=True) if np.isfinite(a)]
     gap = max((abs(a - b) for a, b in seen), default=float("nan"))
-    text = f"at most {gap:.2g} from theory" if gap else "as in theory, to the last digit"
+    text = f"at most {_minus(f'{gap:.2g}')} from theory" if gap else "as in theory, to the last digit"
     text = text if seen else unmeasured
     finding(figure, f"factor per step at α = {lr:g}: {text}; below 1 the path comes nearer, above it leaves")
     return figure

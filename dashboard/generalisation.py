@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from dashboard.legends import legend_above
 from dashboard.scales import logarithmic
-from dashboard.style import BLUE, CYCLE, GREEN, THEORY, VERMILLION, finding, label, legend, new_figure
+from dashboard.style import BLUE, CYCLE, GREEN, THEORY, VERMILLION, finding, label, legend, new_figure, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,9 +65,13 @@ def capacity_figure(
         ticks = [tick for tick in TICKS if low / 1.3 <= tick <= high * 1.3]
         if len(ticks) > 1:
             axes.set_yticks(ticks)
+        whole_numbers(axes, places)
         label(axes, unit, "mean squared error (1)", title)
         best = int(np.argmin(test))
-        texts.append(f"{title}: best {unit} {sizes[best]} ({test[best]:.3g}), largest {sizes[-1]} ({test[-1]:.3g})")
+        found = f"best {unit} {sizes[best]} ({test[best]:.3g}), largest {sizes[-1]} ({test[-1]:.3g})"
+        if sizes[best] == sizes[-1]:
+            found = f"best {unit} {sizes[-1]} ({test[-1]:.3g}), the largest"
+        texts.append(f"{title}: {found}")
     for number, (axes, title) in enumerate(zip(panels, measured, strict=True)):
         if not number or title in bounds:
             legend(axes)

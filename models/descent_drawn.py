@@ -41,3 +41,11 @@ def land(
     grid = [torch.from_numpy(axis) for axis in axes]
     places = torch.meshgrid(*grid, indexing="xy") if len(grid) > 1 else grid
     return path.numpy(), list(axes), expression(*places).numpy(), course.account.point
+
+
+def heading(course: Course, drawn: NDArray[np.floating]) -> str:
+    """The outcome, and how much of the path is drawn where that is not all. Args: course; drawn, what ``land`` gave."""
+    steps = len(drawn) - 1
+    if steps == course.steps:
+        return course.outcome()
+    return f"{course.outcome()}; first {'step' if steps == 1 else f'{steps} steps'} of {course.steps} shown"

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from dashboard.descent import factor_figure, path_figure, shrinking_figure
 from models.descending import EDGES, Course
-from models.descent_drawn import distances, land
+from models.descent_drawn import distances, heading, land
 from models.limits import POSITIVE, SHARE, check_within
 from models.running_away import runs_away
 from theory.descent import gradient, hessian
@@ -203,7 +203,8 @@ class GradientDescentTask(LightningModule):
     def figures(self) -> Iterator[tuple[str, Any]]:
         """The path on the function, the shrinking of the distance, and the factor over the learning rate."""
         course = self.course()
-        yield "path", path_figure(*land(course), title=course.outcome())
+        drawn = land(course)
+        yield "path", path_figure(*drawn, title=heading(course, drawn[0]))
         if course.account.point is not None:
             yield "distance", shrinking_figure(*distances(course))
             pairs = zip(course.factors(), course.account.curvature.tolist(), strict=False)

@@ -37,7 +37,9 @@ def pictures(
     width = result.widths[place]
     methods = {"free knots" if spline is not None else result.method.name: result.method.errors}
     methods |= {other.name: other.errors for other in result.others}
-    passed = any(result.passes(error, place) for place, error in enumerate(result.errors))
+    passed = any(
+        result.passes(float(row.min()), place) for errors in methods.values() for place, row in enumerate(errors)
+    )
     yield "error", error_figure(
         result.widths, methods, result.known_floors(), result.constant, subject=result.function,
         root=root_of_720(result.length), chosen=result.errors, more_pieces=result.unit_floors if passed else (),

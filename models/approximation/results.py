@@ -196,13 +196,14 @@ class Result:
         if self.starts and self.floors is not None:
             blind = [self.ratios(list(errors)) for name, errors in self.starts.items() if name.startswith("random")]
             if blind and np.isfinite(blind).all():
-                text = ", ".join(f"{np.mean(of):.3g} ± {np.std(of):.2g}" for of in zip(*blind, strict=True))
-                lines.append(
-                    ("blind starts", f"from {len(blind)} random sets of knots the same search ends at × {text}")
-                )
+                sets, several = f"{len(blind)} random set{'s' * (len(blind) > 1)}", len(blind) > 1
+                spread = lambda of: f" ± {np.std(of):.2g}" * several
+                text = ", ".join(f"{np.mean(of):.3g}{spread(of)}" for of in zip(*blind, strict=True))
+                lines.append(("blind starts", f"from {sets} of knots the same search ends at × {text}"))
         if self.others:
             text = "; ".join(f"{m.name} {m.steps:,} steps, {m.seconds:.1f} s" for m in [self.method, *self.others])
-            lines.append(("budget", f"{text}; median of {self.others[0].errors.shape[1]} seeds"))
+            seeds = self.others[0].errors.shape[1]
+            lines.append(("budget", f"{text}; {f'median of {seeds} seeds' if seeds > 1 else '1 seed'}"))
         if self.network_gap is not None:
             lines.append(
                 ("as a network", f"Linear-ReLU-Linear and broken line differ by at most {self.network_gap:.1e}")

@@ -109,6 +109,7 @@ def test_knots_on_their_way() -> None:
     figure = knots_figure(path, path[-1], subject="f")
     np.testing.assert_allclose(figure.axes[0].lines[1].get_xdata(), path[:, 1])
     assert title(figure) == "f: knots moved by 0.100 on average, half of it in 2 rounds"
+    assert title(knots_figure(path[[0, 2]], path[-1], subject="f")).endswith("half of it in 1 round")
 
 
 def test_units_add_up() -> None:
@@ -116,6 +117,7 @@ def test_units_add_up() -> None:
     figure = units_figure(X, units, 1.0, subject="f")
     np.testing.assert_allclose(figure.axes[1].lines[-1].get_ydata(), 1 + units.sum(0))
     assert "2 lines of height up to 1 add up to a function of height 0.5" in title(figure)
+    assert figure.axes[0].get_title("left") == "each unit: at most two straight pieces"
     assert "1 line of height up to 1 adds up to" in title(units_figure(X, units[:1], 1.0, subject="f"))
 
 

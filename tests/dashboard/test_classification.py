@@ -94,13 +94,15 @@ def test_recall_is_sorted_with_its_intervals_and_the_accuracy_dashed():
     assert segments == [[0.3, 0.7], [0.8, 0.95]]
     dashed = next(line for line in axes.lines if line.is_dashed())
     np.testing.assert_allclose(dashed.get_xdata(), 24 / 40)
-    assert "lowest is dog with 50.0 % (15 of 30; interval 30 to 70 %)" in figure.get_suptitle().replace("\n", " ")
+    assert "lowest is dog with 50.0 % (15 of 30; interval 30.0 % to 70.0 %)" in figure.get_suptitle().replace("\n", " ")
 
 
 def test_recall_of_nothing_and_of_everything():
     assert "no picture" in recall_figure([np.nan], [0], [1], [0], ["a"]).get_suptitle()
     title = recall_figure([1, 1], [0.8, 0.7], [1, 1], [20, 9], ["a", "b"]).get_suptitle()
-    assert title == "recall by class: all found in every class; lowest end of an interval 70 %"
+    assert title == "recall by class: all found in every class; lowest end of an interval 70.0 %"
+    high = recall_figure([0.98, 1], [0.97, 0.9], [0.999, 1], [500, 9], ["a", "b"]).get_suptitle()
+    assert "to 99.9 %)" in high.replace("\n", " "), "not rounded up to 100 %"
 
 
 def test_the_worst_mistakes_are_those_that_give_the_truth_the_least():

@@ -35,11 +35,13 @@ def test_neural_distance_has_isometry_and_collapse_dashed(classes):
     assert dashed_heights(left) == [0, 1]
     assert dashed_heights(right) == [-1 / (classes - 1)]
     assert drawn(left)[0].get_ydata().tolist() == [1.0, 0.6, 0.31]
-    assert drawn(right)[0].get_ydata().tolist() == [0.0, -0.05, -0.1]
+    # The mean is near the dashed line whatever was learnt.
+    assert [line.get_ydata().tolist() for line in drawn(right)] == [[0.5, 0.2, 0.1], [-0.4, -0.3, -0.2]]
     (band,) = right.collections
     assert band.get_paths()[0].get_extents().intervaly.tolist() == [-0.4, 0.5]
     assert "are closer than as pixels: ratio 1.00 → 0.31" in title(figure)
-    assert "class-mean cosines −0.200 to 0.100" in title(figure)
+    away = max(0.1 + 1 / (classes - 1), 0.2 - 1 / (classes - 1))
+    assert f"class-mean cosines −0.200 to 0.100, up to {away:.3f} from collapse" in title(figure)
     assert right.get_ylim() == (-1.05, 1.05)
 
 

@@ -68,6 +68,11 @@ def test_capacity_tells_best_and_largest(panels):
     measured = {f"way {number}": errors for number in range(panels)}
     figure = capacity_figure([0, 1, 2], measured, {"way 0": errors}, 0.25, unit="degree")
     assert title(figure).startswith("way 0: best degree 1 (0.5), largest 2 (30)")
+    figure.draw_without_rendering()
+    assert all(float(place).is_integer() for axes in figure.axes for place in axes.get_xticks())
+    assert title(capacity_figure([0, 1], {"way": ([1.0, 0.3], [1.2, 0.5])}, {}, 0.25, unit="degree")) == (
+        "way: best degree 1 (0.5), the largest"
+    )
     assert inside(figure)
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
 

@@ -11,9 +11,12 @@ from models.approximation.descent import LBFGS, Adam
 from models.approximation.family import Activation, Family, activation_function
 from models.approximation.gauss_newton import GaussNewton
 from models.approximation.knots import ABSENT, begin, evaluate, fit_values, improve, knots_of, log_gaps_of
+from models.approximation.measure import Drawing
+from models.approximation.pictures import pictures
 from models.approximation.reference import closed_constant, estimated_constant, find_floors, function_at, one_network
 from models.approximation.results import Method, Result, fitted_slope, ratio
 from models.approximation.search import Line, SplineSearch, moved_over
+from tests.dashboard.titles import title
 from theory.expression import Expression
 from theory.named_functions import TARGETS
 from theory.segmentation import best_segmentation
@@ -263,6 +266,20 @@ def test_an_error_below_the_floor_names_the_floor_that_holds() -> None:
         "make N + 1 pieces, whose floor is 5.0000e-03, 0"
     )
     assert not found.passes(0.01 * (1 - 1e-8), 0), "on the floor but for rounding"
+
+
+def test_a_method_below_the_floor_brings_the_floor_of_more_pieces() -> None:
+    found = result_of([0.02], [0.01])
+    found.unit_floors, found.starts = [0.008], {"random 1": np.array([0.03])}
+    found.others = [Method("Adam", np.array([[0.009]]), np.zeros(1, dtype=np.int64), 1, 0.1)]
+    x, empty = torch.zeros(4, 2), torch.zeros(1, 4)
+    drawing = Drawing((x, empty[0], empty[0]), empty, [], [], empty[0], empty, None)
+    name, figure = next(pictures(found, drawing, None, 0.0, 1.0))
+    assert name == "error"
+    assert title(figure).endswith("N units can make N + 1 pieces, the floor is of N")
+    lines = dict(found.findings())
+    assert lines["blind starts"] == "from 1 random set of knots the same search ends at × 3"
+    assert lines["budget"].endswith("; 1 seed")
 
 
 def test_an_error_between_the_samples_that_is_another_is_told() -> None:

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from models.descent_drawn import distances
+from dashboard.descent import path_figure, shrinking_figure
+from models.descent_drawn import distances, heading, land
 from models.gradient_descent import GradientDescentTask
 from models.running_away import runs_away
+from tests.dashboard.titles import title
 from tests.models.resuming import assert_equal_runs, stopped_and_resumed
 from train import main
 
@@ -198,6 +201,21 @@ def test_a_flat_direction_is_not_drawn() -> None:
     assert found.shape == (3, 1)
     assert due is not None
     assert due.shape == (3, 1)
+
+
+def test_the_title_of_the_distances_names_no_value_that_is_not_drawn() -> None:
+    figure = shrinking_figure(np.array([[1.0, 2.0], [0.0, 1e-5]]), None, [-2.0, 1.0])
+    assert title(figure).endswith(": 1 → below 10⁻¹⁷ (not drawn), 2 → 1e−05")
+
+
+@pytest.mark.parametrize(("wide", "aspect"), [(1.0, 1.0), (100.0, "auto")])
+def test_contours_are_crossed_at_a_right_angle_where_the_axes_allow_it(wide: float, aspect: Any) -> None:
+    task = GradientDescentTask("x^2+y^2", [wide, 1.0])
+    task.path += [[0.5 * wide, 0.5], [0.25 * wide, 0.25]]
+    drawn = land(task.course())
+    assert path_figure(*drawn, title="f").axes[0].get_aspect() == aspect
+    assert heading(task.course(), drawn[0]) == task.course().outcome()
+    assert heading(task.course(), drawn[0][:2]).endswith("; first step of 2 shown")
 
 
 def test_running_away_past_a_degenerate_point(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
