@@ -84,7 +84,7 @@ def _dashed(stages: Sequence[_Stage]) -> str:
     """What the title says of the planes: that they are drawn, and where there is none."""
     flat = [stage.plane.normal.any() for stage in stages if stage.points.shape[1] == 2]
     drawn = "; dashed: the plane of least slack" if any(flat) else ""
-    where = ("; without a line " if drawn else "; ") if not all(flat) else ""
+    where = ("; where no line is, " if drawn else "; ") if not all(flat) else ""
     return drawn + (f"{where}no plane has less slack than one answer for all" if where else "")
 
 

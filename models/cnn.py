@@ -31,9 +31,6 @@ from models.pixels import normalise
 from models.resuming import resumes
 from models.training_pictures import FewPictures, few_training_pictures
 
-# Options of the network of our own, named as `models.convnet.CNN` names them.
-SIZES = ("widths", "padding", "depths", "pools", "patch", "dropout", "logit_scale", "norm_momentum", "columns")
-
 
 class CNNTask(ClassifierReporting, LightningModule):
     """Classifies pictures with a convolutional network of our own or a pretrained backbone.
@@ -144,7 +141,7 @@ class CNNTask(ClassifierReporting, LightningModule):
         if backbone == "cnn":
             if lr == "auto":
                 raise ValueError("--model.lr auto needs a pretrained --model.backbone; give a number")
-            sizes = {name: options[name] for name in SIZES}
+            sizes = {name: options[name] for name in idle.OWN}
             self.network: Any = CNN(in_channels, len(class_names), image_size, **sizes)
         else:
             from models.finetune.policy import pretrained

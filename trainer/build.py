@@ -18,7 +18,15 @@ from dashboard.layout import Layout
 from trainer.device import check_device, full_float32, resolve_precision
 from trainer.errors import SIGINT_EXIT, RunFailed, UserError
 from trainer.fit.around import NoProfiler
-from trainer.fit.checkpoint import BestCheckpoint, CutEpoch, HouseRecord, LastCheckpoint, Mode, SafeCheckpointIO
+from trainer.fit.checkpoint import (
+    BestCheckpoint,
+    CutEpoch,
+    HouseRecord,
+    LastCheckpoint,
+    Mode,
+    SafeCheckpointIO,
+    written,
+)
 from trainer.fit.guard import FiniteGuard, LoaderGuard, check_training_batches
 from trainer.fit.histograms import Histograms
 from trainer.fit.inexact import Inexact
@@ -168,29 +176,27 @@ def fit(
         ckpt_path: Checkpoint to go on from, as ``find_resume`` gives it.
 
     Raises:
-        RunFailed: With exit status 1 (not finite, disk full), 129 (SIGHUP), 130 (SIGINT) or 143
-            (SIGTERM).
+        RunFailed: With exit status 1 (not finite, disk full), 129 (SIGHUP), 130 (SIGINT) or 143 (SIGTERM).
         UserError: If there is nothing to train or validate on, or the metric's name is wrong.
     """
     stopper: StopOnSignal = _find(trainer, StopOnSignal)
     path = None if ckpt_path is None else str(ckpt_path)
     last: LastCheckpoint | None = _find(trainer, LastCheckpoint)
-    with stopper.signals.installed(None if last is None else last.path) as signals:
+    with stopper.signals.installed(written(last)) as signals:
         try:
             trainer.fit(task, datamodule=datamodule, ckpt_path=path, weights_only=True if path else None)
         except (KeyboardInterrupt, SystemExit) as error:
             causes = error, error.__context__  # Lightning makes an exit of an interrupt
             interrupted = any(isinstance(cause, KeyboardInterrupt) for cause in causes)
             what = f"stopped by {'KeyboardInterrupt' if interrupted else 'SystemExit'} in the code of the task"
-            kept = last is not None and last.path.is_file()
-            way = goes_on(last.path.parent.parent) if last is not None and kept else "nothing was saved"
+            way = goes_on(saved.parent.parent) if (saved := written(last)) else "nothing was saved"
             raise RunFailed(f"{what}: {way}", SIGINT_EXIT if interrupted else 1) from error
         check_training_batches(trainer)
-        written = last is not None and last.path.is_file()
-        if last is not None and not written and trainer.current_epoch:
+        saved = written(last)
+        if last is not None and saved is None and trainer.current_epoch:
             raise RunFailed(f"training ended, but {last.path} does not exist")
         if stopper.asked(trainer):
-            signals.stop(last.path if last is not None and written else None)
+            signals.stop(saved)
 
 
 def test(
@@ -211,11 +217,12 @@ def test(
             not see the test. The log, whose curves are those of training, does not get these figures.
 
     Raises:
-        RunFailed: With exit status 130 or 143 after a signal.
+        RunFailed: With exit status 129, 130 or 143 after a signal.
     """
     stopper: StopOnSignal = _find(trainer, StopOnSignal)
-    kept = {"best": _find(trainer, BestCheckpoint), "last": _find(trainer, LastCheckpoint)}
-    path = next((kept[name].path for name in (which, "last") if kept[name] and kept[name].path.is_file()), None)
+    last = written(_find(trainer, LastCheckpoint))
+    path = written(_find(trainer, BestCheckpoint)) if which == "best" else None
+    path = path or last
     if path is not None and path.stem != which:
         notice(f"no {which}.ckpt was kept: testing {path}")
     checkpoint: dict[str, Any] = {
@@ -223,7 +230,7 @@ def test(
         "weights_only": True if path else None,
     }
     validated: list[Mapping[str, float]] = []
-    with stopper.signals.installed(None if kept["last"] is None else kept["last"].path):
+    with stopper.signals.installed(last):
         if validate:
             loggers, trainer.loggers = trainer.loggers, []
             try:

@@ -82,6 +82,25 @@ def again_soon(number: int) -> None:
     timer.start()
 
 
+def pass_to_worker(number: int) -> None:
+    """What a loader's worker makes of a signal: it inherited its parent's handler, and the parent ends it by SIGTERM."""
+    if number == signal.SIGTERM:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Handlers of these signals that are set in here are given back afterwards; only the main thread may have any."""
+    former = {number: signal.getsignal(number) for number in heeded()}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in former.items():
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP raise `Interrupted` here; their former handlers are given back."""
@@ -91,19 +110,15 @@ def interruptible() -> Iterator[None]:
     process = os.getpid()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == process:
-            if must_wait(frame):
-                return again_soon(number)
-            if number == HANGUP:
-                leave_closed_terminal()
-            raise Interrupted(number)
-        if number == signal.SIGTERM:  # a loader's worker, which inherited the handler; its parent ends it by SIGTERM
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+        if os.getpid() != process:
+            return pass_to_worker(number)
+        if must_wait(frame):
+            return again_soon(number)
+        if number == HANGUP:
+            leave_closed_terminal()
+        raise Interrupted(number)
 
-    former = {number: signal.signal(number, stop) for number in heeded()}
-    try:
+    with handlers_kept():
+        for heard in heeded():
+            signal.signal(heard, stop)
         yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)

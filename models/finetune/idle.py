@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# Of the task, for a pretrained network alone; and for our own network alone.
+# Of the task, for a pretrained network alone; and for our own network alone, named as `models.convnet.CNN` names them.
 BACKBONE = (
     "weights", "tune", "head_start", "head_views", "opinion", "freeze_epochs", "unfreeze_milestones", "layer_decay",
     "norm", "ema_decay", "mixup", "cutmix", "mix_off_epochs", "channels_last",

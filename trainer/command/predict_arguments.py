@@ -11,6 +11,10 @@ from trainer.command.arguments import Arguments, at_least, refuse_to_overwrite
 from trainer.errors import UserError, expand
 
 FORMATS = ("onnx", "torch-export", "safetensors")
+STATUSES = (
+    "exit status: 0 all went well; 1 {}; 2 wrong input; 129, 130 or 143 stopped by SIGHUP, SIGINT or SIGTERM; "
+    "141 whoever read the output went away"
+)
 CHECKPOINT = "a run folder, or a checkpoint such as runs/cnn-digits/RUN/checkpoints/best.ckpt"
 
 
@@ -20,8 +24,7 @@ def read_arguments(argv: Sequence[str]) -> Namespace:
         "predict.py",
         "Predicts the class of pictures with a checkpoint of train.py. 'predict.py evaluate' judges the classifier on "
         "labelled pictures, 'predict.py export' makes a file of it for other programs; each has its own --help.",
-        "exit status: 0 all went well; 1 no picture could be read, or with --strict not all; 2 wrong input; "
-        "129, 130 or 143 stopped by SIGHUP, SIGINT or SIGTERM; 141 whoever read the output went away",
+        STATUSES.format("no picture could be read, or with --strict not all"),
     )
     parser.add_argument("checkpoint", help=CHECKPOINT)
     parser.add_argument("paths", nargs="+", help="pictures, or folders that are searched for pictures")
@@ -49,8 +52,7 @@ def read_evaluate_arguments(argv: Sequence[str]) -> Namespace:
         "Judges a classifier on labelled pictures, without training: accuracy and its interval beside chance, loss, "
         "the classes found and confused, calibration. Each picture is answered as predict.py answers it; one that "
         "cannot be read is left out of the figures.",
-        "exit status: 0 all went well; 1 no picture could be read, or the disk is full; 2 wrong input; "
-        "129, 130 or 143 stopped by SIGHUP, SIGINT or SIGTERM; 141 whoever read the output went away",
+        STATUSES.format("no picture could be read, or the disk is full"),
     )
     parser.add_argument("checkpoint", help=CHECKPOINT)
     parser.add_argument(
@@ -105,10 +107,9 @@ def read_export_arguments(argv: Sequence[str]) -> Namespace:
         "predict.py export",
         "Writes a classifier for other programs: uint8 pictures in, probabilities out, class names and preprocessing "
         "inside. The file is read back and compared with torch.",
-        "exit status: 0 all went well; 1 the file disagrees with torch, or the disk is full; 2 wrong input; "
-        "129, 130 or 143 stopped by SIGHUP, SIGINT or SIGTERM; 141 whoever read the output went away",
+        STATUSES.format("the file disagrees with torch, or the disk is full"),
     )
-    parser.add_argument("checkpoint", help="a run folder, or a checkpoint")
+    parser.add_argument("checkpoint", help=CHECKPOINT)
     parser.add_argument(
         "--to",
         choices=FORMATS,

@@ -79,6 +79,11 @@ class CutEpoch(Callback):
                 counted["processed"] -= 1
 
 
+def written(checkpoint: LastCheckpoint | BestCheckpoint | None) -> Path | None:
+    """The file that a callback wrote, if there is one; None too when checkpoints are off."""
+    return checkpoint.path if checkpoint is not None and checkpoint.path.is_file() else None
+
+
 class LastCheckpoint(Checkpoint):
     """Keeps the newest state in ``last.ckpt``.
 

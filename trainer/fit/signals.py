@@ -20,8 +20,17 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from trainer.errors import SIGINT_EXIT, RunFailed
-from trainer.fit.checkpoint import LastCheckpoint, between_steps
-from trainer.interrupt import HANGUP, STATUS, again_soon, heeded, leave_closed_terminal, must_wait
+from trainer.fit.checkpoint import LastCheckpoint, between_steps, written
+from trainer.interrupt import (
+    HANGUP,
+    STATUS,
+    again_soon,
+    handlers_kept,
+    heeded,
+    leave_closed_terminal,
+    must_wait,
+    pass_to_worker,
+)
 from trainer.notice import notice_of_signal
 from trainer.run.way_on import goes_on
 
@@ -52,11 +61,8 @@ class Signals:
     def handle(self, number: int, frame: FrameType | None) -> None:
         """The handler of all of them."""
         received = signal.Signals(number)
-        if os.getpid() != self._process:  # a loader's worker, which inherited the handler
-            if received == signal.SIGTERM:
-                signal.signal(number, signal.SIG_DFL)
-                os.kill(os.getpid(), number)
-            return
+        if os.getpid() != self._process:
+            return pass_to_worker(number)
         if self.received is not None:
             if received == signal.SIGINT:
                 notice_of_signal("second interrupt: stopping at once, nothing more is saved")
@@ -100,23 +106,19 @@ class Signals:
         """Take the signals over for a while, then give them back to their former handlers.
 
         Args:
-            kept: Where a checkpoint lies, if the file is there.
+            kept: A checkpoint that is there.
 
         Raises:
             RunFailed: With the exit status of a signal for which nobody waited.
         """
-        former = {number: signal.getsignal(number) for number in heeded()}
         self.received, self.can_wait = None, False
-        self.kept = kept if kept is not None and kept.is_file() else None
-        self.install()
-        try:
-            yield self
-        except Stopped as stopped:
-            raise stopped.failure from None
-        finally:
-            if threading.current_thread() is threading.main_thread():
-                for number, handler in former.items():
-                    signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        self.kept = kept
+        with handlers_kept():
+            self.install()
+            try:
+                yield self
+            except Stopped as stopped:
+                raise stopped.failure from None
 
 
 class StopOnSignal(Callback):
@@ -154,7 +156,7 @@ class StopOnSignal(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Nobody looks any more; what was saved is there."""
-        self.signals.kept = self.last.path if self.last is not None and self.last.path.is_file() else None
+        self.signals.kept = written(self.last)
         self.signals.can_wait = False
 
     def between_batches(self, trainer: Trainer) -> None:
@@ -188,7 +190,7 @@ class StopOnSignal(Callback):
         """After the end of an epoch, whose metrics are logged and whose checkpoint is written."""
         self.signals.can_wait = True
         if self.asked(trainer):
-            self.signals.stop(self.last.path if self.last and self.last.path.exists() else None)
+            self.signals.stop(written(self.last))
 
     def _stop_in_validation(self, trainer: Trainer) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking and self.asked(trainer):

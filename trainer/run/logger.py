@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -116,6 +117,17 @@ class _NoEvents:
         return lambda *arguments: None
 
 
+def _noted(kind: str, add: Callable[..., None]) -> Any:
+    """A method of ``SummaryWriter`` that keeps the tag which it wrote."""
+
+    @wraps(add)
+    def adding(writer: HardyWriter, tag: str, *arguments: Any, **keywords: Any) -> None:
+        add(writer, tag, *arguments, **keywords)
+        writer.written[kind].add(tag)
+
+    return adding
+
+
 class HardyWriter(SummaryWriter):
     """A ``SummaryWriter`` that survives a full disk, and histograms of nothing or of NaN, and keeps what it wrote.
 
@@ -127,25 +139,10 @@ class HardyWriter(SummaryWriter):
         self.written: defaultdict[str, set[str]] = defaultdict(set)
         super().__init__(*arguments, **keywords)
 
-    def add_scalar(self, tag: str, *arguments: Any, **keywords: Any) -> None:
-        """One number."""
-        super().add_scalar(tag, *arguments, **keywords)
-        self.written["scalars"].add(tag)
-
-    def add_image(self, tag: str, *arguments: Any, **keywords: Any) -> None:
-        """One picture."""
-        super().add_image(tag, *arguments, **keywords)
-        self.written["images"].add(tag)
-
-    def add_pr_curve(self, tag: str, *arguments: Any, **keywords: Any) -> None:
-        """One curve of precision over recall."""
-        super().add_pr_curve(tag, *arguments, **keywords)
-        self.written["pr_curves"].add(tag)
-
-    def add_histogram_raw(self, tag: str, *arguments: Any, **keywords: Any) -> None:
-        """Counts in bins."""
-        super().add_histogram_raw(tag, *arguments, **keywords)
-        self.written["histograms"].add(tag)
+    add_scalar = _noted("scalars", SummaryWriter.add_scalar)
+    add_image = _noted("images", SummaryWriter.add_image)
+    add_pr_curve = _noted("pr_curves", SummaryWriter.add_pr_curve)
+    add_histogram_raw = _noted("histograms", SummaryWriter.add_histogram_raw)
 
     def add_graph(self, *arguments: Any, **keywords: Any) -> None:
         """The network."""
