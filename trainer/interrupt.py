@@ -82,8 +82,8 @@ def again_soon(number: int) -> None:
     timer.start()
 
 
-def pass_to_worker(number: int) -> None:
-    """What a loader's worker makes of a signal: it inherited its parent's handler, and the parent ends it by SIGTERM."""
+def heed_as_worker(number: int) -> None:
+    """In a loader's worker, which inherited its parent's handler: only SIGTERM counts, by which the parent ends it."""
     if number == signal.SIGTERM:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
@@ -111,7 +111,7 @@ def interruptible() -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         if os.getpid() != process:
-            return pass_to_worker(number)
+            return heed_as_worker(number)
         if must_wait(frame):
             return again_soon(number)
         if number == HANGUP:

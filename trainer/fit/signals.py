@@ -26,10 +26,10 @@ from trainer.interrupt import (
     STATUS,
     again_soon,
     handlers_kept,
+    heed_as_worker,
     heeded,
     leave_closed_terminal,
     must_wait,
-    pass_to_worker,
 )
 from trainer.notice import notice_of_signal
 from trainer.run.way_on import goes_on
@@ -62,7 +62,7 @@ class Signals:
         """The handler of all of them."""
         received = signal.Signals(number)
         if os.getpid() != self._process:
-            return pass_to_worker(number)
+            return heed_as_worker(number)
         if self.received is not None:
             if received == signal.SIGINT:
                 notice_of_signal("second interrupt: stopping at once, nothing more is saved")
