@@ -110,7 +110,7 @@ def test_a_value_that_a_loader_refuses_is_one_line(
 ) -> None:
     from data.digits import Digits
 
-    refusal = ValueError("batch_size must be a multiple of the 2 processes, got 129")
+    refusal = ValueError("batch_size 129 cannot be divided among 2 processes, each an equal share")
     monkeypatch.setattr(Digits, "train_dataloader", raising(refusal))
     assert train.main([*CNN, "--root", str(tmp_path / "runs")]) == 2
     assert capsys.readouterr().err == f"train.py: {refusal}\n"

@@ -39,11 +39,13 @@ def setting_names(text: str, runs: Sequence[Run]) -> list[str]:
     """The settings that ``--by`` names, separated by commas; short names stand for the full ones.
 
     Raises:
-        UserError: If no run has such a setting, or all have the same value.
+        UserError: If none is named, no run has such a setting, or all have the same value.
     """
     known = sorted({key for run in runs for key in run.settings})
     given = [name.strip() for name in text.split(",") if name.strip()]
     names = list(dict.fromkeys(ALIASES.get(name, name) for name in given))
+    if not names:
+        raise UserError(f"--by {text!r} names no setting, such as model.lr")
     for name in names:
         if name not in known:
             raise UserError(f"--by: no setting {name!r} in these runs{nearest(name, known)}")
@@ -81,7 +83,7 @@ def figures_of(runs: Sequence[Run], wanted: str | None = None) -> list[str]:
     """Tags to show: those named, separated by commas, else validation and test as far as there are such figures.
 
     Raises:
-        UserError: If a tag that was named is no figure of every run, or there is none to show.
+        UserError: If none is named or one is no figure of every run, or there is none to show.
     """
     shared = [
         tag for tag in sorted({tag for run in runs for tag in run.metrics})
@@ -94,6 +96,8 @@ def figures_of(runs: Sequence[Run], wanted: str | None = None) -> list[str]:
             raise UserError("these runs have no figure in common")
         return [tag for tag in USUAL if tag in shared] or results[:MOST_FIGURES] or shared[:MOST_FIGURES]
     tags = [tag.strip() for tag in wanted.split(",") if tag.strip()]
+    if not tags:
+        raise UserError(f"--figures {wanted!r} names no figure, such as {shared[0] if shared else 'test/accuracy'}")
     for tag in tags:
         if tag not in shared:
             raise UserError(f"--figures: no figure {tag!r} in all of these runs{nearest(tag, shared)}")

@@ -122,10 +122,13 @@ def resolve_precision(precision: str, accelerator: str = "auto") -> str:
         Lightning's full name of the precision: bfloat16 where the hardware computes in it, float16 on older GPUs.
 
     Raises:
-        UserError: If there is no such precision.
+        UserError: If there is no such precision, or not on the device: Lightning would take another on a CPU.
     """
     if precision != "auto":
-        return precision_name(precision)
+        full = precision_name(precision)
+        if full == "16-mixed" and accelerator == "cpu":
+            raise UserError(f"--trainer.precision {precision} needs a GPU; a CPU mixes bfloat16: take bf16-mixed")
+        return full
     if accelerator in _CUDA_NAMES or (accelerator == "auto" and torch.cuda.is_available()):
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
     return "bf16-mixed" if accelerator in ("auto", "cpu") and _FAST_BF16 & cpu_flags() else "32-true"

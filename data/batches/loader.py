@@ -187,7 +187,9 @@ class TensorLoader(ResumableLoader):
         if not 0 <= rank < world_size:
             raise ValueError(f"rank must be in 0..{world_size - 1} for world_size {world_size}, got {rank}")
         if shuffle and batch_size % world_size:
-            raise ValueError(f"batch_size must be a multiple of the {world_size} processes, got {batch_size}")
+            raise ValueError(
+                f"batch_size {batch_size} cannot be divided among {world_size} processes, each an equal share"
+            )
         if min(batch_size, len(images)) < world_size:
             raise ValueError(f"batch_size {batch_size} of {len(images)} images is too small for {world_size} processes")
         self.images, self.labels, self.batch_size = images, labels, batch_size

@@ -214,7 +214,7 @@ def test_processes_share_the_batches_of_a_single_one(size: int, shuffle: bool) -
     [
         (4, 0, {}, "batch_size must be at least 1, got 0"),
         (0, 4, {}, "at least 1 image"),
-        (9, 4, {"shuffle": True, "rank": 0, "world_size": 3}, "multiple of the 3 processes, got 4"),
+        (9, 4, {"shuffle": True, "rank": 0, "world_size": 3}, "batch_size 4 cannot be divided among 3 processes"),
         (9, 2, {"rank": 0, "world_size": 3}, "too small for 3 processes"),
         (9, 3, {"rank": 3, "world_size": 3}, r"rank must be in 0\.\.2"),
     ],

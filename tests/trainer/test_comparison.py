@@ -70,6 +70,8 @@ def test_only_runs_of_one_seed_are_pairs(rates: Path, capsys: pytest.CaptureFixt
     [
         ([], "--by model.lr sets them side by side"),
         (["--by", "model.lrr"], "--by: no setting 'model.lrr' in these runs, did you mean 'model.lr'?"),
+        (["--by", ""], "--by '' names no setting, such as model.lr"),
+        (["--by", "lr", "--figures", ","], "--figures ',' names no figure, such as best/val_accuracy"),
         (["--by", "data.name"], "--by data.name: it is digits in all of these runs"),
         (["--by", "lr", "--figures", "test/acuracy"], "did you mean 'test/accuracy'?"),
         (["--figures", "test/accuracy"], "--figures goes with --by"),

@@ -101,6 +101,9 @@ def test_early_stopping(tmp_path: Path) -> None:
     trainer = small_trainer(new_run(tmp_path), 9, early_stopping_patience=2)
     with pytest.raises(UserError, match="no validation set"):
         build.fit(trainer, small_task(), SmallData(val_batches=0))
+    trainer = small_trainer(new_run(tmp_path), 9, early_stopping_patience=2, options={"limit_val_batches": 0})
+    with pytest.raises(UserError, match=r"there is no validation \(--trainer.limit_val_batches 0\)"):
+        build.fit(trainer, small_task(), SmallData())
     with pytest.raises(UserError, match="needs a metric"):
         small_trainer(new_run(tmp_path), monitor=None, early_stopping_patience=2)
 
@@ -232,6 +235,9 @@ def test_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_precision("64-true", "cpu") == resolve_precision("64", "cpu") == "64-true"
     with pytest.raises(UserError, match=r"--trainer\.precision: expected auto, 32-true, .*, got 'half'"):
         resolve_precision("half", "cpu")
+    with pytest.raises(UserError, match=r"--trainer\.precision 16 needs a GPU"):
+        resolve_precision("16", "cpu")
+    assert resolve_precision("16", "cuda") == "16-mixed"
     for supported, expected in ((True, "bf16-mixed"), (False, "16-mixed")):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda answer=supported, **_: answer)
         assert resolve_precision("auto", "cuda") == expected

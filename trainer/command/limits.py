@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trainer.command.words import nearest
-from trainer.device import PRECISION_NAMES, PRECISIONS, check_device
+from trainer.device import PRECISION_NAMES, PRECISIONS, check_device, resolve_precision
 from trainer.errors import UserError
 from trainer.folder import MADE
 
@@ -199,4 +199,5 @@ def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
         raise UserError(f"{option} is without effect: it needs --trainer.gradient_clip_val")
     check_strategy(where.get("strategy", "--trainer.strategy"), trainer.get("strategy"))
     device = check_device(str(trainer.get("accelerator") or "auto"))
+    resolve_precision(str(trainer.get("precision") or "auto"), device)
     check_devices(where.get("devices", "--trainer.devices"), trainer.get("devices"), device)

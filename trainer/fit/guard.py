@@ -239,9 +239,10 @@ class LoaderGuard(Callback):
                 "(--data.val_fraction 0 or --trainer.limit_val_batches 0)"
             )
         if not batches and self.monitor and not self.monitor.startswith("train/"):
+            why = "no validation set" if trainer.limit_val_batches else "no validation (--trainer.limit_val_batches 0)"
             if self.patient:
-                raise UserError(f"early stopping waits for {self.monitor!r}, but there is no validation set")
-            notice(f"no validation set, so no {self.monitor!r}: best.ckpt is not kept, last.ckpt is the result")
+                raise UserError(f"early stopping waits for {self.monitor!r}, but there is {why}")
+            notice(f"{why}, so no {self.monitor!r}: best.ckpt is not kept, last.ckpt is the result")
 
     @staticmethod
     def _validation_batches(trainer: Trainer) -> list[float]:
