@@ -109,7 +109,7 @@ def code_map_figure(
     """Codes in the plane of their largest variance, coloured by a class that training never saw.
 
     Args:
-        plane: Shape (N, 2).
+        plane: Shape (N, 2), or (N, 1) for codes of one number, which are drawn in a row for each class.
         labels: Classes, shape (N,).
         class_names: Names of the classes; with more than ten no colours are used.
         share: Share of the codes' variance in this plane.
@@ -120,7 +120,14 @@ def code_map_figure(
     """
     points, classes = np.asarray(plane, dtype=float), np.asarray(labels)
     figure, (axes,) = new_figure(6.8, 4.8)
-    if len(class_names) > MOST_CLASSES:
+    few, line = len(class_names) <= MOST_CLASSES, points.shape[1] == 1
+    if line:  # points of one row are spread over its height, evenly whatever their number
+        spread = 0.6 * (np.arange(len(points)) * 0.618034 % 1 - 0.5)
+        points = np.column_stack([points[:, 0], spread - (classes if few else 0)])
+        axes.set_yticks(
+            [-place for place in range(len(class_names))] if few else [], map(plain, class_names) if few else []
+        )
+    if not few:
         axes.plot(points[:, 0], points[:, 1], ".", color=CYCLE[0], markersize=4, linestyle="none")
     else:
         markers = "os^Dv"
@@ -137,16 +144,25 @@ def code_map_figure(
                 linestyle="none",
                 label=plain(name),
             )
-        legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    label(axes, "first direction of the codes", "second direction")
+        if not line:
+            legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    label(axes, "the code's one number" if line else "first direction of the codes", _second(few, line))
     text = f"codes in their plane of largest variance ({percent(min(share, 1))} of it)"
+    if line:
+        text = "codes of one number" + ", a row for each class" * few
     if agreement:
         names = {"code": "code", "pca": "PCA", "pixels": "pixels"}
         found = ", ".join(f"{names[name]} {value:.2f}" for name, value in agreement.items())
         text += f"; k-means and classes agree: {found} (mutual information, 1 is all)"
-    wide = len(class_names) <= MOST_CLASSES
-    finding(figure, text, right=1.35 if wide else 0.15)
+    finding(figure, text, left=1.2 if line and few else 0.62, right=1.35 if few and not line else 0.15)
     return figure
+
+
+def _second(few: bool, line: bool) -> str:
+    """Name of the second axis of a map of codes, with few classes or many, in a plane or on a line."""
+    if not line:
+        return "second direction"
+    return "class" if few else ""
 
 
 def denoising_figure(rows: Mapping[str, ArrayLike], noise: float, error: float, wiener: float) -> Figure:

@@ -141,14 +141,26 @@ def confusion_figure(counts: ArrayLike, class_names: Sequence[str], *, pairs: in
             colour = "white" if i == j and weight[i, j, 0] > 0.6 else "black"
             matrix.text(j, i, str(int(counts[i, j])), ha="center", va="center", fontsize=points, color=colour)
 
-    detail = _draw_pairs(bars, worst, class_names, pair_names, total)
+    as_often = int((counts[~np.eye(classes, dtype=bool)] == worst[0].mistakes).sum()) - 1 if worst else 0
+    detail = _draw_pairs(bars, worst, class_names, pair_names, total, as_often)
     answer = f"{percent(right / total) if total else '–'} right ({right} of {total}); {detail}"
     finding(figure, answer, left=left, bottom=under, between=pair_inches)
     return figure
 
 
-def _draw_pairs(bars: Any, worst: list[Pair], class_names: Sequence[str], pair_names: list[str], total: int) -> str:
-    """Draws the most confused pairs, out of so many pictures; gives the most frequent one in words."""
+def _draw_pairs(
+    bars: Any, worst: list[Pair], class_names: Sequence[str], pair_names: list[str], total: int, as_often: int
+) -> str:
+    """Draws the most confused pairs, out of so many pictures; gives the most frequent one in words.
+
+    Args:
+        bars: Where to draw.
+        worst: The pairs, most frequent first.
+        class_names: Names of all classes.
+        pair_names: The pairs in short words.
+        total: Number of pictures.
+        as_often: Further pairs that are as frequent as the first, drawn or not.
+    """
     from matplotlib.ticker import MaxNLocator
 
     label(bars, "pictures", "truth → guess" if worst else "", "most confused")
@@ -168,4 +180,5 @@ def _draw_pairs(bars: Any, worst: list[Pair], class_names: Sequence[str], pair_n
     first = worst[0]
     full = short_names(class_names, FULL_NAME)
     confused = f"{full[first.truth]} → {full[first.guess]}"
-    return f"most confused: {confused} ({first.mistakes} of {first.total})"
+    others = f", as often as {as_often} other pair{'s' * (as_often > 1)}" if as_often else ""
+    return f"most confused: {confused} ({first.mistakes} of {first.total}){others}"

@@ -156,7 +156,9 @@ def class_mean_cosines(samples: Tensor, labels: Tensor) -> Tensor:
         Papyan et al. (2020), (NC2).
     """
     means = class_statistics(samples, labels).means
-    directions = normalize(means - means.mean(dim=0), dim=1)  # (C, D)
+    apart = means - means.mean(dim=0)  # (C, D)
+    largest = apart.abs().max()  # the cosines do not depend on the scale, which must not meet ``normalize``'s smallest
+    directions = normalize(apart / largest if largest > 0 else apart, dim=1)
     rows, columns = torch.triu_indices(len(means), len(means), offset=1, device=means.device)
     return (directions @ directions.T)[rows, columns]
 

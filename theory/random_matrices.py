@@ -118,6 +118,9 @@ def power_iteration(matrix: ArrayLike, start: ArrayLike, steps: int) -> Power:
         matrix: Square; the distance is to the eigenvector of its eigenvalue of largest modulus.
         start: First vector, not 0.
         steps: At least 1.
+
+    Raises:
+        ValueError: If the matrix takes the vector to 0, which has no direction.
     """
     a, v = np.asarray(matrix, dtype=np.float64), np.asarray(start, dtype=np.float64)
     values, vectors = np.linalg.eig(a)
@@ -126,6 +129,8 @@ def power_iteration(matrix: ArrayLike, start: ArrayLike, steps: int) -> Power:
     rayleigh, distance = [], []
     for _ in range(steps):
         v = a @ v
+        if not v.any():
+            raise ValueError(f"the matrix takes the start to 0 in {len(rayleigh) + 1} steps")
         v = v / np.linalg.norm(v)
         rayleigh.append(v @ a @ v)
         distance.append(np.linalg.norm(v - (v @ top) * top))

@@ -14,7 +14,8 @@ never falls and C(i, j) never rises with i, hence for all i of a block a ≤ i <
 and only blocks whose bound lies below the best value at a block's edge are looked into.
 
 Sums of a block are taken of the residuals from the best line of its own samples, so that little cancels: float64 gives
-the floor of a smooth function to about 1e-12.
+the floor of a smooth function to about 1e-12. Two kinds of samples are beyond them: places that lie 1e-9 of their span
+apart, and a value 10⁷ times as far out as the others scatter. There what is found is a fit, but may not be the best.
 
 Source:
     Bellman (1961), On the approximation of curves by line segments using dynamic programming. Bai and Perron (2003),

@@ -229,10 +229,12 @@ def mistakes(outcome: Outcome, elsewhere: str = "") -> list[tuple[str, str]]:
     shown = ", ".join(each[:MOST_CLASSES_SHOWN]) + rest * (len(each) > MOST_CLASSES_SHOWN)
     lines.append(("found of each class", shown))
     names = outcome.class_names
-    wrong = most_confused(confusion_counts(outcome.labels, outcome.guesses, len(names)), 3)
-    if wrong:
+    pairs = most_confused(confusion_counts(outcome.labels, outcome.guesses, len(names)), len(names) ** 2)
+    if wrong := pairs[:3]:
         first = [f"{names[pair.truth]} → {names[pair.guess]} ({pair.mistakes} of {pair.total})" for pair in wrong]
-        lines.append(("most confused", ", ".join(first)))
+        more = sum(pair.mistakes == wrong[-1].mistakes for pair in pairs[3:])
+        others = f"; {more} other pair{'s' * (more > 1)} as often as the last" if more else ""
+        lines.append(("most confused", ", ".join(first) + others))
     return lines
 
 

@@ -109,13 +109,12 @@ def interpolations(task: Any, result: Result, chosen: Tensor, steps: int = 9) ->
 
 
 def code_map(result: Result) -> Any:
-    """The codes in the plane of their largest variance."""
+    """The codes in the plane of their largest variance, or along the line where they are one number."""
     from dashboard import coding
 
     part = slice(None, None, math.ceil(len(result.labels) / MOST_POINTS))
     basis = principal(result.codes[part])
     plane = encode(result.codes[part], basis, 2)
-    plane = F.pad(plane, (0, 2 - plane.shape[1]))  # a code of one number lies on a line
     share = float(basis.eigenvalues[:2].sum() / basis.eigenvalues.sum().clamp_min(1e-300))
     labels = result.labels[part].numpy()
     return coding.code_map_figure(plane.numpy(), labels, result.class_names, share, result.clusters)

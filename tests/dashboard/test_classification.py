@@ -39,6 +39,8 @@ def test_the_matrix_shows_every_count_and_names_the_worst_pair():
     assert numbers == {(j, i): COUNTS[i, j] for i in range(3) for j in range(3) if COUNTS[i, j]}
     assert figure.get_suptitle() == "91.0 % right (91 of 100); most confused: cat → dog (3 of 34)"
     assert [patch.get_width() for patch in bars.patches] == [3, 2, 2, 1, 1]
+    tied = confusion_figure(np.minimum(COUNTS, 2), NAMES).get_suptitle().replace("\n", " ")
+    assert tied.endswith("(2 of 4), as often as 2 other pairs")
     assert {"cat → dog", " 3 of 34"} <= {text.get_text() for text in bars.texts}
     colours = matrix.images[0].get_array()
     assert (colours[2, 0] == 1).all()  # no mistake: white

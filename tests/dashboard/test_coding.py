@@ -61,6 +61,22 @@ def test_a_map_of_codes_draws_every_point_and_colours_few_classes(classes):
     assert to_image(figure).std() > 0
 
 
+@pytest.mark.parametrize("classes", [3, 40])
+def test_codes_of_one_number_are_drawn_in_a_row_for_each_class(classes):
+    labels = np.arange(80) % classes
+    names = [f"class {label}" for label in range(classes)]
+    codes = np.random.default_rng(0).normal(size=(80, 1))
+    figure = code_map_figure(codes, labels, names, 1.0, {})
+    (axes,) = figure.axes
+    assert axes.get_xlabel() == "the code's one number"
+    assert "plane" not in title(figure)
+    assert axes.get_legend() is None
+    assert [text.get_text() for text in axes.get_yticklabels()] == (names if classes <= 10 else [])
+    for place, drawn in enumerate(axes.lines if classes <= 10 else []):
+        np.testing.assert_array_equal(drawn.get_xdata(), codes[labels == place, 0])
+        assert (np.rint(drawn.get_ydata()) == -place).all()
+
+
 def test_denoising_counts_the_errors_of_what_it_draws():
     clean = np.full((2, 1, 2, 2), 0.5)
     rows = {"clean": clean, "noisy": clean + 0.5, "network": clean, "Wiener": clean + 0.1, "score": clean}

@@ -121,3 +121,9 @@ def test_degenerate_samples() -> None:
         pair_distances(torch.rand(4, 3), labels[:2])
     with pytest.raises(ValueError, match="at least 2"):
         simplex_frame(1)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-13, 1e200])
+def test_cosines_do_not_depend_on_the_scale(scale: float) -> None:
+    samples, labels = clusters()
+    torch.testing.assert_close(class_mean_cosines(scale * samples, labels), class_mean_cosines(samples, labels))

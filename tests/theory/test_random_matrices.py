@@ -58,6 +58,8 @@ def test_power_iteration_converges_at_the_ratio_of_the_eigenvalues(second: float
 
 def test_a_start_at_the_eigenvector_shows_no_rate() -> None:
     assert np.isnan(power_iteration(np.diag([1.0, 0.5]), [1.0, 0.0], 20).rate())
+    with pytest.raises(ValueError, match="takes the start to 0 in 2 steps"):
+        power_iteration([[0, 1, 0], [0, 0, 1], [0, 0, 0]], [0, 1, 0], 5)
     # 1e-6, 5e-7, ..., 1.25e-7 and 6.25e-8: of the steps above 1e-7 two are in the last half
     assert power_iteration(np.diag([1.0, 0.5]), [1.0, 2e-6], 20).rate() == pytest.approx(0.5, rel=1e-6)
 
