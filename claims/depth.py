@@ -62,6 +62,9 @@ def same_neurons() -> Numbers:
     yield equals("lower bound, one layer of 48: it meets the upper", bounds.lower_bound(shapes[0], 2), most)
     yield at_least("lower bound, 2 layers of 24", bounds.lower_bound(shapes[1], 2), most)
     yield at_least("lower bound, 4 layers of 12", bounds.lower_bound(shapes[2], 2), bounds.lower_bound(shapes[1], 2))
+    for widths in shapes:
+        most = bounds.upper_bound(widths, 2)
+        yield at_most(f"lower bound of {widths}, its upper bound", bounds.lower_bound(widths, 2), most)
     # and is reached: units that all cross inside the square, on top of a layer that folds it p² times
     for folds, units in ((2, 3), (2, 5), (3, 4)):
         angles = np.pi * (np.arange(units) + 0.5) / units

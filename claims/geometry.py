@@ -133,6 +133,7 @@ def rank_under_noise() -> Numbers:
     noisy = flat + 1e-3 * rng.standard_normal(flat.shape)
     yield equals("rank of a rank-3 table", np.linalg.matrix_rank(flat), 3)
     yield equals("rank with noise of 0.1 %", np.linalg.matrix_rank(noisy), 40)
+    yield equals("stable rank of diag(2, 1, 1), (4 + 1 + 1)/4", stable_rank(np.diag([2.0, 1.0, 1.0])), 1.5, 1e-12)
     yield equals("stable rank with the noise", stable_rank(noisy), stable_rank(flat), 1e-3)
     pixels = load_digits().data
     yield at_most(

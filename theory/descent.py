@@ -49,7 +49,10 @@ def curvatures(f: Function, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def kind_of(curvature: Tensor, tolerance: float = 1e-9) -> Kind:
-    """What a stationary point with these curvatures is; ``degenerate`` where one of them is 0 and none decides."""
+    """What a stationary point with these curvatures is; ``degenerate`` where one of them is 0 and none decides.
+
+    A curvature is 0 up to ``tolerance``, or up to that share of the largest where that is above 1.
+    """
     scale = tolerance * max(1.0, float(curvature.abs().max()))
     if bool((curvature > scale).all()):
         return "minimum"

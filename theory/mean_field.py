@@ -120,7 +120,9 @@ class Layers(NamedTuple):
 
     @property
     def weight_ratio(self) -> float:
-        """‖∂loss/∂W_1‖ / ‖∂loss/∂W_{L-1}‖ of one sample, for the plain and the residual wiring."""
+        """‖∂loss/∂W_1‖ / ‖∂loss/∂W_{L-1}‖ of one sample, for the plain and the residual wiring; NaN of one layer."""
+        if len(self.delta) < 2:
+            return math.nan
         return float(self.delta[1] * np.sqrt(self.activity[0] / self.activity[-2]))
 
 

@@ -126,12 +126,13 @@ def power_iteration(matrix: ArrayLike, start: ArrayLike, steps: int) -> Power:
     values, vectors = np.linalg.eig(a)
     top = np.real(vectors[:, np.abs(values).argmax()])
     top = top / np.linalg.norm(top)
-    rayleigh, distance = [], []
+    rayleigh: list[float] = []
+    distance: list[float] = []
     for _ in range(steps):
         v = a @ v
         if not v.any():
             raise ValueError(f"the matrix takes the start to 0 in {len(rayleigh) + 1} steps")
         v = v / np.linalg.norm(v)
-        rayleigh.append(v @ a @ v)
-        distance.append(np.linalg.norm(v - (v @ top) * top))
+        rayleigh.append(float(v @ a @ v))
+        distance.append(float(np.linalg.norm(v - (v @ top) * top)))
     return Power(v, np.array(rayleigh), np.array(distance))

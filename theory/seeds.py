@@ -10,7 +10,7 @@ def mix_seed(*numbers: int) -> int:
     turn does not.
 
     Args:
-        numbers: Any integers, e.g. seed, epoch, batch.
+        numbers: Integers, e.g. seed, epoch, batch; of each its lowest 64 bits count.
 
     Returns:
         An integer in 0..2^63-1, as ``torch.Generator.manual_seed`` takes it.

@@ -14,7 +14,8 @@ never falls and C(i, j) never rises with i, hence for all i of a block a ≤ i <
 and only blocks whose bound lies below the best value at a block's edge are looked into.
 
 Sums of a block are taken of the residuals from the best line of its own samples, so that little cancels: float64 gives
-the floor of a smooth function to about 1e-12. Two kinds of samples are beyond them: places that lie 1e-9 of their span
+the floor of a smooth function to about 1e-12. What is below 5e-7 of the error of one piece is lost in their rounding,
+and the floor is then 0. Two kinds of samples are beyond them: places that lie 1e-9 of their span
 apart, and a value 10⁷ times as far out as the others scatter. There what is found is a fit, but may not be the best.
 
 Source:
@@ -39,6 +40,7 @@ BLOCK = 16
 CHUNK = 1 << 15  # blocks looked into at once
 MOST_SAMPLES = 1 << 14  # the tables hold 40 M² / B bytes: 670 MB here, 42 MB for 4,096 samples
 MOST_KEPT = 8
+LOST = 3e-13  # of the squared error of one piece: below it the tables' rounding decides where pieces begin
 
 _KEPT: OrderedDict[tuple[bytes, bytes], Segmentation] = OrderedDict()
 
@@ -110,6 +112,8 @@ class _Costs:
 def best_segmentation(x: Array, y: Array, pieces: int) -> Segmentation:
     """Globally best fits by 1 … N straight pieces that need not meet, by dynamic programming.
 
+    Two samples cost nothing, at one place neither: with such places the floors are floors, but none need be reached.
+
     Args:
         x: Places in ascending order, shape (M,), at most 16,384.
         y: Values, shape (M,).
@@ -152,14 +156,13 @@ def _recursion(x: Array, y: Array, pieces: int) -> Segmentation:
     least = np.empty((pieces, size + 1))
     starts = np.zeros((pieces, size + 1), dtype=np.int32)
     least[0] = edge_cost[0]
-    scale = 1e-12 * max(float(least[0, -1]), np.finfo(float).tiny)  # what rounding may do to a bound
     for k in range(1, pieces):
         before = least[k - 1]
         at_edges = before[edges][:, None] + edge_cost[:-1]  # (A, M + 1)
         chosen = at_edges.argmin(0)
         least[k] = at_edges[chosen, ends[0]]
         starts[k] = edges[chosen]
-        hopeful = before[edges][:, None] + bound_cost < least[k] - scale
+        hopeful = before[edges][:, None] + bound_cost < least[k] * (1 - 1e-12)  # what rounding may do to a bound
         hopeful &= edges[:, None] <= ends
         # Few at a time, so that noisy samples, where many blocks are hopeful, do not fill the memory.
         total = hopeful.sum(0).cumsum()
@@ -171,7 +174,8 @@ def _recursion(x: Array, y: Array, pieces: int) -> Segmentation:
     totals = [
         sum(line_error(x[a:b], y[a:b]) for a, b in pairwise([*best.boundaries(k + 1), size])) for k in range(pieces)
     ]
-    return Segmentation(np.sqrt(np.minimum.accumulate(totals) / size), starts, least)
+    squared = np.minimum.accumulate(totals)
+    return Segmentation(np.sqrt(np.where(squared < LOST * squared[0], 0.0, squared) / size), starts, least)
 
 
 def _look_inside(

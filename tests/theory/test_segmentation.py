@@ -184,3 +184,13 @@ def test_every_named_function_is_a_formula() -> None:
     for target in TARGETS.values():
         Expression(target.formula, target.variables)
     assert variables_of("x*yes") == ("x",)
+
+
+def test_a_small_part_beside_a_kink_has_its_floor_or_none() -> None:
+    x = (np.arange(512) + 0.5) / 512
+    wave = np.sin(8 * np.pi * x)
+    large, small, lost = (
+        best_segmentation(x, np.abs(x - 0.37) + size * wave, 32).floors for size in (1e-4, 1e-5, 1e-7)
+    )
+    np.testing.assert_allclose(small[3:] / 1e-5, large[3:] / 1e-4, rtol=1e-6)
+    assert lost[31] == 0
