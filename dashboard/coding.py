@@ -8,15 +8,28 @@ Curves over the size of a code are in `dashboard.compression`. Every title state
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.grid import picture_grid
-from dashboard.style import CYCLE, as_pictures, finding, label, legend, new_figure, percent, plain
+from dashboard.style import (
+    CYCLE,
+    SMALL_POINTS,
+    as_pictures,
+    finding,
+    label,
+    legend,
+    names_along,
+    new_figure,
+    percent,
+    plain,
+    text_inches,
+)
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Row = tuple[str, ArrayLike, ArrayLike | None]
@@ -109,60 +122,63 @@ def code_map_figure(
     """Codes in the plane of their largest variance, coloured by a class that training never saw.
 
     Args:
-        plane: Shape (N, 2), or (N, 1) for codes of one number, which are drawn in a row for each class.
+        plane: Shape (N, 2); or codes of one number, shape (N, 1), which are drawn in one row for each class.
         labels: Classes, shape (N,).
         class_names: Names of the classes; with more than ten no colours are used.
         share: Share of the codes' variance in this plane.
         agreement: Mutual information in 0..1 of k-means clusters with the classes: of ``code``, ``pca``, ``pixels``.
 
     Returns:
-        A figure of one axes.
+        A figure of one axes; each of up to ten classes has a look of its own.
     """
     points, classes = np.asarray(plane, dtype=float), np.asarray(labels)
-    figure, (axes,) = new_figure(6.8, 4.8)
-    few, line = len(class_names) <= MOST_CLASSES, points.shape[1] == 1
-    if line:  # points of one row are spread over its height, evenly whatever their number
-        spread = 0.6 * (np.arange(len(points)) * 0.618034 % 1 - 0.5)
-        points = np.column_stack([points[:, 0], spread - (classes if few else 0)])
-        axes.set_yticks(
-            [-place for place in range(len(class_names))] if few else [], map(plain, class_names) if few else []
-        )
-    if not few:
-        axes.plot(points[:, 0], points[:, 1], ".", color=CYCLE[0], markersize=4, linestyle="none")
-    else:
-        markers = "os^Dv"
-        for place, name in enumerate(class_names):
-            member = classes == place
-            axes.plot(
-                points[member, 0],
-                points[member, 1],
-                markers[place % len(markers)],
-                color=CYCLE[place % len(CYCLE)],
-                markersize=4,
-                alpha=0.75,
-                markeredgewidth=0,
-                linestyle="none",
-                label=plain(name),
-            )
-        if not line:
-            legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    label(axes, "the code's one number" if line else "first direction of the codes", _second(few, line))
-    text = f"codes in their plane of largest variance ({percent(min(share, 1))} of it)"
+    line = points.shape[1] == 1
     if line:
-        text = "codes of one number" + ", a row for each class" * few
+        points = np.column_stack([points[:, 0], classes])
+    figure, (axes,) = new_figure(6.8, 4.8)
+    few = len(class_names) <= MOST_CLASSES
+    if few:
+        _few_classes(axes, points, classes, [plain(name) for name in class_names], mark="|" if line else "")
+    else:
+        look: dict[str, Any] = {"color": CYCLE[0], "markersize": 4, "linestyle": "none"}
+        axes.plot(points[:, 0], points[:, 1], "|" if line else ".", **look)
+    left = 0.68
+    if line:
+        axes.set_ylim(len(class_names) - 0.5, -0.5)
+        if few:
+            names_along(axes, y=[plain(name) for name in class_names])
+            left += text_inches([plain(name) for name in class_names], SMALL_POINTS)
+        label(axes, "the one number of the code", "class" if few else "class (number)")
+        text = "codes of one number, each picture a stroke in the row of its class"
+    else:
+        label(axes, "first direction of the codes", "second direction")
+        text = f"codes in their plane of largest variance ({percent(min(share, 1))} of it)"
     if agreement:
         names = {"code": "code", "pca": "PCA", "pixels": "pixels"}
         found = ", ".join(f"{names[name]} {value:.2f}" for name, value in agreement.items())
         text += f"; k-means and classes agree: {found} (mutual information, 1 is all)"
-    finding(figure, text, left=1.2 if line and few else 0.62, right=1.35 if few and not line else 0.15)
+    if few and not line:
+        legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    finding(figure, text, left=left, right=1.35 if few and not line else 0.15)
     return figure
 
 
-def _second(few: bool, line: bool) -> str:
-    """Name of the second axis of a map of codes, with few classes or many, in a plane or on a line."""
-    if not line:
-        return "second direction"
-    return "class" if few else ""
+def _few_classes(axes: Axes, points: NDArray[np.float64], classes: NDArray[Any], names: list[str], mark: str) -> None:
+    """Each class in a colour and marker of its own; a ``mark``, if any, is the marker of all.
+
+    A colour that comes a second time is open, so that the marker alone need not tell the two apart.
+    """
+    markers = "os^Dv"
+    for place, name in enumerate(names):
+        member, colour = points[classes == place], CYCLE[place % len(CYCLE)]
+        look: dict[str, Any] = {"color": colour, "linestyle": "none", "alpha": 0.75, "label": name}
+        if mark:
+            look |= {"markersize": 14, "markeredgewidth": 0.8}
+        elif place < len(CYCLE):
+            look |= {"markersize": 4, "markeredgewidth": 0}
+        else:
+            look |= {"markersize": 4.5, "markeredgewidth": 1, "markerfacecolor": "none"}
+        axes.plot(member[:, 0], member[:, 1], mark or markers[place % len(markers)], **look)
 
 
 def denoising_figure(rows: Mapping[str, ArrayLike], noise: float, error: float, wiener: float) -> Figure:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dashboard.legends import legend_above
 from dashboard.scales import logarithmic
 from dashboard.style import (
     BLUE,
     CYCLE,
+    SMALL_POINTS,
     THEORY,
     VERMILLION,
     finding,
@@ -22,17 +24,22 @@ from dashboard.style import (
     new_figure,
     percent,
     plain,
+    text_inches,
     whole_numbers,
 )
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
+PANEL = 4.4  # inches of a panel's width
 PANELS = 5  # curves of a panel at most
 MARKERS, DASHES = ("o", "s", "^", "D", "v"), ("-", "-.", ":", (0, (6, 1)), (0, (1, 1)))  # of equal activations
 HIDES = 2.0  # factor between the ratio of weight gradients and that of δ from which on the one hides the other
 NAME = 40  # characters of a setting's name
+WIDEST = 4.2  # points of the first line of a panel
+MOST = 1.8  # times the loss of guessing that is drawn at most
 NEAR = 0.95  # share of the loss of guessing above which a setting is counted
 
 
@@ -69,7 +76,7 @@ def profile_figure(
     if not len(names) or found.shape != due.shape or not len(found) == len(kinds) == len(names):
         raise ValueError(f"{len(names)} names, measured {found.shape}, theory {due.shape}; allowed: M, (M, L), (M, L)")
     groups = _panels(names)
-    figure, panels = new_figure(4.4 * len(groups) + 0.9, 4.1, columns=len(groups))
+    figure, panels = new_figure(PANEL * len(groups) + 0.9, 4.1, columns=len(groups))
     layers = np.arange(1.0, found.shape[1] + 1)
     for axes, group in zip(panels, groups, strict=True):
         for nth, (place, (colour, rank)) in enumerate(zip(group, _looks(kinds, group), strict=True)):
@@ -87,10 +94,10 @@ def profile_figure(
             )
         logarithmic(axes, y=True)
         low, high = axes.get_ylim()
-        axes.set_ylim(min(low, 0.5), max(high, 2.0) * (high / low) ** 0.35)  # room for the legend above the curves
+        axes.set_ylim(min(low, 0.5), max(high, 2.0))
         whole_numbers(axes, layers)
         label(axes, "layer l", "‖δ_l‖ ÷ ‖δ_L‖ (1)" if axes is panels[0] else "")
-        legend(axes, loc="upper center", ncols=2, handletextpad=0.2, columnspacing=0.8)
+    header = _legends(panels, handletextpad=0.2)
     distance = np.abs(found / due - 1)
     worst = int(distance.max(1).argmax())
     finding(
@@ -98,8 +105,16 @@ def profile_figure(
         f"gradients over depth follow the mean-field recursion (dashed): at most {percent(distance.max())} away at any "
         f"layer, for {plain(names[worst], NAME)}",
         left=0.85,
+        header=header,
     )
     return figure
+
+
+def _legends(panels: Sequence[Axes], **options: Any) -> float:
+    """A legend above each panel, in two columns where the names have room; gives the inches that they need."""
+    names = [name for axes in panels for name in axes.get_legend_handles_labels()[1]]
+    columns = 2 if 2 * (text_inches(names, SMALL_POINTS) + 0.3) < PANEL else 1
+    return max(legend_above(axes, columns, **options) for axes in panels)
 
 
 def ratio_figure(
@@ -183,25 +198,28 @@ def trainability_figure(
     if losses.ndim != 2 or not losses.shape[1] == len(names) == len(kinds) or not losses.size:
         raise ValueError(f"{len(names)} names, history {losses.shape}; allowed: M and (E, M)")
     groups, chance = _panels(names), math.log(num_classes)
-    figure, panels = new_figure(4.4 * len(groups) + 0.9, 3.8, columns=len(groups))
+    figure, panels = new_figure(PANEL * len(groups) + 0.9, 3.8, columns=len(groups))
     epochs = np.arange(1.0, len(losses) + 1)
-    top = 1.8 * chance  # room for the legend above the curves
+    highest = float(np.nanmax(losses[np.isfinite(losses)], initial=chance))
+    top = min(1.1 * highest, MOST * chance)  # one that runs away does not flatten the others
     for axes, group in zip(panels, groups, strict=True):
-        for place, (colour, rank) in zip(group, _looks(kinds, group), strict=True):
-            look: dict[str, Any] = {"color": colour, "linestyle": DASHES[rank], "linewidth": 1.5}
+        for nth, (place, (colour, rank)) in enumerate(zip(group, _looks(kinds, group), strict=True)):
+            # Each is thinner than those below it, so that one that lies on another hides nothing.
+            look: dict[str, Any] = {"color": colour, "linestyle": DASHES[rank], "linewidth": WIDEST - 0.7 * nth}
             if len(epochs) == 1:  # a line of one point draws nothing
                 look["marker"] = MARKERS[rank]
             axes.plot(epochs, losses[:, place], label=plain(names[place], NAME), **look)
-        axes.axhline(chance, **THEORY)
+        axes.axhline(chance, **THEORY, zorder=1.5)  # below the lines, of which many lie on it
         axes.set_ylim(0, top)
         whole_numbers(axes, epochs)
         label(axes, "epoch", "training loss (nats)" if axes is panels[0] else "")
-        legend(axes, loc="upper center", ncols=2, columnspacing=0.8)
+    header = _legends(panels)
     above = int((losses[-1] > NEAR * chance).sum())
     finding(
         figure,
         f"{depth} layers: {above} of {len(names)} setting{'s' * (len(names) != 1)} {'has' if above == 1 else 'have'} a "
         f"mean loss of the last epoch above {100 * NEAR:.0f} % of that of guessing, ln {num_classes} = {chance:.3f} "
         "nats (dashed)",
+        header=header,
     )
     return figure

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MARGIN, GAP = 12, 8  # pixels
 CAPTION_POINTS = 7.5
 CAPTION_WIDTH = 0.68  # of a letter in units of its size: in names with many of m, w and M, measured; the mean is 0.55
+NOTE_WIDTH = 0.55  # the mean, which a line of text comes near
 CAPTION_LINE = 13  # pixels a line of a caption takes
 TITLE_LINE = 20  # pixels a line of the title takes
 FRAME = 208  # light grey
@@ -84,7 +85,7 @@ def picture_grid(
         columns: Pictures per row, at least 1.
         cell: Side of a picture in pixels, usually 60 to 130.
         caption_colours: N colours; None for black.
-        note: One small line below all, such as what a colour means.
+        note: Small lines below all, such as what a colour means; wrapped to the figure's width.
 
     Returns:
         The figure; its axes hold one image, the mosaic.
@@ -98,15 +99,16 @@ def picture_grid(
     width = max(mosaic_width + 2 * MARGIN, MIN_WIDTH)
     characters = int((width - 2 * MARGIN) / (TITLE_POINTS / 72 * DPI * CHARACTER_WIDTH))
     wrapped = textwrap.wrap(title, characters)
-    head, foot = MARGIN + TITLE_LINE * len(wrapped) + 4, MARGIN + (CAPTION_LINE + 6 if note else 0)
+    notes = textwrap.wrap(note, int((width - 2 * MARGIN) / (CAPTION_POINTS / 72 * DPI * NOTE_WIDTH)))
+    head, foot = MARGIN + TITLE_LINE * len(wrapped) + 4, MARGIN + (CAPTION_LINE * len(notes) + 6 if notes else 0)
     height = head + mosaic_height + foot
 
     figure, _ = new_figure(width / DPI, height / DPI, rows=0)
     left = (width - mosaic_width) // 2
     text_left = (left if mosaic_width + 2 * MARGIN >= MIN_WIDTH else MARGIN) / width
     figure.suptitle("\n".join(wrapped), x=text_left, y=1 - MARGIN / height, ha="left", va="top", fontsize=TITLE_POINTS)
-    if note:
-        figure.text(text_left, MARGIN / 2 / height, note, fontsize=CAPTION_POINTS, color=QUIET, va="bottom")
+    if notes:
+        figure.text(text_left, MARGIN / 2 / height, "\n".join(notes), fontsize=CAPTION_POINTS, color=QUIET, va="bottom")
     if not len(pictures):
         return figure
 

@@ -128,6 +128,7 @@ def grad_cam_figure(
     class_names: Sequence[str],
     *,
     limit: int = 12,
+    chosen: str = "",
 ) -> Figure:
     """For each picture: itself, its heat map, and both together.
 
@@ -138,9 +139,11 @@ def grad_cam_figure(
         guess: Guessed classes, shape (N,); the heat explains the guess.
         class_names: C names.
         limit: At most so many pictures are drawn.
+        chosen: How these pictures were chosen, for the title.
 
     Returns:
-        A figure of three small pictures per sample; the title tells how concentrated the heat is.
+        A figure of three small pictures per sample; the title tells how concentrated the heat is, and a map without
+        any heat is called so.
 
     Raises:
         ValueError: If a heat is negative or not finite, or the numbers of pictures and maps differ.
@@ -162,12 +165,16 @@ def grad_cam_figure(
     for picture, one_heat, t, g in zip(pictures[:limit], heat[:limit], truth[:limit], guess[:limit], strict=True):
         tiles += heat_tiles(picture, one_heat, cell)
         verdict = "✓ " if t == g else "✗ "
-        captions += [names[t], "heat", verdict + names[g]]
+        captions += [names[t], "heat" if one_heat.any() else "no heat", verdict + names[g]]
         colours += ["black", "black", BLUE if t == g else VERMILLION]
     shares = [half_heat_share(one) for one in heat]
     share = float(np.nanmedian(shares)) if np.isfinite(shares).any() else float("nan")
     area = f"half of the heat lies on {100 * share:.0f} % of the picture (median)" if share == share else "no heat"
-    title = f"Grad-CAM of {len(pictures)} pictures, {int((truth == guess).sum())} right; {area}"
+    blank = int(np.isnan(shares).sum())
+    if 0 < blank < len(shares):
+        area += f", no heat on {blank} of them: nothing speaks for the guess"
+    count = f"{len(pictures)} picture{'s' * (len(pictures) != 1)}" + (f" ({chosen})" if chosen else "")
+    title = f"Grad-CAM of {count}, {int((truth == guess).sum())} right; {area}"
     return picture_grid(
         tiles,
         captions,

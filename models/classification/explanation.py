@@ -50,6 +50,18 @@ def pictures_to_explain(outcome: Outcome) -> Tensor:
     return order[:PICTURES_EXPLAINED]
 
 
+def how_chosen(outcome: Outcome) -> str:
+    """What the pictures of ``pictures_to_explain`` are, in words."""
+    total, right = len(outcome.labels), outcome.num_right
+    wrong = total - right
+    if total <= PICTURES_EXPLAINED:
+        return "all there are"
+    if wrong >= PICTURES_EXPLAINED:
+        return f"those of {wrong} mistakes with the least probability of the truth"
+    certain = f"the least certain of {right} right answers"
+    return f"all mistakes, then {certain}" if wrong else certain
+
+
 def classifier_figures(
     task: Any, test: Outcome, temperature: float | None, history: list[Point], files: list[str] | None = None
 ) -> Iterator[tuple[str, Figure]]:
@@ -119,4 +131,5 @@ def classifier_figures(
         if layer is not None:
             heat = grad_cam(network, layer, x, test.guesses[chosen].to(task.device)).cpu().numpy()
             pictures = test.pictures(chosen).numpy()
-            yield "grad_cam", grad_cam_figure(pictures, heat, labels[chosen], guesses[chosen], names)
+            classes = labels[chosen], guesses[chosen]
+            yield "grad_cam", grad_cam_figure(pictures, heat, *classes, names, chosen=how_chosen(test))

@@ -109,14 +109,17 @@ def interpolations(task: Any, result: Result, chosen: Tensor, steps: int = 9) ->
 
 
 def code_map(result: Result) -> Any:
-    """The codes in the plane of their largest variance, or along the line where they are one number."""
+    """The codes in the plane of their largest variance, or codes of one number as they are."""
     from dashboard import coding
 
     part = slice(None, None, math.ceil(len(result.labels) / MOST_POINTS))
+    labels = result.labels[part].numpy()
+    if result.k == 1:
+        return coding.code_map_figure(result.codes[part].numpy(), labels, result.class_names, 1.0, result.clusters)
     basis = principal(result.codes[part])
     plane = encode(result.codes[part], basis, 2)
+    plane = F.pad(plane, (0, 2 - plane.shape[1]))  # codes that have collapsed may all lie on a line
     share = float(basis.eigenvalues[:2].sum() / basis.eigenvalues.sum().clamp_min(1e-300))
-    labels = result.labels[part].numpy()
     return coding.code_map_figure(plane.numpy(), labels, result.class_names, share, result.clusters)
 
 

@@ -61,20 +61,29 @@ def test_a_map_of_codes_draws_every_point_and_colours_few_classes(classes):
     assert to_image(figure).std() > 0
 
 
-@pytest.mark.parametrize("classes", [3, 40])
-def test_codes_of_one_number_are_drawn_in_a_row_for_each_class(classes):
-    labels = np.arange(80) % classes
-    names = [f"class {label}" for label in range(classes)]
-    codes = np.random.default_rng(0).normal(size=(80, 1))
-    figure = code_map_figure(codes, labels, names, 1.0, {})
+def test_ten_classes_have_ten_looks():
+    plane = np.random.default_rng(0).normal(size=(30, 2))
+    names = [f"class {place}" for place in range(10)]
+    figure = code_map_figure(plane, np.arange(30) % 10, names, 0.4, {})
     (axes,) = figure.axes
-    assert axes.get_xlabel() == "the code's one number"
-    assert "plane" not in title(figure)
-    assert axes.get_legend() is None
-    assert [text.get_text() for text in axes.get_yticklabels()] == (names if classes <= 10 else [])
-    for place, drawn in enumerate(axes.lines if classes <= 10 else []):
-        np.testing.assert_array_equal(drawn.get_xdata(), codes[labels == place, 0])
-        assert (np.rint(drawn.get_ydata()) == -place).all()
+    looks = {(line.get_color(), line.get_markerfacecolor() == "none") for line in axes.lines}
+    assert len(looks) == 10  # without the shape of a marker of 4 points
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == names
+
+
+@pytest.mark.parametrize(("classes", "axis"), [(2, "class"), (40, "class (number)")])
+def test_codes_of_one_number_have_a_row_for_each_class_and_no_second_direction(classes, axis):
+    codes, labels = np.random.default_rng(0).normal(size=(80, 1)), np.arange(80) % classes
+    names = [f"name {place}" for place in range(classes)]
+    figure = code_map_figure(codes, labels, names, 1.0, {"code": 0.75})
+    (axes,) = figure.axes
+    drawn = np.concatenate([line.get_xydata() for line in axes.lines])
+    assert {tuple(pair) for pair in drawn} == set(zip(codes[:, 0], labels, strict=True))
+    assert axes.get_xlabel() == "the one number of the code"
+    assert axes.get_ylabel() == axis
+    assert [text.get_text() for text in axes.texts] == (names if classes == 2 else [])
+    assert title(figure).startswith("codes of one number, each picture a stroke in the row of its class; k-means")
+    assert "variance" not in title(figure)
 
 
 def test_denoising_counts_the_errors_of_what_it_draws():

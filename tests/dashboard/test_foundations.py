@@ -82,6 +82,29 @@ def test_a_single_epoch_is_seen():
     assert all(line.get_marker() != "None" for line in curves), "a line of one point draws nothing"
 
 
+def test_lines_that_lie_on_each_other_are_all_seen_and_named():
+    names, kinds = [str(k) for k in range(9)], list("aabbccdde")
+    figure = trainability_figure(names, kinds, np.full((3, 9), 2.3), 10, 30)
+    for axes, group in zip(figure.axes, (names[:5], names[5:]), strict=True):
+        lines, chance = axes.lines[:-1], axes.lines[-1]
+        widths = [line.get_linewidth() for line in lines]
+        assert all(below - above >= 0.5 for below, above in pairwise(widths))
+        assert min(widths) >= 1
+        assert len({(line.get_color(), str(line._dash_pattern)) for line in lines}) == len(group)
+        assert chance.zorder < min(line.zorder for line in lines)
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == group
+
+
+def test_an_axis_makes_no_room_for_its_legend():
+    rows = [np.array([1e-12, 1.0]), np.ones(2)]
+    profile = profile_figure(["a", "b"], ["relu", "tanh"], rows, rows)
+    assert profile.axes[0].get_ylim()[1] < 10
+    losses = trainability_figure(["a", "b"], ["relu", "tanh"], [[2.4, 2.3], [2.0, 1.0]], 10, 30)
+    assert losses.axes[0].get_ylim() == (0, pytest.approx(2.64))
+    runaway = trainability_figure(["a", "b"], ["relu", "tanh"], [[2.4, 2.3], [math.inf, 1e6]], 10, 30)
+    assert runaway.axes[0].get_ylim() == (0, pytest.approx(1.8 * math.log(10)))
+
+
 def test_settings_at_chance_are_counted() -> None:
     figure = trainability_figure(["x", "y"], ["relu", "relu"], [[2.4, 2.3], [2.303, 0.5]], 10, 30)
     assert title(figure).startswith("30 layers: 1 of 2 settings has a mean loss of the last epoch above 95 % of that")

@@ -99,6 +99,29 @@ def test_grad_cam_colours_the_hot_place_and_leaves_the_cold_ones(channels):
     assert both[cold, cold].tolist() == [128] * 3
 
 
+def test_grad_cam_says_which_maps_are_blank_and_how_the_pictures_were_chosen():
+    heat = np.ones((3, 4, 4))
+    heat[1] = 0
+    figure = grad_cam_figure(np.zeros((3, 1, 8, 8)), heat, [0, 1, 0], [0, 0, 0], ["cat", "dog"], chosen="the first")
+    assert captions(figure)[1::3] == ["heat", "no heat", "heat"]
+    assert figure.get_suptitle().replace("\n", " ") == (
+        "Grad-CAM of 3 pictures (the first), 2 right; half of the heat lies on 50 % of the picture (median), "
+        "no heat on 1 of them: nothing speaks for the guess"
+    )
+
+
+def test_a_note_is_not_cut_below_few_pictures():
+    figure = grad_cam_figure(np.zeros((1, 1, 8, 8)), np.ones((1, 2, 2)), [0], [0], ["a"])
+    assert figure.get_suptitle().startswith("Grad-CAM of 1 picture, 1 right")
+    figure.canvas.draw()
+    (note,) = figure.texts[1:]  # the first is the title
+    box, mosaic_box = note.get_window_extent(), figure.axes[0].bbox
+    assert "with the guess that the heat explains" in note.get_text().replace("\n", " ")
+    assert box.x1 <= figure.bbox.x1
+    assert box.y0 >= 0
+    assert box.y1 <= mosaic_box.y0
+
+
 def test_grad_cam_refuses_other_heat():
     images = np.zeros((1, 1, 8, 8))
     for heat in (-np.ones((1, 2, 2)), np.full((1, 2, 2), np.inf), np.ones((2, 2, 2)), np.ones((2, 2))):

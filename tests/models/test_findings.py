@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from models.classification.evaluation import Outcome
+from models.classification.explanation import how_chosen, pictures_to_explain
 from models.classification.findings import Summary
 from models.cnn import CNNTask
 from theory.calibration import expected_calibration_error, fit_temperature
@@ -121,3 +122,26 @@ def test_the_angles_between_two_class_means_are_not_told(num_classes: int) -> No
     )
     for name, where in told.items():
         assert (name in where) == (num_classes > 2), name
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "due"),
+    [
+        (5, 7, "all there are"),
+        (20, 30, "those of 30 mistakes with the least probability of the truth"),
+        (20, 12, "those of 12 mistakes with the least probability of the truth"),
+        (20, 3, "all mistakes, then the least certain of 20 right answers"),
+        (20, 0, "the least certain of 20 right answers"),
+    ],
+)
+def test_the_pictures_explained_are_those_that_the_figure_names(right: int, wrong: int, due: str) -> None:
+    labels = torch.zeros(right + wrong, dtype=torch.long)
+    certainty = torch.linspace(0.1, 3, right + wrong)
+    sign = torch.where(torch.arange(right + wrong) < right, 1.0, -1.0)
+    logits = torch.stack([sign * certainty, torch.zeros(right + wrong)], 1)
+    outcome = Outcome(torch.zeros(right + wrong, 1, 1, 1), labels, logits, logits, ["a", "b"])
+    chosen = pictures_to_explain(outcome).tolist()
+    assert how_chosen(outcome) == due
+    most_wrong = list(range(right + wrong - 1, right - 1, -1))  # the surest of the wrong class first
+    least_sure = list(range(right))
+    assert chosen == (most_wrong + least_sure)[:12]
