@@ -144,7 +144,7 @@ def decode(codes: Tensor, basis: Principal) -> Tensor:
 
 
 def projection_errors(samples: Tensor, basis: Principal, k: int) -> Tensor:
-    """Squared error of each sample when only its first k coordinates are kept, ‖x - m‖² - ‖U_kᵀ(x - m)‖².
+    """Squared error of each sample when only its first k coordinates are kept, ‖x - m - U_k U_kᵀ(x - m)‖².
 
     Args:
         samples: Shape (N, ...).
@@ -154,11 +154,9 @@ def projection_errors(samples: Tensor, basis: Principal, k: int) -> Tensor:
     Returns:
         Sums over the features, float64, shape (N,).
     """
-    errors = [
-        (scaled(part) - basis.mean).square().sum(1) - encode(part, basis, k).square().sum(1)
-        for part in samples.split(CHUNK)
-    ]
-    return torch.cat(errors).clamp_min(0)
+    return torch.cat(
+        [(scaled(part) - decode(encode(part, basis, k), basis)).square().sum(1) for part in samples.split(CHUNK)]
+    )
 
 
 def kept_energy(covariance: Tensor, basis: Tensor) -> Tensor:
