@@ -17,6 +17,7 @@ from dashboard.style import (
     SMALL_POINTS,
     THEORY,
     VERMILLION,
+    counted,
     finding,
     label,
     legend,
@@ -97,7 +98,8 @@ def profile_figure(
         axes.set_ylim(min(low, 0.5), max(high, 2.0))
         whole_numbers(axes, layers)
         label(axes, "layer l", "‖δ_l‖ ÷ ‖δ_L‖ (1)" if axes is panels[0] else "")
-    header = _legends(panels, handletextpad=0.2)
+    columns = _legend_columns(panels)
+    header = max(legend_above(axes, columns, handletextpad=0.2) for axes in panels)
     distance = np.abs(found / due - 1)
     worst = int(distance.max(1).argmax())
     finding(
@@ -110,11 +112,10 @@ def profile_figure(
     return figure
 
 
-def _legends(panels: Sequence[Axes], **options: Any) -> float:
-    """A legend above each panel, in two columns where the names have room; gives the inches that they need."""
+def _legend_columns(panels: Sequence[Axes]) -> int:
+    """Two columns for the legends above the panels where the names have room, else one."""
     names = [name for axes in panels for name in axes.get_legend_handles_labels()[1]]
-    columns = 2 if 2 * (text_inches(names, SMALL_POINTS) + 0.3) < PANEL else 1
-    return max(legend_above(axes, columns, **options) for axes in panels)
+    return 2 if 2 * (text_inches(names, SMALL_POINTS) + 0.3) < PANEL else 1
 
 
 def ratio_figure(
@@ -213,11 +214,12 @@ def trainability_figure(
         axes.set_ylim(0, top)
         whole_numbers(axes, epochs)
         label(axes, "epoch", "training loss (nats)" if axes is panels[0] else "")
-    header = _legends(panels)
+    columns = _legend_columns(panels)
+    header = max(legend_above(axes, columns) for axes in panels)
     above = int((losses[-1] > NEAR * chance).sum())
     finding(
         figure,
-        f"{depth} layers: {above} of {len(names)} setting{'s' * (len(names) != 1)} {'has' if above == 1 else 'have'} a "
+        f"{counted(depth, 'layer')}: {above} of {counted(len(names), 'setting')} {'has' if above == 1 else 'have'} a "
         f"mean loss of the last epoch above {100 * NEAR:.0f} % of that of guessing, ln {num_classes} = {chance:.3f} "
         "nats (dashed)",
         header=header,
