@@ -52,10 +52,11 @@ def simpson_figure(
     axes.set_xticks([0, 1], [plain(name) for name in treatments])
     label(axes, "disc: size of the group", f"share with {plain(success)}")
     legend(axes, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    strata_of = f"{len(rates)} {'stratum' if len(rates) == 1 else 'strata'}"
     ahead = int((rates[:, 0] > rates[:, 1]).sum())
     finding(
         figure,
-        f"{plain(treatments[0])} ahead of {plain(treatments[1])} in {ahead} of {len(rates)} strata, as counted by "
+        f"{plain(treatments[0])} ahead of {plain(treatments[1])} in {ahead} of {strata_of}, as counted by "
         f"{signed(crude[0] - crude[1])}, adjusted by {signed(adjusted[0] - adjusted[1])}",
         right=1.5,
     )

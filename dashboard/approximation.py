@@ -19,6 +19,7 @@ from dashboard.style import (
     QUIET,
     THEORY,
     VERMILLION,
+    counted,
     finding,
     label,
     legend,
@@ -96,7 +97,7 @@ def fit_figure(
     legend(below)
     text = f"root mean square error {rms:.3e}, largest {np.abs(error).max():.3e}"
     if between is not None:
-        text = f"root mean square error {rms:.3e} on the {dots.shape[1]:,} samples, {between:.3e} between them"
+        text = f"root mean square error {rms:.3e} on the {counted(dots.shape[1], 'sample')}, {between:.3e} between them"
     finding(figure, f"{subject}: {text}", left=0.95)
     return figure
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dashboard.legends import legend_above
 from dashboard.scales import logarithmic
-from dashboard.style import BLUE, THEORY, VERMILLION, finding, label, new_figure
+from dashboard.style import BLUE, THEORY, VERMILLION, counted, finding, label, new_figure
 from theory.calibration import calibration_floor, calibration_gap, confidence_bins
 
 if TYPE_CHECKING:
@@ -117,6 +117,6 @@ def reliability_figure(
             "" if temperature is None else f" {temperature:.2f}"
         )
     if len(correct):
-        text += f"; chance alone gives {100 * floor:.1f} % on {len(correct)} pictures"
+        text += f"; chance alone gives {100 * floor:.1f} % on {counted(len(correct), 'picture')}"
     finding(figure, text, header=legend_above(diagram, 3))
     return figure

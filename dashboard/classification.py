@@ -22,6 +22,7 @@ from dashboard.style import (
     SMALL_POINTS,
     THEORY,
     as_pictures,
+    counted,
     finding,
     label,
     legend,
@@ -164,10 +165,13 @@ def mistakes_figure(
     if files is not None:
         captions = [f"{text}\n{file_name(file, width)}" for text, file in zip(captions, files, strict=True)]
     if len(pictures):
-        some = f"worst {len(pictures)} of {mistakes} mistakes" if len(pictures) < mistakes else f"mistakes: {mistakes}"
-        title = f"{some} among {total} pictures: truth → guess with its probability; largest loss {loss.max():.2f} nats"
+        some = (
+            f"worst {len(pictures)} of {mistakes:,} mistakes" if len(pictures) < mistakes else f"mistakes: {mistakes}"
+        )
+        among = counted(total, "picture")
+        title = f"{some} among {among}: truth → guess with its probability; largest loss {loss.max():.2f} nats"
     else:
-        title = f"no mistake among {total} pictures"
+        title = f"no mistake among {counted(total, 'picture')}"
     return picture_grid(pictures, captions, title, columns=8, cell=cell)
 
 
@@ -192,7 +196,7 @@ def batch_figure(images: ArrayLike, labels: ArrayLike, class_names: Sequence[str
     room = caption_characters(cell)
     names = short_names(class_names, room - 5 if mixed else room)
     captions = [_mixture(one, names) if mixed else names[one] for one in labels[:limit]]
-    size = f"batch of {len(pictures)} {'mixed ' * mixed}training pictures {channels}×{height}×{width}"
+    size = f"batch of {counted(len(pictures), 'mixed ' * mixed + 'training picture')} {channels}×{height}×{width}"
     moments = f": mean {images.mean() / scale:.3f}, deviation {images.std() / scale:.3f} of 1" if len(pictures) else ""
     some = f" (first {limit} shown)" if len(pictures) > limit else ""
     return picture_grid(pictures[:limit], captions, size + moments + some, columns=columns, cell=cell)

@@ -18,6 +18,7 @@ from dashboard.style import (
     CYCLE,
     SMALL_POINTS,
     as_pictures,
+    counted,
     finding,
     label,
     legend,
@@ -53,7 +54,7 @@ def reconstructions_figure(rows: Sequence[Row], error: float, pca_error: float, 
         images = as_pictures(images)
         pictures += list(images)
         captions += [name] * len(images) if errors is None else [f"{name}: {e:.3g}" for e in np.asarray(errors)]
-    size = f"{numbers} number{'s' * (numbers > 1)} a picture"
+    size = f"{counted(numbers, 'number')} a picture"
     title = f"{size}: squared error {error:.3g}, with PCA {pca_error:.3g} (mean of all)"
     return picture_grid(pictures, captions, title, columns=len(as_pictures(rows[0][1])), cell=84)
 
@@ -85,7 +86,8 @@ def eigenpictures_figure(directions: ArrayLike, shares: Sequence[float], rank: i
     """
     captions = [f"{place + 1}: {percent(share)}" for place, share in enumerate(shares)]
     total = percent(min(sum(shares), 1))
-    title = f"first {len(shares)} of {rank} principal directions: together {total} of the variance"
+    first = f"first {len(shares)} of {rank} principal directions: together" if rank > 1 else "one principal direction:"
+    title = f"{first} {total} of the variance"
     note = "share of the variance along each; mid-grey is 0, the sign is arbitrary"
     return picture_grid(signed_pictures(directions), captions, title, columns=8, cell=84, note=note)
 

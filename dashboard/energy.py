@@ -12,17 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dashboard.grid import picture_grid
 from dashboard.scales import logarithmic, power
-from dashboard.style import (
-    BLUE,
-    QUIET,
-    THEORY,
-    VERMILLION,
-    as_pictures,
-    finding,
-    label,
-    legend,
-    new_figure,
-)
+from dashboard.style import BLUE, QUIET, THEORY, VERMILLION, as_pictures, counted, finding, label, legend, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,10 +60,10 @@ def two_sided_figure(
     error = float(np.hypot(high[-1, 1], low[-1, 1]))
     if exact is None:
         told = "nats (error unknown)" if np.isnan(error) else "nats"
-        text = f"log Z: backward − forward = {with_error(gap, error)} {told} with {x[-1]:,.0f} temperatures"
+        text = f"log Z: backward − forward = {with_error(gap, error)} {told} with {counted(int(x[-1]), 'temperature')}"
     else:
         off = [with_error(values[-1, 0] - exact, values[-1, 1]) for values in (low, high)]
-        text = f"log Z with {x[-1]:,.0f} temperatures: forward {off[0]} nats from exact, backward {off[1]}"
+        text = f"log Z with {counted(int(x[-1]), 'temperature')}: forward {off[0]} nats from exact, backward {off[1]}"
     finding(figure, text.replace("-", "−"), left=0.8)
     return figure
 
@@ -154,7 +144,7 @@ def filters_figure(weight: ArrayLike, size: Sequence[int], most: int = 60) -> Fi
     return picture_grid(
         pictures,
         None,
-        f"weights of the {len(order)} strongest of {len(columns)} hidden units: {100 * share:.0f} % of ‖W‖²",
+        f"weights of {_strongest(len(order), len(columns))}: {100 * share:.0f} % of ‖W‖²",
         columns=12 if len(order) > 32 else 8,
         cell=84 if len(order) <= 32 else 64,
         note=f"grey is 0; white and black are ±{top:.2g}",
@@ -173,3 +163,10 @@ def dreams_figure(probabilities: ArrayLike, size: Sequence[int], title: str, col
     images = np.asarray(probabilities, dtype=float).reshape(-1, *size).clip(0, 1)
     pictures: NDArray[np.uint8] = as_pictures(images)
     return picture_grid(pictures, None, title, columns=columns, cell=64)
+
+
+def _strongest(shown: int, units: int) -> str:
+    """Which of the hidden units are drawn, in words."""
+    if shown == units:
+        return "the only hidden unit" if units == 1 else f"all {units:,} hidden units, strongest first"
+    return f"the {shown} strongest of {units:,} hidden units"

@@ -12,7 +12,19 @@ from numpy.typing import ArrayLike
 
 from dashboard.legends import legend_above
 from dashboard.scales import logarithmic
-from dashboard.style import BLUE, CYCLE, GREEN, THEORY, VERMILLION, finding, label, legend, new_figure, whole_numbers
+from dashboard.style import (
+    BLUE,
+    CYCLE,
+    GREEN,
+    THEORY,
+    VERMILLION,
+    counted,
+    finding,
+    label,
+    legend,
+    new_figure,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -144,7 +156,7 @@ def filter_figure(
     """
     figure, (axes,) = new_figure(6.2, 4.0)
     for (steps, shares, due), colour in zip(curves, CYCLE, strict=False):
-        axes.plot(eigenvalues, shares, "o", color=colour, markersize=4, linestyle="none", label=f"{steps:,} steps")
+        axes.plot(eigenvalues, shares, "o", color=colour, markersize=4, linestyle="none", label=counted(steps, "step"))
         axes.plot(grid, due, label=None, **THEORY)
     axes.plot([], [], label="1 − (1 − ηλ)^t", **THEORY)
     logarithmic(axes, x=True)
@@ -153,8 +165,9 @@ def filter_figure(
     half = np.asarray(curves[-1][1], dtype=float) > 0.5
     finding(
         figure,
-        f"gradient descent learns large eigenvalues first: after {curves[-1][0]:,} steps {int(half.sum())} of "
-        f"{half.size} directions are more than half learned",
+        f"gradient descent learns large eigenvalues first: after {counted(curves[-1][0], 'step')} "
+        f"{int(half.sum())} of {counted(half.size, 'direction')} {'is' if half.sum() == 1 else 'are'} more than half "
+        "learned",
         header=legend_above(axes, 3),
     )
     return figure

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from dashboard.grid import caption_characters, picture_grid
 from dashboard.heat import heat_tiles, signed_colours
 from dashboard.names import short_names
-from dashboard.style import BLUE, VERMILLION, as_pictures, plain
+from dashboard.style import BLUE, VERMILLION, as_pictures, counted, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,8 +55,9 @@ def filters_figure(weight: ArrayLike, *, limit: int = 64) -> Figure:
         which = "" if channels == 1 else f", channel 1 of {channels}"
         note = f"blue −{largest:.2f}, white 0, red-orange +{largest:.2f}, one scale for all{which}; below each its norm"
     some = f" (first {limit} shown)" if count > limit else ""
+    lengths = f"{norms.min():.2f}" + f" to {norms.max():.2f}" * (count > 1)
     title = (
-        f"{count} first filters {channels}×{height}×{width}{some}: norm {norms.min():.2f} to {norms.max():.2f}; "
+        f"{counted(count, 'first filter')} {channels}×{height}×{width}{some}: norm {lengths}; "
         f"{weak if weak else 'none'} below a tenth of the largest"
     )
     captions = [f"{norm:.2f}" for norm in norms[:limit]]
@@ -94,7 +95,7 @@ def feature_maps_figure(image: ArrayLike, maps: ArrayLike, name: str = "", *, li
     return picture_grid(
         pictures,
         captions,
-        f"{count} feature map{'s' * (count != 1)} {height}×{width}{of}{some}: {silent if silent else 'none'} silent "
+        f"{counted(count, 'feature map')} {height}×{width}{of}{some}: {silent if silent else 'none'} silent "
         f"(below {100 * SILENT:.0f} % of the largest)",
         columns=12,
         cell=cell,
@@ -173,7 +174,7 @@ def grad_cam_figure(
     blank = int(np.isnan(shares).sum())
     if 0 < blank < len(shares):
         area += f", no heat on {blank} of them: nothing speaks for the guess"
-    count = f"{len(pictures)} picture{'s' * (len(pictures) != 1)}" + (f" ({chosen})" if chosen else "")
+    count = counted(len(pictures), "picture") + (f" ({chosen})" if chosen else "")
     title = f"Grad-CAM of {count}, {int((truth == guess).sum())} right; {area}"
     return picture_grid(
         tiles,

@@ -22,6 +22,7 @@ from dashboard.style import (
     SMALL_POINTS,
     THEORY,
     VERMILLION,
+    counted,
     finding,
     label,
     legend,
@@ -97,7 +98,8 @@ def regions_figure(pictures: Sequence[Picture], text: str, circles: Sequence[flo
         axes.set_ylim(corners[:, 1].min(), corners[:, 1].max())
         axes.set_aspect("equal")
         axes.grid(False)
-        label(axes, "first coordinate", "second coordinate", f"{plain(one.name, 30)}: {len(one.polygons):,} regions")
+        name = f"{plain(one.name, 30)}: {counted(len(one.polygons), 'region')}"
+        label(axes, "first coordinate", "second coordinate", name)
     if any(np.size(one.boundary) for one in pictures):
         text += "; on white lines both classes are equally likely"
     if len(circles):
@@ -129,7 +131,7 @@ def pieces_figure(curves: Sequence[Curve], target: Curve | None, text: str) -> F
         axes.plot(one.x, one.y, color=colour, linewidth=1.4, marker="o", markersize=2.6, label="network, its kinks")
         if target is not None:
             axes.plot(target.x, target.y, label=plain(target.name, 30), **THEORY)
-        label(axes, "input", "output", f"{plain(one.name, 30)}: {np.size(one.x) - 1:,} pieces")
+        label(axes, "input", "output", f"{plain(one.name, 30)}: {counted(np.size(one.x) - 1, 'piece')}")
     header = max(legend_above(axes, 2) for axes in panels)
     finding(figure, text, header=header)
     return figure

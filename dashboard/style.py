@@ -216,6 +216,11 @@ def plain(text: object, width: int = 24) -> str:
     return printable.replace("$", r"\$")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and what is counted, "1 picture" or "1,293 pictures"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def percent(fraction: float) -> str:
     """A fraction as text with one decimal, "98.9 %"; never rounded up to 100 % or down to 0 % when it is neither."""
     if 0.9995 <= fraction < 1:

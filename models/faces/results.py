@@ -168,8 +168,8 @@ class Verification:
         }
         ours = self.rates[NETWORK]
         chosen = (summarise(ours["false_accept"]).mean, 1 - summarise(ours["false_reject"]).mean)
-        same, different = self.scores[NETWORK][0]
-        pairs = f"{len(same) + len(different):,} pairs of unseen people, mean of {len(ours['eer'])} splits"
+        (same, different), splits = self.scores[NETWORK][0], len(ours["eer"])
+        pairs = f"{len(same) + len(different):,} pairs of unseen people" + f", mean of {splits} splits" * (splits > 1)
         errors = {name: rates["eer"] for name, rates in self.rates.items()}
         yield "roc", roc_figure(curves, errors=errors, threshold=chosen, pairs=pairs)
         yield (

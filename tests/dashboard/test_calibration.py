@@ -70,7 +70,7 @@ def test_the_figure_draws_both_curves_and_the_diagonal():
     assert title.startswith(f"ECE {ece[0]:.1f} % before, {ece[1]:.1f} % after temperature 1.42; chance alone gives")
     assert ece[0] > 10 > 4 > ece[1]
     alone = 100 * calibration_floor(torch.tensor(after))  # of what the figure ends with
-    assert title.endswith(f"chance alone gives {alone:.1f} % on 2000 pictures")
+    assert title.endswith(f"chance alone gives {alone:.1f} % on 2,000 pictures")
     assert f"{alone:.1f}" != f"{100 * calibration_floor(torch.tensor(before)):.1f}"
     assert histogram.get_yscale() == "log"
 
