@@ -108,7 +108,7 @@ def layers_figure(stages: Sequence[_Stage], labels: ArrayLike, lines: Sequence[A
         raise ValueError(f"{len(stages)} stages and {0 if lines is None else len(lines)} grids; allowed: as many")
     columns = min(len(stages), 4)
     rows = -(-len(stages) // columns)
-    figure, panels = new_figure(2.6 * columns + 0.6, 2.75 * rows + 0.6, rows=rows, columns=columns)
+    figure, panels = new_figure(2.8 * columns + 0.6, 2.9 * rows + 0.6, rows=rows, columns=columns)
     for place, (axes, stage) in enumerate(zip(panels, stages, strict=False)):
         centre, directions, share = flatten_space(stage.points)
         grid = None if lines is None else (np.asarray(lines[place]) - centre) @ directions
@@ -119,21 +119,34 @@ def layers_figure(stages: Sequence[_Stage], labels: ArrayLike, lines: Sequence[A
         by = "a plane" if stage.plane.normal.any() else "one answer for all"
         verdict = "separable" if stage.plane.separable else f"{percent(stage.accuracy)} by {by}"
         name = f"layer {place}" if place else "inputs"
-        label(axes, "", "", f"{name}, {stage.points.shape[1]}-d{seen}\n{verdict}")
+        _name_axes(axes, stage.points.shape[1], f"{name}, {stage.points.shape[1]}-d{seen}\n{verdict}", turned=True)
     for axes in panels[len(stages) :]:
         axes.set_visible(False)
     first = next((place for place, stage in enumerate(stages) if stage.plane.separable), None)
     where = "at no layer" if first is None else "from the start" if not first else f"from layer {first} on"
     finding(
         figure, f"the classes are linearly separable {where}{_dashed(stages)}",
-        left=0.35, between=0.4, bottom=0.3,
-        below=0.75, header=0.42,
+        left=0.55, between=0.6, bottom=0.42,
+        below=0.9, header=0.42,
     )  # fmt: skip
     return figure
 
 
+def _name_axes(axes: Axes, dimension: int, panel: str, *, turned: bool = False) -> None:
+    """Which two coordinates are drawn; one dimension has no second one. A space of more may be ``turned``."""
+    kind = "principal component" if turned and dimension > 2 else "coordinate"
+    label(axes, f"{kind} 1", f"{kind} 2" if dimension > 1 else "", panel)
+    if dimension == 1:
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+
+
 def anatomy_figure(
-    names: Sequence[str], points: Sequence[ArrayLike], lines: Sequence[ArrayLike], labels: ArrayLike
+    names: Sequence[str],
+    points: Sequence[ArrayLike],
+    lines: Sequence[ArrayLike],
+    labels: ArrayLike,
+    layer: str = "a layer",
 ) -> Figure:
     """One layer in steps: rotate or reflect, scale, rotate or reflect, shift, bend.
 
@@ -142,6 +155,7 @@ def anatomy_figure(
         points: After each step, shape (n, d); the first two coordinates are drawn.
         lines: The grid after each step, shape (lines, steps, d).
         labels: 0 or 1, shape (n,).
+        layer: Which one it is, for the title.
 
     Returns:
         A figure of one axes for each step.
@@ -153,17 +167,18 @@ def anatomy_figure(
         raise ValueError(
             f"{len(names)} names, {len(points)} clouds, {len(lines)} grids; allowed: as many, at least one"
         )
-    figure, panels = new_figure(2.3 * len(names) + 0.4, 3.0, columns=len(names))
+    figure, panels = new_figure(2.5 * len(names) + 0.4, 3.1, columns=len(names))
     y = np.asarray(labels)
     for axes, name, cloud, grid in zip(panels, names, points, lines, strict=True):
         flat, net = (_two(np.asarray(part, dtype=float)) for part in (cloud, grid))
         _scene(axes, flat, y, net)
-        label(axes, "", "", f"{name} ({np.shape(cloud)[1]}-d)")
+        _name_axes(axes, np.shape(cloud)[1], f"{name} ({np.shape(cloud)[1]}-d)")
     steps = [f"{name.partition(',')[0]}s" for name in names if name != "input"]
     does = " and ".join([", ".join(steps[:-1]), steps[-1]] if len(steps) > 1 else steps)
+    drawn = "coordinates 1 and 2" if any(np.shape(cloud)[1] > 1 for cloud in points) else "the one coordinate"
     bends = "" if "bends" in steps else ", and bends nothing"
     finding(
-        figure, f"a layer {does}{bends}; coordinates 1 and 2 of each step", left=0.35, between=0.4, bottom=0.3,
+        figure, f"{layer} {does}{bends}; drawn: {drawn} of each step", left=0.55, between=0.6, bottom=0.42,
     )  # fmt: skip
     return figure
 

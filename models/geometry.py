@@ -259,6 +259,7 @@ class GeometryTask(LightningModule):
                 [part.cpu().numpy() for _, part in steps],
                 [part.unflatten(0, lines.shape[:2]).cpu().numpy() for _, part in grids],
                 y,
+                f"layer 1 of {len(self.network.hidden())}",
             ),
         )
 

@@ -158,10 +158,24 @@ def test_steps_of_one_dimension_are_drawn() -> None:
     cloud = np.linspace(0, 1, 4)[:, None]
     figure = anatomy_figure(["scale"], [cloud], [np.zeros((2, 5, 1))], np.array([0, 1, 0, 1]))
     assert to_image(figure).std() > 0
-    assert "a layer scales, and bends nothing;" in title(figure)
+    assert title(figure) == "a layer scales, and bends nothing; drawn: the one coordinate of each step"
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("coordinate 1", "")
+    assert not figure.axes[0].get_yticks().size, "a second coordinate that is none has no scale"
     names = ["reflect, Vᵀ", "scale, Σ", "bend, tanh"]
     steps = anatomy_figure(names, [cloud] * 3, [np.zeros((2, 5, 1))] * 3, np.array([0, 1, 0, 1]))
     assert "a layer reflects, scales and bends;" in title(steps)
+
+
+def test_the_axes_of_a_space_are_named_and_the_layer_is_told() -> None:
+    labels = np.array([0, 0, 1, 1])
+    flat = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    figure = layers_figure([stage(points, labels) for points in (flat, np.eye(4)[:, :3], flat[:, :1])], labels, None)
+    assert [(axes.get_xlabel(), axes.get_ylabel()) for axes in figure.axes] == [
+        ("coordinate 1", "coordinate 2"), ("principal component 1", "principal component 2"), ("coordinate 1", ""),
+    ]  # fmt: skip
+    steps = anatomy_figure(["scale"], [np.eye(4)[:, :3]], [np.zeros((2, 5, 3))], labels, "layer 1 of 3")
+    assert title(steps) == "layer 1 of 3 scales, and bends nothing; drawn: coordinates 1 and 2 of each step"
+    assert (steps.axes[0].get_xlabel(), steps.axes[0].get_ylabel()) == ("coordinate 1", "coordinate 2")
 
 
 def shares() -> dict[str, list[float]]:
