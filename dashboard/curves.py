@@ -95,12 +95,22 @@ def neural_distance_figure(epochs: ArrayLike, ratio: ArrayLike, cosine: ArrayLik
     verb = "closer" if ratio[-1] < 1 else "not closer"
     finding(
         figure,
-        f"same-class samples are {verb} than as pixels: ratio {ratio[0]:.2f} → {ratio[-1]:.2f} "
-        f"(isometry 1, collapse 0){cosines}",
+        f"same-class samples are {verb} than as pixels: ratio {_course(ratio)} (isometry 1, collapse 0){cosines}",
         left=0.75,
         header=header,
     )
     return figure
+
+
+def _course(ratio: NDArray[np.floating]) -> str:
+    """From where to where a ratio goes, in words: that of features that nothing trains stays."""
+    seen = {f"{value:.2f}" for value in ratio}
+    if len(seen) > 1:
+        return f"{ratio[0]:.2f} → {ratio[-1]:.2f}"
+    if len(ratio) == 1:
+        return seen.pop()
+    still = ", the features do not change" if np.ptp(ratio) <= ROUNDING * abs(ratio[0]) else ""
+    return f"stays {ratio[0]:.2f}{still}"
 
 
 def _draw_cosines(axes: Axes, epochs: NDArray[np.floating], cosine: NDArray[np.floating], num_classes: int) -> str:

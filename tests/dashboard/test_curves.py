@@ -60,6 +60,21 @@ def test_two_classes_have_no_cosines():
     assert title(figure).endswith("ratio 1.00 → 0.31 (isometry 1, collapse 0)")
 
 
+@pytest.mark.parametrize(
+    ("ratio", "due"),
+    [
+        ([0.851, 0.851], "ratio stays 0.85, the features do not change (isometry 1"),
+        ([0.851, 0.853, 0.852], "ratio stays 0.85 (isometry 1"),
+        ([0.85, 0.5, 0.85], "ratio 0.85 → 0.85 (isometry 1"),
+        ([2.12, 2.09], "ratio 2.12 → 2.09 (isometry 1"),
+        ([0.85], "ratio 0.85 (isometry 1"),
+    ],
+)
+def test_a_neural_distance_that_stays_is_said_to_stay(ratio, due):
+    figure = neural_distance_figure(np.arange(len(ratio)), ratio, [[-1.0] * 3] * len(ratio), 2)
+    assert due in title(figure)
+
+
 def test_neural_distance_above_one_is_said_and_bad_input_is_refused():
     figure = neural_distance_figure([0], [1.3], [[0.1, 0.2, 0.3]], 3)
     assert "not closer" in title(figure)
