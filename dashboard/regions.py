@@ -150,7 +150,7 @@ def bounds_figure(
         text: What was found.
     """
     depths = np.asarray(depths, dtype=float)
-    figure, (axes,) = new_figure(6.6, 4.4)
+    figure, (axes,) = new_figure(6.6, 4.8)
     spread = np.linspace(-0.1, 0.1, len(counts)) if len(counts) > 1 else np.zeros(1)
     for (name, values), colour, marker, aside in zip(counts.items(), CYCLE, "os^v", spread, strict=False):
         array = np.asarray(values, dtype=float)
@@ -162,10 +162,11 @@ def bounds_figure(
     logarithmic(axes, y=True)
     whole_numbers(axes, depths)
     label(axes, "hidden layers", "linear regions")
-    legend(axes, loc="upper left")
-    known = np.concatenate([np.asarray(values, dtype=float) for values in bounds.values()])
-    axes.set_ylim(top=min(known[np.isfinite(known)].max(), 1e300) * 1000)  # room for the legend
-    finding(figure, text, left=0.95)
+    known = np.concatenate(
+        [np.ravel(np.asarray(values, dtype=float)) for values in (*bounds.values(), *counts.values())]
+    )
+    axes.set_ylim(top=2 * min(known[np.isfinite(known)].max(), 1e300))
+    finding(figure, text, left=0.95, header=legend_above(axes, 1))
     return figure
 
 

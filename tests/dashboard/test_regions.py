@@ -59,6 +59,12 @@ def test_bounds_are_above_what_is_drawn():
     dots = axes.lines[0]
     assert sorted(dots.get_ydata()) == [10, 11, 12, 15]
     assert sum(line.is_dashed() for line in axes.lines) == 2
+    assert axes.get_ylim()[1] == 8000, "no room is made for the legend, which stands above"
+    assert axes.get_legend().get_window_extent().y0 >= axes.bbox.y1
+    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert named == ["trained", "upper", "order"]
+    over = bounds_figure([1, 2], counts, {"upper": [20, np.inf]}, "found").axes[0]
+    assert over.get_ylim()[1] == 40
     assert margins_are_white(figure)
 
 
