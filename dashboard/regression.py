@@ -90,7 +90,7 @@ def solvers_figure(distances: ArrayLike, names: Sequence[str], rate: float) -> F
         rate: What each step of gradient descent leaves of the distance in the end, below 1; drawn dashed.
 
     Returns:
-        A figure of one axes; the title counts the steps to 1e-8 of the first distance.
+        A figure of one axes; the title counts the steps to 1e-8 of the distance at the start.
     """
     values = np.asarray(distances, dtype=float)
     figure, (axes,) = new_figure(7.4, 4.0)
@@ -115,7 +115,7 @@ def solvers_figure(distances: ArrayLike, names: Sequence[str], rate: float) -> F
         line = values[last, -1] * rate ** (steps[first : last + 1] - last)
         axes.plot(steps[first : last + 1], 1.6 * line, label=f"slope due: {rate:.3f} a step", **THEORY)
     logarithmic(axes, y=True)
-    label(axes, "step", "distance to the maximum ‖θ − θ*‖ (1)")
+    label(axes, "step of the solver", "distance of θ from the most likely, ‖θ − θ*‖ (1)")
     legend(axes, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    finding(figure, "steps to 1e-8 of the way: " + ", ".join(counts), left=0.8, right=1.85)
+    finding(figure, "steps to 10⁻⁸ of the start: " + ", ".join(counts), left=0.8, right=1.85)
     return figure

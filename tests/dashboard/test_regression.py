@@ -35,7 +35,10 @@ def test_the_fit_tells_how_much_of_the_truth_lies_in_the_band(family, columns):
 def test_solvers_are_counted_and_zero_is_drawn():
     distances = np.stack([[1, 1e-5, 0, 0], [1, 1e-2, 1e-5, 1e-9], [1, 0.5, 0.25, 0.125]], 1)
     figure = solvers_figure(distances, ["IRLS", "L-BFGS", "gradient descent"], 0.5)
-    assert title(figure).endswith("IRLS 2, L-BFGS 3, gradient descent over 3")
+    assert title(figure) == "steps to 10⁻⁸ of the start: IRLS 2, L-BFGS 3, gradient descent over 3"
+    axes = figure.axes[0]
+    assert axes.get_xlabel() == "step of the solver"
+    assert axes.get_ylabel() == "distance of θ from the most likely, ‖θ − θ*‖ (1)"
     assert inside(figure)
     (dashed,) = [line for line in figure.axes[0].lines if "slope due" in str(line.get_label())]
     np.testing.assert_allclose(dashed.get_ydata()[1:] / dashed.get_ydata()[:-1], 0.5)
