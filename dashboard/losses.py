@@ -70,7 +70,7 @@ def minimisers_figure(
     right.axvline(due["cross-entropy"], **THEORY)
     right.axhline(floor, **THEORY, label="entropy H(y|x)")
     right.set_ylim(0, 3)
-    label(right, "probability f", "nats", "dashed: share of label 1 and its entropy")
+    label(right, "probability f", "mean cross entropy (nats)", "dashed: share of label 1 and its entropy")
     median = f"median {due['absolute']:.4g}" if medians is None else f"medians {medians[0]:.4g} to {medians[1]:.4g}"
     finding(
         figure,

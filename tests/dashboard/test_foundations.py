@@ -12,6 +12,7 @@ from dashboard.geometry import anatomy_figure, flatten_space, layers_figure
 from dashboard.gradient_flow import profile_figure, ratio_figure, trainability_figure
 from dashboard.style import to_image
 from models.point_network import Stage
+from tests.dashboard.figures_with_legends import minimisers
 from tests.dashboard.titles import title
 from theory.separability import separating_plane
 
@@ -176,6 +177,12 @@ def test_the_axes_of_a_space_are_named_and_the_layer_is_told() -> None:
     steps = anatomy_figure(["scale"], [np.eye(4)[:, :3]], [np.zeros((2, 5, 3))], labels, "layer 1 of 3")
     assert title(steps) == "layer 1 of 3 scales, and bends nothing; drawn: coordinates 1 and 2 of each step"
     assert (steps.axes[0].get_xlabel(), steps.axes[0].get_ylabel()) == ("coordinate 1", "coordinate 2")
+
+
+def test_the_axis_of_an_entropy_says_what_its_nats_are_of() -> None:
+    left, right = minimisers(np.random.default_rng(0)).axes
+    assert left.get_ylabel() == "mean loss"
+    assert right.get_ylabel() == "mean cross entropy (nats)"
 
 
 def shares() -> dict[str, list[float]]:
