@@ -121,6 +121,17 @@ def half_heat_share(heat: ArrayLike) -> float:
     return cells / sorted_heat.size
 
 
+def _concentration(heat: NDArray[np.floating]) -> str:
+    """On how little of a picture half of its heat lies, and how many of the maps (N, h, w) have none, in words."""
+    shares = [half_heat_share(one) for one in heat]
+    share = float(np.nanmedian(shares)) if np.isfinite(shares).any() else float("nan")
+    area = f"half of the heat lies on {100 * share:.0f} % of the picture (median)" if share == share else "no heat"
+    blank = int(np.isnan(shares).sum())
+    if 0 < blank < len(shares):
+        area += f", no heat on {blank} of them: nothing speaks for the guess"
+    return area
+
+
 def grad_cam_figure(
     images: ArrayLike,
     heat: ArrayLike,
@@ -168,14 +179,8 @@ def grad_cam_figure(
         verdict = "✓ " if t == g else "✗ "
         captions += [names[t], "heat" if one_heat.any() else "no heat", verdict + names[g]]
         colours += ["black", "black", BLUE if t == g else VERMILLION]
-    shares = [half_heat_share(one) for one in heat]
-    share = float(np.nanmedian(shares)) if np.isfinite(shares).any() else float("nan")
-    area = f"half of the heat lies on {100 * share:.0f} % of the picture (median)" if share == share else "no heat"
-    blank = int(np.isnan(shares).sum())
-    if 0 < blank < len(shares):
-        area += f", no heat on {blank} of them: nothing speaks for the guess"
     count = counted(len(pictures), "picture") + (f" ({chosen})" if chosen else "")
-    title = f"Grad-CAM of {count}, {int((truth == guess).sum())} right; {area}"
+    title = f"Grad-CAM of {count}, {int((truth == guess).sum())} right; {_concentration(heat)}"
     return picture_grid(
         tiles,
         captions,
