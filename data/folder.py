@@ -68,7 +68,7 @@ class Folder(Heir, LightningDataModule):
         crop: Share of the largest centred window that validation and prediction show, in (0, 1]; without it what the
             model's weights want, or 0.875.
         interpolation: How pictures are resampled; without it as the model's weights want, or bicubic.
-        num_workers: Threads that decode; without it one for each core.
+        num_workers: Threads that decode, 0 or 1 for one file after the other; without it one for each core.
         cache_dir: Where decoded pictures are kept between runs; without it ~/.cache/deep-learning-mathematics/pictures.
         seed: Seed of the order and the augmentation; without it the run's seed.
     """

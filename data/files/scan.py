@@ -96,7 +96,7 @@ def scan(
         wanted: Positions of files that are decoded although they are known.
         whole: Take the digest of the pixels of JPEGs as well.
         known: What :func:`read_cache` gave; a file that has not changed since is not read again.
-        num_workers: Threads; without it one for each core.
+        num_workers: Threads, of which there is at least one; without it one for each core.
         progress: Show a progress bar when stderr is a terminal.
 
     Returns:
@@ -130,7 +130,7 @@ def scan(
         found = Scanned(path, *stamp, digest, *seen, pixels=pixels, largest=picture.largest)
         return index, replace(found, jpeg=jpeg_digest(content, picture.turn)) if jpeg else found
 
-    threads = max(1, num_workers or os.cpu_count() or 1)
+    threads = max(1, (os.cpu_count() or 1) if num_workers is None else num_workers)
     # Several files at a time: each answer wakes this thread, and takes Python's lock from the others for it.
     some = min(_AT_ONCE, -(-len(todo) // (4 * threads)) or 1)
     parts = [todo[start : start + some] for start in range(0, len(todo), some)]
