@@ -54,7 +54,7 @@ def run(request: Request, words: Sequence[str], started: float) -> int:
     from trainer.device import precision_of
     from trainer.fit.resume import check_compatible, check_unfinished, logged_step, stages
     from trainer.plan import built, opened, planned
-    from trainer.run.report import house_record
+    from trainer.run.record import house_record
     from trainer.safe_file import load_checkpoint
 
     plan = planned(request, lambda replay: read(words, MODELS, DATA, RECIPES, replay, OWN_FORM), MODELS, DATA)
@@ -99,12 +99,14 @@ def train_and_test(
     from trainer.build import fit, make_trainer, test
     from trainer.files import write_atomically
     from trainer.folder import RunFolder
+    from trainer.run.announcement import announce, layout
     from trainer.run.artefacts import save_lists
     from trainer.run.choice import validation_chooses
     from trainer.run.crash import accounted
     from trainer.run.lock import locked
     from trainer.run.logger import chosen
-    from trainer.run.report import announce, conclude, layout
+    from trainer.run.parts import Run
+    from trainer.run.report import conclude
     from trainer.run.way_on import resumable
 
     request, settings = plan.request, plan.settings
@@ -123,18 +125,20 @@ def train_and_test(
             hparams=chosen(request, settings),
             house=house,
             early_stopping_patience=settings.patience,
+            save_every=settings.save_every,
             resume_step=resume_step,
             histograms=settings.report == "full",
         )
         write_atomically(folder.config, plan.config)
         save_lists(folder, data)
-        announce(request, folder, data, task, trainer, settings)
+        run = Run(request, settings, folder, data, task, trainer)
+        announce(run)
         fit_started = time.perf_counter()
         fit(trainer, task, data, plan.path)
         fit_s = time.perf_counter() - fit_started
         metrics = test(trainer, task, data, "best" if chooses else "last", validate=has_validation)
         times = {"time/imports_s": plan.imports_s, "time/fit_s": fit_s}
-        conclude(request, folder, data, task, trainer, settings, {**metrics, **times}, started)
+        conclude(run, {**metrics, **times}, started)
 
 
 if __name__ == "__main__":

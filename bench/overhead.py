@@ -119,7 +119,7 @@ class Size:
         """Train with all that ``train.py`` puts around the loop."""
         from trainer.build import fit, make_trainer
         from trainer.folder import RunFolder
-        from trainer.run.report import layout
+        from trainer.run.announcement import layout
 
         task, data, moments = self.start()
         with tempfile.TemporaryDirectory(prefix="bench-") as root, contextlib.redirect_stdout(io.StringIO()):

@@ -12,6 +12,7 @@ import yaml
 import train
 from tests.conftest import Trained
 from tests.runs import lasting, only_run, weights
+from trainer.safe_file import load_checkpoint
 
 QUICK = ["--device", "cpu", "--report", "none"]
 
@@ -44,6 +45,27 @@ def test_files_are_kept_whole_so_that_a_replay_may_begin_elsewhere(
     assert train.main(["--resume", str(saved.parent), "--epochs", "2"]) == 0
     assert train.main(["--resume", str(saved.parent), "--epochs", "3", "--root", "other"]) == 2
     assert "lies elsewhere, and a resumed run goes on there" in capsys.readouterr().err
+
+
+def test_how_often_a_run_is_saved_goes_with_its_settings_and_changes_no_weight(
+    trained: Trained, tmp_path: Path
+) -> None:
+    def saved_every(run: Path) -> int | None:
+        checkpoint: dict[str, int] = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")).get(
+            "checkpoint", {}
+        )
+        return checkpoint.get("every_n_batches")
+
+    words = ["--checkpoint.every_n_batches", "5", "--report", "none"]
+    assert train.main(["-c", str(trained.folder / "config.yaml"), "--root", str(tmp_path / "often"), *words]) == 0
+    often = only_run(tmp_path / "often")
+    assert (saved_every(trained.folder), saved_every(often)) == (None, 5)
+    assert difference(trained.folder, often) == 0
+    assert train.main(["-c", str(often / "config.yaml"), "--root", str(tmp_path / "again")]) == 0
+    assert saved_every(only_run(tmp_path / "again")) == 5
+    more = str(load_checkpoint(often / "checkpoints" / "last.ckpt")["epoch"] + 2)
+    assert train.main(["--resume", str(often), "--epochs", more, "--checkpoint.every_n_batches", "7"]) == 0
+    assert saved_every(often) == 7
 
 
 @pytest.mark.parametrize("stop_at", [(0, 3), (0, 20), (1, 0)], ids=["mid-epoch", "last batch", "next epoch"])

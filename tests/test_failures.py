@@ -227,7 +227,14 @@ def test_a_disk_that_is_full_at_the_end_is_one_line_and_the_run_goes_on(
 def test_a_disk_that_is_full_at_the_start_leaves_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    late = "folder", "run.report", "run.artefacts", "run.history", "fit.guard"  # would keep the replacement otherwise
+    late = (
+        "folder",
+        "run.report",
+        "run.artefacts",
+        "run.card",
+        "run.history",
+        "fit.guard",
+    )  # would keep the replacement otherwise
     for name in late:
         importlib.import_module(f"trainer.{name}")
     monkeypatch.setattr("trainer.files.write_atomically", lambda path, text: raising(full(path))())
@@ -273,17 +280,24 @@ def test_a_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
         expand("~nosuchuser/x")
 
 
-@pytest.mark.parametrize("patience", ["-1", "0"])
-def test_a_patience_that_means_nothing_is_refused(patience: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert train.main(["--model", "cnn", "--early_stopping.patience", patience]) == 2
-    line = f"train.py: --early_stopping.patience: expected a whole number of epochs from 1, got {patience}\n"
+@pytest.mark.parametrize("number", ["-1", "0"])
+@pytest.mark.parametrize(
+    ("option", "unit"), [("early_stopping.patience", "epochs"), ("checkpoint.every_n_batches", "batches")]
+)
+def test_a_number_that_means_nothing_is_refused(
+    option: str, unit: str, number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(["--model", "cnn", f"--{option}", number]) == 2
+    line = f"train.py: --{option}: expected a whole number of {unit} from 1, got {number}\n"
     assert capsys.readouterr().err == line
 
 
-def test_patience_is_in_every_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_when_to_stop_and_to_save_is_in_every_help(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["--help"], ["--model", "cnn", "--trainer.help"]):
         assert train.main(words) == 0
-        assert "--early_stopping.patience " in capsys.readouterr().out
+        shown = capsys.readouterr().out
+        assert "--early_stopping.patience " in shown
+        assert "--checkpoint.every_n_batches " in shown
     assert train.main(["--model", "cnn", "--early_stopping.patience", "3", "--trainer.help"]) == 0
     assert "--early_stopping.patience  (int | None, 3 by the command line)" in capsys.readouterr().out
     assert train.main(["--model", "cnn", "--model.help"]) == 0

@@ -23,7 +23,7 @@ from tests.exported import exported_answers, exported_file
 from tests.runs import table
 from trainer.command.front import Request
 from trainer.command.options import Settings
-from trainer.run.report import house_record
+from trainer.run.record import house_record
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import torch
 from classifier import load
 from tests.conftest import Trained
 from trainer.folder import RunFolder
-from trainer.run.report import keep_in_checkpoints
+from trainer.run.record import keep_in_checkpoints
 from trainer.safe_file import load_checkpoint, save_safely
 
 

@@ -70,7 +70,7 @@ def make_trainer(
     house: dict[str, Any],
     early_stopping_patience: int | None = None,
     resume_step: int | None = None,
-    checkpoint_every_n_steps: int = 0,
+    save_every: int | None = None,
     histograms: bool = False,
 ) -> Trainer:
     """A Lightning trainer that writes into ``run``.
@@ -87,7 +87,7 @@ def make_trainer(
         house: Plain values that every checkpoint carries under the key ``house``.
         early_stopping_patience: Stop after so many epochs without a better metric; None trains to the end.
         resume_step: ``logged_step(checkpoint)`` when resuming, None at the first start.
-        checkpoint_every_n_steps: Also write ``last.ckpt`` after every n batches of an epoch; 0 for never.
+        save_every: Also write ``last.ckpt`` after every so many batches of an epoch; None for its end only.
         histograms: Show weights and gradients after some of the epochs.
 
     Raises:
@@ -112,7 +112,7 @@ def make_trainer(
     options["devices"] = 1 if options.get("devices") in (None, "auto") else options["devices"]
     options["profiler"] = options.get("profiler") or NoProfiler()
 
-    last = LastCheckpoint(run, checkpoint_every_n_steps) if checkpoints else None
+    last = LastCheckpoint(run, save_every) if checkpoints else None
     timing, stopper = Timing(), StopOnSignal(Signals(), last)
     callbacks: list[Callback] = [
         StepSeed(seed),

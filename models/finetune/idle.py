@@ -19,6 +19,7 @@ STEPS = (
         "unfreeze_milestones", "layer_decay", "norm", "ema_decay", "mixup", "cutmix", "mix_off_epochs", "compile",
     )),
     "early_stopping.patience",
+    "checkpoint.every_n_batches",
     *(f"trainer.{name}" for name in (
         "max_epochs", "min_epochs", "max_steps", "min_steps", "limit_train_batches", "overfit_batches",
         "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "check_val_every_n_epoch",

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--sleep", type=float, default=0.0)
     parser.add_argument("--slow-validation", action="store_true")
     parser.add_argument("--wide", action="store_true")
-    parser.add_argument("--every", type=int, default=0)
+    parser.add_argument("--every", type=int)
     parser.add_argument("--no-checkpoints", action="store_true")
     parser.add_argument("--log-each", action="store_true")
     parser.add_argument("--resume")
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
             options.epochs,
             options=trainer_options,
             resume_step=step,
-            checkpoint_every_n_steps=options.every,
+            save_every=options.every,
         )
         fit(trainer, WideTask() if options.wide else small_task(), SmallData(), path)
     except (UserError, RunFailed) as error:

@@ -16,7 +16,7 @@ from models.finetune.backbones import Backbone
 from models.finetune.origin import weights_origin
 from tests.models.small_folder import metrics, words
 from tests.runs import only_run, table
-from trainer.run.artefacts import card_text
+from trainer.run.card import card_text
 from trainer.safe_file import load_checkpoint
 
 
@@ -99,7 +99,15 @@ def test_the_card_has_the_recall_of_each_of_many_classes(tmp_path: Path) -> None
     data: Any = SimpleNamespace(summary=lambda: summary, preprocessing=dict, labels=lambda split: labels)
     recalls = {name: (number % 3, 2) for number, name in enumerate(names)}
     task: Any = SimpleNamespace(hparams={"class_names": names}, recalls=lambda: recalls, describe=lambda: "a network")
-    text = card_text("x", task, data, [("validation accuracy", "50 %")], {}, [("seed", "0")], tmp_path / "best.ckpt")
+    text = card_text(
+        "x",
+        task,
+        data,
+        findings=[("validation accuracy", "50 %")],
+        metrics={},
+        facts=[("seed", "0")],
+        checkpoint=tmp_path / "best.ckpt",
+    )
     assert "none to judge by" not in text
     assert "| c01 | 2 | 2 | 50.0 % (9 to 91 %) |" in text
     assert text.count("| 2 | 2 |") == 45

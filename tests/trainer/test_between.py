@@ -17,6 +17,7 @@ from tests.trainer.small import SmallData, SmallTask, new_run, small_task, small
 from tests.trainer.test_resume import SignalAtBatch
 from trainer import build
 from trainer.errors import RunFailed
+from trainer.fit.checkpoint import LastCheckpoint
 from trainer.fit.resume import find_resume, logged_step
 from trainer.folder import RunFolder
 from trainer.safe_file import load_checkpoint
@@ -153,3 +154,57 @@ def test_a_signal_while_a_checkpoint_is_read_is_no_damage(tmp_path: Path, monkey
     assert stop.value.exit_code == 143
     monkeypatch.undo()
     resumed(run.path, tmp_path)
+
+
+def saved_in_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[tuple[int, int]]:
+    """Epoch and number of batches of each ``last.ckpt`` that was written inside an epoch of 8."""
+    written: list[tuple[int, int]] = []
+    save = LastCheckpoint.save
+
+    def noted(self: LastCheckpoint, trainer: Trainer) -> Path:
+        done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        written.append((trainer.current_epoch, done))
+        return save(self, trainer)
+
+    monkeypatch.setattr(LastCheckpoint, "save", noted)
+    every = options.pop("every")
+    build.fit(small_trainer(new_run(tmp_path), 2, save_every=every, options=options), small_task(), SmallData())
+    return [(epoch, done) for epoch, done in written if done < 8]
+
+
+@pytest.mark.parametrize(
+    ("every", "together", "inside"),
+    [(3, 1, [3, 6]), (1, 1, [1, 2, 3, 4, 5, 6, 7]), (3, 2, [4]), (2, 2, [2, 4, 6]), (8, 1, [])],
+)
+def test_an_epoch_is_saved_after_every_so_many_batches(
+    every: int, together: int, inside: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    found = saved_in_epochs(tmp_path, monkeypatch, every=every, accumulate_grad_batches=together)
+    assert found == [(epoch, done) for epoch in (0, 1) for done in inside]
+    note = "note: --checkpoint.every_n_batches 8: an epoch has 8 batches, and is saved at its end\n"
+    assert capsys.readouterr().err.count(note) == (not inside)
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_a_run_that_was_killed_goes_on_from_the_last_of_them(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, cut = new_run(tmp_path / "whole"), new_run(tmp_path / "cut")
+    build.fit(small_trainer(whole), small_task(), SmallData())
+    save, saved = LastCheckpoint.save, 0
+
+    def save_and_die(self: LastCheckpoint, trainer: Trainer) -> Path:
+        nonlocal saved
+        path, saved = save(self, trainer), saved + 1
+        if saved == number:
+            raise SystemError("no more power")
+        return path
+
+    monkeypatch.setattr(LastCheckpoint, "save", save_and_die)
+    with pytest.raises(SystemError, match="no more power"):
+        build.fit(small_trainer(cut, save_every=3), small_task(), SmallData())
+    monkeypatch.undo()
+    assert load_checkpoint(cut.last)["global_step"] == {1: 3, 2: 6, 4: 11}[number]  # the third is the end of the epoch
+    resumed(cut.path, tmp_path)
+    assert_same_end(cut, whole)

@@ -13,7 +13,7 @@ from tests.trainer.small import SmallData, SmallTask, new_run, small_trainer
 from train import main
 from trainer import build
 from trainer.fit.resume import logged_step
-from trainer.run.report import layout
+from trainer.run.announcement import layout
 from trainer.safe_file import load_checkpoint
 
 OVERVIEW = {"loss": {"theory/chance_loss": 1.1}, "own": {"theory/own": None}}

@@ -32,6 +32,8 @@ options
   -c FILE          settings from a YAML file, e.g. a run's config.yaml to replay it; several are merged
   --early_stopping.patience N
                    stop after N validations, as a rule one an epoch, without a better figure (default: never)
+  --checkpoint.every_n_batches N
+                   save after every N batches too, for epochs that are long (default: at the end of each epoch)
   --resume RUN     go on exactly where a run stopped; 'auto' takes the newest unfinished one of this model and data
   --root FOLDER    where runs are kept (default: runs)
   --report HOW     what is drawn at the end: full, brief or none
@@ -62,7 +64,7 @@ def group_help(request: Request, parser: ArgumentParser, final: Namespace, group
     lines, chosen = [], final.as_dict()
     for action in parser._actions:
         own, _, name = action.dest.partition(".")
-        mine = own == group or (group == "trainer" and own == "early_stopping")
+        mine = own == group or (group == "trainer" and own in ("early_stopping", "checkpoint"))
         if mine and name and name.rpartition(".")[2] != "help":
             kind = _type_name(getattr(action, "_typehint", None) or action.type or "text")
             value, default = chosen.get(own, {}).get(name), action.default

@@ -44,6 +44,7 @@ ALLOWED = {
     "trainer.max_time": "a time above 0 in the form DD:HH:MM:SS",
     "trainer.precision": f"auto, {', '.join(PRECISIONS)}",
     "early_stopping.patience": "a whole number of epochs from 1",
+    "checkpoint.every_n_batches": "a whole number of batches from 1",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-GROUPS = ("model", "data", "trainer", "early_stopping")  # of a settings file
+GROUPS = ("model", "data", "trainer", "early_stopping", "checkpoint")  # of a settings file
 
 
 def dotted(settings: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

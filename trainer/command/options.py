@@ -36,6 +36,7 @@ TRAINER_SKIPPED = {
 
 SHORT = {dotted: short for short, dotted in ALIASES.items()}
 HIGHEST_SEED = 2**32 - 1  # NumPy's
+COUNTS = ("early_stopping.patience", "checkpoint.every_n_batches")  # from 1, or None
 
 
 @dataclass
@@ -49,6 +50,7 @@ class Settings:
         seed: Seed of weights, order and augmentation.
         report: How much is drawn at the end: ``full``, ``brief`` (numbers only) or ``none``.
         patience: Epochs without improvement after which training stops, or None.
+        save_every: Batches of an epoch after which ``last.ckpt`` is written too, or None.
     """
 
     model: dict[str, Any]
@@ -57,6 +59,7 @@ class Settings:
     seed: int
     report: str
     patience: int | None
+    save_every: int | None = None
 
 
 def wanted_facts(task: type, data: type, model_name: str = "", data_name: str = "", usual_data: str = "") -> list[str]:
@@ -115,6 +118,12 @@ def build_parser(
         type=int | None,
         default=None,
         help="stop after so many validations, as a rule one an epoch, without a better metric",
+    )
+    parser.add_argument(
+        "--checkpoint.every_n_batches",
+        type=int | None,
+        default=None,
+        help="write last.ckpt after every so many batches of an epoch too, and not only at its end",
     )
     for group, owner in (("model", task), ("data", data)):
         if f"{group}.name" in option_names(parser):
@@ -201,16 +210,17 @@ def parse(
     values = final.as_dict()
     for key, value in flatten(values).items():
         check_number(_where(key, request), value)
-    own = ("trainer", "early_stopping", "seed_everything")
+    own = ("trainer", "early_stopping", "checkpoint", "seed_everything")
     where = {key.partition(".")[2]: _where(key, request) for key in known if key.partition(".")[0] in own}
     check_trainer(values["trainer"], where)
     if not values["trainer"].get("max_steps", -1) > 0 and (values["trainer"]["max_epochs"] or 0) < 1:
         given = values["trainer"]["max_epochs"]
         why = f"; {request.alone}" if given is None and request.alone else ""
         raise UserError(f"{where['max_epochs']}: expected {ALLOWED['trainer.max_epochs']}, got {given}{why}")
-    patience = values["early_stopping"]["patience"]
-    if patience is not None and patience < 1:
-        raise UserError(f"{where['patience']}: expected {ALLOWED['early_stopping.patience']}, got {patience}")
+    counts = {name: values[name.partition(".")[0]][name.partition(".")[2]] for name in COUNTS}
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise UserError(f"{where[name.partition('.')[2]]}: expected {ALLOWED[name]}, got {count}")
     if not 0 <= values["seed_everything"] <= HIGHEST_SEED:
         given = values["seed_everything"]
         raise UserError(f"{where['']}: expected a whole number from 0 to {HIGHEST_SEED}, got {given}")
@@ -221,7 +231,8 @@ def parse(
             trainer=values["trainer"],
             seed=values["seed_everything"],
             report=values["report"],
-            patience=patience,
+            patience=counts["early_stopping.patience"],
+            save_every=counts["checkpoint.every_n_batches"],
         ),
         final,
     )

@@ -16,7 +16,7 @@ ALIASES = {
 }
 SWITCHES = ("help", "print_config", "model.help", "data.help", "trainer.help")
 OWN = ("model", "data", "config", "resume", "root")
-TOP_LEVEL = ("seed_everything", "report", "early_stopping.patience")
+TOP_LEVEL = ("seed_everything", "report", "early_stopping.patience", "checkpoint.every_n_batches")
 
 
 def nearest(name: str, known: Collection[str]) -> str:

@@ -89,15 +89,14 @@ class LastCheckpoint(Checkpoint):
 
     Args:
         run: Where it goes.
-        every_n_steps: Also write after every n batches of an epoch; 0 for never.
+        every: Also write when so many batches of an epoch have passed since the last time; None for its end only.
     """
 
-    def __init__(self, run: RunFolder, every_n_steps: int = 0) -> None:
-        if every_n_steps < 0:
-            raise UserError(f"checkpoint_every_n_steps must be 0 (never) or more, got {every_n_steps}")
+    def __init__(self, run: RunFolder, every: int | None = None) -> None:
         self.run = run
         self.path = run.last
-        self.every_n_steps = every_n_steps
+        self.every = every
+        self._saved_at = 0  # batches of the epoch that the newest file knows
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Remove what a killed process left behind."""
@@ -110,10 +109,23 @@ class LastCheckpoint(Checkpoint):
         trainer.save_checkpoint(self.path, weights_only=False)
         return self.path
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say so when no epoch is long enough; a run that goes on inside one has its first batches in the file."""
+        self._saved_at = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        batches = trainer.num_training_batches
+        if self.every is not None and self.every >= batches:
+            many = f"{batches} batch{'es' * (batches != 1)}"
+            notice(f"note: --checkpoint.every_n_batches {self.every}: an epoch has {many}, and is saved at its end")
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count from here; Lightning's own counter still stands at the end of the epoch before."""
+        self._saved_at = 0
+
     def between_batches(self, trainer: Trainer) -> None:
         """Write inside the epoch when it is time; counted in batches, since a task may step by hand."""
         done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        if self.every_n_steps and done % self.every_n_steps == 0 and between_steps(trainer):
+        if self.every is not None and done - self._saved_at >= self.every and between_steps(trainer):
+            self._saved_at = done
             self.save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
