@@ -74,6 +74,15 @@ def reserve(name: str, shape: tuple[int, ...]) -> None:
             file.write(bytes(min(left, _WRITTEN_AT_ONCE)))
 
 
+def to_disk(name: str) -> None:
+    """Waits until a file is on the disk.
+
+    A name may survive a power cut that the bytes under it do not: a reserved file reads as black pictures then.
+    """
+    with open(name, "rb+") as file:
+        os.fsync(file.fileno())
+
+
 class PixelStore:
     """Makes, keeps and finds arrays of pictures.
 
@@ -189,6 +198,7 @@ class PixelStore:
                 name = self._new_file()
                 with open(name, "wb") as file:
                     np.lib.format.write_array(file, pixels.numpy(), allow_pickle=False)
+            to_disk(name)
             os.replace(name, path)
         except OSError:
             if name is not None:

@@ -33,6 +33,28 @@ def test_each_file_is_decoded_once_and_by_the_next_run_never(make: Make, flat: P
     assert second.collection.decoded == 0
 
 
+def test_the_bytes_of_an_array_are_on_the_disk_before_its_name_is(
+    make: Make, flat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()  # numbers of files
+    fsync, rename, named = os.fsync, os.replace, list[bool]()
+
+    def noted_sync(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def noted_rename(old: Any, new: Any) -> None:
+        if str(new).endswith(".npy"):
+            named.append(os.stat(old).st_ino in synced)
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "replace", noted_rename)
+    list(make(flat).train_dataloader())
+    assert named
+    assert all(named)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="there is no umask")
 @pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
 def test_files_of_the_cache_are_for_whom_the_umask_says(make: Make, flat: Path, umask: int) -> None:
