@@ -199,9 +199,17 @@ def test_times_that_lightning_reads_pass(value: Any, seconds: float) -> None:
     assert Timer(value).time_remaining() == seconds
 
 
-@pytest.mark.parametrize("devices", ["auto", "1", 1, None, 3])
-def test_a_number_of_processes_on_the_cpu_passes(devices: Any) -> None:
-    check_devices("--trainer.devices", devices, "cpu")
+@pytest.mark.parametrize(("devices", "processes"), [("auto", 1), ("1", 1), (1, 1), (None, 1), (3, 3), ("2", 2)])
+def test_a_number_of_processes_on_the_cpu_passes(devices: Any, processes: int) -> None:
+    assert check_devices("--trainer.devices", devices, "cpu") == processes
+
+
+def test_processes_that_cannot_share_a_step_are_refused_once_and_before_anything_is_read(
+    unread: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    several = [*unread, "--trainer.devices", "3", "--trainer.strategy", "ddp"]
+    said = "--trainer.devices: 3 processes cannot share 64 samples a step equally; --batch_size 66 can be shared\n"
+    refused([*several, "--batch_size", "64"], said, tmp_path / "r", capsys)
 
 
 @pytest.mark.parametrize("below", ["", "more/of/it"])

@@ -104,8 +104,8 @@ def is_duration(value: Any) -> bool:
     return isinstance(value, datetime.timedelta) and value > datetime.timedelta()
 
 
-def check_devices(where: str, devices: Any, device: str) -> None:
-    """Refuses a number or a list of devices that this machine does not have.
+def check_devices(where: str, devices: Any, device: str) -> int:
+    """How many processes a run will be of; refuses devices that this machine does not have.
 
     Args:
         where: The option, with its file if it has one.
@@ -129,6 +129,7 @@ def check_devices(where: str, devices: Any, device: str) -> None:
         there = "processes from 1" if kind == "cpu" else "devices from 1"
         or_list = "" if kind == "cpu" else ", or a list of their numbers"
         raise UserError(f"{where}: expected auto, or a number of {there} to {most}{or_list}, got {devices}")
+    return parsed if isinstance(parsed, int) else len(parsed)
 
 
 def check_launcher() -> None:
@@ -160,8 +161,8 @@ def check_strategy(where: str, strategy: Any) -> None:
         raise UserError(f"{where}: there is no strategy {strategy!r}{hint}")
 
 
-def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
-    """Refuses settings of Lightning's Trainer with which a run would do nothing, or break off inside Lightning.
+def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> int:
+    """How many processes a run will be of; refuses what would do nothing, or break off inside Lightning.
 
     Args:
         trainer: Arguments of the Trainer.
@@ -201,4 +202,4 @@ def check_trainer(trainer: Mapping[str, Any], where: Mapping[str, str]) -> None:
     check_strategy(where.get("strategy", "--trainer.strategy"), trainer.get("strategy"))
     device = check_device(str(trainer.get("accelerator") or "auto"))
     resolve_precision(str(trainer.get("precision") or "auto"), device)
-    check_devices(where.get("devices", "--trainer.devices"), trainer.get("devices"), device)
+    return check_devices(where.get("devices", "--trainer.devices"), trainer.get("devices"), device)

@@ -36,7 +36,7 @@ TRAINER_SKIPPED = {
 
 SHORT = {dotted: short for short, dotted in ALIASES.items()}
 HIGHEST_SEED = 2**32 - 1  # NumPy's
-COUNTS = ("early_stopping.patience", "checkpoint.every_n_batches")  # from 1, or None
+COUNTS = (("early_stopping", "patience"), ("checkpoint", "every_n_batches"))  # from 1, or None
 
 
 @dataclass
@@ -208,22 +208,7 @@ def parse(
         if isinstance(final[key], str) and final[key]:
             final[key] = whole(final[key], key, _where(key, request), task)
     values = final.as_dict()
-    for key, value in flatten(values).items():
-        check_number(_where(key, request), value)
-    own = ("trainer", "early_stopping", "checkpoint", "seed_everything")
-    where = {key.partition(".")[2]: _where(key, request) for key in known if key.partition(".")[0] in own}
-    check_trainer(values["trainer"], where)
-    if not values["trainer"].get("max_steps", -1) > 0 and (values["trainer"]["max_epochs"] or 0) < 1:
-        given = values["trainer"]["max_epochs"]
-        why = f"; {request.alone}" if given is None and request.alone else ""
-        raise UserError(f"{where['max_epochs']}: expected {ALLOWED['trainer.max_epochs']}, got {given}{why}")
-    counts = {name: values[name.partition(".")[0]][name.partition(".")[2]] for name in COUNTS}
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise UserError(f"{where[name.partition('.')[2]]}: expected {ALLOWED[name]}, got {count}")
-    if not 0 <= values["seed_everything"] <= HIGHEST_SEED:
-        given = values["seed_everything"]
-        raise UserError(f"{where['']}: expected a whole number from 0 to {HIGHEST_SEED}, got {given}")
+    _check(values, known, request)
     return (
         Settings(
             model=values.get("model") or {},
@@ -231,11 +216,44 @@ def parse(
             trainer=values["trainer"],
             seed=values["seed_everything"],
             report=values["report"],
-            patience=counts["early_stopping.patience"],
-            save_every=counts["checkpoint.every_n_batches"],
+            patience=values["early_stopping"]["patience"],
+            save_every=values["checkpoint"]["every_n_batches"],
         ),
         final,
     )
+
+
+def _check(values: dict[str, Any], known: set[str], request: Request) -> None:
+    """Refuses values of the right type that are out of range.
+
+    Args:
+        values: All settings by group.
+        known: Dotted names of all options.
+        request: What the user asked for.
+
+    Raises:
+        UserError: Naming the option as it was given, the value and those allowed.
+    """
+    for key, value in flatten(values).items():
+        check_number(_where(key, request), value)
+    own = ("trainer", "early_stopping", "checkpoint", "seed_everything")
+    where = {key.partition(".")[2]: _where(key, request) for key in known if key.partition(".")[0] in own}
+    trainer = values["trainer"]
+    processes, batch = check_trainer(trainer, where), (values.get("data") or {}).get("batch_size")
+    if isinstance(batch, int) and batch % processes:
+        said = f"{processes} processes cannot share {batch} samples a step equally"
+        raise UserError(f"{where['devices']}: {said}; --batch_size {-(-batch // processes) * processes} can be shared")
+    if not trainer.get("max_steps", -1) > 0 and (trainer["max_epochs"] or 0) < 1:
+        given = trainer["max_epochs"]
+        why = f"; {request.alone}" if given is None and request.alone else ""
+        raise UserError(f"{where['max_epochs']}: expected {ALLOWED['trainer.max_epochs']}, got {given}{why}")
+    for group, name in COUNTS:
+        count = values[group][name]
+        if count is not None and count < 1:
+            raise UserError(f"{where[name]}: expected {ALLOWED[f'{group}.{name}']}, got {count}")
+    if not 0 <= values["seed_everything"] <= HIGHEST_SEED:
+        given = values["seed_everything"]
+        raise UserError(f"{where['']}: expected a whole number from 0 to {HIGHEST_SEED}, got {given}")
 
 
 def _where(key: str, request: Request) -> str:
