@@ -25,6 +25,16 @@ if TYPE_CHECKING:
     from models.finetune.backbones import Backbone
 
 
+def check_decay(decay: float) -> None:
+    """Refuses a factor of the rates that is none.
+
+    Raises:
+        ValueError: If ``decay`` is outside (0, 1].
+    """
+    if not 0 < decay <= 1:
+        raise ValueError(f"layer_decay must be in (0, 1], got {decay}")
+
+
 def stage_learning_rates(lr: float, num_stages: int, decay: float) -> list[float]:
     """Learning rate of each stage, lr * decay^(L - l).
 
@@ -39,9 +49,27 @@ def stage_learning_rates(lr: float, num_stages: int, decay: float) -> list[float
     Raises:
         ValueError: If ``decay`` is outside (0, 1].
     """
-    if not 0 < decay <= 1:
-        raise ValueError(f"layer_decay must be in (0, 1], got {decay}")
+    check_decay(decay)
     return [lr * decay ** (num_stages - 1 - stage) for stage in range(num_stages)]
+
+
+def check_schedule(num_stages: int, freeze_epochs: int, unfreeze_milestones: Sequence[int]) -> None:
+    """Refuses a schedule of `first_trainable_stage` that contradicts itself.
+
+    Raises:
+        ValueError: Naming the option and its value.
+    """
+    milestones = list(unfreeze_milestones)
+    if freeze_epochs < 0:
+        raise ValueError(f"freeze_epochs must be 0 or more, got {freeze_epochs}")
+    if milestones != sorted(set(milestones)):
+        raise ValueError(f"unfreeze_milestones must increase, got {milestones}")
+    if milestones and milestones[0] < freeze_epochs:
+        raise ValueError(f"unfreeze_milestones {milestones} begin before freeze_epochs {freeze_epochs} are over")
+    if len(milestones) > num_stages - 1:
+        raise ValueError(
+            f"{len(milestones)} unfreeze_milestones, but only {num_stages - 1} stages can be unfrozen: {milestones}"
+        )
 
 
 def first_trainable_stage(
@@ -65,20 +93,10 @@ def first_trainable_stage(
     Raises:
         ValueError: If the schedule contradicts itself.
     """
-    milestones = list(unfreeze_milestones)
-    if freeze_epochs < 0:
-        raise ValueError(f"freeze_epochs must be 0 or more, got {freeze_epochs}")
-    if milestones != sorted(set(milestones)):
-        raise ValueError(f"unfreeze_milestones must increase, got {milestones}")
-    if milestones and milestones[0] < freeze_epochs:
-        raise ValueError(f"unfreeze_milestones {milestones} begin before freeze_epochs {freeze_epochs} are over")
-    if len(milestones) > num_stages - 1:
-        raise ValueError(
-            f"{len(milestones)} unfreeze_milestones, but only {num_stages - 1} stages can be unfrozen: {milestones}"
-        )
-    if not milestones:
+    check_schedule(num_stages, freeze_epochs, unfreeze_milestones)
+    if not unfreeze_milestones:
         return num_stages - 1 if epoch < freeze_epochs else 0
-    return num_stages - 1 - sum(epoch >= milestone for milestone in milestones)
+    return num_stages - 1 - sum(epoch >= milestone for milestone in unfreeze_milestones)
 
 
 def set_train_mode(

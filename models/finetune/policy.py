@@ -30,11 +30,12 @@ from models.finetune.depthwise import float32_depthwise
 from models.finetune.early import RANGES
 from models.finetune.features import FeatureCache, in_parts
 from models.finetune.freezing import (
+    check_decay,
+    check_schedule,
     first_trainable_stage,
     fix_statistics,
     layerwise_groups,
     set_train_mode,
-    stage_learning_rates,
 )
 from models.finetune.head_start import HeadFit
 from models.finetune.memory import loss_within_memory
@@ -73,10 +74,10 @@ class FineTuning(Callback):
         self.average = WeightAverage(decay) if decay else None
         self._frozen: list[Tensor] = []
         self._cache = FeatureCache()
-        stage_learning_rates(1.0, num_stages, options["layer_decay"])
+        check_decay(options["layer_decay"])
         self.num_stages = num_stages
         self.schedule: tuple[int, list[int]] = options["freeze_epochs"], options["unfreeze_milestones"]
-        first_trainable_stage(0, num_stages, *self.schedule)
+        check_schedule(num_stages, *self.schedule)
         check_within(options, RANGES)
         if self.head_only and not options["head_start"]:
             raise ValueError(
