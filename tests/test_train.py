@@ -245,10 +245,11 @@ def test_a_wrong_type_in_a_file_names_the_file(capsys: pytest.CaptureFixture[str
 
 def test_what_is_allowed_but_hardly_meant_gets_a_note(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = ["--model", "cnn", "--epochs", "1", "--lr", "0", "--batch_size", "5000", "--root", str(tmp_path), *QUICK]
-    assert train.main(words) == 0
+    assert train.main([*words, "--early_stopping.patience", "1"]) == 0
     said = capsys.readouterr().err
     assert "note: --lr 0 changes no weight" in said
     assert "note: --batch_size 5000 is more than there is to train on (1,293)" in said
+    assert "note: --early_stopping.patience 1: within 1 epoch nothing can stop the run, only the best" in said
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")

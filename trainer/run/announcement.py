@@ -28,6 +28,10 @@ def announce(run: Run) -> None:
         notice(f"note: --batch_size {batch} is more than there is to train on ({count:,}): a step sees all of it")
     if settings.model.get("lr") == 0:
         notice("note: --lr 0 changes no weight: the run only measures")
+    patience, epochs = settings.patience, settings.trainer.get("max_epochs") or 0
+    if patience is not None and not settings.trainer.get("val_check_interval") and 0 < epochs <= patience:
+        stops = f"within {epochs} epoch{'s' * (epochs != 1)} nothing can stop the run, only the best weights are kept"
+        notice(f"note: --early_stopping.patience {patience}: {stops}")
     splits = ", ".join(f"{name} {count:,}" for name, count in summary["splits"].items())
     classes = f", {summary['classes']} classes" if "classes" in summary else ""
     print(f"data    {summary['name']}: {summary['shape']}{classes}; {splits} ({summary['source']})")
