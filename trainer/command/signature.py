@@ -6,7 +6,7 @@ import functools
 import inspect
 from typing import Any
 
-from jsonargparse._parameter_resolvers import get_signature_parameters
+from jsonargparse import ArgumentParser
 
 NEEDED = inspect.Parameter.empty
 
@@ -16,6 +16,18 @@ def arguments_of(kind: type) -> dict[str, Any]:
     """Names and defaults of all arguments of a class, `NEEDED` where there is none.
 
     What ``**options`` stands for is asked of the parser that makes options of them: the arguments of the base class to
-    which ``super().__init__(**options)`` goes, without those that the call sets itself.
+    which ``super().__init__(**options)`` goes, without those that the call sets itself. To it what is needed is None.
     """
-    return {one.name: one.default for one in get_signature_parameters(kind, "__init__")}
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind, "arguments")
+    defaults: dict[str, Any] = vars(parser.get_defaults()).get("arguments", {})
+    return {name: _default(kind, name, value) for name, value in vars(defaults).items()} if defaults else {}
+
+
+def _default(kind: type, name: str, value: Any) -> Any:
+    """What the first class that names the argument says of it: nothing at all, or ``value``."""
+    for base in kind.__mro__:
+        parameters = inspect.signature(base.__dict__["__init__"]).parameters if "__init__" in base.__dict__ else {}
+        if name in parameters:
+            return NEEDED if parameters[name].default is NEEDED else value
+    return value
