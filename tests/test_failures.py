@@ -117,7 +117,7 @@ def test_a_value_that_a_loader_refuses_is_one_line(
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("error", [ValueError("Expected more than 1 value per\nchannel"), ZeroDivisionError("oh")])
+@pytest.mark.parametrize("error", [ValueError("more than one\nline"), ZeroDivisionError("oh")])
 def test_an_error_in_the_middle_keeps_its_traceback_and_the_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
 ) -> None:
@@ -140,6 +140,23 @@ def test_an_error_in_the_middle_keeps_its_traceback_and_the_checkpoint(
     )
     assert "in failing" in (run / "crash.txt").read_text()
     assert train.main(["--resume", str(run)]) == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--model", "vanishing-gradients", "--model.settings", "[relu-he-batch]"],
+        ["--model", "cnn", "--model.widths", "[4,4,4]", "--model.pools", "[2,2,2]"],  # maps of one pixel
+    ],
+)
+def test_one_sample_cannot_be_normalised_by_its_batch(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = ["--batch_size", "1", "--epochs", "1", "--report", "none", "--device", "cpu"]
+    assert train.main([*words, *quick, "--root", str(tmp_path / "runs")]) == 2
+    said = "train.py: batch normalisation needs more than one sample a step: --batch_size 2 or more\n"
+    assert capsys.readouterr().err == said
+    assert not list((tmp_path / "runs").glob("*/*"))
 
 
 def test_an_error_in_the_first_batch_keeps_its_traceback(

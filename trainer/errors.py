@@ -55,6 +55,13 @@ def expand(path: str | os.PathLike[str]) -> Path:
         raise UserError(f"{path}: there is no home folder of {Path(path).parts[0]!r} on this machine") from error
 
 
+def lone_sample(error: BaseException) -> str:
+    """What to do when batch normalisation meets one number, which has no spread; empty for any other error."""
+    if "Expected more than 1 value per channel" not in str(error):
+        return ""
+    return "batch normalisation needs more than one sample a step: --batch_size 2 or more"
+
+
 def one_line(error: BaseException) -> str:
     """An error as one line: its type, and its message without line breaks; of an error of the disk, file and cause."""
     if isinstance(error, OSError) and error.strerror:

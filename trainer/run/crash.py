@@ -15,7 +15,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from trainer.blame import is_slip, place_of
-from trainer.errors import SIGPIPE_EXIT, RunFailed, UserError, one_line, out_of_memory
+from trainer.errors import SIGPIPE_EXIT, RunFailed, UserError, lone_sample, one_line, out_of_memory
 from trainer.folder import RunFolder
 from trainer.program import close_stdout
 from trainer.run.way_on import way_on
@@ -29,6 +29,11 @@ class Progress:
     """
 
     trainer: Trainer | None = None
+
+    @property
+    def learnt(self) -> bool:
+        """Whether a batch was trained on to its end, in this process."""
+        return self.trainer is not None and self.trainer.fit_loop.epoch_loop.batch_progress.total.completed > 0
 
     @property
     def begun(self) -> bool:
@@ -66,6 +71,11 @@ def accounted(run: RunFolder, fresh: bool) -> Iterator[Progress]:
     except UnicodeError as error:  # a ValueError, but nothing that a user gave
         raise crashed(run, error) from error
     except (ValueError, MisconfigurationException) as error:
+        if what := lone_sample(error):
+            if progress.learnt or not fresh:
+                raise RunFailed(f"{what}; {way_on(run)}") from error
+            run.discard()
+            raise UserError(what) from error
         if not progress.begun and not is_slip(error):
             _discard(run, fresh, progress)
             raise UserError(_refusal(error)) from error
