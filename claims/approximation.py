@@ -162,8 +162,10 @@ def knee_of_a_unit() -> Numbers:
     "definition; dynamic programming by Bellman 1961",
 )
 def more_units_less_error() -> Numbers:
-    for name in ("step-sine", "runge"):
-        places, values = (tensor.numpy() for tensor in samples(name, 512))
+    curves = {name: tuple(tensor.numpy() for tensor in samples(name, 512)) for name in ("step-sine", "runge")}
+    grid = curves["runge"][0]
+    curves["kink and waves"] = grid, np.abs(grid - 0.4) + np.sin(40 * grid) / 100
+    for name, (places, values) in curves.items():
         due = floors_by_all_pairs(places, values, 64)
         # F_{N+1} ≤ F_N; the fast recursion makes its floors so, the slow one need not
         what = f"{name}, F_N the least error of N pieces, all tried: largest F_(N+1) / F_N, N < 64"

@@ -78,10 +78,14 @@ def dense_layers() -> Numbers:
         yield equals(
             f"{units} units on {inputs} inputs", _size(nn.Linear(inputs, units)), dense_parameters(inputs, units)
         )
-    changed = nn.Linear(5, 7).weight.new_ones(7, 5)
-    x = _draw(5).float().requires_grad_()
-    jacobian = torch.autograd.functional.jacobian(lambda x: changed @ x, x)
-    yield equals("joined pairs of 5 inputs and 7 units", int((jacobian != 0).sum()), 35)
+    dense, sparse = nn.Linear(5, 7).double(), nn.Conv1d(1, 1, 3, padding=1).double()
+    with torch.no_grad():
+        dense.weight.copy_(_draw(7, 5))
+        sparse.weight.copy_(_draw(1, 1, 3))
+        moved = dense(_draw(5) + torch.eye(5, dtype=torch.float64)) - dense(_draw(5))  # input i by 1 in row i
+        beside = sparse((_draw(5) + torch.eye(5, dtype=torch.float64))[:, None]) - sparse(_draw(1, 5))
+    yield equals("units, of 7, that one of 5 inputs moves, fewest", (moved.abs() > 1e-9).sum(1).min(), 7)
+    yield equals("beside it, outputs of a convolution of 3, of 5, most", (beside.abs() > 1e-9).sum(2).max(), 3)
 
 
 @claim(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
@@ -115,6 +116,15 @@ def energy() -> Numbers:
     generator = torch.Generator().manual_seed(0)
     turned, _ = torch.linalg.qr(torch.randn(64, 64, generator=generator, dtype=torch.float64))
     identity = torch.eye(64, dtype=torch.float64)
+    singular = np.linalg.svd((pixels - pixels.mean(0)).numpy(), compute_uv=False)
+    due = np.cumsum(singular**2) / len(pixels)
+    apart = np.abs(best.numpy() / due - 1).max()
+    yield equals(
+        "energy of k PCA coordinates / Σ of NumPy's first k squared singular values − 1, worst", apart, 0, 1e-12
+    )
+    alone = np.cumsum(np.sort(pixels.numpy().var(0))[::-1])
+    apart = np.abs(kept_energy(covariance, identity).numpy() / alone - 1).max()
+    yield equals("energy of k pixels / sum of NumPy's k largest variances − 1, worst", apart, 0, 1e-12)
     for name, basis in {"cosines": cosines, "pixels": identity, "random": turned}.items():
         skewed = (basis.T @ basis - identity).abs().max()
         yield equals(f"{name}: largest entry of UᵀU − I, an orthonormal basis", skewed, 0, 1e-12)

@@ -175,8 +175,12 @@ def regularisers() -> Numbers:
     reached = Sweep.filter_of(model, points, responses)
     due = spectral_filter(torch.linalg.eigvalsh(model.matrix(points, 6)), float(model.steps(points)[-1]), 25)
     yield equals("the same of torch's SGD on polynomials, with decay", (reached - due).abs().max(), 0, 1e-10)
-    diagonal = penalty_diagonal(gram, keep=0.8)
-    yield equals("inverted dropout: penalty / variance of a feature", (diagonal / gram.diagonal()).mean(), 0.25, 1e-12)
+    # Inverted dropout divides what it keeps by p: the mean over its masks is the loss of x / p under plain dropout.
+    exact, plain = dropout_loss_enumerated(x / 0.8, y, w, 0.8) / 20, (y - x @ w).square().mean()
+    penalty = (penalty_diagonal(gram, keep=0.8) * w.square()).sum()
+    what = "inverted dropout, keep 0.8: all 1024 masks − loss without / Σ (1−p)/p · wⱼ² · mean square of feature j"
+    yield equals(what, (exact - plain) / (0.25 * w.square() * x.square().mean(0)).sum(), 1, 1e-10)
+    yield equals("the same − loss without / the penalty that a sweep descends on", (exact - plain) / penalty, 1, 1e-10)
 
 
 @claim(
