@@ -91,10 +91,22 @@ def mixture_em(x: Tensor, means: Tensor, steps: int) -> Tensor:
 
     Returns:
         Log-likelihood in nats before each step and after the last, shape (steps + 1,).
+
+    Raises:
+        ValueError: If a component shrinks to one place, where the likelihood has no bound, or is left without points.
+
+    Source:
+        Bishop (2006), Pattern recognition and machine learning, section 9.2.1 for the collapse.
     """
     weights, variances = torch.full_like(means, 1 / len(means)), torch.full_like(means, float(x.var()))
     values = []
     for step in range(steps + 1):
+        for component, (weight, variance) in enumerate(zip(weights.tolist(), variances.tolist(), strict=True)):
+            if not (weight > 0 and variance > 0):
+                what = (
+                    "is left without points" if weight == 0 else "has shrunk to one place: the likelihood is unbounded"
+                )
+                raise ValueError(f"component {component} {what} (step {step})")
         density = -(x[:, None] - means).square() / (2 * variances) - (2 * math.pi * variances).log() / 2
         joint = weights.log() + density  # (n, k)
         values.append(joint.logsumexp(1).sum())

@@ -80,15 +80,33 @@ def negative_log_likelihood(family: Family, eta: Tensor, y: Tensor, dispersion: 
     Args:
         family: One of `FAMILIES`.
         eta: Natural parameters, shape (N, K).
-        y: Responses, shape (N, K): numbers, 0 or 1, counts, or one-hot rows without the reference class.
+        y: Responses, shape (N, K): numbers, 0 or 1, counts, or one-hot rows without the reference class; shares of
+            the classes, too.
         dispersion: phi, above 0: the variance of a Gaussian; 1 for the other families.
     """
-    base = torch.zeros_like(eta[:, 0])
+    _check(family, eta)
     if family == "gaussian":
-        base = y[:, 0].square() / (2 * dispersion) + math.log(2 * math.pi * dispersion) / 2
-    elif family == "poisson":
-        base = torch.lgamma(y[:, 0] + 1)
-    return base - ((y * eta).sum(1) - log_partition(family, eta)) / dispersion
+        return ((y - eta)[:, 0].square() / dispersion + math.log(2 * math.pi * dispersion)) / 2
+    if family == "poisson":
+        return torch.lgamma(y[:, 0] + 1) - ((y * eta).sum(1) - log_partition(family, eta)) / dispersion
+    return class_surprise(eta, y) / dispersion
+
+
+def class_surprise(eta: Tensor, y: Tensor) -> Tensor:
+    """A(eta) - y . eta of a softmax to all its digits, in nats, shape (N,); of a sure answer the difference has none.
+
+    Class c with logit eta_c (0 for the reference) loses to the others by the odds of them all:
+
+        A(eta) - eta_c = log(1 + sum_{k != c} e^(eta_k - eta_c))
+
+    Args:
+        eta: Natural parameters, shape (N, K).
+        y: One-hot rows, or shares of the classes, without the reference class, shape (N, K).
+    """
+    logits, shares = F.pad(eta, (1, 0)), torch.cat([1 - y.sum(1, keepdim=True), y], dim=1)  # (N, K + 1)
+    itself = torch.eye(logits.shape[1], dtype=torch.bool, device=eta.device)
+    others = logits[:, None, :].masked_fill(itself, -math.inf).logsumexp(2)  # (N, K + 1)
+    return -(shares * F.logsigmoid(logits - others)).sum(1)
 
 
 def sample(family: Family, eta: Tensor, generator: torch.Generator, dispersion: float = 1.0) -> Tensor:

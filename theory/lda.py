@@ -160,9 +160,15 @@ def cosine_scores(embeddings: Tensor, references: Tensor) -> Tensor:
         references: Shape (C, k).
 
     Returns:
-        Cosines in -1..1, shape (M, C).
+        Cosines in -1..1, shape (M, C), whatever the scale of the vectors is; with a vector of zeros they are 0.
     """
-    return normalize(embeddings, dim=1) @ normalize(references, dim=1).T
+    return unit_rows(embeddings) @ unit_rows(references).T
+
+
+def unit_rows(vectors: Tensor) -> Tensor:
+    """Rows of length 1, shape (M, k); a row of zeros stays one. The largest entry is 1 first: no square underflows."""
+    largest = vectors.abs().amax(1, keepdim=True)
+    return normalize(vectors / torch.where(largest > 0, largest, 1), dim=1)
 
 
 def nearest_class_mean(samples: Tensor, discriminant: Discriminant) -> Tensor:

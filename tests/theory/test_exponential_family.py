@@ -71,6 +71,34 @@ def test_log_likelihoods_are_those_of_scipy() -> None:
         np.testing.assert_allclose(ours.numpy(), -due[family][:, 0], rtol=1e-13)
 
 
+@pytest.mark.parametrize("eta", [-700.0, -40.0, -3.0, 0.0, 20.0, 40.0, 700.0])
+def test_what_a_sure_answer_costs_keeps_its_digits(eta: float) -> None:
+    wrong, right = (math.log1p(math.exp(-abs(eta))) + max(sign * eta, 0) for sign in (1, -1))
+    logits = torch.tensor([[eta], [eta]], dtype=torch.float64)
+    answers = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
+    found = negative_log_likelihood("bernoulli", logits, answers).tolist()
+    assert found == pytest.approx([wrong, right], rel=1e-14, abs=0)
+    third = torch.cat([logits, torch.full_like(logits, -2000)], dim=1)  # a class that nobody expects
+    found = negative_log_likelihood("softmax", third, torch.nn.functional.pad(answers, (0, 1))).tolist()
+    assert found == pytest.approx([wrong, right], rel=1e-14, abs=0)
+
+
+def test_shares_of_classes_cost_the_mean_over_them() -> None:
+    generator = torch.Generator().manual_seed(3)
+    eta, shares = (torch.randn(5, size, generator=generator, dtype=torch.float64) for size in (3, 4))
+    shares = shares.softmax(1)
+    every = torch.nn.functional.pad(torch.eye(3, dtype=torch.float64), (0, 0, 1, 0))  # rows: classes 0 to 3
+    each = torch.stack([negative_log_likelihood("softmax", eta, one.expand(5, 3)) for one in every], dim=1)
+    found = negative_log_likelihood("softmax", eta, shares[:, 1:])
+    torch.testing.assert_close(found, (shares * each).sum(1), rtol=1e-13, atol=0)
+
+
+def test_a_gaussian_far_from_0_keeps_its_digits() -> None:
+    eta, y = torch.tensor([[1e9]], dtype=torch.float64), torch.tensor([[1e9 + 0.5]], dtype=torch.float64)
+    due = (0.25 / 0.3 + math.log(2 * math.pi * 0.3)) / 2
+    assert float(negative_log_likelihood("gaussian", eta, y, 0.3)) == pytest.approx(due, rel=1e-14)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_score_and_information_are_derivatives_of_the_likelihood(family: Family) -> None:
     x, y = make(family, 30)

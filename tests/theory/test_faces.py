@@ -98,6 +98,14 @@ def test_nearest_class_mean_by_cosine() -> None:
     torch.testing.assert_close(cosines, torch.tensor([[1.0, 0.0, -1 / math.sqrt(2)]]))
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-14, 1.0, 1e200])
+def test_cosines_do_not_depend_on_the_scale(scale: float) -> None:
+    vectors = normal(4, 3)
+    due = cosine_scores(vectors, vectors[:2])
+    torch.testing.assert_close(cosine_scores(scale * vectors, vectors[:2] / scale), due, rtol=1e-14, atol=1e-15)
+    assert torch.equal(cosine_scores(torch.zeros(1, 3), vectors[:2].float()), torch.zeros(1, 2))
+
+
 def test_discriminant_refuses_impossible_problems() -> None:
     samples, labels = people()
     with pytest.raises(ValueError, match="at least 2 classes"):

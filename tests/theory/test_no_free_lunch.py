@@ -1,6 +1,7 @@
 """Every learner errs on half of what it has not seen; k-means and EM against enumeration."""
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -70,6 +71,22 @@ def test_k_means_ends_and_is_exact_far_from_zero(dtype: torch.dtype, shift: floa
 def test_the_best_partition_is_exact_far_from_zero() -> None:
     x = torch.randn(8, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 1e8
     assert float(best_partition_cost(x, 2)) == pytest.approx(float(best_partition_cost(x - 1e8, 2)), rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("points", "means", "said"),
+    [
+        ([0.0, 0.1, -0.1, 0.05, 9.0], [0.0, 9.0], "component 1 has shrunk to one place: the likelihood is unbounded"),
+        ([0.0, 0.1, 0.2, 0.3], [0.1, 1e9], r"component 1 is left without points \(step 1\)"),
+        ([2.0, 2.0, 2.0], [1.0, 2.0], r"component 0 has shrunk to one place.*\(step 0\)"),
+        ([2.0], [2.0], r"component 0 has shrunk to one place.*\(step 0\)"),
+    ],
+)
+def test_a_component_that_collapses_is_refused(points: list[float], means: list[float], said: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, of the variance of one point
+        with pytest.raises(ValueError, match=said):
+            mixture_em(torch.tensor(points).double(), torch.tensor(means).double(), 200)
 
 
 def test_em_is_that_of_scikit_learn_and_never_falls() -> None:
