@@ -121,7 +121,7 @@ def train_and_test(
             seed=settings.seed,
             monitor=task.monitor if chooses else None,
             mode=task.mode,
-            layout=layout(monitor, offered(task, "overview")),
+            layout=layout(monitor, offered(task, "overview"), request.model),
             hparams=chosen(request, settings),
             house=house,
             early_stopping_patience=settings.patience,

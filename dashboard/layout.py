@@ -3,6 +3,10 @@
 TensorBoard reads each tag of a layout as a regular expression that must match from the start of a tag; so names are
 escaped and closed by "$", or "train/loss" would also draw "train/loss_step". A tag that no run has is shown as
 "! Missing Tags": `logged` leaves out what a run does not log.
+
+The layouts of all runs of a log folder become one page, where equal charts are drawn once. All have the one category,
+since TensorBoard loses what a later run adds to any category that is not of the first run; so it is the title of a
+chart that says whose it is.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ def exactly(tag: str) -> str:
     return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", tag) + "$"
 
 
-def overview(tags: Iterable[str], beside: Mapping[str, Iterable[str]] | None = None) -> Layout:
+def overview(tags: Iterable[str], beside: Mapping[str, Iterable[str]] | None = None, model: str = "") -> Layout:
     """The layout for ``SummaryWriter.add_custom_scalars``.
 
     Args:
@@ -37,6 +41,7 @@ def overview(tags: Iterable[str], beside: Mapping[str, Iterable[str]] | None = N
             their own.
         beside: Further tags by the chart that they join, such as ``{"loss": ["theory/chance_loss"]}``; a chart that
             there is not yet comes after the others, unless it would show theory alone.
+        model: Name of the model, for the titles of all charts but the last three, which all models share.
 
     Returns:
         ``{"Overview": {chart: ["Multiline", [regular expressions]]}}``; loss first, system last.
@@ -56,7 +61,8 @@ def overview(tags: Iterable[str], beside: Mapping[str, Iterable[str]] | None = N
         known = [tag for tag in further if "val" in fitted or not tag.startswith("val/")]
         if title in charts or not all(tag.startswith("theory/") for tag in known):
             charts.setdefault(title, []).extend(known)
-    patterns = {title: [exactly(tag) for tag in dict.fromkeys(group)] for title, group in charts.items()}
+    of_model = f" ({model})" if model else ""
+    patterns = {title + of_model: [exactly(tag) for tag in dict.fromkeys(group)] for title, group in charts.items()}
     patterns["learning rate"] = [LEARNING_RATES]
     patterns |= {title: [exactly(tag)] for title, tag in SYSTEM.items()}  # which every training logs
     return {"Overview": {title: ["Multiline", group] for title, group in patterns.items()}}

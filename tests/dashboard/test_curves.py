@@ -203,6 +203,15 @@ def test_what_a_task_names_joins_its_chart_or_gets_one():
     assert list(charts)[:3] == ["loss", "accuracy", "distance"]
 
 
+def test_a_chart_says_whose_it_is_unless_all_models_have_it():
+    cnn, rbm = (overview(["val/loss"], {"loss": [f"theory/{model}"]}, model)["Overview"] for model in ("cnn", "rbm"))
+    assert list(cnn) == ["loss (cnn)", "learning rate", "gradient norm", "samples per second"]
+    assert {title for title in cnn.keys() & rbm.keys() if cnn[title] != rbm[title]} == set()
+    assert logged({"Overview": cnn}, ["train/loss", "theory/cnn"]) == {
+        "Overview": {"loss (cnn)": ["Multiline", ["train/loss$", "theory/cnn$"]]}
+    }
+
+
 def test_what_is_not_logged_is_left_out():
     layout = overview(["val/accuracy"])
     kept = logged(layout, ["train/loss", "val/accuracy", "lr/sgd", "val/losses"])["Overview"]

@@ -141,7 +141,7 @@ def test_report_card_and_tensorboard_of_a_run_agree(tmp_path: Path, capsys: pyte
         assert line == pytest.approx([figures[tag]] * len(line), rel=1e-6)
         assert len(line) >= 3
     charts = overview_of(events)
-    assert "val/balanced_accuracy$" in charts["accuracy"]
+    assert "val/balanced_accuracy$" in charts["accuracy (cnn)"]
     assert events.Scalars("val/balanced_accuracy")[-1].value == pytest.approx(figures["val/balanced_accuracy"])
     assert not steps_that_do_not_rise(events)
 

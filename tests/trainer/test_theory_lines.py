@@ -46,9 +46,9 @@ def test_a_line_goes_from_before_training_to_the_last_epoch_and_on_after_a_resum
 def test_a_classifier_shows_chance_and_how_far_its_classes_stood_apart_at_the_start(trained: Trained) -> None:
     events = events_of_run(trained.folder)
     overview = overview_of(events)
-    assert overview["loss"] == ["train/loss$", "val/loss$", "theory/chance_loss$"]
-    assert overview["accuracy"] == ["train/accuracy$", "val/accuracy$", "theory/chance_accuracy$"]
-    assert overview["neural distance"] == ["val/neural_distance$", "theory/isometry_distance$"]
+    assert overview["loss (cnn)"] == ["train/loss$", "val/loss$", "theory/chance_loss$"]
+    assert overview["accuracy (cnn)"] == ["train/accuracy$", "val/accuracy$", "theory/chance_accuracy$"]
+    assert overview["neural distance (cnn)"] == ["val/neural_distance$", "theory/isometry_distance$"]
     assert overview["learning rate"] == ["lr/"]
     assert {"gradient norm", "samples per second"} <= overview.keys()
     distances = points(trained.folder, "val/neural_distance")
@@ -101,5 +101,5 @@ def test_what_is_easy_to_beat_stands_beside_the_measurement_on_the_same_pictures
     for model, (chart, tag) in due.items():
         assert main(["--model", model, "--data", "digits", "--root", str(tmp_path / model), *common]) == 0
         (folder,) = (tmp_path / model).glob("*/*")
-        assert f"theory/{tag}$" in overview_of(events_of_run(folder))[chart]
+        assert f"theory/{tag}$" in overview_of(events_of_run(folder))[f"{chart} ({model})"]
         assert len(points(folder, f"theory/{tag}")) == 1

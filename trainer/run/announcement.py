@@ -14,9 +14,9 @@ from trainer.run.accumulation import in_a_step
 from trainer.run.parts import Run
 
 
-def layout(monitor: str, beside: Mapping[str, Iterable[str]] | None = None) -> Layout:
-    """The overview page of TensorBoard; ``beside`` is the ``overview`` of a task."""
-    return overview([monitor], beside)
+def layout(monitor: str, beside: Mapping[str, Iterable[str]] | None = None, model: str = "") -> Layout:
+    """The overview page of TensorBoard for a task of that name; ``beside`` is its ``overview``."""
+    return overview([monitor], beside, model)
 
 
 @rank_zero_only
