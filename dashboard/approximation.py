@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dashboard.legends import legend_above
-from dashboard.scales import logarithmic, power
+from dashboard.scales import logarithmic, power, short
 from dashboard.style import (
     BLACK,
     BLUE,
@@ -95,9 +95,10 @@ def fit_figure(
     below.axhline(0, **THEORY)
     label(below, "x", "network − function")
     legend(below)
-    text = f"root mean square error {rms:.3e}, largest {np.abs(error).max():.3e}"
+    text = f"root mean square error {short(rms)}, largest {short(np.abs(error).max())}"
     if between is not None:
-        text = f"root mean square error {rms:.3e} on the {counted(dots.shape[1], 'sample')}, {between:.3e} between them"
+        on = f"on the {counted(dots.shape[1], 'sample')}"
+        text = f"root mean square error {short(rms)} {on}, {short(between)} between them"
     finding(figure, f"{subject}: {text}", left=0.95)
     return figure
 
@@ -226,7 +227,7 @@ def knots_figure(path: ArrayLike, due: ArrayLike, *, subject: str) -> Figure:
     axes.plot(due, np.full(len(due), len(path) + 1.0), "v", color=VERMILLION, markersize=5, label="best line found",
               linestyle="none")  # fmt: skip
     axes.set_ylim(-1, 1.25 * len(path) + 2)  # room for the legend above the marks
-    label(axes, "knot", "round")
+    label(axes, "x, the place of a knot", "round of the search")
     legend(axes, loc="upper left")
     moved = np.abs(path - path[0]).mean(1)
     half = int(np.argmax(moved >= moved[-1] / 2))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dashboard.legends import legend_above
-from dashboard.scales import logarithmic
+from dashboard.scales import logarithmic, short
 from dashboard.style import BLACK, BLUE, CYCLE, THEORY, VERMILLION, finding, label, legend, new_figure
 
 if TYPE_CHECKING:
@@ -133,5 +133,8 @@ def convergence_figure(
     axes.set_ylim(floor / 3, max(10.0, 3 * float(np.abs(values).max())))
     label(axes, "iterations", "relative gap to the least possible loss (1)")
     legend(axes)
-    finding(figure, f"relative gap to PCA's loss: {values[0]:.2g} at the start, {abs(values[-1]):.1g} at the end")
+    finding(
+        figure,
+        f"relative gap to PCA's loss: {short(values[0], 2)} at the start, {short(abs(values[-1]), 1)} at the end",
+    )
     return figure

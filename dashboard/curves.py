@@ -173,7 +173,7 @@ def beside_theory_figure(
     else:
         place, unit = int(np.nanargmax(gap)), "(absolute)"
         size = gap[place]
-    away = f"at most {size:.2g} {unit} from {plain(theory_name, 40)}, at {x[place]:.4g}".replace("-", "\N{MINUS SIGN}")
+    away = f"at most {size:.2g} {unit} from {plain(theory_name, 40)}, at {x[place]:.4g}"
     if np.nanmax(gap) <= ROUNDING * np.nanmax(np.abs(theory)):
         away = f"{plain(theory_name, 40)}, to rounding"
     finding(figure, f"{subject}: {away}")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.legends import legend_above
-from dashboard.scales import logarithmic, power
+from dashboard.scales import logarithmic, power, short
 from dashboard.style import (
     BLUE,
     CYCLE,
@@ -20,6 +20,7 @@ from dashboard.style import (
     label,
     legend,
     new_figure,
+    true_minus,
     whole_numbers,
 )
 
@@ -93,22 +94,17 @@ def shrinking_figure(distances: Array, predicted: Array | None, curvature: Seque
     visible = lambda values: np.where(values > LEAST, values, np.nan)
     for place, one in enumerate(curvature):
         axes.plot(steps, visible(distances[:, place]), "o", color=CYCLE[place], markersize=3.2, linestyle="none",
-                  label=f"measured, λ = {_minus(f'{one:.4g}')}")  # fmt: skip
+                  label=f"measured, λ = {true_minus(f'{one:.4g}')}")  # fmt: skip
         if predicted is not None:
             axes.plot(steps, visible(predicted[:, place]), **THEORY, label="predicted" if place == 0 else None)
     logarithmic(axes, y=True)
     label(axes, "step", "distance along the eigenvector")
     whole_numbers(axes, steps)
     legend(axes)
-    shown = lambda value: _minus(f"{value:.2g}") if not value <= LEAST else f"below {power(LEAST)} (not drawn)"
+    shown = lambda value: short(value, 2) if not value <= LEAST else f"below {power(LEAST)} (not drawn)"
     ends = ", ".join(f"{shown(a)} → {shown(b)}" for a, b in zip(distances[0], distances[-1], strict=True))
     finding(figure, f"distance from the stationary point along each eigenvector: {ends}", left=0.75)
     return figure
-
-
-def _minus(number: str) -> str:
-    """A number as text with a true minus sign."""
-    return number.replace("-", "\N{MINUS SIGN}")
 
 
 def factor_figure(
@@ -137,7 +133,7 @@ def factor_figure(
         rates = np.linspace(0, max(1.5 * lr, 2.6 / steep), 201)[1:]
     for place, (measured, one) in enumerate(zip(factors, curvature, strict=True)):
         axes.plot(rates, [due(float(rate), one) for rate in rates], **{**THEORY, "color": CYCLE[place]},
-                  label=f"due, λ = {_minus(f'{one:.4g}')}")  # fmt: skip
+                  label=f"due, λ = {true_minus(f'{one:.4g}')}")  # fmt: skip
         if np.isfinite(measured):
             axes.plot(lr, measured, "o", color=CYCLE[place], markersize=6, label="measured")
     axes.axhline(1.0, color="#888888", linewidth=1.0)
@@ -146,7 +142,7 @@ def factor_figure(
     legend(axes)
     seen = [(a, due(lr, b)) for a, b in zip(factors, curvature, strict=True) if np.isfinite(a)]
     gap = max((abs(a - b) for a, b in seen), default=float("nan"))
-    text = f"at most {_minus(f'{gap:.2g}')} from theory" if gap else "as in theory, to the last digit"
+    text = f"at most {short(gap, 2)} from theory" if gap else "as in theory, to the last digit"
     text = text if seen else unmeasured
     finding(figure, f"factor per step at α = {lr:g}: {text}; below 1 the path comes nearer, above it leaves")
     return figure

@@ -12,7 +12,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from dashboard.grid import picture_grid
 from dashboard.scales import logarithmic, power
-from dashboard.style import BLUE, QUIET, THEORY, VERMILLION, as_pictures, counted, finding, label, legend, new_figure
+from dashboard.style import (
+    BLUE,
+    QUIET,
+    THEORY,
+    VERMILLION,
+    as_pictures,
+    counted,
+    finding,
+    label,
+    legend,
+    new_figure,
+    signed,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,24 +76,24 @@ def two_sided_figure(
     else:
         off = [with_error(values[-1, 0] - exact, values[-1, 1]) for values in (low, high)]
         text = f"log Z with {counted(int(x[-1]), 'temperature')}: forward {off[0]} nats from exact, backward {off[1]}"
-    finding(figure, text.replace("-", "−"), left=0.8)
+    finding(figure, text, left=0.8)
     return figure
 
 
 def with_error(value: float, error: float) -> str:
     """``+0.20 ± 0.14``: the error with two significant digits, the value with as many decimals; NaN is not written."""
     if np.isnan(error):
-        return f"{value:+.3f}" if abs(value) >= 0.001 or value == 0 else signed_power(value)
+        return signed(value, 3, plus=True) if abs(value) >= 0.001 or value == 0 else signed_power(value)
     if error < 1e-4:
         return f"{signed_power(value)} ± {signed_power(error).lstrip('+')}"
     decimals = max(0, 1 - int(np.floor(np.log10(error))))
-    return f"{value:+.{decimals}f} ± {error:.{decimals}f}"
+    return f"{signed(value, decimals, plus=True)} ± {error:.{decimals}f}"
 
 
 def signed_power(value: float) -> str:
-    """``-3.1·10⁻⁷``, two significant digits."""
+    """``−3.1·10⁻⁷``, two significant digits."""
     size = float(f"{abs(value):.2g}")
-    return ("-" if value < 0 else "+") + (power(size) if size else "0")
+    return ("−" if value < 0 else "+") + (power(size) if size else "0")
 
 
 def bounds_figure(bounds: ArrayLike, units: Sequence[int], errors: ArrayLike = 0.0) -> Figure:
@@ -116,7 +128,7 @@ def bounds_figure(bounds: ArrayLike, units: Sequence[int], errors: ArrayLike = 0
     axes.set_ylim(middle - half, middle + half)
     label(axes, "layers", "nats a test picture")
     legend(axes)
-    text = ", ".join(f"{value:.2f}" for value in values).replace("-", "−")
+    text = ", ".join(signed(value, 2) for value in values)
     deeper = len(values) - 1
     then = f", then lower bound{'s' * (deeper > 1)} of the deeper network{'s' * (deeper > 1)}" if deeper else ""
     finding(figure, f"likelihood of one machine{then}: {text} nats", left=0.8)

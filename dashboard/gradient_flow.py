@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.legends import legend_above
-from dashboard.scales import logarithmic
+from dashboard.scales import logarithmic, short
 from dashboard.style import (
     BLUE,
     CYCLE,
@@ -168,7 +168,7 @@ def _hiding(names: Sequence[str], found: Array, trap: Array) -> str:
         return "gradient of the first layer over that of the last: δ alone, there is no ratio of weight gradients"
     apart = np.abs(np.log(trap[known] / found[known]))
     worst = known[apart.argmax()]
-    pair = f"{names[worst]} has {trap[worst]:.2g}, δ {found[worst]:.2g}"
+    pair = f"{names[worst]} has {short(trap[worst], 2)}, δ {short(found[worst], 2)}"
     if apart.max() < math.log(HIDES):
         return f"weight gradients agree with δ within a factor of {HIDES:g}: {pair} at most"
     if abs(math.log(trap[worst])) > abs(math.log(found[worst])) / 2:  # 1e-62 beside 1e-63 hides nothing

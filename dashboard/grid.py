@@ -9,14 +9,13 @@ figure share their pixels, so that nothing is blurred.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.style import BLACK, CHARACTER_WIDTH, DPI, QUIET, TITLE_POINTS, new_figure
+from dashboard.style import BLACK, CHARACTER_WIDTH, DPI, QUIET, TITLE_POINTS, new_figure, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,15 +97,15 @@ def picture_grid(
     mosaic_height = max(rows * cell_height + (rows - 1) * GAP, 1)
     width = max(mosaic_width + 2 * MARGIN, MIN_WIDTH)
     characters = int((width - 2 * MARGIN) / (TITLE_POINTS / 72 * DPI * CHARACTER_WIDTH))
-    wrapped = textwrap.wrap(title, characters)
-    notes = textwrap.wrap(note, int((width - 2 * MARGIN) / (CAPTION_POINTS / 72 * DPI * NOTE_WIDTH)))
-    head, foot = MARGIN + TITLE_LINE * len(wrapped) + 4, MARGIN + (CAPTION_LINE * len(notes) + 6 if notes else 0)
+    heading = wrapped(title, characters)
+    notes = wrapped(note, int((width - 2 * MARGIN) / (CAPTION_POINTS / 72 * DPI * NOTE_WIDTH)))
+    head, foot = MARGIN + TITLE_LINE * len(heading) + 4, MARGIN + (CAPTION_LINE * len(notes) + 6 if notes else 0)
     height = head + mosaic_height + foot
 
     figure, _ = new_figure(width / DPI, height / DPI, rows=0)
     left = (width - mosaic_width) // 2
     text_left = (left if mosaic_width + 2 * MARGIN >= MIN_WIDTH else MARGIN) / width
-    figure.suptitle("\n".join(wrapped), x=text_left, y=1 - MARGIN / height, ha="left", va="top", fontsize=TITLE_POINTS)
+    figure.suptitle("\n".join(heading), x=text_left, y=1 - MARGIN / height, ha="left", va="top", fontsize=TITLE_POINTS)
     if notes:
         figure.text(text_left, MARGIN / 2 / height, "\n".join(notes), fontsize=CAPTION_POINTS, color=QUIET, va="bottom")
     if not len(pictures):

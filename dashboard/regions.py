@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dashboard.legends import legend_above
-from dashboard.scales import logarithmic
+from dashboard.scales import logarithmic, short
 from dashboard.style import (
     BLUE,
     CYCLE,
@@ -183,6 +183,7 @@ def training_figure(epochs: ArrayLike, counts: Mapping[str, ArrayLike], text: st
         axes.plot(epochs, mean, color=colour, linewidth=1.6, marker="o", markersize=3.5, label=plain(name, 30))
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xticks(epochs, [f"{epoch:g}" for epoch in epochs])
+    axes.set_xticks([], minor=True)
     label(axes, "epoch (0: random start)", "linear regions, mean ± deviation")
     axes.set_ylim(bottom=0)
     legend(axes)
@@ -228,7 +229,7 @@ def constructions_figure(
     finding(
         figure,
         f"what depth can do when written down: {int(np.max(pieces)):,} pieces from {2 * int(layers[-1])} units; x² to "
-        f"{crossover[2]:.3g} with {crossover[0]} units, where one hidden layer needs {crossover[1]} pieces",
+        f"{short(crossover[2], 3)} with {crossover[0]} units, where one hidden layer needs {crossover[1]} pieces",
         left=0.85,
         between=0.95,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,12 @@ def power(value: float) -> str:
     factor, exponent = f"{value:e}".split("e")
     raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return ("" if float(factor) == 1 else f"{float(factor):g}·") + f"10{raised}"
+
+
+def short(value: float, digits: int = 4) -> str:
+    """So many significant digits, as an axis is numbered: ``0.01306``, ``1.306·10⁻⁵``; 0 and infinity too."""
+    size = float(f"{abs(value):.{digits}g}")
+    return ("−" if value < 0 else "") + (power(size) if 0 < size < math.inf else f"{size:g}")
 
 
 def _powers() -> Locator:

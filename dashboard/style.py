@@ -9,6 +9,7 @@ Source: Okabe and Ito (2008), Color Universal Design, "Set of colours that is fr
 
 from __future__ import annotations
 
+import re
 import textwrap
 import warnings
 from collections.abc import Iterable, Sequence
@@ -95,9 +96,14 @@ def whole_numbers(axes: Axes, values: Sequence[float] | NDArray[np.floating]) ->
         axes.set_xlim(float(np.asarray(values).item()) - 1, float(np.asarray(values).item()) + 1)
 
 
-def signed(value: float, digits: int = 3) -> str:
-    """A number with fixed decimals and a true minus sign."""
-    return f"{value:.{digits}f}".replace("-", "−")
+def signed(value: float, digits: int = 3, *, plus: bool = False) -> str:
+    """A number with fixed decimals and a true minus sign; ``plus`` writes the other sign too."""
+    return true_minus(f"{value:{'+' if plus else ''}.{digits}f}")
+
+
+def true_minus(text: str) -> str:
+    """A text whose numbers have true minus signs, also in their exponents; hyphens stay."""
+    return re.sub(r"(?<![\w)\]])-(?=[\d.])|(?<=\de)-(?=\d)", "−", text)
 
 
 def label(axes: Axes, x: str, y: str, title: str | None = None) -> None:
@@ -106,6 +112,19 @@ def label(axes: Axes, x: str, y: str, title: str | None = None) -> None:
     axes.set_ylabel(y, fontsize=LABEL_POINTS)
     if title is not None:
         axes.set_title(title, fontsize=LABEL_POINTS, loc="left", color=QUIET)
+
+
+def wrapped(text: str, characters: int) -> list[str]:
+    """A text in lines of at most so many characters, with true minus signs.
+
+    A number stays with its sign, its unit and its error, and a word with a hyphen in one piece, where there is room.
+    """
+    said = true_minus(text)
+    bound = re.sub(r" (?=[%±×→=])|(?<=[±×→=]) ", "\N{NO-BREAK SPACE}", said)
+    if any(len(word) > characters for word in bound.split(" ")):
+        return textwrap.wrap(said, characters)
+    lines = textwrap.wrap(bound, characters, break_on_hyphens=False)
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def finding(
@@ -135,7 +154,7 @@ def finding(
     """
     width, height = figure.get_size_inches()
     characters = int((width - 0.2) * 72 / (TITLE_POINTS * CHARACTER_WIDTH))
-    lines = textwrap.wrap(text, max(characters, 20))
+    lines = wrapped(text, max(characters, 20))
     figure.suptitle("\n".join(lines), x=0.1 / width, y=1 - 0.08 / height, ha="left", va="top", fontsize=TITLE_POINTS)
     if header is None:
         header = 0.24 if any(axes.get_title(loc="left") for axes in figure.axes) else 0.08

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dashboard.scales import short
 from models.depth.counting import Slice
 from models.depth.history import Bounds, History
 from models.depth.shapes import shape_name
@@ -144,7 +145,7 @@ class Result:
         """What the shapes can have, and what the trained networks have of it; for a title."""
         parts = []
         for widths, counts, said in zip(self.shapes, self.trained, self.bounds, strict=True):
-            most = f"{said.upper:,}" if said.upper < 10**6 else f"{bounded(said.upper):.1e}"
+            most = f"{said.upper:,}" if said.upper < 10**6 else short(bounded(said.upper), 2)
             if math.isinf(bounded(said.upper)):
                 most = f"10^{math.log10(said.upper):.0f}"
             beside = " of" if np.isfinite(counts).all() else ", at most"

@@ -30,7 +30,7 @@ def machine_figures(rbm: RBM, judgement: Judgement, size: list[int]) -> Iterator
         title = f"{len(dreams)} {how}; the machine gives test pictures {judgement.log_likelihood:.1f} nats each"
         if judgement.exact is None and judgement.interval is None:
             title += ", by annealing that is not to be trusted"
-        yield "samples", dreams_figure(dreams, size, title.replace("-", "−"))
+        yield "samples", dreams_figure(dreams, size, title)
 
 
 def stack_figures(stack: DBN, names: Names, size: list[int]) -> Iterator[tuple[str, Any]]:

@@ -16,7 +16,7 @@ def test_the_fit_stands_over_its_error() -> None:
     assert [line.get_label() for line in above.lines] == ["function", "network", "knots"]
     assert above.lines[0].is_dashed()
     np.testing.assert_allclose(below.lines[0].get_ydata(), 0.01)
-    assert title(figure) == "square: root mean square error 1.000e-02, largest 1.000e-02"
+    assert title(figure) == "square: root mean square error 0.01, largest 0.01"
     assert len(fit_figure(X, X, X, [], [], subject="line", noisy=X).axes[0].lines) == 3
 
 
@@ -28,7 +28,7 @@ def test_few_samples_are_dots_on_the_function_itself() -> None:
     np.testing.assert_allclose(above.lines[2].get_xdata(), X[::25])
     assert above.lines[2].get_linestyle() == "None"
     np.testing.assert_allclose(below.lines[0].get_ydata(), 0.01)
-    assert title(figure) == "f: root mean square error 0.000e+00 on the 5 samples, 1.000e-02 between them"
+    assert title(figure) == "f: root mean square error 0 on the 5 samples, 0.01 between them"
     unknown = fit_figure(X, None, X**2, [], [], subject="t.csv", samples=samples)
     assert [line.get_label() for line in unknown.axes[0].lines] == ["network", "samples"]
 

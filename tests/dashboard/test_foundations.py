@@ -59,7 +59,7 @@ def test_the_trap_is_named_and_a_missing_ratio_is_left_out() -> None:
     ("found", "weights", "due"),
     [
         ([1.0, 1.0], [1.0, 1.2], "weight gradients agree with δ within a factor of 2: b has 1.2, δ 1 at most"),
-        ([1e-62, 1.0], [5e-62, 1.0], "weight gradients and δ differ by a factor of 5: a has 5e-62, δ 1e-62"),
+        ([1e-62, 1.0], [5e-62, 1.0], "weight gradients and δ differ by a factor of 5: a has 5·10⁻⁶², δ 10⁻⁶²"),
         ([0.5, 1e-3], [math.nan, 1.0], "weight gradients hide how δ decays: b has 1, δ 0.001"),
         ([50.0, 0.9], [1.0, math.nan], "weight gradients hide how δ grows: a has 1, δ 50"),
         ([0.5, 0.5], [math.nan] * 2, "gradient of the first layer over that of the last: δ alone, there is no ratio "

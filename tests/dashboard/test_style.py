@@ -11,7 +11,7 @@ from dashboard import style
 from dashboard.bands import bands_note
 from dashboard.grid import fit, picture_grid
 from dashboard.names import short_names
-from dashboard.scales import logarithmic, power
+from dashboard.scales import logarithmic, power, short
 
 
 def test_importing_the_figures_does_not_import_matplotlib():
@@ -111,6 +111,27 @@ def test_long_names_lose_the_words_that_all_share(names, shown):
 )
 def test_percent_never_rounds_to_all_or_nothing(fraction, text):
     assert style.percent(fraction) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.013061, "0.01306"), (1.3061e-5, "1.306·10⁻⁵"), (-2.6e9, "−2.6·10⁹"), (1e-13, "10⁻¹³"), (0.0, "0"),
+     (9.99999e-4, "0.001"), (np.inf, "inf"), (np.nan, "nan")],
+)  # fmt: skip
+def test_a_number_in_a_title_is_written_as_on_an_axis(value, text):
+    assert short(value) == text
+
+
+def test_numbers_have_true_minus_signs_and_hyphens_stay():
+    said = "L-BFGS 1.2e-10 from -3 at (-.5, 2), 64-128-64 units, class-mean, f(x)-2, a - b"
+    assert style.true_minus(said) == "L-BFGS 1.2e−10 from −3 at (−.5, 2), 64-128-64 units, class-mean, f(x)-2, a - b"
+    assert (style.signed(-0.25, 2), style.signed(0.25, 1, plus=True)) == ("−0.25", "+0.2")
+
+
+def test_a_line_ends_neither_within_a_number_nor_at_a_hyphen():
+    assert style.wrapped("none silent (below 1 % of all)", 20) == ["none silent (below", "1 % of all)"]
+    assert style.wrapped("ratio 1.12 → 0.51 of ReLU, batch-norm", 33) == ["ratio 1.12 → 0.51 of ReLU,", "batch-norm"]
+    assert style.wrapped("a → b → c → d → e", 8) == ["a → b →", "c → d →", "e"]  # no room for it all
 
 
 def test_pictures_from_bytes_and_from_floats_are_equal():
