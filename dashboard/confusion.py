@@ -99,8 +99,6 @@ def confusion_figure(counts: ArrayLike, class_names: Sequence[str], *, pairs: in
     Raises:
         ValueError: If the matrix is not square or the names are not C.
     """
-    from matplotlib.colors import to_rgb
-
     counts = np.asarray(counts)
     classes = len(class_names)
     if counts.shape != (classes, classes):
@@ -111,11 +109,6 @@ def confusion_figure(counts: ArrayLike, class_names: Sequence[str], *, pairs: in
     total, right = int(counts.sum()), int(np.trace(counts))
     worst = most_confused(counts, pairs)
 
-    share = np.sqrt(counts / np.maximum(counts.sum(1, keepdims=True), 1))  # (C, C)
-    ends = np.where(np.eye(classes, dtype=bool)[..., None], to_rgb(BLUE), to_rgb(VERMILLION))  # (C, C, 3)
-    # A mistake starts at 35 % of its colour: a single one must be seen.
-    weight = np.where(counts > 0, 0.35 + 0.65 * share, 0.0)[..., None]
-    step = -(-classes // MAX_NUMBERED_CLASSES)
     points = float(np.clip(250 / classes, 4.5, SMALL_POINTS))
     upright = max(len(name) for name in names) > 2
     name_inches = text_inches(names, points)
@@ -127,6 +120,32 @@ def confusion_figure(counts: ArrayLike, class_names: Sequence[str], *, pairs: in
     figure, (matrix, bars) = new_figure(
         left + side + pair_inches + 2.3, side + under + 0.6, columns=2, width_ratios=[side, 2.1]
     )
+    _draw_matrix(matrix, counts, names, points, upright)
+    as_often = int((counts[~np.eye(classes, dtype=bool)] == worst[0].mistakes).sum()) - 1 if worst else 0
+    detail = _draw_pairs(bars, worst, class_names, pair_names, total, as_often)
+    answer = f"{percent(right / total) if total else '–'} right ({right} of {total}); {detail}"
+    finding(figure, answer, left=left, bottom=under, between=pair_inches)
+    return figure
+
+
+def _draw_matrix(matrix: Any, counts: NDArray[np.integer], names: Sequence[str], points: float, upright: bool) -> None:
+    """Draws the cells, with lines between them and their numbers where there is room.
+
+    Args:
+        matrix: Where to draw.
+        counts: Shape (C, C).
+        names: C short names.
+        points: Size of the letters.
+        upright: Turn the names of the guesses by a quarter.
+    """
+    from matplotlib.colors import to_rgb
+
+    classes = len(names)
+    share = np.sqrt(counts / np.maximum(counts.sum(1, keepdims=True), 1))  # (C, C)
+    ends = np.where(np.eye(classes, dtype=bool)[..., None], to_rgb(BLUE), to_rgb(VERMILLION))  # (C, C, 3)
+    # A mistake starts at 35 % of its colour: a single one must be seen.
+    weight = np.where(counts > 0, 0.35 + 0.65 * share, 0.0)[..., None]
+    step = -(-classes // MAX_NUMBERED_CLASSES)
     matrix.imshow(1 - weight * (1 - ends), interpolation="nearest")
     matrix.grid(False)
     if classes <= MAX_NUMBERED_CLASSES:
@@ -140,12 +159,6 @@ def confusion_figure(counts: ArrayLike, class_names: Sequence[str], *, pairs: in
         for i, j in zip(*np.nonzero(counts), strict=True):
             colour = "white" if i == j and weight[i, j, 0] > 0.6 else "black"
             matrix.text(j, i, str(int(counts[i, j])), ha="center", va="center", fontsize=points, color=colour)
-
-    as_often = int((counts[~np.eye(classes, dtype=bool)] == worst[0].mistakes).sum()) - 1 if worst else 0
-    detail = _draw_pairs(bars, worst, class_names, pair_names, total, as_often)
-    answer = f"{percent(right / total) if total else '–'} right ({right} of {total}); {detail}"
-    finding(figure, answer, left=left, bottom=under, between=pair_inches)
-    return figure
 
 
 def _draw_pairs(

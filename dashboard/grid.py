@@ -10,7 +10,7 @@ figure share their pixels, so that nothing is blurred.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,33 @@ def fit(picture: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
     return square
 
 
+def mosaic(
+    pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], columns: int, cell: int, pitch: int
+) -> NDArray[np.uint8]:
+    """All pictures on one white ground, row by row.
+
+    Args:
+        pictures: N pictures of any sizes, each (H, W, 3); N is at least 1.
+        columns: Pictures per row.
+        cell: Side of a picture in pixels.
+        pitch: Pixels of a row without the gap after it, its captions included.
+
+    Returns:
+        Shape (rows * pitch + gaps, columns * cell + gaps, 3).
+    """
+    rows = -(-len(pictures) // columns)
+    drawn = np.full((rows * (pitch + GAP) - GAP, columns * (cell + GAP) - GAP, 3), 255, dtype=np.uint8)
+    for index, picture in enumerate(pictures):
+        top, side = _corner(index, columns, cell, pitch)
+        drawn[top : top + cell, side : side + cell] = fit(picture, cell)
+    return drawn
+
+
+def _corner(index: int, columns: int, cell: int, pitch: int) -> tuple[int, int]:
+    """Pixels above and left of a picture of the mosaic."""
+    return (index // columns) * (pitch + GAP), (index % columns) * (cell + GAP)
+
+
 def picture_grid(
     pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
     captions: Sequence[str] | None,
@@ -111,22 +138,13 @@ def picture_grid(
     if not len(pictures):
         return figure
 
-    mosaic = np.full((mosaic_height, mosaic_width, 3), 255, dtype=np.uint8)
     axes = figure.add_axes((left / width, foot / height, mosaic_width / width, mosaic_height / height))
     axes.set_axis_off()
-    for index, picture in enumerate(pictures):
-        top, side = (index // columns) * (cell_height + GAP), (index % columns) * (cell + GAP)
-        mosaic[top : top + cell, side : side + cell] = fit(picture, cell)
-        if captions is not None:
-            axes.text(
-                side + cell / 2,
-                top + cell + 3,
-                captions[index],
-                ha="center",
-                va="top",
-                fontsize=CAPTION_POINTS,
-                linespacing=1.15,
-                color=BLACK if caption_colours is None else caption_colours[index],
-            )
-    axes.imshow(mosaic, interpolation="nearest", extent=(0, mosaic_width, mosaic_height, 0), aspect="auto")
+    drawn = mosaic(pictures, columns, cell, cell_height)
+    axes.imshow(drawn, interpolation="nearest", extent=(0, mosaic_width, mosaic_height, 0), aspect="auto")
+    look: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": CAPTION_POINTS, "linespacing": 1.15}
+    for index, caption in enumerate(captions or ()):
+        top, side = _corner(index, columns, cell, cell_height)
+        colour = BLACK if caption_colours is None else caption_colours[index]
+        axes.text(side + cell / 2, top + cell + 3, caption, color=colour, **look)
     return figure
