@@ -18,6 +18,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from dashboard.style import counted
 from models.limits import HIGHEST_RATE, MOST_UNITS, check_within
 from models.optimisation import build_optimiser, cycle, may_fuse, parameter_groups
 from models.pixels import unit_range
@@ -213,7 +214,8 @@ class AdversarialTask(LightningModule):
         assert self.result is not None
         if len(self.result.asked):
             return ""
-        return f"the network knows none of the {len(self.result.labels):,} test pictures: there is nothing to attack"
+        asked = counted(len(self.result.labels), "test picture")
+        return f"the network knows none of {asked}: there is nothing to attack"
 
     def final_metrics(self) -> dict[str, float]:
         """Rates and accuracies."""

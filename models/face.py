@@ -19,6 +19,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.nn import functional as F
 
+from dashboard.style import counted
 from models.faces.baselines import baseline_features, by_person, identification_errors, verification_cosines
 from models.faces.front import view_grid
 from models.faces.net import FaceNet, hold_out_people, hold_out_pictures, pair_loss, take
@@ -216,7 +217,8 @@ class FaceTask(LightningModule):
         """Sizes, for the first lines of a run."""
         front, splits = self.network.front, self.hparams["num_splits"]
         count = sum(parameter.numel() for parameter in self.network.parameters()) // splits
-        return f"{splits} networks of {count} trained parameters, {front.num_cells} cells, {len(self.views)} views"
+        parts = ((count, "trained parameter"), (front.num_cells, "cell"), (len(self.views), "view"))
+        return f"{counted(splits, 'network')} of " + ", ".join(counted(*part) for part in parts)
 
     def findings(self) -> list[tuple[str, str]]:
         """The result and what stands beside it."""

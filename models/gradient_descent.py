@@ -23,6 +23,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from dashboard.descent import factor_figure, path_figure, shrinking_figure
+from dashboard.style import counted
 from models.descending import EDGES, Course
 from models.descent_drawn import distances, heading, land
 from models.limits import POSITIVE, SHARE, check_within
@@ -174,14 +175,14 @@ class GradientDescentTask(LightningModule):
         if self.stopped and self.hparams["expect"] == "minimum":
             return f"diverged at step {course.steps}: {course.reason()} (--model.expect divergence if this is wanted)"
         if not self.stopped and self.hparams["expect"] == "divergence":
-            return f"no divergence in {course.steps} steps, although it was expected: {course.outcome()}"
+            return f"no divergence in {counted(course.steps, 'step')}, although it was expected: {course.outcome()}"
         return "" if self.stopped else course.lack()
 
     def describe(self) -> str:
         """Rule and learning rate, for the first lines of a run."""
         rule = self.hparams["rule"]
         beta = f", β = {self.hparams['momentum']:g}" if rule in ("momentum", "nesterov") else ""
-        return f"{rule} on {len(self.point)} variable{'s' * (len(self.point) > 1)}, α = {self.lr:g}{beta}"
+        return f"{rule} on {counted(len(self.point), 'variable')}, α = {self.lr:g}{beta}"
 
     def findings(self) -> list[tuple[str, str]]:
         """Where it ended, what the function is, how fast, and the edge."""

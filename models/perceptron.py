@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dashboard.perceptron import Line, decision_figure, learning_figure, separable_figure
+from dashboard.style import counted
 from models.limits import HIGHEST_RATE, Range, check_within
 from models.resuming import training_loader
 from theory.gates import GATES, truth_table
@@ -226,15 +227,14 @@ class PerceptronTask(LightningModule):
             due = metrics["theory/rows_right"]
             why = "" if due == 2**n else " (one hidden unit parts the inputs by a plane, as one layer does)"
             text = (f"{metrics['test/rows_right']:.0f} of {2**n} rows of the truth table right, due {due:.0f}{why}; "
-                    f"{text}; {metrics['test/starts_solved']:.0f} of {starts} start{'s' * (starts > 1)} "
+                    f"{text}; {metrics['test/starts_solved']:.0f} of {counted(starts, 'start')} "
                     f"get{'s' * (starts == 1)} every row right")  # fmt: skip
         lines.append((f"network {self.sizes()}", text))
+        made = counted(int(self.mistakes), "mistake")
         if self.separable:
-            text = (
-                f"a plane separates the training points: {int(self.mistakes)} mistakes, bound (R/γ)² = {self.bound:.1f}"
-            )
+            text = f"a plane separates the training points: {made}, bound (R/γ)² = {self.bound:.1f}"
         else:
-            text = f"no plane separates the training points (by linear programming); {int(self.mistakes)} mistakes"
+            text = f"no plane separates the training points (by linear programming); {made}"
         if "theory/rows_right_one_layer" in metrics:
             text += (f"; {metrics['test/rows_right_one_layer']:.0f} of {2**n} rows right, at most "
                      f"{metrics['theory/rows_right_one_layer']:.0f} are possible")  # fmt: skip

@@ -16,6 +16,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from dashboard.style import counted
 from models.deep_mlp import DeepMLP, Gradients, Setting, losses, measure_gradients
 from models.limits import HIGHEST_RATE, SHARE, check_within
 from models.pixels import unit_range
@@ -198,8 +199,8 @@ class VanishingGradientsTask(LightningModule):
         """Sizes, for the first lines of a run."""
         options, count = self.hparams, sum(parameter.numel() for parameter in self.parameters())
         networks = len(self.settings) * options["copies"]
-        what = f"{networks} network{'s' * (networks > 1)} of {options['depth']} layers of {options['width']} units"
-        return f"{what}, {count:,} parameters"
+        size = f"{options['depth']} layers of {options['width']} units"
+        return f"{counted(networks, 'network')} of {size}, {count:,} parameters"
 
     def deviations(self) -> list[float]:
         """Measured ‖δ_1‖/‖δ_L‖ over the closed form, less 1, of each setting."""
@@ -213,12 +214,12 @@ class VanishingGradientsTask(LightningModule):
         deviations = self.deviations()
         worst = max(range(len(deviations)), key=lambda place: abs(deviations[place]))
         ratio = f"‖δ₁‖/‖δ_{options['measured_depth']}‖"
-        settings = f"{len(deviations)} setting{'s' * (len(deviations) > 1)}"
+        settings, draws = counted(len(deviations), "setting"), counted(options["draws"], "draw")
         lines = [
             (
                 "gradient law",
                 f"{ratio} of {settings} is within {100 * abs(deviations[worst]):.1f} % of the closed "
-                f"form (worst: {self.settings[worst]}; width {options['measured_width']}, {options['draws']} draws)",
+                f"form (worst: {self.settings[worst]}; width {options['measured_width']}, {draws})",
             ),
             ("columns", f"{ratio} (due); the same of weight gradients; accuracy at {options['depth']} layers"),
         ]

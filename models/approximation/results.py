@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from dashboard.style import counted
+
 Array = NDArray[np.float64]
 ROUNDING = 1e-6  # of a floor: an error so little below it is on it
 EXACT = 1e-9  # of the function's deviation: a floor below this is 0 but for rounding
@@ -175,7 +177,7 @@ class Result:
                 text += f"; {other.name} {self.compared(float(np.median(other.errors[place])), place)}"
             lines.append((f"N = {width}", text))
         if self.floors is not None:
-            lines.append(("certificate", f"{self.floor_name}; {self.samples:,} samples of {self.function}"))
+            lines.append(("certificate", f"{self.floor_name}; {counted(self.samples, 'sample')} of {self.function}"))
         pairs = list(zip(self.widths, self.unit_floors, strict=False))
         # Where already the floor of N pieces is 0, another that is 0 says nothing.
         if above := [pair for pair, floor in zip(pairs, self.floors or [], strict=False) if floor > EXACT * self.scale]:
@@ -201,7 +203,9 @@ class Result:
                 text = ", ".join(f"{np.mean(of):.3g}{spread(of)}" for of in zip(*blind, strict=True))
                 lines.append(("blind starts", f"from {sets} of knots the same search ends at × {text}"))
         if self.others:
-            text = "; ".join(f"{m.name} {m.steps:,} steps, {m.seconds:.1f} s" for m in [self.method, *self.others])
+            text = "; ".join(
+                f"{m.name} {counted(m.steps, 'step')}, {m.seconds:.1f} s" for m in [self.method, *self.others]
+            )
             seeds = self.others[0].errors.shape[1]
             lines.append(("budget", f"{text}; {f'median of {seeds} seeds' if seeds > 1 else '1 seed'}"))
         if self.network_gap is not None:
@@ -254,7 +258,11 @@ class Result:
                 f"is {due}"
             )
         if exact := [place for place, zero in enumerate(vanishing) if zero and ratios[place] == 1]:
-            on = f" on the {self.samples:,} samples" if any(self.differs_between(place) for place in exact) else ""
+            on = (
+                f" on the {counted(self.samples, 'sample')}"
+                if any(self.differs_between(place) for place in exact)
+                else ""
+            )
             parts.append(f"exact{on}, as the floor 0 of {self.family(exact)} allows")
         parts += [
             f"RMS {self.errors[place]:.1e} where the floor of {self.family([place])} is 0"

@@ -17,6 +17,7 @@ from scipy import stats
 from torch import Tensor
 
 from dashboard.generalisation import capacity_figure, double_descent_figure, filter_figure
+from dashboard.style import counted
 from models.capacity.learners import Networks, Polynomials
 from theory.double_descent import draw_excess_risk, excess_risk_quantile, fits_law, mean_excess_risk
 from theory.evidence import legendre
@@ -173,7 +174,7 @@ class Sweep:
                 (
                     "overfitting",
                     f"{unit} {largest}: test {values['test/error_largest']:.4f}, training "
-                    f"{values['test/train_error_largest']:.4f}, after {self.steps} steps",
+                    f"{values['test/train_error_largest']:.4f}, after {counted(self.steps, 'step')}",
                 ),
             ]
         replicas = self.test.shape[1]
@@ -181,17 +182,18 @@ class Sweep:
             (
                 "test error",
                 f"{unit} {size} best on these draws: {self.beside_due(self.best)}, noise floor {self.floor:.4f}; "
-                f"{unit} {largest} after {self.steps} steps: {self.beside_due(-1)}; ± one standard error",
+                f"{unit} {largest} after {counted(self.steps, 'step')}: {self.beside_due(-1)}; ± one standard error",
             ),
             ("least squares", self.least_squares_text()),
         ]
         if self.random:
             count, far = sum(len(score) for score in self.scores), distance(values["gap/iterate_scores"], replicas)
-            text = f"mean weights {far} (I − (I − ηA)^t) A⁻¹c ({count} weights)"
+            text = f"mean weights {far} (I − (I − ηA)^t) A⁻¹c ({counted(count, 'weight')})"
         else:
             text = (
                 f"weights = (I − (I − ηA)^t) A⁻¹c within {values['gap/iterate']:.1e}; test errors "
-                f"{distance(values['gap/risk_scores'], replicas)} noise + bias² + variance ({len(sizes)} sizes)"
+                f"{distance(values['gap/risk_scores'], replicas)} noise + bias² + variance "
+                f"({counted(len(sizes), 'size')})"
             )
         return [*lines, ("closed form", text)]
 
@@ -215,13 +217,13 @@ class Sweep:
         fits = f"overfitting: {unit} {sizes[best]} has {error(best)}" if due[-1] > due[best] else "no overfitting"
         better, count = int((self.test[-1] < self.plain_test[-1]).sum()), self.test.shape[1]
         word, share = ("better", better) if 2 * better >= count else ("worse", count - better)
-        descent = f"{self.steps} steps of descent do {word} in {share} of {count} replicas"
+        descent = f"{counted(self.steps, 'step')} of descent do {word} in {share} of {counted(count, 'replica')}"
         return f"{unit} {sizes[-1]}: {error(-1)}, {fits}; {descent}"
 
     def figures(self, filters: list[tuple[int, list[float]]]) -> Iterator[tuple[str, Any]]:
         """Error against capacity; for polynomials also the spectral filter."""
         trained = (self.train.mean(1).cpu().numpy(), self.test.mean(1).cpu().numpy())
-        title = f"{self.steps} steps of training"
+        title = f"{counted(self.steps, 'step')} of training"
         if not isinstance(self.learner, Polynomials):
             yield (
                 "capacity",

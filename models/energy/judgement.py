@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dashboard.style import counted
 from models.energy.machine import RBM, coin
 from theory.ais import LogZ, backward_log_z, base_logits, forward_log_z
 from theory.rbm import MOST_COUNTABLE_UNITS, exact_samples, log_partition
@@ -160,7 +161,7 @@ class Judgement:
 
 def few(way: LogZ) -> str:
     """Why an estimate has no error."""
-    return f"{way.effective:.1f} of {way.chains} chains carry the weight"
+    return f"{way.effective:.1f} of {counted(way.chains, 'chain')} carry the weight"
 
 
 @torch.no_grad()

@@ -10,6 +10,8 @@ Source: Nocedal, Wright (2006), Numerical optimization, section 3.3.
 import math
 from dataclasses import dataclass
 
+from dashboard.style import counted
+
 SOLVERS = ("IRLS", "L-BFGS", "gradient descent")
 ARRIVED = 1e-8  # distance to the maximum, relative to that of the start
 TOO_FAR = 1e9  # times the distance of the start, or 1: from there gradient descent takes no further step
@@ -75,9 +77,9 @@ class Convergence:
             if solver == 2 and self.diverged is not None:
                 reached = f"diverged ({distance:.1e} away)"
             elif steps is None:
-                reached = f"not yet after {last} steps ({distance:.1e} away)"
+                reached = f"not yet after {counted(last, 'step')} ({distance:.1e} away)"
             else:
-                reached = f"within {ARRIVED:.0e} in {steps} step{'s' * (steps != 1)} ({distance:.1e} after {last})"
+                reached = f"within {ARRIVED:.0e} in {counted(steps, 'step')} ({distance:.1e} after {last})"
             parts.append(f"{name} {reached}")
         return "; ".join(parts)
 

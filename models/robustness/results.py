@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dashboard.style import counted
 from models.robustness.attacks import OnePixel, evolve_one_pixel, fgsm, pgd
 from models.robustness.certificate import exact_one_pixel
 from models.robustness.victim import Victim, on_pixels
@@ -79,7 +80,7 @@ class Attacked:
             text = f"{100 * self.spared:.1f} % of the pixels of the other pictures needed no search"
             lines.append(("certificate", text))
         if not asked:
-            lines = [("one pixel", f"not tried: the network knows none of the {count:,} pictures")]
+            lines = [("one pixel", f"not tried: the network knows none of {counted(count, 'picture')}")]
         for place, epsilon in enumerate(self.epsilons):
             if place in (0, self.middle, len(self.epsilons) - 1):
                 parts = [f"{100 * self.right[name][place] / count:.1f} %" for name in ("fgsm", "pgd")]
@@ -141,7 +142,7 @@ class Attacked:
             yield "one_pixel", changes_figure(
                 images[fooled].numpy(), changed[fooled].numpy(), [class_names[k] for k in labels[fooled]],
                 [class_names[k] for k in self.one_pixel_classes.cpu()[fooled]],
-                f"one pixel fools {len(fooled)} of {len(self.asked)} pictures that the network knows",
+                f"one pixel fools {len(fooled)} of {counted(len(self.asked), 'picture')} that the network knows",
             )  # fmt: skip
         wrong = (self.known & (self.example_classes != self.labels)).cpu().nonzero()[:, 0]
         known = int(self.known.sum())

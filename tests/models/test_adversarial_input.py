@@ -53,9 +53,9 @@ def test_a_network_that_knows_nothing_is_no_network_to_attack(
     assert train.main([*words, "--root", str(tmp_path)]) == 1
     captured = capsys.readouterr()
     assert captured.err.splitlines()[-1] == (
-        "train.py: the network knows none of the 1 test pictures: there is nothing to attack"
+        "train.py: the network knows none of 1 test picture: there is nothing to attack"
     )
-    assert re.search(r"one pixel +not tried: the network knows none of the 1 pictures\n", captured.out)
+    assert re.search(r"one pixel +not tried: the network knows none of 1 picture\n", captured.out)
     assert not list(tmp_path.rglob("crash.txt"))
 
 

@@ -205,7 +205,7 @@ def test_a_flat_direction_is_not_drawn() -> None:
 
 def test_the_title_of_the_distances_names_no_value_that_is_not_drawn() -> None:
     figure = shrinking_figure(np.array([[1.0, 2.0], [0.0, 1e-5]]), None, [-2.0, 1.0])
-    assert title(figure).endswith(": 1 → below 10⁻¹⁷ (not drawn), 2 → 1e−05")
+    assert title(figure).endswith(": 1 → below 10⁻¹⁷ (not drawn), 2 → 10⁻⁵")
 
 
 @pytest.mark.parametrize(("wide", "aspect"), [(1.0, 1.0), (100.0, "auto")])

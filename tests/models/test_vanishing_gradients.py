@@ -48,6 +48,10 @@ def small_task(**options: Any) -> VanishingGradientsTask:
     return VanishingGradientsTask(["a", "b", "c"], 1, [2, 2], [0.5], [0.5], **words)
 
 
+def test_one_network_is_said_to_be_one() -> None:
+    assert [small_task(copies=copies).describe()[:13] for copies in (1, 2)] == ["1 network of ", "2 networks of"]
+
+
 def test_copies_answer_for_the_same_pictures() -> None:
     """Five networks at 340 of 360 are no 1,800 trials: [91.6, 96.4] and not [93.6, 95.1]."""
     task = small_task(copies=5)
