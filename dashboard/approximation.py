@@ -271,8 +271,8 @@ def units_figure(x: ArrayLike, units: ArrayLike, offset: float, *, subject: str)
     label(right, "x", "value", "the sum of the first n units, n = 1 … N")
     legend(right)
     largest, more = float(np.abs(units).max()), len(units) > 1
-    sums_up = f"{len(units)} line{'s' * more} of height up to {largest:.3g} add{'s' * (not more)} up to"
-    finding(figure, f"{subject}: {sums_up} a function of height {margin:.3g}")
+    sums_up = f"{len(units)} line{'s' * more} of height up to {short(largest, 3)} add{'s' * (not more)} up to"
+    finding(figure, f"{subject}: {sums_up} a function of height {short(margin, 3)}")
     return figure
 
 

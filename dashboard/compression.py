@@ -129,7 +129,7 @@ def convergence_figure(
         line = max(abs(values[start]), floor) * rate ** (steps[start:] - steps[start])
         axes.plot(steps[start:], np.maximum(line, floor), label=f"(λₖ₊₁ / λₖ)² = {rate:.4f} a step", **THEORY)
         axes.axvline(steps[start], color="#888888", linewidth=0.8, label="polish begins")
-    axes.set_yscale("log")
+    logarithmic(axes, y=True)
     axes.set_ylim(floor / 3, max(10.0, 3 * float(np.abs(values).max())))
     label(axes, "iterations", "relative gap to the least possible loss (1)")
     legend(axes)

@@ -145,7 +145,7 @@ def separable_figure(counts: Mapping[int, int]) -> Figure:
     axes.plot(bits, every, "s", **THEORY, markersize=5, label="all functions, 2^(2ⁿ)")
     axes.plot(bits, list(counts.values()), "o-", color=BLUE, label="computed by one unit")
     for n, count, total in zip(bits, counts.values(), every, strict=True):
-        axes.annotate(f"{count} of {total:.0f}", (n, count), xytext=(4, -14), textcoords="offset points", ha="left",
+        axes.annotate(f"{count:,} of {total:,.0f}", (n, count), xytext=(4, -14), textcoords="offset points", ha="left",
                       fontsize=SMALL_POINTS, color=QUIET)  # fmt: skip
     logarithmic(axes, y=True)
     axes.set_xticks(bits)
