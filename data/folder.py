@@ -5,10 +5,10 @@ from memory as tensors: after the first pass nothing is decoded again. Validatio
 (data/files/preprocess.py), so that the accuracy printed here is the accuracy of ``predict.py``.
 """
 
-import math
 import os
 import sys
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,7 +111,7 @@ class Folder(Heir, LightningDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        check_within(locals(), {"batch_size": (1, math.inf), "num_workers": (0, math.inf), "flip": (0, 1)})
+        check_within(locals(), {"batch_size": (1, inf), "num_workers": (0, inf), "seed": (0, inf), "flip": (0, 1)})
         check_among(locals(), {"on_bad": ("skip", "error"), "balance": ("none", "sampler", "loss"), "fit": tuple(FITS)})
         self.rule = SplitRule(val_fraction, test_fraction, split_seed, num_folds, fold)
         (self.path, self.csv), self.group_column = folder_or_list(path, csv, group_column), group_column

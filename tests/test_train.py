@@ -199,6 +199,11 @@ def test_every_recipe_is_complete_and_typed(name: str) -> None:
             "no weights 'defualt', did you mean 'default'?",
         ),
         (
+            ["--model", "cnn", "--data", ".", "--data.split_seed", "-1"],
+            "--data.split_seed must be 0 or more, got -1",
+        ),
+        (["--model", "cnn", "--data", ".", "--data.seed", "-1"], "--data.seed must be at least 0, got -1"),
+        (
             ["--model", "cnn", "--data", ".", "--data.num_workers", "-1"],
             "--data.num_workers must be at least 0, got -1",
         ),

@@ -31,7 +31,7 @@ class SplitRule:
     Args:
         val_fraction: Share to validate on, in [0, 1); not used with folds.
         test_fraction: Share to test on, in [0, 1).
-        seed: Seed of the choice.
+        seed: Seed of the choice, from 0.
         num_folds: k of k-fold cross-validation, at least 2; 0 for one split.
         fold: Which fold is validated on, in 0..k-1.
     """
@@ -56,6 +56,8 @@ class SplitRule:
         for option in ("val_fraction", "test_fraction"):
             if not 0 <= getattr(self, option) < 1:
                 raise ValueError(f"{option} must be in [0, 1), got {getattr(self, option)}")
+        if self.seed < 0:
+            raise ValueError(f"split_seed must be 0 or more, got {self.seed}")
         if self.num_folds == 1 or self.num_folds < 0:
             raise ValueError(f"num_folds must be 0 or at least 2, got {self.num_folds}")
         if self.num_folds:  # a fold of what the test left, see `data.files.partition.assign_splits`
