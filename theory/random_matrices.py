@@ -92,7 +92,7 @@ class Power(NamedTuple):
     Attributes:
         vector: Last unit vector, shape (d,).
         rayleigh: vᵀAv after each step, shape (steps,).
-        distance: Sine of the angle to the dominant eigenvector after each step, shape (steps,).
+        distance: Sine of the angle to the dominant eigenspace after each step, shape (steps,).
     """
 
     vector: NDArray[np.float64]
@@ -111,11 +111,29 @@ class Power(NamedTuple):
         return float(np.exp(np.polyfit(np.arange(len(tail)), tail, 1)[0]))
 
 
+def dominant_eigenspace(a: NDArray[np.float64], equal: float = 1e-10) -> NDArray[np.float64] | None:
+    """Orthonormal basis of the eigenvectors of the eigenvalue of largest modulus, shape (d, m); None of a complex one.
+
+    Args:
+        a: Square.
+        equal: Relative difference up to which two eigenvalues, or two moduli, count as equal.
+    """
+    values, vectors = np.linalg.eig(a)
+    largest = np.abs(values).max()
+    top = max(values[np.abs(values) >= (1 - equal) * largest], key=np.real)
+    if abs(top.imag) > equal * largest:
+        return None
+    u, sizes, _ = np.linalg.svd(np.real(vectors[:, np.abs(values - top) <= equal * largest]), full_matrices=False)
+    basis: NDArray[np.float64] = u[:, sizes > 1e-8 * sizes[0]]  # of a defective matrix eigenvectors coincide
+    return basis
+
+
 def power_iteration(matrix: ArrayLike, start: ArrayLike, steps: int) -> Power:
     """Repeats v ← A v / ‖A v‖.
 
     Args:
-        matrix: Square; the distance is to the eigenvector of its eigenvalue of largest modulus.
+        matrix: Square; the distance is to the eigenvectors of its eigenvalue of largest modulus, of λ and −λ to those
+            of the positive one. It is NaN where that eigenvalue is complex: the vector turns for ever.
         start: First vector, not 0.
         steps: At least 1.
 
@@ -123,9 +141,7 @@ def power_iteration(matrix: ArrayLike, start: ArrayLike, steps: int) -> Power:
         ValueError: If the matrix takes the vector to 0, which has no direction.
     """
     a, v = np.asarray(matrix, dtype=np.float64), np.asarray(start, dtype=np.float64)
-    values, vectors = np.linalg.eig(a)
-    top = np.real(vectors[:, np.abs(values).argmax()])
-    top = top / np.linalg.norm(top)
+    top = dominant_eigenspace(a)
     rayleigh: list[float] = []
     distance: list[float] = []
     for _ in range(steps):
@@ -134,5 +150,5 @@ def power_iteration(matrix: ArrayLike, start: ArrayLike, steps: int) -> Power:
             raise ValueError(f"the matrix takes the start to 0 in {len(rayleigh) + 1} steps")
         v = v / np.linalg.norm(v)
         rayleigh.append(float(v @ a @ v))
-        distance.append(float(np.linalg.norm(v - (v @ top) * top)))
+        distance.append(float("nan") if top is None else float(np.linalg.norm(v - top @ (v @ top))))
     return Power(v, np.array(rayleigh), np.array(distance))

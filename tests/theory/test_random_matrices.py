@@ -56,6 +56,22 @@ def test_power_iteration_converges_at_the_ratio_of_the_eigenvalues(second: float
     assert run.rayleigh[-1] == pytest.approx(1, abs=1e-9)
 
 
+def test_power_iteration_ends_in_the_eigenspace_of_a_double_eigenvalue() -> None:
+    q, _ = np.linalg.qr(np.random.default_rng(3).standard_normal((5, 5)))
+    run = power_iteration(q @ np.diag([1.0, 1.0, 0.7, 0.2, 0.0]) @ q.T, np.arange(1.0, 6.0), 150)
+    assert run.distance[-1] < 1e-12
+    assert run.rate() == pytest.approx(0.7, rel=1e-3)
+    plane = q[:, :2] @ (q[:, :2].T @ np.arange(1.0, 6.0))
+    np.testing.assert_allclose(run.vector, plane / np.linalg.norm(plane), atol=1e-12)
+
+
+def test_power_iteration_has_no_distance_to_a_direction_that_turns() -> None:
+    turn = np.array([[0.0, -2.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    assert np.isnan(power_iteration(turn, [1.0, 0.0, 1.0], 20).distance).all()
+    jordan = power_iteration([[1.0, 1.0], [0.0, 1.0]], [0.0, 1.0], 400)  # v_k is (k, 1): closer as 1 / k
+    assert jordan.distance[-1] == pytest.approx(1 / np.hypot(1, 400), rel=1e-6)
+
+
 def test_a_start_at_the_eigenvector_shows_no_rate() -> None:
     assert np.isnan(power_iteration(np.diag([1.0, 0.5]), [1.0, 0.0], 20).rate())
     with pytest.raises(ValueError, match="takes the start to 0 in 2 steps"):
