@@ -40,6 +40,31 @@ def test_the_best_line_on_a_grid_is_that_of_trying_all(seed: int) -> None:
         assert error_of(x, y, found.knots(pieces)) == pytest.approx(due, rel=1e-9)
 
 
+@pytest.mark.parametrize("height", [1e-6, 1.0, 1e9])
+@pytest.mark.parametrize("noise", [1e-6, 1e-8, 1e-10, 1e-12])
+def test_small_errors_are_those_of_the_line(noise: float, height: float) -> None:
+    """Of a broken line and noise the error is that of the noise fitted alone: the line is in the span of the hats."""
+    x, _ = samples(60, 0)
+    knots, alone = np.array([0, 0.25, 0.625, 1]), np.random.default_rng(0).normal(size=60)
+    found = best_joined(x, height * (np.interp(x, knots, [0, 4, -3, 5]) + noise * alone), PLACES, 8)
+    assert found.knots(3) == pytest.approx(knots)
+    assert found.errors[2] == pytest.approx(height * noise * error_of(x, alone, knots), rel=2e-15 / noise + 1e-9, abs=0)
+    assert (np.diff(found.errors) <= 0).all()
+    for pieces in range(4, 9):
+        due = height * noise * error_of(x, alone, found.knots(pieces))
+        assert found.errors[pieces - 1] == pytest.approx(due, rel=2e-15 / noise + 1e-9, abs=0)
+
+
+@pytest.mark.parametrize("slope", [0.0, 1.0])
+def test_of_a_straight_line_the_errors_are_rounding_and_never_rise(slope: float) -> None:
+    x, _ = samples(60, 0)
+    found = best_joined(x, 3 + slope * x, PLACES, 8)
+    assert found.errors[0] < 1e-15
+    assert (np.diff(found.errors) <= 0).all()
+    assert [len(found.knots(pieces)) for pieces in range(1, 9)] == [*range(2, 10)]
+    assert all((np.diff(found.knots(pieces)) > 0).all() for pieces in range(1, 9))
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
 @pytest.mark.parametrize("pieces", [2, 3])
 def test_the_bound_is_below_every_line_and_near_the_best(seed: int, pieces: int) -> None:
