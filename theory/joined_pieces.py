@@ -104,7 +104,8 @@ def best_joined(x: Array, y: Array, places: Array, pieces: int) -> Joined:
                 best = int(least.argmin())
                 ends.append((int(place[best]), int(number[best])))
         levels.append(level)
-    errors, chosen = np.empty(pieces), []
+    errors = np.empty(pieces)
+    chosen: list[list[int]] = []
     for k, end in enumerate(ends):
         path = _path(levels, k + 1, *end)
         error = line_error(x, (y - centre) / scale, places[path])
@@ -126,7 +127,7 @@ def line_error(x: Array, y: Array, knots: Array) -> float:
     """
     hats = np.stack([np.interp(x, knots, row) for row in np.eye(len(knots))], 1)  # (M, N + 1)
     for _ in range(2):  # once more for what rounding left of a high one
-        y = y - hats @ np.linalg.lstsq(hats, y)[0]
+        y = y - hats @ np.linalg.lstsq(hats, y, rcond=None)[0]
     return float(np.sqrt(np.mean(y * y)))
 
 
