@@ -45,7 +45,16 @@ def ridge(x: Tensor, y: Tensor, penalty: float | Tensor) -> Tensor:
 
 
 def least_squares(x: Tensor, y: Tensor) -> Tensor:
-    """The minimum-norm solution of min ||y - x w||, shape (d, ...), also where features depend on each other."""
+    """The shortest of the solutions of min ||y - x w||, shape (d, ...).
+
+    There are several where features depend on each other. Whether they do is asked of features of one size: the unit
+    that one is measured in must not make it count as missing.
+    """
+    sizes = x.abs().amax(0) if len(x) else x.new_zeros(x.shape[1])
+    units = sizes.masked_fill(sizes == 0, 1.0)
+    scaled = x / units
+    if len(x) >= x.shape[1] and int(torch.linalg.matrix_rank(scaled)) == x.shape[1]:
+        return torch.linalg.pinv(scaled) @ y / units.reshape(-1, *[1] * (y.ndim - 1))
     return torch.linalg.pinv(x) @ y
 
 

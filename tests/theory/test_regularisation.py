@@ -62,6 +62,18 @@ def test_least_squares_is_the_smallest_solution() -> None:
     np.testing.assert_allclose(least_squares(x, y), np.linalg.lstsq(x.numpy(), y.numpy())[0], atol=1e-13)
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e-18, 1e18])
+def test_least_squares_does_not_depend_on_the_units(problem: tuple[torch.Tensor, torch.Tensor], unit: float) -> None:
+    x, y = problem
+    units = torch.ones(6, dtype=torch.float64)
+    units[2] = unit
+    due = least_squares(x, y)
+    torch.testing.assert_close(least_squares(x * units, y) * units, due, atol=1e-13, rtol=0)
+    repeated = torch.cat([x, x[:, :1]], 1)  # still the shortest of many solutions
+    due = torch.cat([due[:1] / 2, due[1:], due[:1] / 2])
+    torch.testing.assert_close(least_squares(repeated, y), due, atol=1e-13, rtol=0)
+
+
 @pytest.mark.parametrize(("lr", "steps"), [(0.3, 0), (0.3, 1), (0.5, 77), (1.3, 40)])
 def test_the_iterate_without_iterating(problem: tuple[torch.Tensor, torch.Tensor], lr: float, steps: int) -> None:
     x, y = problem
