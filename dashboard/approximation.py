@@ -1,21 +1,19 @@
-"""Pictures of an approximation: fit, knots and error; errors beside their floor; knots on their way; unit by unit."""
+"""Pictures of an approximation: fit, knots and error; knots on their way; unit by unit; a function of two variables."""
 
-# M samples, N pieces, W widths, S seeds, R rounds
+# M samples, N pieces, S samples learnt from, R rounds
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dashboard.legends import legend_above
-from dashboard.scales import logarithmic, power, short
+from dashboard.scales import short
 from dashboard.style import (
     BLACK,
     BLUE,
-    CYCLE,
     QUIET,
     THEORY,
     VERMILLION,
@@ -30,7 +28,6 @@ from dashboard.style import (
 MOST_DOTS = 200  # samples drawn so large that each is seen
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -101,106 +98,6 @@ def fit_figure(
         text = f"root mean square error {short(rms)} {on}, {short(between)} between them"
     finding(figure, f"{subject}: {text}", left=0.95)
     return figure
-
-
-def error_figure(
-    widths: Sequence[int],
-    methods: Mapping[str, ArrayLike],
-    floors: ArrayLike | None = None,
-    constant: float | None = None,
-    *,
-    subject: str,
-    root: str = "√720",
-    chosen: ArrayLike | None = None,
-    more_pieces: Sequence[float] = (),
-    exact: float = 0.0,
-) -> Figure:
-    """Error over the number of units, of several methods and seeds, beside the floor.
-
-    Args:
-        widths: N, shape (W,).
-        methods: Errors of every seed, each of shape (W, S); the line goes through the median, bars span the seeds.
-        floors: Least possible error, shape (W,), drawn dashed.
-        constant: lim N² E_N, drawn dotted.
-        subject: The beginning of the title.
-        root: By what the integral of the constant is divided.
-        chosen: Errors of the first method's seeds that are its result, shape (W,); where it has several, they are
-            starred, and the title tells of them instead of the median.
-        more_pieces: Floors of N + 1 pieces, shape (W,), given where a method passes those of N.
-        exact: Errors up to this one are 0 but for rounding; they lie on a line named 0 below all others.
-
-    Returns:
-        A figure of one axes; the title tells how far above the floor the methods are at the largest width.
-
-    Raises:
-        ValueError: If a method has not one row of errors for each width.
-    """
-    places = np.asarray(widths, dtype=float)
-    arrays = {name: np.asarray(errors, dtype=float) for name, errors in methods.items()}
-    if not arrays or any(errors.ndim != 2 or len(errors) != len(places) for errors in arrays.values()):
-        raise ValueError(f"methods must hold errors of shape ({len(places)}, seeds), one row for each width")
-    figure, (axes,) = new_figure(6.4, 4.4)
-    drawn = [*arrays.values(), *([] if floors is None else [np.asarray(floors, dtype=float)])]
-    every = np.concatenate([np.ravel(values) for values in drawn])
-    above = every[every > exact]
-    # Two decades below the least error that is one; without any, of an axis that ends at 1.
-    least = 10.0 ** (np.floor(np.log10(above.min())) - 2) if above.size else 1e-3
-    raised = lambda values: np.where((level := np.asarray(values, dtype=float)) > exact, level, least)
-    seeds = next(iter(arrays.values())).shape[1]
-    for number, (colour, (name, errors)) in enumerate(zip(CYCLE, arrays.items(), strict=False)):
-        middle = raised(np.median(errors, 1))
-        bars = np.abs(np.stack([raised(errors.min(1)), raised(errors.max(1))]) - middle)
-        shift = 1 + 0.03 * number  # the first stays where its floor is
-        axes.errorbar(places * shift, middle, bars, color=colour, marker="o", markersize=4, linewidth=1.5, capsize=3,
-                      elinewidth=1, label=plain(name, 40))  # fmt: skip
-    if floors is not None:
-        draw_floor(axes, places, raised(floors), "proved floor", zorder=4)  # over a method that lies on it
-    if chosen is not None and seeds > 1:
-        axes.plot(places, raised(chosen), "*", color=CYCLE[0], markersize=9, linestyle="none", markeredgecolor=BLACK,
-                  markeredgewidth=0.6, label="best seed")  # fmt: skip
-    if len(more_pieces) and min(more_pieces) > exact:
-        draw_floor(axes, places, more_pieces, "floor of N + 1 pieces", linestyle="-.")
-    if constant:
-        name = f"(∫|f''|^⅖)^(5/2) / ({root} N²)"
-        draw_floor(axes, places, constant / places**2, name, color=BLACK, linestyle=":", linewidth=1.2)
-    if len(above) < len(every):
-        axes.set_ylim(least / 3, 2 * float(above.max()) if above.size else 1.0)
-    logarithmic(axes, x=True, y=True)
-    axes.set_xticks(places, [str(width) for width in widths])
-    if len(places) == 1:  # as much room as between several widths, or the methods would seem to stand at other N
-        axes.set_xlim(places[0] / 2, places[0] * 2)
-    if len(above) < len(every):
-        powers = np.arange(np.log10(above.min()) // 1, np.log10(above.max()) + 1) if above.size else np.zeros(1)
-        ticks = [least, *10.0 ** powers[:: -(-len(powers) // 6)]]
-        axes.set_yticks(ticks, ["0", *map(power, ticks[1:])])
-    most = max(errors.shape[1] for errors in arrays.values())
-    units = "units N" if floors is None else "units N; the floor is that of N pieces"
-    label(axes, units, "root mean square error" + f"; median and span of {most} seeds" * (most > 1))
-    text = "error over the number of units"
-    if floors is not None and (floor := float(np.asarray(floors)[-1])) > exact:
-        times = [over_floor(plain(name), float(np.median(errors[-1])) / floor) for name, errors in arrays.items()]
-        if chosen is not None and seeds > 1:
-            first = f"{plain(next(iter(arrays)))}, best of {seeds} seeds,"
-            times[0] = over_floor(first, float(np.asarray(chosen)[-1]) / floor)
-        text = f"error over floor at N = {widths[-1]}: {', '.join(times)}"
-    if len(more_pieces):
-        text += "; N units can make N + 1 pieces, the floor is of N"
-    finding(figure, f"{subject}: {text}", left=0.85, header=legend_above(axes, 2))
-    return figure
-
-
-def draw_floor(axes: Axes, places: ArrayLike, floors: ArrayLike, name: str, **style: Any) -> None:
-    """A floor over N; of one N right across, where a line from place to place would be nothing."""
-    if np.size(places) == 1:
-        axes.axhline(float(np.ravel(floors)[0]), label=name, **{**THEORY, **style})
-    else:
-        axes.plot(places, floors, label=name, **{**THEORY, **style})
-
-
-def over_floor(name: str, times: float) -> str:
-    """A method and its error in units of the floor, as the lines of a run write it. Args: name; times."""
-    digits = f"{times:.4f}" if times < 0.99995 else f"{times:.4g}" if times < 2 else f"{times:.3g}"
-    return f"{name} ×\N{NO-BREAK SPACE}{digits}"
 
 
 def knots_figure(path: ArrayLike, due: ArrayLike, *, subject: str) -> Figure:

@@ -55,54 +55,40 @@ def roc_figure(
         raise ValueError("no ROC curve given; allowed: at least one")
     arrays = {name: (np.asarray(f, dtype=float), np.asarray(t, dtype=float)) for name, (f, t) in curves.items()}
     smallest = min((f[f > 0].min() for f, _ in arrays.values() if (f > 0).any()), default=0.01)
-    left = max(min(smallest, 0.05), 1e-5)
+    left = max(min(smallest, 0.05), 1e-5)  # zero has no place on a logarithmic axis: a curve starts at its edge
+    if errors is None:
+        rates = {name: equal_error_crossing(torch.tensor(f), torch.tensor(t))[2] for name, (f, t) in arrays.items()}
+        texts = {name: percent(rate) for name, rate in rates.items()}
+    else:
+        rates = {name: summarise(errors[name]).mean for name in arrays}
+        texts = {name: percent_over_runs(errors[name]) for name in arrays}
     figure, (axes,) = new_figure(6.8, 4.9)
-    texts, rates = {}, {}
     for place, (name, (false_accept, true_accept)) in enumerate(arrays.items()):
-        colour = CYCLE[place % len(CYCLE)]
-        if errors is None:
-            error = equal_error_crossing(torch.tensor(false_accept), torch.tensor(true_accept))[2]
-        else:
-            error = summarise(errors[name]).mean
-        rates[name] = error
-        texts[name] = percent(error) if errors is None else percent_over_runs(errors[name])
-        # Zero has no place on a logarithmic axis: the start is drawn at the left edge.
-        x = np.maximum(false_accept, left)
-        axes.plot(
-            x,
-            true_accept,
-            color=colour,
-            linewidth=2.2 if place == 0 else 1.3,
-            label=f"{plain(name)}: EER {texts[name]}",
-            zorder=3 if place == 0 else 2,
-        )
-        axes.plot(max(error, left), 1 - error, "o", color=colour, markersize=6, markeredgecolor="white", zorder=4)
+        colour, ours = CYCLE[place % len(CYCLE)], place == 0
+        axes.plot(np.maximum(false_accept, left), true_accept, color=colour, linewidth=2.2 if ours else 1.3,
+                  label=f"{plain(name)}: EER {texts[name]}", zorder=3 if ours else 2)  # fmt: skip
+        axes.plot(max(rates[name], left), 1 - rates[name], "o", color=colour, markersize=6, markeredgecolor="white",
+                  zorder=4)  # fmt: skip
     line = np.geomspace(left, 1, 200)
     axes.plot(line, 1 - line, label="equal errors", **THEORY)
     axes.plot(line, line, label="chance", **{**THEORY, "linestyle": (0, (1, 2))})
     if threshold is not None:
-        axes.plot(
-            max(threshold[0], left),
-            threshold[1],
-            "*",
-            color="black",
-            markersize=11,
-            zorder=5,
-            linestyle="none",
-            label=f"chosen threshold: {percent(threshold[0])} false, {percent(threshold[1])} true",
-        )
+        told = f"chosen threshold: {percent(threshold[0])} false, {percent(threshold[1])} true"
+        axes.plot(max(threshold[0], left), threshold[1], "*", color="black", markersize=11, zorder=5, linestyle="none",
+                  label=told)  # fmt: skip
     logarithmic(axes, x=True)
     axes.set_xlim(left, 1)
     axes.set_ylim(-0.01, 1.02)
     label(axes, "false accept rate (share of different pairs)", "true accept rate (share of same pairs)")
-    first, *others = texts
-    rest = ""
-    if others:
-        best = min(others, key=rates.__getitem__)
-        rest = f"; {'best of the others: ' * (len(others) > 1)}{plain(best)} {texts[best]}"
-    finding(
-        figure,
-        f"{plain(first)}: equal error rate {texts[first]}" + (f" on {pairs}" if pairs else "") + rest,
-        header=legend_above(axes, 2),
-    )
+    finding(figure, equal_errors(rates, texts, pairs), header=legend_above(axes, 2))
     return figure
+
+
+def equal_errors(rates: Mapping[str, float], texts: Mapping[str, str], pairs: str) -> str:
+    """The equal error rate of the first curve, and the best of the others, in words."""
+    first, *others = texts
+    found = f"{plain(first)}: equal error rate {texts[first]}" + (f" on {pairs}" if pairs else "")
+    if not others:
+        return found
+    best = min(others, key=rates.__getitem__)
+    return f"{found}; {'best of the others: ' * (len(others) > 1)}{plain(best)} {texts[best]}"

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dashboard.approximation import error_figure, fit_figure, knots_figure, surface_figure, units_figure
+from dashboard.approximation import fit_figure, knots_figure, surface_figure, units_figure
+from dashboard.width_errors import error_figure
 from models.approximation.measure import Drawing
 from models.approximation.results import EXACT, Result, root_of_720
 from models.approximation.search import SplineSearch

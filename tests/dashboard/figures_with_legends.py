@@ -25,6 +25,7 @@ from dashboard import (
     regions,
     regression,
     roc,
+    width_errors,
 )
 
 Generator = np.random.Generator
@@ -107,7 +108,7 @@ def errors(rng: Generator) -> Any:
     widths = [4, 8, 16, 32, 64]
     floors = np.array([1 / width**2 for width in widths])
     methods = {f"method {k}": floors[:, None] * rng.uniform(1, 2000, (5, 3)) for k in range(4)}
-    return approximation.error_figure(widths, methods, floors, 1.0, subject="f")
+    return width_errors.error_figure(widths, methods, floors, 1.0, subject="f")
 
 
 def knots(rng: Generator) -> Any:
@@ -276,7 +277,7 @@ def solvers(rng: Generator) -> Any:
 
 DRAWN_BY = {
     "adjustment.collider_figure": [collider], "adjustment.simpson_figure": [simpson],
-    "adversarial.accuracy_figure": [attacked], "approximation.error_figure": [errors],
+    "adversarial.accuracy_figure": [attacked],
     "approximation.fit_figure": [fit], "approximation.knots_figure": [knots], "approximation.units_figure": [units],
     "calibration.reliability_figure": [reliability], "classification.recall_figure": [recall],
     "coding.code_map_figure": [code_map], "compression.anomalies_figure": [anomalies],
@@ -294,5 +295,6 @@ DRAWN_BY = {
     "regions.constructions_figure": [constructions], "regions.pieces_figure": [pieces],
     "regions.training_figure": [region_training], "regression.fit_figure": [regressed, classes_regressed],
     "regression.solvers_figure": [solvers], "roc.roc_figure": [receivers],
+    "width_errors.error_figure": [errors],
 }  # fmt: skip
 FIGURES: list[Callable[[Generator], Any]] = [figure for figures in DRAWN_BY.values() for figure in figures]
