@@ -21,13 +21,14 @@ from data.batches.draws import SCHEME, Draws
 from data.batches.loader import TensorLoader
 from data.batches.views import Views, check_views
 from data.files.decode import MAX_PIXELS
-from data.files.gather import PARTS, SplitRule, digests_of, fingerprints, gather
+from data.files.gather import PARTS, digests_of, fingerprints, gather
 from data.files.layout import Entry, Listing
 from data.files.lineage import Heir
 from data.files.modes import SEEN
 from data.files.preprocess import FITS, preprocessing
 from data.files.report import files_csv, found_lines, remarks
 from data.files.scan import scan_file
+from data.files.split_rule import SplitRule
 from data.files.store import PixelStore, check_cache
 from data.files.table import folder_or_list, listed, split_csv
 from data.images import channel_statistics

@@ -113,17 +113,10 @@ def make_trainer(
     options["profiler"] = options.get("profiler") or NoProfiler()
 
     last = LastCheckpoint(run, save_every) if checkpoints else None
-    timing, stopper = Timing(), StopOnSignal(Signals(), last)
+    stopper = StopOnSignal(Signals(), last)
     callbacks: list[Callback] = [
         StepSeed(seed),
-        Inexact(),
-        KeepSums(),
-        FiniteGuard(run),
-        LossGuard(),
-        Accumulation(),
-        LoaderGuard(monitor, patient=early_stopping_patience is not None),
-        timing,
-        EpochProgress(timing, monitor),
+        *_watchers(run, monitor, patient=early_stopping_patience is not None),
         HouseRecord(house),
         CutEpoch(),
         RepeatValidation(),
@@ -150,6 +143,21 @@ def make_trainer(
         return judge_in_full(trainer)
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(f"trainer options: {' '.join(str(error).split())}") from error
+
+
+def _watchers(run: RunFolder, monitor: str | None, patient: bool) -> list[Callback]:
+    """What guards the sums, the losses and the loaders of a run, and tells of its epochs."""
+    timing = Timing()
+    return [
+        Inexact(),
+        KeepSums(),
+        FiniteGuard(run),
+        LossGuard(),
+        Accumulation(),
+        LoaderGuard(monitor, patient=patient),
+        timing,
+        EpochProgress(timing, monitor),
+    ]
 
 
 def _listed(value: Any) -> list[Any]:

@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -16,69 +15,12 @@ from data.files.copies import contents
 from data.files.layout import Entry, LayoutError, Listing, class_names, with_splits
 from data.files.partition import assign_splits
 from data.files.report import bad_files, class_table, copies_found, missing_classes, why_bad
+from data.files.split_rule import SplitRule
 from data.files.store import Form, PixelStore
 from data.files.table import is_utf_8
 from data.files.units import unit_ids
 
 PARTS = ("train", "val", "test")
-MOST_HELD_OUT = 0.9
-
-
-@dataclass(frozen=True)
-class SplitRule:
-    """How pictures are split that come without a split.
-
-    Args:
-        val_fraction: Share to validate on, in [0, 1); not used with folds.
-        test_fraction: Share to test on, in [0, 1).
-        seed: Seed of the choice, from 0.
-        num_folds: k of k-fold cross-validation, at least 2; 0 for one split.
-        fold: Which fold is validated on, in 0..k-1.
-    """
-
-    val_fraction: float = 0.2
-    test_fraction: float = 0.0
-    seed: int = 0
-    num_folds: int = 0
-    fold: int = 0
-
-    CONDITIONS: ClassVar[Any] = (  # see `trainer.contract.Task`
-        (("data.val_fraction",), lambda o: not o["data.num_folds"], "not used by --data.num_folds {0[data.num_folds]}"),
-        (("data.fold",), lambda o: o["data.num_folds"], "needs the number of folds, --data.num_folds, at least 2"),
-    )
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range.
-
-        Raises:
-            ValueError: Naming the option, the value given and those allowed.
-        """
-        for option in ("val_fraction", "test_fraction"):
-            if not 0 <= getattr(self, option) < 1:
-                raise ValueError(f"{option} must be in [0, 1), got {getattr(self, option)}")
-        if self.seed < 0:
-            raise ValueError(f"split_seed must be 0 or more, got {self.seed}")
-        if self.num_folds == 1 or self.num_folds < 0:
-            raise ValueError(f"num_folds must be 0 or at least 2, got {self.num_folds}")
-        if self.num_folds:  # a fold of what the test left, see `data.files.partition.assign_splits`
-            held_out = self.test_fraction + (1 - self.test_fraction) / self.num_folds
-            name = "test_fraction + (1 - test_fraction) / num_folds"
-            given = f"{self.test_fraction} + (1 - {self.test_fraction}) / {self.num_folds}"
-        else:
-            held_out = self.val_fraction + self.test_fraction
-            name = "val_fraction + test_fraction" if self.test_fraction else "val_fraction"
-            given = f"{self.val_fraction} + {self.test_fraction}" if self.test_fraction else f"{self.val_fraction}"
-        if held_out > MOST_HELD_OUT:
-            raise ValueError(f"{name} must be at most {MOST_HELD_OUT}, got {given}: hardly a picture would train")
-        if self.fold and not self.num_folds:
-            raise ValueError(f"fold {self.fold} needs the number of folds, --data.num_folds, at least 2")
-        if not 0 <= self.fold < max(self.num_folds, 1):
-            raise ValueError(f"fold must be in 0..{self.num_folds - 1}, got {self.fold}")
-
-    @property
-    def carves_validation(self) -> bool:
-        """Whether validation pictures are taken from those that come without a split."""
-        return self.val_fraction > 0 or self.num_folds > 0
 
 
 @dataclass(frozen=True)
@@ -164,11 +106,7 @@ def gather(
             ``on_bad`` is "error".
     """
     files = listing.entries
-    for name in sorted({entry.label for entry in files}):
-        if not is_utf_8(name):
-            raise ValueError(f"{source}: the name of the class {name!r} is not UTF-8; {_way_out()}")
-        if any(unicodedata.category(sign) == "Cc" for sign in name):
-            raise ValueError(f"{source}: the name of the class {name!r} holds a control character; rename its folder")
+    check_class_names({entry.label for entry in files}, source)
     collection = Collection([entry.path for entry in files], store, cache_file, num_workers)
     scanned = collection.scan([training_form if entry.split in ("train", None) else "plain" for entry in files])
     bad = listing.bad + [(found.path, found.cause) for found in scanned if found.cause is not None]
@@ -184,40 +122,56 @@ def gather(
     lost = listing.empty + [
         (files[p].split, files[p].label) for p, found in enumerate(scanned) if found.cause is not None
     ]
-    try:
-        names = class_names(entries, source, lost, least_classes)
-    except LayoutError as error:
-        if not bad:
-            raise
-        raise LayoutError(f"{error}; {why_bad(bad)}") from None
+    names = _class_map(entries, source, lost, least_classes, bad)
     notes, leaks = copies_found(entries, shown, [scanned[position].digest for position in good])
-    warnings = [
-        *listing.warnings,
-        *missing_classes(entries, names, lost, rule.carves_validation),
-        *leaks,
-    ]
+    warnings = [*listing.warnings, *missing_classes(entries, names, lost, rule.carves_validation), *leaks]
     if not collection.cache_works:
         warnings.append(f"{store.folder} cannot be written: the next run reads every file again")
     positions: dict[str, list[int]] = {part: [] for part in PARTS}
     for position, entry in zip(good, entries, strict=True):
         positions[entry.split or "train"].append(position)
-    table = class_table(scanned, [entry.label for entry in files])
-    idle = idle_shares(given, rule, source)
-    notes = [*listing.notes, *notes]
-    together = unit_ids(entries, shown)
     return Gathered(
         files=files,
         entries=entries,
         positions=positions,
         class_names=names,
         collection=collection,
-        table=table,
-        notes=notes,
+        table=class_table(scanned, [entry.label for entry in files]),
+        notes=[*listing.notes, *notes],
         warnings=warnings,
         bad=bad,
-        idle=idle,
-        units=together,
+        idle=idle_shares(given, rule, source),
+        units=unit_ids(entries, shown),
     )
+
+
+def check_class_names(names: Set[str], source: str) -> None:
+    """Refuses names of classes that a report could not hold.
+
+    Raises:
+        ValueError: If one is not UTF-8 or holds a control character.
+    """
+    for name in sorted(names):
+        if not is_utf_8(name):
+            raise ValueError(f"{source}: the name of the class {name!r} is not UTF-8; {_way_out()}")
+        if any(unicodedata.category(sign) == "Cc" for sign in name):
+            raise ValueError(f"{source}: the name of the class {name!r} holds a control character; rename its folder")
+
+
+def _class_map(
+    entries: Sequence[Entry],
+    source: str,
+    lost: Sequence[tuple[str | None, str]],
+    least: int,
+    bad: Sequence[tuple[str, str]],
+) -> list[str]:
+    """THE class map; where there is none, the error also says which files could not be read."""
+    try:
+        return class_names(entries, source, lost, least)
+    except LayoutError as error:
+        if not bad:
+            raise
+        raise LayoutError(f"{error}; {why_bad(bad)}") from None
 
 
 def _way_out() -> str:

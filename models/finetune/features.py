@@ -41,6 +41,64 @@ def _fastest_body(backbone: Backbone, x: Tensor) -> nn.Module:
         return folded_if_equal(backbone.body, x[:2].to(next(backbone.parameters()).dtype))
 
 
+class _Sparing:
+    """Features of a batch, as many pictures at a time as the memory holds.
+
+    Args:
+        backbone: The network, on the device.
+        prepare: Normalises pictures on the device.
+        dtype: Of the network's weights.
+        memory_format: Order of the pictures in memory.
+        device: Where to compute.
+        shrunk: Called with the number of pictures at a time from now on, when memory ran out.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        prepare: Callable[[Tensor], Tensor],
+        dtype: torch.dtype,
+        memory_format: torch.memory_format,
+        device: torch.device,
+        shrunk: Callable[[int], None] | None,
+    ) -> None:
+        self.backbone, self.prepare, self.dtype, self.memory_format = backbone, prepare, dtype, memory_format
+        self.device, self.shrunk = device, shrunk
+        self.body: nn.Module | None = None
+        self.most = CPU_PART if device.type == "cpu" else sys.maxsize  # pictures at a time
+
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """Features of pictures (N, C, H, W) in parts of (n, D), float32, on the CPU.
+
+        Raises:
+            torch.OutOfMemoryError: If a single picture does not fit.
+        """
+        parts = []
+        while len(images):
+            part = images[: self.most]
+            try:
+                parts.append(self._of(part))
+                images = images[len(part) :]
+                continue
+            except torch.OutOfMemoryError:
+                if len(part) == 1:
+                    raise
+                self.most = -(-len(part) // 2)
+            # Outside the handler, whose traceback holds on to the tensors that did not fit.
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            if self.shrunk is not None:
+                self.shrunk(self.most)
+        return parts
+
+    def _of(self, part: Tensor) -> Tensor:
+        x = self.prepare(part.to(self.device, non_blocking=True)).to(self.dtype)
+        x = x.contiguous(memory_format=self.memory_format)
+        if self.body is None:
+            self.body = _fastest_body(self.backbone, x)
+        return self.backbone.described(self.body(x)).float().cpu()
+
+
 def in_parts(compute: Callable[[Tensor], list[Tensor]], images: Tensor) -> list[Tensor]:
     """Tensors of a batch whose pictures do not depend on each other: on a CPU, of a few at a time.
 
@@ -93,33 +151,14 @@ def extract_features(
     prepare = prepare or (lambda images: normalise(images, mean, std))
     modes = [(module, module.training) for module in backbone.modules()]
     backbone.to(device).to(memory_format=memory_format).eval()
-    body: nn.Module | None = None
+    compute = _Sparing(backbone, prepare, own, memory_format, device, shrunk)
     features: list[Tensor] = []
     labels: list[Tensor] = []
     done = 0
-    most = CPU_PART if device.type == "cpu" else sys.maxsize  # pictures at a time, halved when memory runs out
     try:
         with torch.inference_mode(), nullcontext() if dtype is None else torch.autocast(device.type, dtype):
             for images, targets in loader:
-                waiting = images
-                while len(waiting):
-                    part = waiting[:most]
-                    try:
-                        x = prepare(part.to(device, non_blocking=True)).to(own)
-                        x = x.contiguous(memory_format=memory_format)
-                        body = _fastest_body(backbone, x) if body is None else body
-                        features.append(backbone.described(body(x)).float().cpu())  # (N, D)
-                        waiting = waiting[len(part) :]
-                        continue
-                    except torch.OutOfMemoryError:
-                        if len(part) == 1:
-                            raise
-                        most = -(-len(part) // 2)
-                    # Outside the handler, whose traceback holds on to the tensors that did not fit.
-                    if device.type == "cuda":
-                        torch.cuda.empty_cache()
-                    if shrunk is not None:
-                        shrunk(most)
+                features += compute(images)
                 labels.append(targets.cpu())
                 done += len(targets)
                 if progress is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,20 +201,7 @@ def attack(
     weight, bias = on_pixels(linear)
     flat = images.flatten(1).double()
     sizes = [0.0, *epsilons]
-    right: dict[str, list[int]] = {"fgsm": [], "pgd": [], "linear_pgd": [], "linear_exact": []}
-    stepped = []
-    for epsilon in sizes:
-        stepped.append(fgsm(victim, images, labels, epsilon, high))
-        rows = {
-            "fgsm": margins(victim(stepped[-1]), labels),
-            "pgd": margins(victim(pgd(victim, images, labels, epsilon, high, steps, generator)), labels),
-            "linear_pgd": margins(linear(pgd(linear, images, labels, epsilon, high, steps, generator)), labels),
-            "linear_exact": linear_worst_margins(
-                weight, bias, (flat - epsilon).clamp(0, high), (flat + epsilon).clamp(0, high), labels
-            ),
-        }
-        for name, margin in rows.items():
-            right[name].append(int((margin > 0).sum()))
+    right, stepped = attack_everywhere(victim, linear, images, labels, sizes, high, steps, generator)
     before = margins(victim(images), labels)
     asked = (before > 0).nonzero()[:, 0][:one_pixel_images]
     network, mean, std = victim.network, victim.mean, victim.std
@@ -243,6 +230,50 @@ def attack(
         linear_fooled=int((one <= 0).sum()),
         slope=margin_slope(victim, images, labels),
     )
+
+
+def attack_everywhere(
+    victim: Victim,
+    linear: Victim,
+    images: Tensor,
+    labels: Tensor,
+    sizes: Sequence[float],
+    high: float,
+    steps: int,
+    generator: torch.Generator,
+) -> tuple[dict[str, list[int]], list[Tensor]]:
+    """FGSM and PGD, which change all pixels, at several sizes; the linear model beside its exact worst case.
+
+    Args:
+        victim: In evaluation mode.
+        linear: The linear model.
+        images: Pixels, shape (N, 1, H, W).
+        labels: Shape (N,).
+        sizes: Of the changes.
+        high: The largest value of a pixel; the least is 0.
+        steps: Of PGD.
+        generator: Of PGD's start.
+
+    Returns:
+        `Attacked.right`, and the pictures after FGSM at each size.
+    """
+    weight, bias = on_pixels(linear)
+    flat = images.flatten(1).double()
+    right: dict[str, list[int]] = {"fgsm": [], "pgd": [], "linear_pgd": [], "linear_exact": []}
+    stepped = []
+    for epsilon in sizes:
+        stepped.append(fgsm(victim, images, labels, epsilon, high))
+        rows = {
+            "fgsm": margins(victim(stepped[-1]), labels),
+            "pgd": margins(victim(pgd(victim, images, labels, epsilon, high, steps, generator)), labels),
+            "linear_pgd": margins(linear(pgd(linear, images, labels, epsilon, high, steps, generator)), labels),
+            "linear_exact": linear_worst_margins(
+                weight, bias, (flat - epsilon).clamp(0, high), (flat + epsilon).clamp(0, high), labels
+            ),
+        }
+        for name, margin in rows.items():
+            right[name].append(int((margin > 0).sum()))
+    return right, stepped
 
 
 def margin_slope(victim: Victim, images: Tensor, labels: Tensor, epsilon: float = 1e-3) -> float:

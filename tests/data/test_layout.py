@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.files.gather import SplitRule, decide_splits
+from data.files.gather import decide_splits
 from data.files.layout import Entry, LayoutError, class_names, list_folder
 from data.files.partition import assign_splits, hold_out
+from data.files.split_rule import SplitRule
 from data.files.units import units
 from tests.data.pictures import folder, write
 

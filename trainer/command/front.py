@@ -116,12 +116,11 @@ def read(
     contents = [(file, read_yaml(file)) for file in files]
     request.resume = options.pop("resume", [None])[0]
     request.root = _root(request, options.pop("root", [None])[0])
-    given_model = options.pop("model", [None])[0]
-    given_data = options.pop("data", [None])[0]
-    in_files = {"model": _named("model", contents)}
-    request.model = given_model or in_files["model"] or ""
+    given_model, given_data = (options.pop(name, [None])[0] for name in ("model", "data"))
+    model_of_files = _named("model", contents)
+    request.model = given_model or model_of_files or ""
     contents = [(file, _in_own_form(content, request.model, forms)) for file, content in contents]
-    in_files["data"] = _named("data", contents)
+    data_of_files = _named("data", contents)
     _check_groups(contents)
     _check_model(request, contents, models)
     path = None
@@ -130,38 +129,26 @@ def read(
         shows = given_data == "folder" and {"model.help", "data.help"} & switches
         request.data, path = (given_data, None) if shows else name_data(given_data, data)
         request.data = forms.get((request.model, request.data), request.data)
+    request.overrides = {key: values[0] for key, values in options.items()}
     if request.resume and not replay:  # the run's own settings are read first
-        request.overrides = {key: values[0] for key, values in options.items()}
         return request
-    recorded = (_named("model", contents[:1]), _named("data", contents[:1])) if replay else None
-    wanted = request.model, request.data or in_files["data"]
-    if recorded is not None and wanted != recorded:
-        raise UserError(
-            f"--resume {request.resume}: that run is {recorded[0]} on {recorded[1]}, not {wanted[0]} on {wanted[1]}"
-        )
+    if replay:
+        _check_same(request, contents[0], data_of_files)
+    usual = recipe_file(request.model, request.data or data_of_files, recipes)
     # A file that names model and data stands alone; otherwise the recipe comes first.
-    recipe, usual = None, recipe_file(request.model, request.data or in_files["data"], recipes)
-    if in_files["model"] != request.model or not in_files["data"]:
-        recipe = usual
-        contents.insert(0, (recipe, read_yaml(recipe)))
+    alone = model_of_files == request.model and data_of_files
+    if not alone:
+        contents.insert(0, (usual, read_yaml(usual)))
         request.usual_data = contents[0][1].get("data", {}).get("name", "")
     elif not replay and usual.is_file():
         file = next(file for file, content in reversed(contents) if "name" in content.get("data", {}))
         how = f"leave data.name out (--data says it too) to lay it over {usual.parent.name}/{usual.name}"
         request.alone = f"{file} names model and data, so no recipe is read; {how}"
-    _merge(request, contents, in_files["data"])
-    if recipe is not None:
-        request.overlaid = {key: file for key, file in request.origin.items() if file != str(recipe)}
-    if not request.data:
-        raise UserError("--data is missing")
-    if request.data not in data:
-        raise UserError(f"no data named {request.data!r}{nearest(request.data, data)}")
-    if path is not None:
-        if "data.path" in options:
-            raise UserError("--data PATH and --data.path say the same thing: give one of them")
-        options["data.path"] = [path]
+    _merge(request, contents, data_of_files)
+    if not alone:
+        request.overlaid = {key: file for key, file in request.origin.items() if file != str(usual)}
     request.settings = nest(request.settings)
-    request.overrides = {key: values[0] for key, values in options.items()}
+    _check_data(request, data, path)
     return request
 
 
@@ -222,6 +209,34 @@ def _check_model(request: Request, contents: list[tuple[Path, dict[str, Any]]], 
         raise UserError(
             f"no model named {request.model!r}{nearest(request.model, models) or ', known: ' + ', '.join(models)}"
         )
+
+
+def _check_same(request: Request, recorded: tuple[Path, dict[str, Any]], data_of_files: str | None) -> None:
+    """A run goes on with the model and the data that its settings name.
+
+    Raises:
+        UserError: If others are asked for.
+    """
+    own = _named("model", [recorded]), _named("data", [recorded])
+    wanted = request.model, request.data or data_of_files
+    if wanted != own:
+        raise UserError(f"--resume {request.resume}: that run is {own[0]} on {own[1]}, not {wanted[0]} on {wanted[1]}")
+
+
+def _check_data(request: Request, known: dict[str, str], path: str | None) -> None:
+    """There are data, and they are known; those of a path get it as an option, which is given once.
+
+    Raises:
+        UserError: Naming the option or the data.
+    """
+    if not request.data:
+        raise UserError("--data is missing")
+    if request.data not in known:
+        raise UserError(f"no data named {request.data!r}{nearest(request.data, known)}")
+    if path is not None:
+        if "data.path" in request.overrides:
+            raise UserError("--data PATH and --data.path say the same thing: give one of them")
+        request.overrides["data.path"] = path
 
 
 def _merge(request: Request, contents: list[tuple[Path, dict[str, Any]]], data: str | None) -> None:
